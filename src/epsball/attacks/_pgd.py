@@ -1,0 +1,111 @@
+"""Projected gradient descent: the workhorse."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from epsball.attacks._ascent import ascend, class_count
+from epsball.attacks._checks import check_call
+from epsball.attacks._sign_family import family_step
+from epsball.geometry import random_in_ball
+from epsball.objectives import cross_entropy, is_adversarial, named_objective
+from epsball.randomness import Randomness
+from epsball.tensors import Classifier, Images, Labels, Objective
+from epsball.types import Norm
+
+NORMS: tuple[Norm, ...] = ("linf", "l2")
+
+
+@dataclass(frozen=True)
+class Mislead:
+    """Climb an objective away from the labels, or towards the targets."""
+
+    model: Classifier
+    objective: Objective
+    labels: Tensor
+    targets: Tensor | None
+
+    def value(self, logits: Tensor) -> Tensor:
+        """Return the objective of the labels, or minus that of the targets."""
+        logits = logits[:, : class_count(self.model, logits)]
+        if self.targets is None:
+            return self.objective(logits, self.labels)
+        return -self.objective(logits, self.targets)
+
+    def won(self, logits: Tensor) -> Tensor:
+        """Judge success; being rejected is none."""
+        classes = class_count(self.model, logits)
+        return is_adversarial(logits, self.labels, self.targets, classes=classes)
+
+
+def pgd(
+    model: Classifier,
+    inputs: Images,
+    labels: Labels,
+    *,
+    eps: float,
+    norm: Norm = "linf",
+    steps: int = 40,
+    step_size: float | None = None,
+    objective: Objective | str = cross_entropy,
+    random_start: bool = True,
+    targets: Labels | None = None,
+    generator: Randomness = None,
+) -> Images:
+    """Search the eps-ball around each picture for the point the model likes least.
+
+    Args:
+        model: maps (n, c, h, w) in [0, 1] to logits (n, k); mode and gradients stay untouched.
+        inputs: clean batch, (n, c, h, w), float, in [0, 1].
+        labels: (n,), int64; the true class, always.
+        eps: ball radius in norm, input units (8 / 255, not 8).
+        norm: "linf" or "l2"; geometry of the ball and of a step.
+        steps: gradient evaluations an image; one more forward pass scores the last point.
+        step_size: length of one step in norm, input units; 2.5 * eps / steps when None.
+        objective: what an untargeted attack climbs: "cross-entropy", "margin", "hinge", or a
+            function (logits, labels) -> (n,).
+        random_start: begin at a random point of the ball instead of at the picture.
+        targets: (n,), int64; the classes to reach; None: any class but the label.
+        generator: source of the random start; torch's global one when None.
+
+    Returns:
+        (n, c, h, w) in [0, 1], within eps of inputs; for each row, of the steps + 1 points seen,
+        the one that ranks highest by (fooled, objective).
+
+    Raises:
+        InvalidInput: an argument breaks its rule, or the model gives no gradient.
+        UnsupportedNorm: norm is neither linf nor l2.
+
+    Example:
+        >>> import torch
+        >>> flat = torch.nn.Flatten()
+        >>> x, y = torch.full((1, 1, 1, 2), 0.5), torch.tensor([0])
+        >>> pgd(flat, x, y, eps=0.125).flatten()
+        tensor([0.3750, 0.6250])
+
+    Source: Madry et al. 2018, arXiv:1706.06083, section 2.1. Departures: the best point seen is
+    returned, not the last; the start is clipped to [0, 1].
+    """
+    check_call(
+        "pgd",
+        inputs,
+        labels,
+        targets,
+        eps=eps,
+        norm=norm,
+        norms=NORMS,
+        steps=steps,
+        step_size=step_size,
+    )
+    start = inputs.detach().clone()
+    if random_start:
+        start = (start + random_in_ball(start, eps, norm, generator)).clamp(0, 1)
+    length = 2.5 * eps / steps if step_size is None else step_size
+    return ascend(
+        model,
+        start,
+        goal=Mislead(model, named_objective(objective), labels, targets),
+        step=family_step(inputs, eps=eps, norm=norm, step_size=length, gradient=None, clip=True),
+        steps=steps,
+        keep="best",
+    )

@@ -1,0 +1,45 @@
+"""Every error epsball raises on purpose: who, the rule, the value found and the remedy."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class EpsballError(Exception):
+    """Root of the tree; the command line prints any of these as one line and exits with code 2."""
+
+
+class InvalidInput(EpsballError, ValueError):
+    """An argument, a file or a picture breaks a rule; the message names it."""
+
+
+class UnsupportedNorm(InvalidInput):
+    """The attack is not defined for the norm that was asked for."""
+
+
+class NotFitted(EpsballError, AttributeError):
+    """A defence was asked for scores before `fit`."""
+
+
+class BrokenContract(EpsballError, RuntimeError):
+    """A model, an attack or a file does not do what its contract says."""
+
+
+def unknown_name(what: str, name: str, known: Iterable[str]) -> InvalidInput:
+    """Build the error for a name that no table holds, with the nearest match as the remedy.
+
+    Args:
+        what: the kind of thing, for the message: "attack", "data".
+        name: what was asked for.
+        known: the names that exist.
+
+    Returns:
+        The error, to be raised by the caller.
+
+    Example:
+        >>> str(unknown_name("attack", "pdg", ["fgsm", "pgd"]))
+        "unknown attack 'pdg': did you mean 'pgd'? known: fgsm, pgd"
+    """
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return InvalidInput(f"unknown {what} {name!r}: {hint}known: {', '.join(names)}")

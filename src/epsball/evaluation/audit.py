@@ -1,0 +1,245 @@
+"""The main job: how often is this model fooled, by what, and can the numbers be trusted?"""
+
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import polars as pl
+
+from epsball.data import defaults_for
+from epsball.errors import InvalidInput
+from epsball.evaluation.checks_after import check_records
+from epsball.evaluation.checks_before import check_chance
+from epsball.evaluation.checks_probe import check_by_probing
+from epsball.evaluation.engine import Engine, deterministic
+from epsball.evaluation.findings import is_blocked
+from epsball.evaluation.manifest import read_begun, settle
+from epsball.evaluation.plan import Options, Plan, make_plan
+from epsball.evaluation.progress import Progress, Silent
+from epsball.evaluation.records import read_records
+from epsball.evaluation.settings import make_settings
+from epsball.evaluation.shards import (
+    Shard,
+    read_clean,
+    read_finished,
+    read_seconds,
+    run_shard,
+    shards_of,
+)
+from epsball.evaluation.subject import (
+    Data,
+    Model,
+    Subject,
+    open_data,
+    open_model,
+    sample_of,
+    spread,
+)
+from epsball.evaluation.summary import summarise, write_summary
+from epsball.types import Dataset, Finding, Precision
+
+DEFAULT_ATTACKS = ("fgsm", "pgd", "noise")
+_PROBED = 64  # pictures for the checks before and after
+_RESERVE = 0.15  # of a time budget, for checks and report
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What an audit found.
+
+    Args:
+        summary: the content of summary.json.
+        records: one row per image, attack and eps.
+        path: the run's directory; None where none was asked for.
+    """
+
+    summary: dict[str, Any]
+    records: pl.DataFrame
+    path: Path | None
+
+    @property
+    def headline(self) -> str | None:
+        """Return the answer in one sentence; None with a blocking finding."""
+        sentence: str | None = self.summary["headline"]
+        return sentence
+
+    @property
+    def findings(self) -> list[Finding]:
+        """Return the doubts about this audit."""
+        return [Finding(**found) for found in self.summary["findings"]]
+
+    @property
+    def blocked(self) -> bool:
+        """Say whether a finding forbids printing a rate."""
+        return is_blocked(self.findings)
+
+
+def audit(
+    model: Model,
+    data: Data,
+    *,
+    attacks: Sequence[str] | None = None,
+    norm: str = "linf",
+    eps: Sequence[float | str] | None = None,
+    steps: int | None = None,
+    restarts: int = 1,
+    limit: int | None = None,
+    sample: Literal["auto", "first", "stratified"] = "auto",
+    seed: int = 0,
+    device: str = "auto",
+    precision: Precision = "float32",
+    micro_batch: int | None = None,
+    budget: float | None = None,
+    out: Path | str | None = None,
+    command: str = "epsball.audit(...)",
+    progress: Progress | None = None,
+    **loading: Any,  # noqa: ANN401 - load_model's own
+) -> Audit:
+    """Attack a model on pictures and say how often it is fooled, with what confidence.
+
+    Args:
+        model: a spec ("zoo:squeezenet", "my_file.py:factory", see `epsball list models`), or any
+            callable that maps (n, c, h, w) in [0, 1] to logits (n, k). It is left as it is.
+        data: a name ("mnist", "folder:PATH"), a `Dataset`, or a pair of images (n, c, h, w), uint8
+            or float in [0, 1], and labels (n,).
+        attacks: names, with settings where wanted: "pgd:steps=100,objective=margin". None: fgsm,
+            pgd and noise, the control.
+        norm: "linf" or "l2".
+        eps: radii, input units; "8/255" is understood. None: what suits the data.
+        steps: for the attacks that take steps; None: their own default.
+        restarts: for the attacks that are random.
+        limit: how many images to use; None: all.
+        sample: "first" takes the first; "stratified" a sample with every class in proportion;
+            "auto" is stratified where the labels come sorted by class, else first.
+        seed: of everything random.
+        device: "auto", "cpu", "cuda" ...
+        precision: of the search, "float32" or "bfloat16"; verdicts are always float32.
+        micro_batch: images a forward pass; None: measured.
+        budget: seconds; a stratified sample is taken and the audit ends in time. None: no limit.
+        out: directory of the run; one that was killed is continued. None: nothing is kept.
+        command: what to print under "how to reproduce".
+        progress: is told how far the audit is.
+        **loading: weights, mean, std, resize, channels for a model named by a spec.
+
+    Returns:
+        Summary, records and findings. With a blocking finding every rate is None.
+
+    Raises:
+        EpsballError: bad input; nothing has been written then.
+
+    Example:
+        >>> import torch
+        >>> flat = torch.nn.Flatten().eval()
+        >>> pictures = torch.eye(4).view(4, 1, 2, 2) * 0.5
+        >>> report = audit(flat, (pictures, torch.arange(4)), eps=[0.1, 0.3], steps=5)
+        >>> [row["robust_accuracy"] for row in report.summary["worst_case"]]
+        [1.0, 0.0]
+    """
+    started = time.monotonic()
+    told = progress or Silent()
+    if budget is not None and not budget > 0:
+        raise InvalidInput(f"budget must be more than 0 seconds, got {budget}")
+    pictures = open_data(data)
+    settings = make_settings(
+        attacks or DEFAULT_ATTACKS,
+        norm=norm,
+        eps=eps or defaults_for(pictures)[1],
+        steps=steps,
+        restarts=restarts,
+    )
+    options = Options(limit, sample, seed, precision, micro_batch, budget, command)
+    subject = open_model(model, sample_of(pictures, 2)[0], device, **loading)
+    with tempfile.TemporaryDirectory() as scratch:
+        run = Path(scratch) / "run" if out is None else Path(out)
+        plan = make_plan(subject, pictures, settings, options, begun=read_begun(run), told=told)
+        plan = replace(plan, manifest=settle(run, plan.manifest))
+        with deterministic(plan.manifest.engine.threads):
+            ends = None if budget is None else started + budget * (1 - _RESERVE)
+            summary = _run(run, subject, pictures, plan, ends=ends, told=told)
+        return Audit(summary, read_records(run), None if out is None else run)
+
+
+def _run(
+    run: Path,
+    subject: Subject,
+    data: Dataset,
+    plan: Plan,
+    *,
+    ends: float | None,
+    told: Progress,
+) -> dict[str, Any]:
+    """Do what is not done yet, check it, and write the summary."""
+    manifest, findings = plan.manifest, list(plan.findings)
+    engine = Engine(subject.model, subject.info, manifest.choices, manifest.seed)
+    done: list[Shard] = []
+    if not is_blocked(findings):
+        done = _attack(run, engine, data, plan, ends=ends, told=told)
+        findings += _check(run, engine, data, plan, done=done, told=told)
+    summary = _summary(run, plan, findings, done)
+    write_summary(run, summary)
+    return summary
+
+
+def _attack(
+    run: Path, engine: Engine, data: Dataset, plan: Plan, *, ends: float | None, told: Progress
+) -> list[Shard]:
+    """Run shard after shard; with a time budget, stop before one that would not end in time."""
+    shards = shards_of(plan.positions, plan.manifest.engine.shard)
+    told.begin("attacking", len(plan.positions) * len(plan.settings))
+    done: list[Shard] = []
+    slowest = 0.0
+    for shard in shards:
+        began = time.monotonic()
+        if ends is not None and done and began + slowest > ends:
+            break
+        run_shard(
+            engine,
+            data,
+            shard,
+            plan.settings,
+            run=run,
+            advance=lambda setting, count: told.advance(count, setting.variant),
+        )
+        slowest = max(slowest, time.monotonic() - began)
+        done.append(shard)
+        if ends is not None:
+            interim = _summary(run, plan, plan.findings, done)
+            write_summary(run, interim | {"complete": False})
+            told.say(f"so far: {interim['headline']}")
+    return done
+
+
+def _check(
+    run: Path, engine: Engine, data: Dataset, plan: Plan, *, done: Sequence[Shard], told: Progress
+) -> list[Finding]:
+    records = read_finished(run, done, plan.settings)
+    images = records.unique("index")
+    right = int((images["clean_prediction"] == images["label"]).sum())
+    found = check_chance(right, len(images), engine.info.classes)
+    found += check_records(records, plan.settings)
+    told.begin("checking", len(plan.settings))
+    probed = spread(plan.positions[: len(images)], _PROBED)
+    probe = read_clean(engine, data, probed)
+    random = any(known.code == "random-forward" for known in plan.findings)
+    for setting in plan.settings:
+        found += check_by_probing(engine, setting, probe, random=random)
+        told.advance(1, setting.variant)
+    return found
+
+
+def _summary(
+    run: Path, plan: Plan, findings: Sequence[Finding], done: Sequence[Shard]
+) -> dict[str, Any]:
+    manifest = plan.manifest
+    return summarise(
+        read_finished(run, done, plan.settings),
+        plan.settings,
+        findings,
+        read_seconds(run, plan.settings),
+        classes=manifest.model.classes,
+        class_names=manifest.data.class_names,
+        complete=sum(len(shard.positions) for shard in done) == len(plan.positions),
+    )

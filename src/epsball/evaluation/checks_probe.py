@@ -1,0 +1,146 @@
+"""Short extra attacks on a few pictures, to see whether the long ones can be believed."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from epsball.evaluation.engine import Engine
+from epsball.evaluation.findings import finding
+from epsball.evaluation.measure import Clean, read_scores
+from epsball.evaluation.settings import AttackSetting
+from epsball.evaluation.statistics import mcnemar
+from epsball.objectives import cross_entropy
+from epsball.types import Finding
+
+_SURPRISE = 0.01
+_MORE_FOOLED = 0.05  # a doubling of the steps that fools this share more means: not done yet
+_FALLING = 0.25
+_MISMATCH = 0.02
+
+
+def check_by_probing(
+    engine: Engine, setting: AttackSetting, probe: Clean, *, random: bool
+) -> list[Finding]:
+    """Attack a few pictures with eps = 0, again, with twice the steps, and watch the loss.
+
+    Args:
+        engine: the run's engine.
+        setting: one of the run's attacks.
+        probe: a few pictures of the run.
+        random: the model answers differently each time: what relies on repetition is left out.
+    """
+    widest = replace(setting, eps=setting.eps[-1:], restarts=1)
+    attack = _attack(engine, probe)
+    found = [] if random else _check_eps_zero(engine, setting, probe, attack)
+    if widest.eps[0] == 0:
+        return found
+    made = attack(widest)
+    if not random:
+        found += _check_recomputed(engine, setting, probe, made)
+    if "steps" in setting.knobs and setting.means_harm:
+        found += _check_steps(engine, widest, probe, made)
+        found += _check_loss(engine, widest, probe)
+    return found
+
+
+def _attack(engine: Engine, probe: Clean) -> Callable[[AttackSetting], Tensor]:
+    return lambda s: engine.attack(s, probe.images, probe.labels, probe.positions)[0].images
+
+
+def _check_eps_zero(
+    engine: Engine,
+    setting: AttackSetting,
+    probe: Clean,
+    attack: Callable[[AttackSetting], Tensor],
+) -> list[Finding]:
+    knobs = dict(setting.knobs)
+    if "steps" in knobs:
+        knobs["steps"] = min(2, knobs["steps"])  # no budget, nothing to search
+    unmoved = attack(replace(setting, eps=(0.0,), knobs=knobs, restarts=1))
+    reading = read_scores(engine.scores(unmoved), probe.labels, engine.info)
+    differing = int((reading.prediction != probe.reading.prediction).sum())
+    moved = float((unmoved - probe.images).abs().amax())
+    if differing == 0 and moved == 0:
+        return []
+    message = (
+        f"with eps = 0, {setting.variant} moves pixels by up to {moved:.3g} and changes "
+        f"{differing} of {len(unmoved)} predictions"
+    )
+    return [finding("eps-zero-differs", message, variant=setting.variant, moved=moved)]
+
+
+def _check_recomputed(
+    engine: Engine, setting: AttackSetting, probe: Clean, made: Tensor
+) -> list[Finding]:
+    """Judge the same pictures twice, the second time in reverse order, as another batch."""
+    first = read_scores(engine.scores(made), probe.labels, engine.info).safe
+    again = read_scores(engine.scores(made.flip(0)), probe.labels.flip(0), engine.info).safe.flip(0)
+    differing = int((first != again).sum())
+    if differing <= _MISMATCH * len(made):
+        return []
+    message = (
+        f"asked again about {len(made)} results of {setting.variant}, the model changes its "
+        f"verdict on {differing}"
+    )
+    return [finding("accuracy-mismatch", message, variant=setting.variant, images=differing)]
+
+
+def _check_steps(
+    engine: Engine, setting: AttackSetting, probe: Clean, made: Tensor
+) -> list[Finding]:
+    doubled = replace(setting, knobs=setting.knobs | {"steps": 2 * setting.knobs["steps"]})
+    longer = engine.attack(doubled, probe.images, probe.labels, probe.positions)[0].images
+    few = ~read_scores(engine.scores(made), probe.labels, engine.info).safe
+    many = ~read_scores(engine.scores(longer), probe.labels, engine.info).safe
+    gained, lost = int((many & ~few).sum()), int((few & ~many).sum())
+    told = (
+        f"on {len(made)} pictures at eps {setting.eps[0]:.4g}, {setting.variant} fools "
+        f"{int(few.sum())} with {setting.knobs['steps']} steps and {int(many.sum())} with twice "
+        f"as many"
+    )
+    evidence: dict[str, Any] = {
+        "variant": setting.variant,
+        "fooled": int(few.sum()),
+        "doubled": int(many.sum()),
+    }
+    if lost > gained and mcnemar(lost, gained) < _SURPRISE:
+        return [finding("more-steps-help", told, **evidence)]
+    if gained - lost > max(1, _MORE_FOOLED * len(made)):
+        return [finding("not-converged", told, **evidence)]
+    return []
+
+
+class _Watched:
+    """A classifier that keeps the loss of every point it is shown."""
+
+    def __init__(self, engine: Engine, labels: Tensor) -> None:
+        self.model, self.info = engine.model, engine.info
+        self.labels, self.losses = labels, list[Tensor]()
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        scores = self.model(inputs)
+        rows = self.labels[: len(inputs)].to(scores.device)
+        loss = cross_entropy(scores.detach().float()[:, : self.info.classes], rows)
+        self.losses.append(loss.cpu())
+        return scores
+
+
+def _check_loss(engine: Engine, setting: AttackSetting, probe: Clean) -> list[Finding]:
+    """The highest loss seen must lie above the first for most pictures."""
+    few = min(engine.choices.micro_batch, len(probe.labels))
+    labels = probe.labels[:few]
+    watched = _Watched(engine, labels)
+    watching = Engine(watched, engine.info, replace(engine.choices, micro_batch=few), engine.seed)
+    watching.attack(setting, probe.images[:few], labels, probe.positions[:few])
+    losses = torch.stack(watched.losses)
+    stuck = float((losses[1:].amax(0) <= losses[0]).float().mean()) if len(losses) > 1 else 0.0
+    if stuck < _FALLING:
+        return []
+    message = (
+        f"at eps {setting.eps[0]:.4g}, the loss of {stuck:.0%} of {few} pictures never rises above "
+        f"its start along {setting.variant}"
+    )
+    return [finding("loss-not-rising", message, variant=setting.variant, share=stuck)]

@@ -1,0 +1,298 @@
+"""Runs attacks over micro-batches: sizes them, counts what they cost, survives a full memory."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from epsball.attacks import best_of
+from epsball.errors import BrokenContract, InvalidInput
+from epsball.evaluation.settings import AttackSetting
+from epsball.objectives import named_objective
+from epsball.randomness import ImageStreams
+from epsball.tensors import Classifier
+from epsball.types import ModelInfo, Precision
+
+Result = TypeVar("Result")
+_WORTH = 1.03  # a larger micro-batch has to be this much faster to be taken
+_REPEATS, _ENOUGH = 30, 0.05  # of a measurement: so many times, or so many seconds
+_CANDIDATES = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What is chosen once for a run, written to its manifest and used again on resume.
+
+    Args:
+        device: "cpu", "cuda", "cuda:1", "mps".
+        precision: of the search; verdicts are always float32.
+        micro_batch: images a forward pass.
+        threads: torch's threads on the CPU.
+    """
+
+    device: str
+    precision: Precision
+    micro_batch: int
+    threads: int
+
+
+class Counted:
+    """A classifier that counts the rows it passes forwards and backwards."""
+
+    def __init__(self, model: Classifier, info: ModelInfo, precision: Precision) -> None:
+        """Wrap the caller's model; it stays as it is."""
+        self.model, self.info, self.precision = model, info, precision
+        self.forwards = self.backwards = 0
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """Return the model's scores, in the dtype of the pictures."""
+        self.forwards += len(inputs)
+        if self.precision == "float32":
+            scores = self.model(inputs)
+        else:
+            with torch.autocast(inputs.device.type, torch.bfloat16):
+                scores = self.model(inputs)
+        if scores.requires_grad:
+            hook: Any = scores.register_hook  # torch leaves it untyped
+            hook(self._count)
+        return scores.to(inputs.dtype)
+
+    def _count(self, gradient: Tensor) -> None:
+        self.backwards += len(gradient)
+
+
+@dataclass
+class Attacked:
+    """What an attack made of a shard at one eps.
+
+    Args:
+        images: (n, c, h, w), on the CPU.
+        forwards: (n,), int64, forward passes an image cost.
+        backwards: (n,), int64.
+    """
+
+    images: Tensor
+    forwards: Tensor
+    backwards: Tensor
+
+
+@dataclass
+class Engine:
+    """Feeds a model in micro-batches.
+
+    Args:
+        model: the caller's classifier, on the device already; never changed.
+        info: what is known of it.
+        choices: device, precision and sizes.
+        seed: the run's seed.
+        halvings: how often a full memory halved the micro-batch.
+    """
+
+    model: Classifier
+    info: ModelInfo
+    choices: Choices
+    seed: int = 0
+    halvings: int = field(default=0, init=False)
+
+    def scores(self, images: Tensor) -> Tensor:
+        """Return float32 scores of the caller's model, (n, k), on the CPU.
+
+        Args:
+            images: (n, c, h, w), on any device.
+        """
+
+        def batch(rows: slice) -> Tensor:
+            with torch.no_grad():
+                return self.model(images[rows].to(self.choices.device)).float().cpu()
+
+        return torch.cat(list(self._each_batch(len(images), batch)))
+
+    def attack(
+        self,
+        setting: AttackSetting,
+        images: Tensor,
+        labels: Tensor,
+        positions: Tensor,
+        advance: Callable[[int], None] = lambda _: None,
+    ) -> list[Attacked]:
+        """Attack a shard at every eps of a setting.
+
+        Args:
+            setting: the attack.
+            images: (n, c, h, w), float32 in [0, 1], on the CPU.
+            labels: (n,), the true classes.
+            positions: (n,), positions in the data set; they key the random streams.
+            advance: told the number of images after every micro-batch.
+
+        Returns:
+            For each eps of the setting, in order, what came out.
+        """
+
+        def batch(rows: slice) -> list[Attacked]:
+            done = self._attack_batch(setting, images[rows], labels[rows], positions[rows])
+            advance(rows.stop - rows.start)
+            return done
+
+        batches = list(self._each_batch(len(images), batch))
+        return [_joined([made[i] for made in batches]) for i in range(len(setting.eps))]
+
+    def _attack_batch(
+        self, setting: AttackSetting, images: Tensor, labels: Tensor, positions: Tensor
+    ) -> list[Attacked]:
+        device = self.choices.device
+        counted = Counted(self.model, self.info, self.choices.precision)
+        inputs, labels = images.to(device), labels.to(device)
+        attack = best_of(setting.spec.attack, restarts=setting.restarts)
+        knobs = dict(setting.knobs)
+        if "objective" in knobs:
+            knobs["objective"] = named_objective(knobs["objective"])
+
+        def streams() -> ImageStreams:
+            return ImageStreams.of(
+                positions, seed=self.seed, purpose=setting.variant, device=device
+            )
+
+        if setting.spec.sweep and setting.restarts == 1:
+            made = setting.spec.sweep(
+                counted, inputs, labels, eps=setting.eps, norm=setting.norm,
+                generator=streams(), **knobs,
+            )  # fmt: skip
+            return [_attacked(setting, one, inputs, counted) for one in made]
+        results = []
+        for eps in setting.eps:
+            counted.forwards = counted.backwards = 0
+            made_one = attack(
+                counted, inputs, labels, eps=eps, norm=setting.norm,
+                generator=streams(), **knobs,
+            )  # fmt: skip
+            results.append(_attacked(setting, made_one, inputs, counted))
+        return results
+
+    def _each_batch(self, count: int, work: Callable[[slice], Result]) -> Iterator[Result]:
+        """Yield the work's results batch by batch, halving the batch when memory is full."""
+        first = 0
+        while first < count:
+            rows = slice(first, min(first + self.choices.micro_batch, count))
+            try:
+                result = work(rows)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                self._halve()
+                continue
+            yield result
+            first = rows.stop
+
+    def _halve(self) -> None:
+        if self.choices.micro_batch == 1:
+            raise InvalidInput(
+                f"one picture at a time does not fit the memory of {self.choices.device}: "
+                "use a smaller model or pictures, or another --device"
+            ) from None
+        self.choices = replace(self.choices, micro_batch=self.choices.micro_batch // 2)
+        self.halvings += 1
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Say whether an error means that memory ran out, on whichever device."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
+        "can't allocate memory" in str(error) or "out of memory" in str(error).lower()
+    )
+
+
+def choose_micro_batch(
+    model: Classifier, sample: Tensor, device: str, seconds: float = 4
+) -> tuple[int, float]:
+    """Measure which micro-batch gives the most input gradients a second.
+
+    Args:
+        model: the classifier, on the device.
+        sample: (m, c, h, w), a few pictures; repeated as needed.
+        device: where it runs.
+        seconds: about how long this may take; sizes that do not fit in are not tried.
+
+    Returns:
+        The size, and its input gradients a second. A larger size is taken only where it is at
+        least 3 % faster.
+    """
+    rates: dict[int, float] = {}
+    started = time.perf_counter()
+    for size in _CANDIDATES:
+        inputs = sample[torch.arange(size) % len(sample)].to(device)
+        try:
+            took = _fastest(model, inputs)
+        except (RuntimeError, MemoryError) as error:
+            if is_out_of_memory(error):
+                break
+            raise
+        rates[size] = size / took
+        falling = [s for s in rates if s < size and rates[s] > 1.15 * rates[size]]
+        if len(falling) > 1 or time.perf_counter() - started + 8 * took > seconds:
+            break
+    if not rates:  # not even the smallest fits: the engine halves from here
+        return 1, 1.0
+    best = max(rates.values())
+    return next((s, rate) for s, rate in rates.items() if rate > best / _WORTH)
+
+
+def _fastest(model: Classifier, inputs: Tensor) -> float:
+    """Return the seconds of the fastest of a few gradients; more of them where they are short."""
+    times = [_seconds_of_gradient(model, inputs) for _ in range(3)]
+    while len(times) < _REPEATS and sum(times) < _ENOUGH:
+        times.append(_seconds_of_gradient(model, inputs))
+    return min(times)
+
+
+def _seconds_of_gradient(model: Classifier, inputs: Tensor) -> float:
+    point = inputs.clone().requires_grad_()
+    started = time.perf_counter()
+    with torch.enable_grad():
+        scores = model(point)
+    if scores.requires_grad:
+        torch.autograd.grad(scores.sum(), point, allow_unused=True)
+    if inputs.is_cuda:
+        torch.cuda.synchronize(inputs.device)
+    return time.perf_counter() - started
+
+
+@contextmanager
+def deterministic(threads: int) -> Iterator[None]:
+    """Fix what would change results from run to run; put it back afterwards."""
+    before = torch.get_num_threads()
+    cudnn = torch.backends.cudnn
+    flags = cudnn.deterministic, cudnn.benchmark
+    torch.set_num_threads(threads)
+    cudnn.deterministic, cudnn.benchmark = True, False
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+        cudnn.deterministic, cudnn.benchmark = flags
+
+
+def _attacked(setting: AttackSetting, made: Tensor, inputs: Tensor, counted: Counted) -> Attacked:
+    if made.shape != inputs.shape:
+        raise BrokenContract(
+            f"{setting.attack} must return pictures {tuple(inputs.shape)}, got {tuple(made.shape)}"
+        )
+    each = torch.ones(len(made), dtype=torch.int64)
+    count = len(made)
+    return Attacked(
+        made.detach().cpu(),
+        each * (counted.forwards // count),
+        each * (counted.backwards // count),
+    )
+
+
+def _joined(parts: list[Attacked]) -> Attacked:
+    return Attacked(
+        torch.cat([part.images for part in parts]),
+        torch.cat([part.forwards for part in parts]),
+        torch.cat([part.backwards for part in parts]),
+    )

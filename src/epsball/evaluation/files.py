@@ -1,0 +1,41 @@
+"""Writing so that a kill at any moment leaves either the whole file or none of it."""
+
+import errno
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from epsball.errors import InvalidInput
+
+
+def write_atomically(file: Path, write: Callable[[Path], object]) -> None:
+    """Write beside, then rename.
+
+    Args:
+        file: where the file will stand.
+        write: writes everything to the path it is given.
+
+    Raises:
+        InvalidInput: the disk is full, or the place may not be written to.
+    """
+    beside = file.with_name(f".{file.name}.{os.getpid()}.part")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write(beside)
+        beside.replace(file)
+    except OSError as error:
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
+        raise unwritable(file, error) from error
+
+
+def unwritable(file: Path, error: OSError) -> InvalidInput:
+    """Say in one line why nothing could be written, and what to do."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    remedy = (
+        "free some space, then give the same command again: it continues"
+        if full
+        else "choose another --out"
+    )
+    return InvalidInput(f"cannot write {file}: {error.strerror or error}; {remedy}")

@@ -1,0 +1,124 @@
+"""Every doubt about an evaluation: code, severity, remedy. docs/findings.md explains each."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from epsball.types import Finding, Severity
+
+
+@dataclass(frozen=True)
+class FindingSpec:
+    """One kind of finding.
+
+    Args:
+        severity: "blocking" means that no rate is printed.
+        remedy: what to do about it.
+    """
+
+    severity: Severity
+    remedy: str
+
+
+FINDINGS: dict[str, FindingSpec] = {
+    # before the attacks
+    "inputs-out-of-range": FindingSpec(
+        "blocking",
+        "give pictures as uint8 or as float in [0, 1], and put mean and std into the model "
+        "(--mean, --std)",
+    ),
+    "train-mode": FindingSpec(
+        "blocking", "call model.eval() before the audit, or return model.eval() from the factory"
+    ),
+    "batch-dependent": FindingSpec(
+        "blocking",
+        "make the score of a picture independent of its neighbours: eval mode for batch norm, "
+        "no statistics over the batch",
+    ),
+    "random-forward": FindingSpec(
+        "warning",
+        "fix the model's randomness, or read the result as that of one draw: attacks must average "
+        "over the randomness to be fair",
+    ),
+    "non-finite-scores": FindingSpec(
+        "blocking", "find where the model divides by zero or overflows"
+    ),
+    "probabilities-not-logits": FindingSpec(
+        "warning", "return logits: leave the final softmax out of the model"
+    ),
+    "log-probabilities": FindingSpec("info", "nothing: their softmax is the model's own"),
+    "near-chance": FindingSpec(
+        "warning",
+        "check the preprocessing (--mean, --std, --channels, --resize), the weights and the order "
+        "of the classes",
+    ),
+    "few-classes": FindingSpec(
+        "info", "read top-5 and confidence with care: below four classes they say little"
+    ),
+    "zero-gradient": FindingSpec(
+        "warning",
+        "use an objective on logits (pgd:objective=margin) and look for saturation, rounding or "
+        "clipping in the model",
+    ),
+    "no-gradient": FindingSpec(
+        "blocking",
+        "gradient attacks cannot see this model: remove rounding or other flat steps from its "
+        "forward, or use attacks that need no gradient",
+    ),
+    "constant-gradient": FindingSpec(
+        "warning", "check that the scores depend on the picture beyond a fixed linear map"
+    ),
+    "below-8-bit": FindingSpec("info", "an eps of at least 1/255 is what a saved picture can hold"),
+    # after the attacks
+    "eps-zero-differs": FindingSpec(
+        "blocking", "mend the attack: with eps = 0 it must return the clean pictures"
+    ),
+    "outside-ball": FindingSpec("blocking", "mend the attack: its result leaves the eps-ball"),
+    "outside-box": FindingSpec("blocking", "mend the attack: its pixels leave [0, 1]"),
+    "unclipped": FindingSpec("info", "leave clip=false out unless a source is reproduced with it"),
+    "accuracy-mismatch": FindingSpec(
+        "blocking", "the model answers differently when asked again: make it deterministic"
+    ),
+    "larger-eps-helps": FindingSpec(
+        "warning", "the attack oversteps or its gradient is masked: use pgd with more steps"
+    ),
+    "more-steps-help": FindingSpec(
+        "warning", "the step is too large or the gradient masked: try pgd with restarts"
+    ),
+    "not-converged": FindingSpec("warning", "raise --steps until doubling them changes nothing"),
+    "one-step-stronger": FindingSpec(
+        "warning", "a sign of masked gradients: do not trust the iterative attack's number alone"
+    ),
+    "noise-as-strong": FindingSpec(
+        "warning", "the gradient leads nowhere: look for masked gradients"
+    ),
+    "black-box-stronger": FindingSpec(
+        "warning", "the gradient misleads: look for masked gradients"
+    ),
+    "loss-not-rising": FindingSpec(
+        "warning", "lower the step size (step_size=) or look for masked gradients"
+    ),
+    "lost-at-8-bits": FindingSpec(
+        "info", "read the survives columns: saved as pictures, some adversarial images are not"
+    ),
+    "low-precision-search": FindingSpec(
+        "info", "search again with --precision float32 before quoting the number"
+    ),
+}
+
+
+def finding(code: str, message: str, severity: Severity | None = None, **evidence: Any) -> Finding:  # noqa: ANN401 - any value
+    """Make a finding of a known code.
+
+    Args:
+        code: a key of `FINDINGS`.
+        message: what was seen, in one sentence.
+        severity: where it differs from the table's.
+        evidence: the numbers behind it.
+    """
+    spec = FINDINGS[code]
+    return Finding(code, severity or spec.severity, message, evidence, spec.remedy)
+
+
+def is_blocked(findings: list[Finding]) -> bool:
+    """Say whether any finding forbids printing a rate."""
+    return any(found.severity == "blocking" for found in findings)

@@ -1,0 +1,154 @@
+"""What a run leaves behind, and how it is read back. Imports no torch, so that reports need none.
+
+A run is a directory:
+
+    manifest.json               what was asked, of what, on what (see manifest.py)
+    records/00000-fgsm.parquet  one file per finished shard and attack; a row per image and eps
+    records/00000-fgsm.json     its seconds: apart, so that records stay bitwise equal
+    pictures/00000-fgsm.npz     a few adversarial pictures of the first shard, for the report
+    summary.json  report.html
+"""
+
+import json
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from epsball.errors import InvalidInput
+
+RECORDS = "records"
+PICTURES = "pictures"
+
+_COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
+    "index": pl.Int64,  # position in the data set
+    "label": pl.Int64,
+    "variant": pl.String,  # the attack with its own settings: "pgd", "pgd:objective=margin"
+    "attack": pl.String,
+    "norm": pl.String,
+    "eps": pl.Float64,
+    "steps": pl.Int64,
+    "restarts": pl.Int64,
+    "objective": pl.String,
+    "direction": pl.String,
+    "reference": pl.String,
+    "clean_prediction": pl.Int64,
+    "prediction": pl.Int64,
+    "clean_confidence": pl.Float64,
+    "confidence": pl.Float64,
+    "clean_top5": pl.List(pl.Int64),
+    "top5": pl.List(pl.Int64),
+    "clean_margin": pl.Float64,
+    "margin": pl.Float64,
+    "l0": pl.Float64,
+    "l1": pl.Float64,
+    "l2": pl.Float64,
+    "linf": pl.Float64,
+    "lowest": pl.Float64,  # smallest and largest pixel of the adversarial picture
+    "highest": pl.Float64,
+    "forwards": pl.Int64,
+    "backwards": pl.Int64,
+    "queries": pl.Int64,
+    "clean_rejected": pl.Boolean,
+    "rejected": pl.Boolean,
+    "safe": pl.Boolean,  # the adversarial picture gets its label, or is rejected
+    "survives_8bit": pl.Boolean,  # null where the picture is not fooled in the first place
+    "survives_png": pl.Boolean,
+    "survives_jpeg90": pl.Boolean,
+    "survives_jpeg75": pl.Boolean,
+}
+SCHEMA = pl.Schema(_COLUMNS)
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """The pictures a report shows.
+
+    Args:
+        positions: (m,), positions in the data set.
+        labels: (m,), int64.
+        clean: (m, c, h, w), float32 in [0, 1].
+        adversarial: (variant, norm, eps) -> (m, c, h, w), float32 in [0, 1].
+    """
+
+    positions: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    clean: NDArray[np.float32]
+    adversarial: dict[tuple[str, str, float], NDArray[np.float32]]
+
+
+def read_records(run: Path, shards: Collection[int] | None = None) -> pl.DataFrame:
+    """Read the records of a run, sorted by shard file name.
+
+    Args:
+        run: the run's directory.
+        shards: numbers of the shards to read; None: all.
+
+    Returns:
+        A frame with the columns of `SCHEMA`; empty where no shard is finished.
+    """
+    files = [
+        file
+        for file in sorted((run / RECORDS).glob("*.parquet"))
+        if shards is None or int(file.name.partition("-")[0]) in shards
+    ]
+    if not files:
+        return pl.DataFrame(schema=SCHEMA)
+    return pl.concat([pl.read_parquet(file) for file in files])
+
+
+def read_manifest(run: Path) -> dict[str, Any]:
+    """Read the run's manifest as plain data.
+
+    Raises:
+        InvalidInput: the directory holds no run.
+    """
+    return _read_json(run / "manifest.json", run)
+
+
+def read_summary(run: Path) -> dict[str, Any]:
+    """Read the run's summary as plain data.
+
+    Raises:
+        InvalidInput: the directory holds no finished run.
+    """
+    return _read_json(run / "summary.json", run)
+
+
+def read_pictures(run: Path) -> Pictures | None:
+    """Read the pictures kept for the report; None where there are none."""
+    shown = dict(_pictures(run))
+    if not shown:
+        return None
+    first = next(iter(shown.values()))
+    return Pictures(
+        first["positions"],
+        first["labels"],
+        first["clean"],
+        {
+            (str(kept["variant"]), str(kept["norm"]), float(eps)): images
+            for kept in shown.values()
+            for eps, images in zip(kept["eps"], kept["adversarial"], strict=True)
+        },
+    )
+
+
+def _pictures(run: Path) -> Iterator[tuple[str, dict[str, NDArray[Any]]]]:
+    for file in sorted((run / PICTURES).glob("*.npz")):
+        with np.load(file, allow_pickle=False) as kept:
+            yield file.stem, dict(kept)
+
+
+def _read_json(file: Path, run: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(file.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise InvalidInput(
+            f"{run} holds no {file.name}: name a directory that `epsball audit --out` finished"
+        ) from None
+    except ValueError as error:
+        raise InvalidInput(f"{file} is not valid JSON ({error}): run the audit again") from None

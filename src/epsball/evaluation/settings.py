@@ -1,0 +1,175 @@
+"""From what a person asks for to attack settings: "pgd:steps=100,objective=margin", "8/255"."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from epsball.attacks import ATTACKS, AttackSpec
+from epsball.errors import InvalidInput, UnsupportedNorm, unknown_name
+from epsball.types import NORMS, Norm
+
+
+@dataclass(frozen=True)
+class AttackSetting:
+    """One attack as it will be run, at all its eps.
+
+    Args:
+        attack: its name in the table.
+        variant: its name with the settings that were changed; unique within a run.
+        norm: geometry of the ball.
+        eps: the radii, rising.
+        knobs: every setting of its own, defaults filled in.
+        restarts: how often it runs.
+    """
+
+    attack: str
+    variant: str
+    norm: Norm
+    eps: tuple[float, ...]
+    knobs: dict[str, Any] = field(default_factory=dict)
+    restarts: int = 1
+
+    @property
+    def spec(self) -> AttackSpec:
+        """Return the table's entry."""
+        return ATTACKS[self.attack]
+
+    @property
+    def stem(self) -> str:
+        """Return the variant as part of a file name."""
+        return "".join(c if c.isalnum() or c in "-_.=" else "_" for c in self.variant)
+
+    @property
+    def gradients(self) -> int:
+        """Return how many gradients an image costs, over all eps."""
+        if not self.spec.needs_gradient:
+            return 0
+        each = int(self.knobs.get("steps", 1)) * self.restarts
+        return each if self.spec.sweep and self.restarts == 1 else each * len(self.eps)
+
+    @property
+    def means_harm(self) -> bool:
+        """Say whether its steps lead away from the truth; a control's need not."""
+        direction, reference = self.knobs.get("direction"), self.knobs.get("reference")
+        own = reference in (None, "true", "predicted")
+        return own if direction in (None, "ascent") else not own
+
+
+def parse_eps(text: str | float) -> float:
+    """Read a radius: a number, or a fraction such as 8/255.
+
+    Args:
+        text: what was typed.
+
+    Returns:
+        The radius, in input units.
+
+    Raises:
+        InvalidInput: not a number, not finite, negative, or over zero.
+
+    Example:
+        >>> parse_eps("4/255") == 4 / 255
+        True
+    """
+    rule = "eps must be a number >= 0 such as 0.1 or 8/255"
+    try:
+        above, _, below = str(text).partition("/")
+        value = float(above) / float(below or 1)
+    except (ValueError, ZeroDivisionError):
+        raise InvalidInput(f"{rule}, got {text!r}") from None
+    if not (math.isfinite(value) and value >= 0):
+        raise InvalidInput(f"{rule}, got {text!r}")
+    return value
+
+
+def make_settings(
+    attacks: Sequence[str],
+    *,
+    norm: str,
+    eps: Sequence[float | str],
+    steps: int | None = None,
+    restarts: int = 1,
+) -> tuple[AttackSetting, ...]:
+    """Turn a request into settings, and refuse it whole where any part breaks a rule.
+
+    Args:
+        attacks: names with optional settings, "pgd" or "pgd:steps=100,objective=margin".
+        norm: one norm for all.
+        eps: radii for all.
+        steps: for those attacks that take steps and do not name their own.
+        restarts: for those attacks that are random.
+
+    Returns:
+        One setting an attack.
+
+    Raises:
+        InvalidInput: an unknown or repeated name, a setting that the attack does not have.
+        UnsupportedNorm: an attack is not defined for norm.
+
+    Example:
+        >>> make_settings(["pgd:steps=5"], norm="linf", eps=["8/255"])[0].variant
+        'pgd:steps=5'
+    """
+    if norm not in NORMS:
+        raise unknown_name("norm", norm, NORMS)
+    if not attacks or not eps:
+        raise InvalidInput("an audit needs at least one attack and one eps, got none")
+    if restarts < 1:
+        raise InvalidInput(f"restarts must be >= 1, got {restarts}")
+    if steps is not None and steps < 1:
+        raise InvalidInput(f"steps must be >= 1, got {steps}")
+    radii = tuple(sorted({parse_eps(e) for e in eps}))
+    made = tuple(_setting(text, norm, radii, steps, restarts) for text in attacks)
+    names = [setting.variant for setting in made]
+    if len(set(names)) < len(names):
+        raise InvalidInput(f"each attack can be asked for once, got {', '.join(names)}")
+    return made
+
+
+def _setting(
+    text: str, norm: Norm, radii: tuple[float, ...], steps: int | None, restarts: int
+) -> AttackSetting:
+    name, _, rest = text.partition(":")
+    if name not in ATTACKS:
+        raise unknown_name("attack", name, ATTACKS)
+    spec = ATTACKS[name]
+    if norm not in spec.norms:
+        raise UnsupportedNorm(f"{name}: norm must be one of {', '.join(spec.norms)}; got {norm!r}")
+    knobs, changed = dict(spec.knobs), {}
+    if steps is not None and "steps" in knobs:
+        knobs["steps"] = steps
+    for part in filter(None, rest.split(",")):
+        key, equals, value = (piece.strip() for piece in part.partition("="))
+        if key not in knobs:
+            raise unknown_name(f"setting of {name}", key, knobs)
+        if not equals or not value:
+            raise InvalidInput(f"{name}: write settings as {name}:{key}=VALUE, got {part!r}")
+        changed[key] = _read(name, key, value, knobs[key])
+    knobs = {key: _plain(value) for key, value in (knobs | changed).items()}
+    variant = name + (":" if changed else "") + ",".join(f"{k}={v}" for k, v in changed.items())
+    return AttackSetting(name, variant, norm, radii, knobs, restarts if spec.random else 1)
+
+
+def _read(attack: str, key: str, value: str, default: Any) -> Any:  # noqa: ANN401 - any knob
+    """Read a setting in the manner of its default."""
+    if isinstance(default, bool):
+        if value.lower() in ("true", "false"):
+            return value.lower() == "true"
+        raise InvalidInput(f"{attack}: {key} must be true or false, got {value!r}")
+    if isinstance(default, int):
+        if value.isdecimal():
+            return int(value)
+        raise InvalidInput(f"{attack}: {key} must be a whole number, got {value!r}")
+    if default is None or isinstance(default, float):
+        try:
+            return parse_eps(value)
+        except InvalidInput:
+            if isinstance(default, float):
+                raise InvalidInput(f"{attack}: {key} must be a number, got {value!r}") from None
+    return value
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - any knob
+    """Name a function, so that settings are data: cross_entropy -> "cross-entropy"."""
+    return value.__name__.replace("_", "-") if callable(value) else value

@@ -1,0 +1,92 @@
+"""Intervals and paired tests: what turns a rate into a statement. Imports no torch."""
+
+import math
+from collections.abc import Sequence
+
+from scipy.stats import binom, norm
+
+from epsball.errors import InvalidInput
+
+
+def wilson(successes: int, count: int, *, level: float = 0.95) -> tuple[float, float]:
+    """Return the interval of a proportion that a sample of this size leaves open.
+
+    Args:
+        successes: how many of count, 0 to count.
+        count: size of the sample, at least 1.
+        level: share of samples whose interval covers the truth, in (0, 1).
+
+    Returns:
+        (low, high), in [0, 1].
+
+    Raises:
+        InvalidInput: count is below 1, or successes lies outside [0, count].
+
+    Example:
+        >>> low, high = wilson(90, 100)
+        >>> round(low, 3), round(high, 3)
+        (0.826, 0.945)
+
+    Source: Wilson 1927, JASA 22, 209-212; no continuity correction.
+    """
+    if count < 1 or not 0 <= successes <= count:
+        raise InvalidInput(
+            f"wilson: needs 0 <= successes <= count and count >= 1, got {successes} of {count}"
+        )
+    z = float(norm.ppf((1 + level) / 2))
+    rate, weight = successes / count, z * z / count
+    centre = (rate + weight / 2) / (1 + weight)
+    half = z / (1 + weight) * math.sqrt(rate * (1 - rate) / count + weight / (4 * count))
+    # at 0 and n the formula gives 0 and 1 but for rounding
+    low = 0.0 if successes == 0 else max(0.0, centre - half)
+    return low, 1.0 if successes == count else min(1.0, centre + half)
+
+
+def mcnemar(only_a: int, only_b: int) -> float:
+    """Return how surprising a paired difference would be between two equals (exact, two-sided).
+
+    Args:
+        only_a: images on which only the first succeeds.
+        only_b: images on which only the second succeeds.
+
+    Returns:
+        The p-value, in (0, 1].
+
+    Raises:
+        InvalidInput: a count is negative.
+
+    Example:
+        >>> mcnemar(0, 6)
+        0.03125
+
+    Source: McNemar 1947, Psychometrika 12, 153-157; the exact binomial form, no mid-p correction.
+    """
+    if only_a < 0 or only_b < 0:
+        raise InvalidInput(f"mcnemar: counts must be >= 0, got {only_a} and {only_b}")
+    differing = only_a + only_b
+    if differing == 0:
+        return 1.0
+    return min(1.0, 2 * float(binom.cdf(min(only_a, only_b), differing, 0.5)))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Correct p-values for having looked more than once.
+
+    Args:
+        p_values: of tests made together, each in [0, 1].
+
+    Returns:
+        The adjusted p-values, in the same order, each in [0, 1] and at least the original.
+
+    Example:
+        >>> holm([0.01, 0.04, 0.03])
+        [0.03, 0.06, 0.06]
+
+    Source: Holm 1979, Scandinavian Journal of Statistics 6, 65-70.
+    """
+    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
+    adjusted, highest = [0.0] * len(p_values), 0.0
+    for rank, i in enumerate(order):
+        highest = max(highest, min(1.0, (len(order) - rank) * p_values[i]))
+        adjusted[i] = highest
+    return adjusted

@@ -1,0 +1,132 @@
+"""summary.json: the rates of a run, its findings and the sentence that answers the question."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from epsball.evaluation import metrics
+from epsball.evaluation.files import write_atomically
+from epsball.evaluation.settings import AttackSetting
+from epsball.types import Finding
+
+SCHEMA_VERSION = 1
+_ROUNDING = 1e-9
+_KEPT_WHEN_BLOCKED = (
+    "variant", "attack", "norm", "eps", "steps", "restarts", "objective", "direction",
+    "reference", "n", "forwards", "backwards", "queries", "seconds", "parts",
+)  # fmt: skip
+
+
+def summarise(
+    records: pl.DataFrame,
+    settings: Sequence[AttackSetting],
+    findings: Sequence[Finding],
+    seconds: dict[tuple[str, float], float],
+    *,
+    classes: int,
+    class_names: Sequence[str],
+    complete: bool,
+) -> dict[str, Any]:
+    """Build the content of summary.json.
+
+    Args:
+        records: of every finished shard; may be empty.
+        settings: the run's attacks.
+        findings: all of them; a blocking one turns every rate into null.
+        seconds: (variant, eps) -> seconds spent.
+        classes: k.
+        class_names: in label order; as many as there are labels, at least.
+        complete: whether every image that was asked for is in.
+    """
+    blocked = any(found.severity == "blocking" for found in findings)
+    results = metrics.results(records, classes) if len(records) else _empty(settings)
+    for result in results:
+        result["seconds"] = seconds.get((result["variant"], result["eps"]), 0.0)
+    if blocked:
+        results = [_blanked(result) for result in results]
+    rates = len(records) > 0 and not blocked
+    worst = metrics.worst_case(records) if rates else []
+    return {
+        "schema": SCHEMA_VERSION,
+        "headline": headline(worst[-1]) if worst else None,
+        "complete": complete,
+        "clean": metrics.clean_summary(records, classes) if rates else None,
+        "results": results,
+        "worst_case": worst,
+        "per_class": metrics.per_class(records, class_names) if rates else [],
+        "confusion": metrics.confusion(records) if rates else {"clean": [], "attacked": []},
+        "comparisons": metrics.comparisons(records) if rates else [],
+        "findings": [found.as_dict() for found in findings],
+        "cost": {key: sum(r[key] for r in results) for key in ("forwards", "backwards", "seconds")},
+    }
+
+
+def write_summary(run: Path, summary: dict[str, Any]) -> None:
+    """Write summary.json, whole or not at all."""
+    text = json.dumps(summary, indent=1, allow_nan=False)
+    write_atomically(
+        run / "summary.json", lambda file: file.write_text(text + "\n", encoding="utf-8")
+    )
+
+
+def headline(worst: dict[str, Any]) -> str:
+    """Say the answer in one sentence, as the upper bound that it is.
+
+    Example:
+        >>> headline({"robust_accuracy": 0.5, "robust_accuracy_ci": [0.4, 0.6], "n": 96,
+        ...     "parts": ["fgsm", "pgd"], "eps": 0.1, "norm": "linf"})[:57]
+        'Robust accuracy is at most 50.0 % (95 % interval of the s'
+    """
+    rate, (low, high) = worst["robust_accuracy"], worst["robust_accuracy_ci"]
+    return (
+        f"Robust accuracy is at most {percent(rate)} (95 % interval of the sample: {percent(low)} "
+        f"to {percent(high)}, {worst['n']:,} images) against {_listed(worst['parts'])} within "
+        f"{eps_text(worst['eps'])} in {worst['norm']}; a stronger attack can only lower it."
+    )
+
+
+def percent(share: float) -> str:
+    """Write a share as people do: "98.9 %"."""
+    return f"{100 * share:.1f} %"
+
+
+def eps_text(eps: float) -> str:
+    """Write a radius as people do: 8/255 where it is one, else a short decimal.
+
+    Example:
+        >>> eps_text(8 / 255), eps_text(0.1)
+        ('8/255', '0.1')
+    """
+    levels = round(eps * 255)
+    if levels > 0 and abs(eps * 255 - levels) < _ROUNDING and eps != round(eps, 4):
+        return f"{levels}/255"
+    return f"{eps:.4g}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    *most, last = names
+    return f"the worst of {', '.join(most)} and {last}" if most else last
+
+
+def _empty(settings: Sequence[AttackSetting]) -> list[dict[str, Any]]:
+    rows = []
+    for s in settings:
+        named = {k: s.knobs.get(k) for k in ("steps", "objective", "direction", "reference")}
+        spent = {"n": 0, "forwards": 0, "backwards": 0, "queries": None, "parts": None}
+        rows += [
+            {
+                "variant": s.variant, "attack": s.attack, "norm": s.norm, "eps": eps,
+                "restarts": s.restarts, **named, **spent,
+            }
+            for eps in s.eps
+        ]  # fmt: skip
+    return rows
+
+
+def _blanked(result: dict[str, Any]) -> dict[str, Any]:
+    """Keep what was asked and what it cost; every rate becomes null, under the same keys."""
+    rates = dict.fromkeys((*metrics.RATES, *result))
+    return rates | {key: result[key] for key in _KEPT_WHEN_BLOCKED}

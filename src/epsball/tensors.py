@@ -1,0 +1,22 @@
+"""Shapes of the tensors that cross borders. Checked by beartype in tests, free at run time."""
+
+from collections.abc import Callable
+from typing import Protocol, TypeAlias
+
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+Images: TypeAlias = Float[Tensor, "n c h w"]  # in [0, 1]
+Labels: TypeAlias = Int64[Tensor, " n"]
+Logits: TypeAlias = Float[Tensor, "n k"]
+Values: TypeAlias = Float[Tensor, " n"]
+# (n, k) scores and (n,) classes to (n,) values; an untargeted attack climbs them
+Objective: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+
+
+class Classifier(Protocol):
+    """Anything that maps pictures (n, c, h, w) in [0, 1] to scores (n, k)."""
+
+    def __call__(self, inputs: Tensor, /) -> Tensor:
+        """Return scores, one row a picture."""
+        ...

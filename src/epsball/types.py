@@ -1,0 +1,71 @@
+"""The plain values every room speaks in. Nothing here imports torch: reports need none."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Norm: TypeAlias = Literal["linf", "l2", "l1", "l0"]
+NORMS: tuple[Norm, ...] = ("linf", "l2", "l1", "l0")
+Severity: TypeAlias = Literal["info", "warning", "blocking"]
+Gives: TypeAlias = Literal["logits", "log-probabilities", "probabilities", "labels"]
+Precision: TypeAlias = Literal["float32", "bfloat16"]
+Pixels: TypeAlias = NDArray[Any]  # (m, c, h, w), uint8 or float32 in [0, 1]
+Positions: TypeAlias = NDArray[np.int64]  # (m,), rows of a data set
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What is known of a classifier beside its scores.
+
+    Args:
+        classes: k, the number of classes it can name.
+        rejects: whether scores have one more column, the last, that means "reject".
+        gives: what the scores are.
+        differentiable: whether scores carry a gradient back to the picture.
+    """
+
+    classes: int
+    rejects: bool = False
+    gives: Gives = "logits"
+    differentiable: bool = True
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A doubt about an evaluation, as a value. With a blocking one no rate is printed."""
+
+    code: str
+    severity: Severity
+    message: str
+    evidence: dict[str, Any] = field(default_factory=dict)
+    remedy: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the finding as plain data, in the form summary.json holds."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Labelled pictures that are read when they are needed, never all at once.
+
+    Args:
+        name: as a person asks for it: "mnist", "folder:/pictures".
+        labels: (n,), int64.
+        class_names: k names, in label order.
+        shape: (c, h, w) of every picture.
+        read: positions (m,) -> (m, c, h, w), uint8 or float32 in [0, 1].
+    """
+
+    name: str
+    labels: NDArray[np.int64]
+    class_names: tuple[str, ...]
+    shape: tuple[int, int, int]
+    read: Callable[[Positions], Pixels]
+
+    def __len__(self) -> int:
+        """Return the number of pictures."""
+        return len(self.labels)
