@@ -4,6 +4,7 @@ The choices of the sources (Possas 2017, sections 3.3 to 3.5; Kurakin et al. 201
 `fgsm` and `bim`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
@@ -133,7 +134,7 @@ def family_step(
     *,
     eps: float,
     norm: Norm,
-    step_size: float,
+    step_size: float | Callable[[int], float],
     gradient: GradientForm | None,
     clip: bool,
 ) -> Step:
@@ -146,8 +147,9 @@ def family_step(
     if form not in get_args(GradientForm):
         raise unknown_name("gradient", form, get_args(GradientForm))
 
-    def step(point: Tensor, slope: Tensor, _: int) -> Tensor:
-        delta = point + step_size * _shaped(slope, form) - inputs
+    def step(point: Tensor, slope: Tensor, number: int) -> Tensor:
+        length = step_size(number) if callable(step_size) else step_size
+        delta = point + length * _shaped(slope, form) - inputs
         moved = inputs + project(delta, eps, norm)
         return moved.clamp(0, 1) if clip else moved
 

@@ -188,6 +188,7 @@ def _attack(
 ) -> list[Shard]:
     """Run shard after shard; with a time budget, stop before one that would not end in time."""
     shards = shards_of(plan.positions, plan.manifest.engine.shard)
+    told.say(plan.described)
     told.begin("attacking", len(plan.positions) * len(plan.settings))
     done: list[Shard] = []
     slowest = 0.0

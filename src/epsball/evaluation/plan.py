@@ -18,6 +18,7 @@ from epsball.evaluation.manifest import (
     attack_entries,
     surroundings,
 )
+from epsball.evaluation.present import eps_text
 from epsball.evaluation.progress import Progress
 from epsball.evaluation.settings import AttackSetting
 from epsball.evaluation.subject import Subject, check_fit, read_through, rehearse, spread
@@ -61,9 +62,16 @@ class Plan:
     findings: tuple[Finding, ...]
 
     @property
-    def probed(self) -> Positions:
-        """Return the positions of the few images that the checks look at."""
-        return spread(self.positions, _PROBED)
+    def described(self) -> str:
+        """Say in one sentence what is about to be done, defaults included."""
+        model, data, engine = self.manifest.model, self.manifest.data, self.manifest.engine
+        first = self.settings[0]
+        return (
+            f"auditing {model.name} on {data.n:,} of {data.total:,} pictures of {data.spec} "
+            f"({data.sample}) with {', '.join(s.variant for s in self.settings)} in {first.norm} "
+            f"at eps {', '.join(eps_text(eps) for eps in first.eps)}; {engine.device}, "
+            f"{engine.precision}, micro-batch {engine.micro_batch}"
+        )
 
 
 def make_plan(

@@ -9,11 +9,11 @@ import polars as pl
 
 from epsball.evaluation import metrics
 from epsball.evaluation.files import write_atomically
+from epsball.evaluation.present import eps_text, percent
 from epsball.evaluation.settings import AttackSetting
 from epsball.types import Finding
 
 SCHEMA_VERSION = 1
-_ROUNDING = 1e-9
 _KEPT_WHEN_BLOCKED = (
     "variant", "attack", "norm", "eps", "steps", "restarts", "objective", "direction",
     "reference", "n", "forwards", "backwards", "queries", "seconds", "parts",
@@ -86,24 +86,6 @@ def headline(worst: dict[str, Any]) -> str:
         f"to {percent(high)}, {worst['n']:,} images) against {_listed(worst['parts'])} within "
         f"{eps_text(worst['eps'])} in {worst['norm']}; a stronger attack can only lower it."
     )
-
-
-def percent(share: float) -> str:
-    """Write a share as people do: "98.9 %"."""
-    return f"{100 * share:.1f} %"
-
-
-def eps_text(eps: float) -> str:
-    """Write a radius as people do: 8/255 where it is one, else a short decimal.
-
-    Example:
-        >>> eps_text(8 / 255), eps_text(0.1)
-        ('8/255', '0.1')
-    """
-    levels = round(eps * 255)
-    if levels > 0 and abs(eps * 255 - levels) < _ROUNDING and eps != round(eps, 4):
-        return f"{levels}/255"
-    return f"{eps:.4g}"
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -1,0 +1,22 @@
+"""The command `epsball`: parse, call, print. Nothing heavy is imported before it is needed."""
+
+import sys
+
+from epsball.errors import EpsballError
+
+
+def main() -> None:
+    """Run the command line; errors of ours are one line on standard error and exit code 2."""
+    from epsball.cli._app import app
+    from epsball.cli._show import complain
+
+    try:
+        app()
+    except EpsballError as error:
+        complain(str(error))
+        sys.exit(2)
+    except OSError as error:
+        # a full disk or a missing permission is no bug of ours, and no traceback helps
+        where = f"{error.filename}: " if error.filename else ""
+        complain(f"{where}{error.strerror or error}; free some space or choose another path")
+        sys.exit(2)

@@ -1,0 +1,135 @@
+"""Options that several commands share, and how their texts are read."""
+
+import hashlib
+import re
+import shlex
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from epsball.errors import InvalidInput
+
+Model = Annotated[
+    str,
+    typer.Argument(
+        help="zoo:NAME, FILE.py:factory, package.module:factory, timm:NAME, torchvision:NAME, "
+        "hf:NAME, robustbench:NAME, onnx:FILE or pt2:FILE",
+        show_default=False,
+    ),
+]
+Data = Annotated[
+    str,
+    typer.Option(
+        "--data",
+        "-d",
+        help="digits, mnist, cifar10, imagenet-sample, folder:PATH, folder:PATH@SIZE or npz:PATH",
+        show_default=False,
+    ),
+]
+Weights = Annotated[
+    Path | None, typer.Option(help="Weights to load: safetensors, or a torch file of tensors.")
+]
+Mean = Annotated[str | None, typer.Option(help="Subtracted per channel, in [0, 1]: 0.5 or a,b,c.")]
+Std = Annotated[str | None, typer.Option(help="Divided by per channel, in [0, 1].")]
+Resize = Annotated[int | None, typer.Option(help="Side of the square that the model wants.")]
+Channels = Annotated[
+    str | None, typer.Option(help="What the model wants: rgb, bgr or gray.", metavar="ORDER")
+]
+Limit = Annotated[int | None, typer.Option(help="Use this many pictures; all where left out.")]
+Seed = Annotated[int, typer.Option(help="Of everything random.", min=0)]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
+Steps = Annotated[int | None, typer.Option(help="For attacks that take steps.")]
+Restarts = Annotated[int, typer.Option(help="For attacks that are random.")]
+NormName = Annotated[str, typer.Option(help="linf or l2.")]
+
+
+class Sample(StrEnum):
+    """How pictures are chosen under --limit."""
+
+    auto = "auto"
+    first = "first"
+    stratified = "stratified"
+
+
+class Precision(StrEnum):
+    """What attacks search in; verdicts are always float32."""
+
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+
+
+SampleName = Annotated[
+    Sample, typer.Option(help="First pictures, or every class in proportion; auto: by the data.")
+]
+
+
+def loading(
+    weights: Path | None,
+    mean: str | None,
+    std: str | None,
+    resize: int | None,
+    channels: str | None,
+) -> dict[str, Any]:
+    """Turn the options about a model's first layer into arguments of `load_model`."""
+    return {
+        "weights": weights,
+        "mean": _numbers("--mean", mean),
+        "std": _numbers("--std", std),
+        "resize": resize,
+        "channels": channels,
+    }
+
+
+def seconds(text: str | None) -> float | None:
+    """Read a length of time: 90, 90s, 10m, 1h30m.
+
+    Raises:
+        InvalidInput: it is none.
+
+    Example:
+        >>> seconds("1h30m"), seconds("90s"), seconds("2.5m")
+        (5400.0, 90.0, 150.0)
+    """
+    if text is None:
+        return None
+    parts = re.fullmatch(
+        r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?", text.strip()
+    )
+    if parts is None or not any(parts.groups()):
+        raise InvalidInput(f"--budget must be a time such as 10m, 90s or 1h30m, got {text!r}")
+    hours, minutes, rest = (float(part or 0) for part in parts.groups())
+    total = 3600 * hours + 60 * minutes + rest
+    if total <= 0:
+        raise InvalidInput(f"--budget must be more than nothing, got {text!r}")
+    return total
+
+
+def command_line() -> str:
+    """Return the command as it was typed, for "how to reproduce"."""
+    return shlex.join(["epsball", *sys.argv[1:]])
+
+
+def default_out(kind: str, *parts: object) -> Path:
+    """Name a directory that the same command finds again.
+
+    Args:
+        kind: of run: "audit".
+        parts: everything that was asked for, the model and the data first.
+    """
+    digest = hashlib.sha256(repr(parts).encode()).hexdigest()[:8]
+    words = (re.sub(r"[^A-Za-z0-9]+", "-", str(part)).strip("-")[-24:] for part in parts[:2])
+    return Path("runs") / "-".join([kind, *words, digest])
+
+
+def _numbers(name: str, text: str | None) -> tuple[float, ...] | None:
+    if text is None:
+        return None
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise InvalidInput(
+            f"{name} must be numbers such as 0.5 or 0.4,0.5,0.6, got {text!r}"
+        ) from None

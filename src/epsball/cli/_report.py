@@ -1,0 +1,24 @@
+"""`epsball report`: the page again, from the records."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def report(
+    directory: Annotated[Path, typer.Argument(help="Directory of a run.", metavar="DIR")],
+    figures: Annotated[
+        bool, typer.Option("--figures", help="Write the figures as SVG, PNG and PDF too.")
+    ] = False,
+) -> None:
+    """Write report.html again from what a run left in its directory.
+
+    Example: epsball report runs/audit-base-cnn-mnist-1a2b3c4d --figures
+    """
+    from epsball.cli._show import say, show_summary
+    from epsball.evaluation.records import read_summary
+    from epsball.report import write_report
+
+    show_summary(read_summary(directory))
+    say(f"report: {write_report(directory, figures=figures)}")

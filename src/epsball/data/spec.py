@@ -1,0 +1,36 @@
+"""What the table of data sources says of each."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from epsball.types import Dataset, Norm
+
+Split: TypeAlias = Literal["train", "test"]
+SPLITS: tuple[Split, ...] = ("train", "test")
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """One source of data.
+
+    Args:
+        form: what a person types: "mnist", "folder:PATH[@SIZE]".
+        source: where the pictures come from, and on what terms, in a line.
+        load: (split) -> data set; where the source takes a path, (path, split) -> data set.
+        takes_path: whether something must follow the name and a colon.
+        norm: the norm suggested for an audit.
+        eps: the radii suggested, in units of [0, 1]; empty: they depend on the pictures' shape.
+    """
+
+    form: str
+    source: str
+    load: Callable[..., Dataset]
+    takes_path: bool = False
+    norm: Norm = "linf"
+    eps: tuple[float, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Return the key in the table: what stands before the colon."""
+        return self.form.partition(":")[0]

@@ -1,0 +1,49 @@
+"""The visible table of data sources: what `--data` takes."""
+
+from epsball.data import cifar10, digits, folder, imagenet_sample, mnist, npz
+from epsball.data.spec import DataSpec
+
+GREY_EPS = (0.1, 0.2, 0.3)  # strokes on black: Madry et al. 2018, arXiv:1706.06083, and MNIST since
+SMALL_EPS = (2 / 255, 4 / 255, 8 / 255)  # 8/255 is the field's CIFAR-10 radius
+LARGE_EPS = (1 / 255, 4 / 255)  # 4/255 is the field's ImageNet radius
+
+_SPECS = (
+    DataSpec(
+        "digits",
+        "UCI optical digits as shipped in scikit-learn, 8x8 resized to 28x28; fixed split",
+        digits.load,
+        eps=GREY_EPS,
+    ),
+    DataSpec(
+        "mnist",
+        "MNIST (LeCun, Cortes, Burges), 28x28; downloaded once, 12 MB",
+        mnist.load,
+        eps=GREY_EPS,
+    ),
+    DataSpec(
+        "cifar10",
+        "CIFAR-10 (Krizhevsky, Nair, Hinton 2009), 32x32 colour; downloaded once, 170 MB",
+        cifar10.load,
+        eps=SMALL_EPS,
+    ),
+    DataSpec(
+        "imagenet-sample",
+        "one ImageNet picture a class, 224x224 colour; has no publisher, never downloaded",
+        imagenet_sample.load,
+        eps=LARGE_EPS,
+    ),
+    DataSpec(
+        "folder:PATH[@SIZE]",
+        "your pictures, one sub-folder a class; @224 scales the shorter side and crops the centre",
+        folder.load,
+        takes_path=True,
+    ),
+    DataSpec(
+        "npz:PATH",
+        "your arrays: images (uint8, or float in [0, 1]), labels, class_names if you like",
+        npz.load,
+        takes_path=True,
+    ),
+)
+
+DATASETS: dict[str, DataSpec] = {spec.name: spec for spec in _SPECS}

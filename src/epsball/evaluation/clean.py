@@ -1,0 +1,47 @@
+"""Accuracy on clean pictures alone."""
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from epsball.errors import InvalidInput
+from epsball.evaluation.engine import Choices, Engine
+from epsball.evaluation.shards import read_clean, shards_of
+from epsball.evaluation.statistics import wilson
+from epsball.evaluation.subject import Data, Model, check_fit, open_data, open_model, sample_of
+
+_AT_ONCE = 256
+
+
+def clean_accuracy(
+    model: Model,
+    data: Data,
+    *,
+    device: str = "auto",
+    **loading: Any,  # noqa: ANN401 - load_model's own
+) -> tuple[float, tuple[float, float], int]:
+    """Return a model's accuracy on clean pictures.
+
+    Args:
+        model: see `epsball.audit`.
+        data: see `epsball.audit`.
+        device: see `epsball.audit`.
+        **loading: see `epsball.audit`.
+
+    Returns:
+        The share of right answers, its 95 % Wilson interval, and the number of pictures.
+    """
+    pictures = open_data(data)
+    subject = open_model(model, sample_of(pictures, 2)[0], device, **loading)
+    for found in subject.findings:
+        raise InvalidInput(f"{found.message}: {found.remedy}")
+    positions = np.arange(len(pictures))
+    check_fit(subject, pictures, positions)
+    choices = Choices(subject.device, "float32", _AT_ONCE, torch.get_num_threads())
+    engine = Engine(subject.model, subject.info, choices)
+    right = sum(
+        int(read_clean(engine, pictures, shard.positions).reading.safe.sum())
+        for shard in shards_of(positions, _AT_ONCE)
+    )
+    return right / len(pictures), wilson(right, len(pictures)), len(pictures)

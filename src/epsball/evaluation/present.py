@@ -1,0 +1,40 @@
+"""How numbers are written for people, the same everywhere. Imports no torch."""
+
+from collections.abc import Sequence
+
+_ROUNDING = 1e-9
+
+
+def percent(share: float) -> str:
+    """Write a share as people do.
+
+    Example:
+        >>> percent(0.98913)
+        '98.9 %'
+    """
+    return f"{100 * share:.1f} %"
+
+
+def interval(bounds: Sequence[float]) -> str:
+    """Write an interval of shares.
+
+    Example:
+        >>> interval([0.1, 0.25])
+        '10.0 to 25.0 %'
+    """
+    low, high = bounds
+    return f"{100 * low:.1f} to {100 * high:.1f} %"
+
+
+def eps_text(eps: float) -> str:
+    """Write a radius: 8/255 where it is one, else a short decimal.
+
+    Example:
+        >>> eps_text(8 / 255), eps_text(0.1), eps_text(0.2)
+        ('8/255', '0.1', '0.2')
+    """
+    levels = round(eps * 255)
+    # 0.2 is 51/255 too, and nobody writes that
+    if levels > 0 and abs(eps * 255 - levels) < _ROUNDING and eps != round(eps, 4):
+        return f"{levels}/255"
+    return f"{eps:.4g}"

@@ -1,0 +1,29 @@
+"""Fixtures that many tests share."""
+
+import os
+from pathlib import Path
+
+# The models of the tests are too small for two threads, and several processes with two threads
+# each wait for each other. Set before torch is loaded, and handed on to the processes tests start.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import pytest
+import torch
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip, with a reason, what this machine cannot run."""
+    reasons = {
+        "data": None if os.environ.get("EPSBALL_DATA") else "EPSBALL_DATA names no real data",
+        "gpu": None if torch.cuda.is_available() else "no CUDA device",
+    }
+    for item in items:
+        for mark, reason in reasons.items():
+            if reason and item.get_closest_marker(mark):
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture
+def real_data() -> Path:
+    """Return the directory of the real data sets."""
+    return Path(os.environ["EPSBALL_DATA"])

@@ -1,0 +1,152 @@
+"""Faults that attacks have had elsewhere, put into ours on purpose: the contract must see each."""
+
+import importlib
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import epsball
+from epsball.testing import broken_rules
+
+SOURCE = Path(epsball.__file__).parent / "attacks"
+
+# name: (file, what it says, what the mutant says, attack that shows it, check that sees it)
+MUTANTS = {
+    "last point unscored": (
+        "_ascent.py",
+        "        best.update(point, logits, goal.value(logits), goal)\n    return",
+        "        pass\n    return",
+        "pgd",
+        "check_strongest_point",
+    ),
+    "last point instead of best": (
+        "_ascent.py",
+        "    return best.points\n\n\nclass",
+        "    return point\n\n\nclass",
+        "pgd",
+        "check_strongest_point",
+    ),
+    "comparison reversed": (
+        "_ascent.py",
+        "(value > self.value)",
+        "(value < self.value)",
+        "pgd",
+        "check_strongest_point",
+    ),
+    "won ignored in the ranking": (
+        "_ascent.py",
+        "better = (won & ~self.won) | ((won == self.won) & (value > self.value))",
+        "better = value > self.value + 1e6 * self.won",
+        "pgd",
+        "check_strongest_point",
+    ),
+    "grad mode of the caller": (
+        "_ascent.py",
+        "with torch.enable_grad():",
+        "if True:",
+        "pgd",
+        "check_pure",
+    ),
+    "box forgotten": (
+        "_sign_family.py",
+        "return moved.clamp(0, 1) if clip else moved",
+        "return moved",
+        "pgd",
+        "check_ball_and_box",
+    ),
+    "ball forgotten": (
+        "_sign_family.py",
+        "moved = inputs + project(delta, eps, norm)",
+        "moved = inputs + delta",
+        "pgd",
+        "check_ball_and_box",
+    ),
+    "descent taken for ascent": (
+        "_sign_family.py",
+        'return loss if self.choice.direction == "ascent" else -loss',
+        "return loss",
+        "bim",
+        "check_targets",
+    ),
+    "sign of targeted flipped": (
+        "_pgd.py",
+        "return -self.objective(logits, self.targets)",
+        "return self.objective(logits, self.targets)",
+        "pgd",
+        "check_targets",
+    ),
+    "direction reversed": (
+        "_sign_family.py",
+        "delta = point + length",
+        "delta = point - length",
+        "fgsm",
+        "check_linear_oracle",
+    ),
+    "start outside the box": (
+        "_pgd.py",
+        ").clamp(0, 1)",
+        ")",
+        "pgd",
+        "check_ball_and_box",
+    ),
+    "noise twice as large": (
+        "_noise.py",
+        "project(delta, eps, norm)",
+        "2 * delta",
+        "noise",
+        "check_ball_and_box",
+    ),
+    "sweep forgets its eps": (
+        "_fgsm.py",
+        "step_size=e,",
+        "step_size=max(eps),",
+        "fgsm",
+        "check_sweep",
+    ),
+    "inputs changed in place": (
+        "_pgd.py",
+        "start = inputs.detach().clone()",
+        "start = inputs.detach().mul_(0.999)",
+        "pgd",
+        "check_pure",
+    ),
+    "global randomness": (
+        "_noise.py",
+        "drawn = _draw(inputs.detach(), distribution, generator)",
+        "drawn = _draw(inputs.detach(), distribution, None)",
+        "noise",
+        "check_pure",
+    ),
+}
+
+
+@pytest.fixture
+def mutated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A copy of the attacks, importable under another name."""
+    package = tmp_path / "mutated_attacks"
+    shutil.copytree(SOURCE, package, ignore=shutil.ignore_patterns("__pycache__"))
+    for file in package.glob("*.py"):
+        file.write_text(file.read_text().replace("epsball.attacks", "mutated_attacks"))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield package
+    for name in [name for name in sys.modules if name.startswith("mutated_attacks")]:
+        del sys.modules[name]
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_mutant_dies(name: str, mutated: Path) -> None:
+    file, says, instead, attack, sees = MUTANTS[name]
+    text = (mutated / file).read_text()
+    assert says in text, f"the mutant {name!r} no longer fits {file}"
+    (mutated / file).write_text(text.replace(says, instead))
+    spec = importlib.import_module("mutated_attacks").ATTACKS[attack]
+    broken = [rule for seed in range(4) for rule in broken_rules(spec, seed=seed)]
+    assert any(rule.startswith(sees) for rule in broken), broken
+
+
+def test_the_copy_itself_is_sound(mutated: Path) -> None:
+    for spec in importlib.import_module("mutated_attacks").ATTACKS.values():
+        assert list(broken_rules(spec)) == []
