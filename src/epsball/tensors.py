@@ -1,7 +1,7 @@
 """Shapes of the tensors that cross borders. Checked by beartype in tests, free at run time."""
 
 from collections.abc import Callable
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 from jaxtyping import Float, Int64
 from torch import Tensor
@@ -14,6 +14,7 @@ Values: TypeAlias = Float[Tensor, " n"]
 Objective: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 
 
+@runtime_checkable
 class Classifier(Protocol):
     """Anything that maps pictures (n, c, h, w) in [0, 1] to scores (n, k)."""
 

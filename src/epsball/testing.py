@@ -196,7 +196,8 @@ class Linear(nn.Module):
         margin = scores.gather(1, labels[:, None]) - scores.gather(1, 1 - labels[:, None])
         across = (self.weight[0] - self.weight[1]).detach()
         dual = across.abs().sum() if norm == "linf" else across.norm()
-        return margin[:, 0] / dual
+        distance: Tensor = margin[:, 0] / dual
+        return distance
 
 
 def check_linear_oracle(spec: AttackSpec, norm: Norm, seed: int) -> None:

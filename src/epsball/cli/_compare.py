@@ -58,5 +58,4 @@ def write_comparison(a: Path, b: Path, compared: dict[str, Any], out: Path) -> P
 
     text = json.dumps(compared, indent=1)
     write_atomically(out / "comparison.json", lambda file: file.write_text(text, encoding="utf-8"))
-    page: Path = write_page([a, b], compared, out / "comparison.html")
-    return page
+    return write_page([a, b], compared, out / "comparison.html")

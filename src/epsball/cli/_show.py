@@ -19,7 +19,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from epsball.evaluation.present import eps_text, percent
+from epsball.evaluation.present import eps_text, interval, percent
 
 _WIDE = 120  # of a table that goes to a file or a pipe
 _COLOURS = {"blocking": "bold red", "warning": "yellow", "info": "cyan"}
@@ -140,16 +140,17 @@ def _results_table(summary: Mapping[str, Any]) -> Table:
     table = Table(title_justify="left")
     five = any(row["top5_error"] is not None for row in summary["results"])
     heads = ["attack", "norm", "eps", "steps", "n", "clean", "robust", "95 % interval"]
-    heads += ["confidence", *(["top-5 error"] if five else []), "8-bit", "seconds"]
+    heads += ["confidence", *(["top-5 err"] if five else []), "8-bit", "seconds"]
     for head in heads:
-        table.add_column(head, justify="left" if head == "attack" else "right")
+        first = head == "attack"
+        table.add_column(head, justify="left" if first else "right", no_wrap=not first)
     for row in summary["results"]:
         five_cell = [share(row["top5_error"])] if five else []
         table.add_row(*_asked(row), *_rates(row), *five_cell, *_last(row))
     for row in summary["worst_case"]:
-        low, high = (percent(x) for x in row["robust_accuracy_ci"])
         cells = ["worst case", row["norm"], eps_text(row["eps"]), "", f"{row['n']:,}", ""]
-        table.add_row(*cells, percent(row["robust_accuracy"]), f"{low} to {high}", style="bold")
+        rates = percent(row["robust_accuracy"]), interval(row["robust_accuracy_ci"])
+        table.add_row(*cells, *rates, style="bold")
     return table
 
 
@@ -161,8 +162,8 @@ def _asked(row: Mapping[str, Any]) -> Sequence[str]:
 
 
 def _rates(row: Mapping[str, Any]) -> Sequence[str]:
-    interval = row["robust_accuracy_ci"]
-    between = "-" if interval is None else f"{percent(interval[0])} to {percent(interval[1])}"
+    bounds = row["robust_accuracy_ci"]
+    between = "-" if bounds is None else interval(bounds)
     names = ("clean_accuracy", "robust_accuracy", "confidence")
     clean, robust, confidence = (share(row[name]) for name in names)
     return clean, robust, between, confidence

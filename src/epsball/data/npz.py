@@ -91,6 +91,8 @@ def _out_of_range(what: str, images: NDArray[Any], top: int) -> InvalidInput:
     place = tuple(int(axis[0]) for axis in np.nonzero(bad))
     kind = "floats in [0, 1]" if top == 1 else "integers in [0, 255]"
     remedy = "divide by 255, or undo the normalisation" if top == 1 else "rescale them"
+    if not np.isfinite(images[place]):
+        remedy = "mend or leave out that picture"
     return InvalidInput(
         f"{what} must be {kind}, found {images[place]} in picture {place[0]} (channel {place[1]}, "
         f"row {place[2]}, column {place[3]}): {remedy}"

@@ -42,8 +42,7 @@ from epsball.evaluation.summary import summarise, write_summary
 from epsball.types import Dataset, Finding, Precision
 
 DEFAULT_ATTACKS = ("fgsm", "pgd", "noise")
-_PROBED = 64  # pictures for the checks before and after
-_RESERVE = 0.15  # of a time budget, for checks and report
+_RESERVE = 0.3  # of a time budget, for checks and report
 
 
 @dataclass(frozen=True)
@@ -222,7 +221,7 @@ def _check(
     found = check_chance(right, len(images), engine.info.classes)
     found += check_records(records, plan.settings)
     told.begin("checking", len(plan.settings))
-    probed = spread(plan.positions[: len(images)], _PROBED)
+    probed = spread(plan.positions[: len(images)], plan.manifest.engine.probe)
     probe = read_clean(engine, data, probed)
     random = any(known.code == "random-forward" for known in plan.findings)
     for setting in plan.settings:

@@ -14,6 +14,7 @@ from epsball.types import Finding
 _SURPRISE = 0.01  # p below which a paired difference is not chance
 _ROUNDING = 1e-6  # float32 sums of pictures in [0, 1]
 _KEPT = 0.9
+_LITTLE_MORE = 1.25
 
 
 def check_records(records: pl.DataFrame, settings: Sequence[AttackSetting]) -> list[Finding]:
@@ -143,9 +144,14 @@ def _check_noise(verdicts: _Verdicts, settings: dict[str, AttackSetting]) -> lis
         evidence: dict[str, Any] = {"blind": blind[0], "gradient": seeing[0], "eps": blind[1]}
         if verdicts.beats(blind, seeing):
             found.append(finding("black-box-stronger", told, **evidence))
-        elif counts[0] > wrong and not verdicts.beats(seeing, blind) and counts[0] >= counts[1]:
+        elif _hardly_stronger(counts[0] - wrong, counts[1] - wrong):
             found.append(finding("noise-as-strong", told, **evidence))
     return found
+
+
+def _hardly_stronger(blind: int, seeing: int) -> bool:
+    """Say whether noise does harm beyond chance, and the gradient adds little to it."""
+    return blind > 0 and mcnemar(blind, 0) < _SURPRISE and seeing <= _LITTLE_MORE * blind
 
 
 def _check_8bit(records: pl.DataFrame) -> list[Finding]:

@@ -18,6 +18,7 @@ from epsball.types import Finding
 _SURPRISE = 0.01
 _MORE_FOOLED = 0.05  # a doubling of the steps that fools this share more means: not done yet
 _FALLING = 0.25
+_A_WALK = 2  # points
 _MISMATCH = 0.02
 
 
@@ -135,8 +136,10 @@ def _check_loss(engine: Engine, setting: AttackSetting, probe: Clean) -> list[Fi
     watched = _Watched(engine, labels)
     watching = Engine(watched, engine.info, replace(engine.choices, micro_batch=few), engine.seed)
     watching.attack(setting, probe.images[:few], labels, probe.positions[:few])
+    if len(watched.losses) < _A_WALK:
+        return []
     losses = torch.stack(watched.losses)
-    stuck = float((losses[1:].amax(0) <= losses[0]).float().mean()) if len(losses) > 1 else 0.0
+    stuck = float((losses[1:].amax(0) <= losses[0]).float().mean())
     if stuck < _FALLING:
         return []
     message = (

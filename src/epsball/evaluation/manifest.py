@@ -68,6 +68,7 @@ class EngineEntry(_Plain):
     micro_batch: int
     threads: int
     shard: int
+    probe: int
 
 
 class Manifest(_Plain):
@@ -87,7 +88,7 @@ class Manifest(_Plain):
     @property
     def choices(self) -> Choices:
         """Return what the engine is to use."""
-        engine = self.engine.model_dump(exclude={"shard"})
+        engine = self.engine.model_dump(exclude={"shard", "probe"})
         return Choices(**engine)
 
     def request(self) -> dict[str, Any]:

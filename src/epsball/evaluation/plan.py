@@ -28,7 +28,9 @@ Sample: TypeAlias = Literal["auto", "first", "stratified"]
 _PROBED = 64  # pictures for the checks before and after
 _SECONDS_A_SHARD = 30.0  # what a kill may cost, about
 _SMALLEST, _LARGEST = 16, 1024
-_SEARCHING = 0.6  # share of a time budget that is planned for the attacks themselves
+# shares of a time budget: for the attacks themselves, the checks after them, the measuring before
+_SEARCHING, _CHECKING, _MEASURING = 0.5, 0.15, 0.05
+_CHECKS = 4  # gradients a check spends for one of the attack: once, twice as many, once watched
 _SLICES = 10  # a budgeted run answers about this often
 
 
@@ -168,24 +170,35 @@ def _engine(
 ) -> tuple[EngineEntry, float]:
     """Choose sizes, and say how many gradients a second this machine makes."""
     if begun is not None:
-        return begun.engine, 0.0
+        asked = {"device": subject.device, "precision": options.precision}
+        return begun.engine.model_copy(update=asked), 0.0
     threads = torch.get_num_threads()
     if subject.findings:
         size, speed = 1, 1.0
     else:
-        size, speed = choose_micro_batch(subject.model, probe.images, subject.device)
+        measuring = 4.0 if options.budget is None else min(4.0, _MEASURING * options.budget)
+        size, speed = choose_micro_batch(subject.model, probe.images, subject.device, measuring)
     size = options.micro_batch or size
     dearest = max([1, *(setting.gradients for setting in settings)])
     images = _SECONDS_A_SHARD * speed / dearest
     shard = int(min(max(images, _SMALLEST), _LARGEST))
     shard = max(1, shard // size) * size if shard > size else shard
-    return EngineEntry(
+    entry = EngineEntry(
         device=subject.device,
         precision=options.precision,
         micro_batch=size,
         threads=threads,
         shard=shard,
-    ), speed
+        probe=_PROBED if options.budget is None else _probed(speed, settings, options.budget),
+    )
+    return entry, speed
+
+
+def _probed(speed: float, settings: Sequence[AttackSetting], budget: float) -> int:
+    """Return how many pictures the checks after the attacks may look at in a time budget."""
+    steps = [int(setting.knobs.get("steps", 1)) for setting in settings]
+    each = sum(_CHECKS * count + _CHECKS for count in steps)
+    return int(min(max(_CHECKING * budget * speed / each, 4), _PROBED))
 
 
 def _affordable(
@@ -211,7 +224,7 @@ def _check_model(
     engine: EngineEntry,
     options: Options,
 ) -> list[Finding]:
-    choices = Choices(**engine.model_dump(exclude={"shard"}))
+    choices = Choices(**engine.model_dump(exclude={"shard", "probe"}))
     asking = Engine(subject.model, subject.info, choices, options.seed)
     found = checks_before.check_scores(asking, probe, subject.info)
     if is_blocked(found):

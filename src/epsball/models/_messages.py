@@ -1,0 +1,30 @@
+"""Other people's errors and names, cut down to one line."""
+
+import difflib
+from collections.abc import Iterable
+
+from epsball.errors import InvalidInput
+
+LONGEST = 200  # characters of a foreign message that are worth showing
+
+
+def one_line(error: BaseException) -> str:
+    """Return the type and the message of an error on one line, cut where it rambles."""
+    text = " ".join(str(error).split())
+    if len(text) > LONGEST:
+        text = text[: LONGEST - 3] + "..."
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def unknown_among(what: str, name: str, known: Iterable[str], where: str) -> InvalidInput:
+    """Build the error for a name in a table too long to print.
+
+    Args:
+        what: the kind of thing: "timm model".
+        name: what was asked for.
+        known: every name that exists.
+        where: where the whole list can be read.
+    """
+    near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
+    return InvalidInput(f"unknown {what} {name!r}: {hint}{where} lists them all")

@@ -1,0 +1,171 @@
+"""Mean, standard deviation, size and colour order as the first layer of a model.
+
+So that eps is always measured in the pixels of the data set, never in normalised units.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Literal, TypeAlias
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+from epsball.errors import InvalidInput
+from epsball.types import ModelInfo
+
+Channels: TypeAlias = Literal["rgb", "bgr", "gray"]
+CHANNELS: tuple[Channels, ...] = ("rgb", "bgr", "gray")
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, the weights of Pillow's convert("L")
+COLOURS = 3
+
+
+class Preprocess(nn.Module):
+    """Turn pictures in [0, 1] into what a model was trained on: colours, then size, then scale.
+
+    Args:
+        mean: subtracted, per channel or one for all, in [0, 1]; 0 when None.
+        std: divided by, likewise, above 0; 1 when None.
+        resize: side of the square the model wants, in pixels; None leaves the size alone.
+        channels: what the model wants: "rgb", "bgr" (colours reversed; from grey pictures, three
+            equal channels) or "gray" (from colours, BT.601 luma); None leaves the channels alone.
+
+    Raises:
+        InvalidInput: a value breaks its rule, or the pictures have another number of channels than
+            mean.
+
+    Source: resizing is bilinear with antialiasing, as Pillow and torchvision do it for pictures.
+
+    Example:
+        >>> layer = Preprocess(mean=(0.5,), std=(0.25,))
+        >>> layer(torch.full((1, 1, 1, 1), 0.75)).item()
+        1.0
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        *,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        resize: int | None = None,
+        channels: str | None = None,
+    ) -> None:
+        super().__init__()
+        _check(mean, std, resize, channels)
+        # Not part of the state: weight files never hold them, and a pipeline's weights fit the
+        # bare model.
+        self.register_buffer("mean", _column(mean or (0.0,)), persistent=False)
+        self.register_buffer("std", _column(std or (1.0,)), persistent=False)
+        self.resize = resize
+        self.channels = channels
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return the pictures as the model wants them, (n, c', h', w')."""
+        pictures = _recoloured(inputs, self.channels)
+        side = self.resize
+        if side is not None and pictures.shape[2:] != (side, side):
+            pictures = interpolate(pictures, size=(side, side), mode="bilinear", antialias=True)
+        found, wanted = pictures.shape[1], max(len(self.mean), len(self.std))
+        if wanted not in (1, found):
+            raise InvalidInput(
+                f"mean and std hold {wanted} values but the pictures have {found} channels: "
+                "give one value a channel, or set --channels to what the model wants"
+            )
+        return (pictures - self.mean) / self.std
+
+    def extra_repr(self) -> str:
+        """Return the settings: they are part of what the model is."""
+        mean, std = _listed(self.mean.flatten().tolist()), _listed(self.std.flatten().tolist())
+        return f"mean=({mean}), std=({std}), resize={self.resize}, channels={self.channels}"
+
+
+class Pipeline(nn.Module):
+    """A model behind its preprocessing.
+
+    The mode (train or eval) is the model's own, and so is `info` where it has one.
+
+    Args:
+        preprocess: the first layer.
+        model: what takes its output.
+    """
+
+    info: ModelInfo
+
+    def __init__(self, preprocess: Preprocess, model: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.preprocess = preprocess
+        self.model = model
+        # Set by hand: train() would reach into the model and change layers that its owner froze.
+        self.training = preprocess.training = bool(getattr(model, "training", False))
+        if isinstance(info := getattr(model, "info", None), ModelInfo):
+            self.info = info
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return the model's scores for pictures (n, c, h, w) in [0, 1]."""
+        return self.model(self.preprocess(inputs))
+
+
+def _column(values: Sequence[float]) -> Tensor:
+    return torch.tensor(values, dtype=torch.float32).view(-1, 1, 1)
+
+
+def _recoloured(inputs: Tensor, channels: str | None) -> Tensor:
+    if channels is None:
+        return inputs
+    found = inputs.shape[1]
+    if found not in (1, COLOURS):
+        raise InvalidInput(
+            f"channels={channels!r} takes pictures of 1 or 3 channels, got {found}: "
+            "leave --channels out and let the model take them as they are"
+        )
+    if channels == "gray":
+        return inputs if found == 1 else _luma(inputs)
+    colours = inputs.expand(-1, COLOURS, -1, -1)
+    return colours.flip(1) if channels == "bgr" else colours
+
+
+def _luma(inputs: Tensor) -> Tensor:
+    weights = inputs.new_tensor(LUMA).view(-1, 1, 1)
+    return (inputs * weights).sum(1, keepdim=True)  # (n, 1, h, w)
+
+
+def _check(
+    mean: Sequence[float] | None,
+    std: Sequence[float] | None,
+    resize: int | None,
+    channels: str | None,
+) -> None:
+    if channels is not None and channels not in CHANNELS:
+        raise InvalidInput(f"channels must be one of {', '.join(CHANNELS)}, got {channels!r}")
+    if resize is not None and resize < 1:
+        raise InvalidInput(f"resize must be at least 1 pixel, got {resize}")
+    for name, values in (("mean", mean), ("std", std)):
+        _check_count(name, values, channels)
+    if mean is not None and not all(0 <= value <= 1 for value in mean):
+        raise InvalidInput(
+            f"mean must lie in [0, 1], the range of pixels, got {_listed(mean)}: divide by 255"
+        )
+    if std is not None and not all(value > 0 and math.isfinite(value) for value in std):
+        raise InvalidInput(
+            f"std must be above 0, got {_listed(std)}: give the spread of pixels in [0, 1]"
+        )
+    if mean and std and len(mean) != len(std) and 1 not in (len(mean), len(std)):
+        raise InvalidInput(f"mean has {len(mean)} values and std {len(std)}: give one a channel")
+
+
+def _check_count(name: str, values: Sequence[float] | None, channels: str | None) -> None:
+    if values is None:
+        return
+    allowed = {None: None, "gray": (1,)}.get(channels, (1, COLOURS))
+    if not values or (allowed and len(values) not in allowed):
+        wanted = " or ".join(map(str, allowed or ("one a channel",)))
+        raise InvalidInput(
+            f"{name} holds {len(values)} values, expected {wanted} for channels={channels}"
+        )
+
+
+def _listed(values: Sequence[float]) -> str:
+    return ", ".join(f"{value:g}" for value in values)

@@ -1,0 +1,170 @@
+"""Finding out what a callable gives, by showing it a few pictures."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from epsball.errors import BrokenContract, EpsballError, InvalidInput
+from epsball.models._messages import one_line
+from epsball.tensors import Classifier
+from epsball.types import Gives, ModelInfo
+
+SHOWN = 8  # clean pictures the model is shown; as many of noise
+# A sum of softmax outputs is this close to 1 in the coarsest precision.
+TOLERANCES = {torch.bfloat16: 2e-2, torch.float16: 5e-3}
+TOLERANCE = 1e-3
+SCORES = 2  # dimensions of a batch of scores
+
+
+def probe(model: Classifier, images: Tensor) -> ModelInfo:
+    """Find out how many classes a model names, what it gives and whether that has a gradient.
+
+    The model is shown a few of the pictures and as many of noise. Its mode, parameters, buffers and
+    stored gradients stay as they are, and so does torch's global random state.
+
+    Args:
+        model: (n, c, h, w) in [0, 1] to scores (n, k). Its `info`, where it has one, is believed,
+            but the shape of its scores is checked all the same.
+        images: (n, c, h, w), float, in [0, 1]; clean pictures, the first few are used.
+
+    Returns:
+        What is known of the model.
+
+    Raises:
+        BrokenContract: the model raises, or gives something that is not one row of scores a
+            picture.
+
+    Example:
+        >>> probe(lambda x: x.flatten(1)[:, :3], torch.rand(4, 1, 2, 2))
+        ModelInfo(classes=3, rejects=False, gives='logits', differentiable=True)
+    """
+    pictures = _with_noise(images[:SHOWN].detach())
+    with _untouched(model, pictures):
+        with torch.no_grad():
+            scores = _scores(model, pictures)
+        declared = getattr(model, "info", None)
+        if isinstance(declared, ModelInfo):
+            return _believed(declared, scores)
+        differentiable = _has_gradient(model, pictures)
+    return ModelInfo(
+        classes=scores.shape[1],
+        gives=_kind(scores.double(), differentiable=differentiable, dtype=scores.dtype),
+        differentiable=differentiable,
+    )
+
+
+def _with_noise(images: Tensor) -> Tensor:
+    if not images.is_floating_point() or not len(images):
+        raise InvalidInput(
+            f"probe needs at least one picture of floats in [0, 1], got {tuple(images.shape)} "
+            f"{images.dtype}: divide uint8 pictures by 255"
+        )
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.rand(images.shape, generator=generator).to(images)
+    return torch.cat([images, noise])  # (2 n, c, h, w)
+
+
+@contextmanager
+def _untouched(model: Classifier, pictures: Tensor) -> Iterator[None]:
+    """Put buffers (BatchNorm's in train mode) and the random state (dropout's) back afterwards."""
+    buffers = list(model.buffers()) if isinstance(model, nn.Module) else []
+    saved = [buffer.clone() for buffer in buffers]
+    devices = [pictures.device] if pictures.is_cuda else []
+    try:
+        with torch.random.fork_rng(devices):
+            yield
+    finally:
+        with torch.no_grad():
+            for buffer, value in zip(buffers, saved, strict=True):
+                buffer.copy_(value)
+
+
+def _scores(model: Classifier, pictures: Tensor) -> Tensor:
+    shape = tuple(pictures.shape)
+    try:
+        output = model(pictures)
+    except (EpsballError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        raise BrokenContract(
+            f"the model raised {one_line(error)}: it was given a batch of shape {shape}; if it "
+            "wants pictures of another size or colour, say so with --resize or --channels"
+        ) from error
+    _check_output(output, len(pictures))
+    return output
+
+
+def _check_output(output: object, n: int) -> None:
+    if not isinstance(output, Tensor):
+        raise _refused(f"a {type(output).__name__}", _UNWRAP.get(_form(output), _RETURN))
+    found = f"a tensor of shape {tuple(output.shape)} and type {output.dtype}"
+    if not output.is_floating_point():
+        raise _refused(found, "labels have no scores to attack, return logits (n, k)")
+    if output.ndim != SCORES or len(output) != n:
+        raise _refused(f"{found} for {n} pictures", _RETURN)
+    if output.shape[1] < 2:  # noqa: PLR2004  # one column cannot name two classes
+        raise _refused(
+            found, "for a binary model z return torch.cat([torch.zeros_like(z), z], dim=1)"
+        )
+    if output.isnan().any() or output.isposinf().any():
+        raise _refused(f"{found} that holds NaN or infinity", "check its weights and preprocessing")
+
+
+_RETURN = "return one row of scores a picture, (n, k)"
+_UNWRAP = {
+    "logits": "wrap it so that it returns `output.logits`",
+    "dict": "wrap it so that it returns the tensor of scores, say output['logits']",
+    "tuple": "wrap it so that it returns the tensor of scores alone, say output[0]",
+}
+
+
+def _form(output: object) -> str:
+    if hasattr(output, "logits"):
+        return "logits"
+    return (
+        "dict" if isinstance(output, dict) else "tuple" if isinstance(output, tuple | list) else ""
+    )
+
+
+def _refused(found: str, remedy: str) -> BrokenContract:
+    return BrokenContract(f"the model must return scores (n, k), it returned {found}: {remedy}")
+
+
+def _believed(info: ModelInfo, scores: Tensor) -> ModelInfo:
+    columns = info.classes + info.rejects
+    if scores.shape[1] != columns:
+        raise BrokenContract(
+            f"the model's info promises {columns} columns (classes={info.classes}, "
+            f"rejects={info.rejects}), its scores have {scores.shape[1]}: mend one of them"
+        )
+    return info
+
+
+def _kind(scores: Tensor, *, differentiable: bool, dtype: torch.dtype) -> Gives:
+    near = TOLERANCES.get(dtype, TOLERANCE)
+    ones = torch.ones_like(scores[:, 0])
+    if (
+        scores.min() >= 0
+        and scores.max() <= 1 + near
+        and scores.sum(1).allclose(ones, rtol=0, atol=near)
+    ):
+        one_hot = bool(((scores == 0) | (scores == 1)).all())
+        return "labels" if one_hot and not differentiable else "probabilities"
+    total = scores.logsumexp(1)
+    if scores.max() <= near and total.allclose(torch.zeros_like(ones), rtol=0, atol=near):
+        return "log-probabilities"
+    return "logits"
+
+
+def _has_gradient(model: Classifier, pictures: Tensor) -> bool:
+    point = pictures.clone().requires_grad_()
+    try:
+        with torch.enable_grad():
+            torch.autograd.grad(model(point).sum(), point)
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError:  # no graph behind the scores, none to the pictures, or no derivative
+        return False
+    return True

@@ -1,0 +1,26 @@
+"""Turn a finished run into one page that opens anywhere. Never imports torch.
+
+Example:
+    >>> from epsball import report
+    >>> sorted(report.__all__)
+    ['write_comparison', 'write_report']
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from epsball.report.comparison import write_comparison
+    from epsball.report.page import write_report
+
+_WHERE = {"write_report": "page", "write_comparison": "comparison"}
+
+__all__ = ["write_comparison", "write_report"]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - each public name has its own type
+    """Load a public name when it is first asked for."""
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)

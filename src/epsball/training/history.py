@@ -1,0 +1,97 @@
+"""What a run has measured so far, and what follows from it: the best epoch, and when to stop."""
+
+import json
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Self
+
+from epsball.training.settings import TrainSettings
+
+
+@dataclass(frozen=True)
+class EpochRow:
+    """One finished epoch.
+
+    Args:
+        epoch: from 1.
+        train_loss: mean of the recipe's loss over the epoch, penalties included.
+        train_accuracy: share of clean pictures named rightly at their first pass in each step
+            (in train mode, while the weights still move).
+        validation_loss: mean of the recipe's loss in eval mode on the held-out share, without
+            penalties and smoothing; None without such a share.
+        validation_accuracy: on the held-out share, clean.
+        lr: learning rate of the last update.
+        seconds: of the epoch, validation included.
+        gradient_evaluations: pictures taken forward and backward in this epoch, for the weights
+            or for an attack, validation included.
+    """
+
+    epoch: int
+    train_loss: float
+    train_accuracy: float
+    validation_loss: float | None
+    validation_accuracy: float | None
+    lr: float
+    seconds: float
+    gradient_evaluations: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the row as plain data, in the form training.json holds."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class History:
+    """Everything a run remembers between epochs that is no tensor.
+
+    Args:
+        rows: finished epochs.
+        best_epoch: the epoch whose weights are kept; 0 before the first.
+        bar: the validation loss that patience compares with.
+        waited: epochs since one was lower than the bar by more than min_delta.
+    """
+
+    rows: tuple[EpochRow, ...] = ()
+    best_epoch: int = 0
+    bar: float | None = None
+    waited: int = 0
+
+    def after(self, row: EpochRow, settings: TrainSettings) -> "History":
+        """Return the history with one more epoch.
+
+        The best epoch is the one of lowest validation loss, however little lower (the last one,
+        where nothing is validated). Patience is Keras': its bar moves only when it is beaten by
+        more than min_delta, so progress that creeps does not count.
+        """
+        loss = row.validation_loss
+        if loss is None:
+            return replace(self, rows=(*self.rows, row), best_epoch=row.epoch)
+        better = self.best_epoch == 0 or loss < _known(self.rows[self.best_epoch - 1])
+        cleared = self.bar is None or loss < self.bar - settings.min_delta
+        return History(
+            rows=(*self.rows, row),
+            best_epoch=row.epoch if better else self.best_epoch,
+            bar=loss if cleared else self.bar,
+            waited=0 if cleared else self.waited + 1,
+        )
+
+    def ran_out_of_patience(self, settings: TrainSettings) -> bool:
+        """Say whether validation has not improved for `patience` epochs."""
+        return settings.patience is not None and self.waited >= settings.patience
+
+    def is_over(self, settings: TrainSettings) -> bool:
+        """Say whether no further epoch is to be run."""
+        return len(self.rows) >= settings.epochs or self.ran_out_of_patience(settings)
+
+    def as_text(self) -> str:
+        """Return the history as JSON."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_text(cls, text: str) -> Self:
+        """Read what `as_text` wrote."""
+        values = json.loads(text)
+        return cls(**{**values, "rows": tuple(EpochRow(**row) for row in values["rows"])})
+
+
+def _known(row: EpochRow) -> float:
+    return float("inf") if row.validation_loss is None else row.validation_loss

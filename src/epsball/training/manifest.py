@@ -1,0 +1,132 @@
+"""training.json: what a run is, so that only the same run is ever continued."""
+
+import hashlib
+import json
+import platform
+import re
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from epsball.errors import InvalidInput
+from epsball.training.checkpoints import write_whole
+from epsball.training.placement import choose_placement
+from epsball.training.workshop import Workshop
+
+MANIFEST = "training.json"
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")  # of objects without a repr: new in every process
+_SHOWN = 24  # characters of a name or hash in a message
+
+
+def open_manifest(shop: Workshop, out: Path) -> dict[str, Any]:
+    """Find the run that is to be continued, or begin one.
+
+    Args:
+        shop: what the run works with.
+        out: its directory; made if need be.
+
+    Returns:
+        The content of training.json.
+
+    Raises:
+        InvalidInput: the directory holds another run, an unfinished one of another torch, or
+            cannot be written to.
+    """
+    asked = _identity(shop)
+    if (out / MANIFEST).exists():
+        return _same_run(out, asked)
+    if (out / "manifest.json").exists():
+        raise InvalidInput(f"train: {out} holds an audit; name another --out")
+    manifest = {
+        "recipe": shop.settings.recipe,
+        **asked,
+        "placement": choose_placement(shop.model, shop.sample, shop.settings).as_dict(),
+        "versions": _versions(),
+        "finished": False,
+        "stopped_early": False,
+        "best_epoch": 0,
+        "epochs": [],
+    }
+    write_manifest(out, manifest)
+    return manifest
+
+
+def write_manifest(out: Path, manifest: dict[str, Any]) -> None:
+    """Write training.json whole or not at all.
+
+    Raises:
+        InvalidInput: it cannot be written.
+    """
+    write_whole(out / MANIFEST, (json.dumps(manifest, indent=2) + "\n").encode())
+
+
+def architecture_fingerprint(model: nn.Module) -> str:
+    """Hash what a model is made of: its printed structure, and the form of its state."""
+    shapes = [(name, tuple(v.shape), str(v.dtype)) for name, v in model.state_dict().items()]
+    return hashlib.sha256(f"{_ADDRESS.sub('', repr(model))}{shapes}".encode()).hexdigest()
+
+
+def _identity(shop: Workshop) -> dict[str, dict[str, Any]]:
+    """Return what two runs must share to be one run."""
+    data, model = shop.feed.dataset, shop.model
+    return {
+        "settings": shop.settings.model_dump(mode="json"),
+        "model": {
+            "name": type(model).__name__,
+            "parameters": sum(weight.numel() for weight in model.parameters()),
+            "architecture": architecture_fingerprint(model),
+        },
+        "data": {
+            "name": data.name,
+            "pictures": len(data),
+            "shape": list(data.shape),
+            "content": shop.feed.fingerprint(),
+        },
+    }
+
+
+def _same_run(out: Path, asked: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    file = out / MANIFEST
+    try:
+        manifest: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        differences = _differences(manifest, asked)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InvalidInput(
+            f"train: {file} cannot be read ({error}); delete {out} and train again"
+        ) from None
+    if differences:
+        raise InvalidInput(
+            f"train: {out} holds another training run ({'; '.join(differences)}); "
+            "name another --out, or delete it"
+        )
+    return manifest
+
+
+def _differences(manifest: dict[str, Any], asked: dict[str, dict[str, Any]]) -> list[str]:
+    found = []
+    for part, values in asked.items():
+        prefix = "" if part == "settings" else f"{part} "
+        for name, value in values.items():
+            before = manifest[part].get(name)
+            if before != value:
+                found.append(f"{prefix}{name}: {_short(before)} there, {_short(value)} asked for")
+    begun, here = manifest["versions"]["torch"], _versions()["torch"]
+    if not manifest["finished"] and begun != here:
+        found.append(f"torch: begun with {begun!r}, {here!r} here")
+    return found
+
+
+def _short(value: object) -> str:
+    return repr(value[:_SHOWN] if isinstance(value, str) else value)
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "epsball": version("epsball"),
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "numpy": version("numpy"),
+    }

@@ -1,0 +1,171 @@
+"""The engine: counting, memory, randomness, batch sizes."""
+
+import sys
+from dataclasses import replace
+
+import pytest
+import torch
+from tests.evaluation.conftest import CLASSES, pictures
+from torch import Tensor, nn
+
+from epsball.errors import InvalidInput
+from epsball.evaluation.engine import Choices, Counted, Engine, choose_micro_batch, deterministic
+from epsball.evaluation.settings import AttackSetting, make_settings
+from epsball.types import ModelInfo
+
+CHOICES = Choices("cpu", "float32", 16, 1)
+INFO = ModelInfo(CLASSES)
+
+
+def one(text: str, eps: float = 0.2, **asked: int) -> AttackSetting:
+    return make_settings([text], norm="linf", eps=[eps], **asked)[0]
+
+
+def shard(count: int = 40) -> tuple[Tensor, Tensor, Tensor]:
+    images, labels = pictures(count)
+    return images.float() / 255, labels, torch.arange(count)
+
+
+@pytest.mark.parametrize(
+    ("text", "asked", "forwards", "backwards"),
+    [
+        ("fgsm", {}, 1, 1),
+        ("bim:steps=7", {}, 7, 7),
+        ("pgd:steps=7", {}, 8, 7),
+        ("pgd:steps=7", {"restarts": 3}, 3 * 8 + 3, 3 * 7),
+        ("noise", {}, 0, 0),
+    ],
+)
+def test_cost_is_counted(
+    model: nn.Module, text: str, asked: dict[str, int], forwards: int, backwards: int
+) -> None:
+    (made,) = Engine(model, INFO, CHOICES).attack(one(text, **asked), *shard())
+    assert set(made.forwards.tolist()) == {forwards}
+    assert set(made.backwards.tolist()) == {backwards}
+
+
+def test_fgsm_pays_one_gradient_for_all_eps(model: nn.Module) -> None:
+    (setting,) = make_settings(["fgsm"], norm="linf", eps=[0.1, 0.2, 0.3])
+    seen = Counted(model, INFO, "float32")
+    made = Engine(seen, INFO, CHOICES).attack(setting, *shard())
+    assert seen.backwards == 40
+    assert len(made) == 3
+
+
+@pytest.mark.parametrize("text", ["fgsm:reference=random", "bim", "pgd", "noise"])
+def test_batch_size_hardly_matters(model: nn.Module, text: str) -> None:
+    count, verdicts = 400, []
+    for micro_batch in (7, 64, 400):
+        engine = Engine(model, INFO, replace(CHOICES, micro_batch=micro_batch), seed=3)
+        images, labels, positions = shard(count)
+        (made,) = engine.attack(one(text), images, labels, positions)
+        verdicts.append(engine.scores(made.images).argmax(1) == labels)
+    differing = sum(int((verdicts[0] != other).sum()) for other in verdicts[1:])
+    # the issue of batch sizes is worth a number: pytest -s shows it
+    sys.stdout.write(f"{text}: {differing} of {2 * count} verdicts differ between batch sizes\n")
+    assert differing <= 0.002 * 2 * count
+
+
+def test_same_choices_same_bits(model: nn.Module) -> None:
+    def run() -> Tensor:
+        return Engine(model, INFO, CHOICES, seed=5).attack(one("pgd"), *shard())[0].images
+
+    assert torch.equal(run(), run())
+    other = Engine(model, INFO, CHOICES, seed=6).attack(one("pgd"), *shard())[0].images
+    assert not torch.equal(run(), other)
+
+
+def test_an_image_is_given_the_same_noise_alone(model: nn.Module) -> None:
+    images, labels, positions = shard()
+    engine = Engine(model, INFO, CHOICES)
+    (all_of_them,) = engine.attack(one("noise"), images, labels, positions)
+    (last,) = engine.attack(one("noise"), images[-1:], labels[-1:], positions[-1:])
+    assert torch.equal(all_of_them.images[-1:], last.images)
+
+
+class Greedy(nn.Module):
+    """Runs out of memory above a batch size."""
+
+    def __init__(self, inner: nn.Module, most: int, error: BaseException) -> None:
+        super().__init__()
+        self.inner, self.most, self.error, self.tried = inner, most, error, list[int]()
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        self.tried.append(len(inputs))
+        if len(inputs) > self.most:
+            raise self.error
+        scores: Tensor = self.inner(inputs)
+        return scores
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        MemoryError(),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"),
+    ],
+)
+def test_full_memory_halves_the_batch(model: nn.Module, error: BaseException) -> None:
+    greedy = Greedy(model, 5, error)
+    engine = Engine(greedy, INFO, CHOICES)
+    (made,) = engine.attack(one("bim"), *shard())
+    assert engine.choices.micro_batch == 4
+    assert engine.halvings == 2
+    (calm,) = Engine(model, INFO, replace(CHOICES, micro_batch=4)).attack(one("bim"), *shard())
+    assert torch.equal(made.images, calm.images)
+    assert set(made.forwards.tolist()) == {10}
+
+
+def test_not_even_one_picture_fits(model: nn.Module) -> None:
+    greedy = Greedy(model, 0, MemoryError())
+    with pytest.raises(InvalidInput, match="one picture at a time does not fit the memory of cpu"):
+        Engine(greedy, INFO, CHOICES).scores(shard()[0])
+
+
+def test_other_errors_are_not_taken_for_a_full_memory(model: nn.Module) -> None:
+    greedy = Greedy(model, 5, RuntimeError("shapes do not match"))
+    with pytest.raises(RuntimeError, match="shapes do not match"):
+        Engine(greedy, INFO, CHOICES).scores(shard()[0])
+
+
+def test_micro_batch_is_measured_within_what_fits(model: nn.Module) -> None:
+    greedy = Greedy(model, 64, MemoryError())
+    size, rate = choose_micro_batch(greedy, shard()[0], "cpu", seconds=1)
+    assert 16 <= size <= 64
+    assert rate > 0
+    assert choose_micro_batch(Greedy(model, 1, MemoryError()), shard()[0], "cpu")[0] == 1
+
+
+def test_low_precision_searches_and_verdicts_do_not(model: nn.Module) -> None:
+    dtypes = []
+
+    class Spying(nn.Module):
+        def forward(self, inputs: Tensor) -> Tensor:
+            scores: Tensor = model(inputs)
+            dtypes.append(scores.dtype)
+            return scores
+
+    engine = Engine(Spying(), INFO, replace(CHOICES, precision="bfloat16"))
+    (made,) = engine.attack(one("bim"), *shard())
+    assert set(dtypes) == {torch.bfloat16}
+    assert made.images.dtype == torch.float32
+    dtypes.clear()
+    engine.scores(made.images)
+    assert set(dtypes) == {torch.float32}
+
+
+def test_surroundings_are_put_back() -> None:
+    threads, flag = torch.get_num_threads(), torch.backends.cudnn.deterministic
+    inside = []
+
+    def fail() -> None:
+        with deterministic(threads + 1):
+            inside.append(torch.get_num_threads())
+            raise ValueError("out")
+
+    with pytest.raises(ValueError, match="out"):
+        fail()
+    assert inside == [threads + 1]
+    assert torch.get_num_threads() == threads
+    assert torch.backends.cudnn.deterministic == flag

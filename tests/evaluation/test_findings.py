@@ -1,0 +1,315 @@
+"""Every finding is raised by the model or the attack that deserves it, and by no healthy one."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tests.evaluation.conftest import CLASSES, pictures
+from torch import Tensor, nn
+
+import epsball.evaluation.settings as settings_module
+from epsball import audit
+from epsball.attacks import ATTACKS, AttackSpec, fgsm, pgd
+from epsball.evaluation.audit import Audit
+from epsball.evaluation.findings import FINDINGS
+
+RAISED: set[str] = set()
+
+
+def codes(found: Audit) -> set[str]:
+    raised = {finding.code for finding in found.findings}
+    RAISED.update(raised)
+    return raised
+
+
+def run(model: object, data: object = None, **asked: Any) -> Audit:
+    asked = {"attacks": ["fgsm", "pgd", "noise"], "eps": [0.1, 0.2], "steps": 10} | asked
+    return audit(model, data or pictures(60), **asked)  # type: ignore[arg-type]  # any classifier
+
+
+class Around(nn.Module):
+    """A model with something done before and after."""
+
+    def __init__(
+        self,
+        inner: nn.Module,
+        before: Callable[[Tensor], Tensor] = lambda x: x,
+        after: Callable[[Tensor], Tensor] = lambda z: z,
+    ) -> None:
+        super().__init__()
+        self.inner, self.before, self.after = inner, before, after
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.after(self.inner(self.before(inputs)))
+
+
+def test_a_healthy_model_raises_nothing_serious(model: nn.Module) -> None:
+    found = run(model)
+    serious = [f for f in found.findings if f.severity != "info"]
+    assert serious == []
+    assert found.headline is not None
+
+
+def test_train_mode_blocks_and_touches_nothing(model: nn.Module) -> None:
+    model.train()
+    try:
+        before = {k: v.clone() for k, v in model.state_dict().items()}
+        found = run(model)
+        assert codes(found) == {"train-mode"}
+        assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+        assert model.training
+    finally:
+        model.eval()
+    assert found.headline is None
+    assert found.blocked
+    assert all(row["robust_accuracy"] is None for row in found.summary["results"])
+    assert len(found.summary["results"]) == 3 * 2
+    assert found.summary["worst_case"] == []
+
+
+def test_one_part_in_train_mode_is_enough(model: nn.Module) -> None:
+    batch_norm = next(m for m in model.modules() if isinstance(m, nn.BatchNorm2d))
+    batch_norm.train()
+    try:
+        assert "train-mode" in codes(run(model))
+    finally:
+        batch_norm.eval()
+
+
+@pytest.mark.parametrize("shift", [-0.5, 0.5])
+def test_inputs_out_of_range(model: nn.Module, shift: float) -> None:
+    images, labels = pictures(60)
+    found = run(model, (images.float() / 255 + shift, labels))
+    assert "inputs-out-of-range" in codes(found)
+    assert found.blocked
+
+
+def test_batch_dependent(model: nn.Module) -> None:
+    found = run(Around(model, after=lambda z: z - z.mean(0)).eval())
+    assert "batch-dependent" in codes(found)
+    assert found.blocked
+
+
+def test_random_forward(model: nn.Module) -> None:
+    noisy = Around(model, before=lambda x: x + 0.05 * torch.randn_like(x)).eval()
+    found = run(noisy)
+    assert "random-forward" in codes(found)
+    assert not found.blocked
+
+
+def test_probabilities_and_their_logarithm(model: nn.Module) -> None:
+    plain = run(model)
+    soft = run(Around(model, after=lambda z: z.softmax(1)).eval())
+    logs = run(Around(model, after=lambda z: z.log_softmax(1)).eval())
+    assert "probabilities-not-logits" in codes(soft)
+    assert "log-probabilities" in codes(logs)
+    for handled in (soft, logs):
+        for ours, theirs in zip(plain.summary["results"], handled.summary["results"], strict=True):
+            assert theirs["robust_accuracy"] <= ours["robust_accuracy"] + 1 / 60
+            assert ours["confidence"] == pytest.approx(theirs["confidence"], abs=0.02)
+
+
+def test_near_chance(model: nn.Module) -> None:
+    images, labels = pictures(60)
+    assert "near-chance" in codes(run(model, (images, (labels + 1) % CLASSES)))
+
+
+def test_few_classes() -> None:
+    flat = nn.Sequential(nn.Flatten(), nn.Linear(36, 3)).eval()
+    images, labels = pictures(30)
+    assert "few-classes" in codes(run(flat, (images, labels % 3)))
+
+
+def test_no_gradient_behind_rounding(model: nn.Module) -> None:
+    found = run(Around(model, before=lambda x: (x * 8).round() / 8).eval())
+    assert "no-gradient" in codes(found)
+    assert found.blocked
+
+
+def test_zero_gradient_of_a_saturated_softmax(model: nn.Module) -> None:
+    found = run(Around(model, after=lambda z: 1e4 * z).eval())
+    assert "zero-gradient" in codes(found)
+    assert not found.blocked
+
+
+def test_constant_gradient() -> None:
+    class Fixed(nn.Module):
+        def forward(self, inputs: Tensor) -> Tensor:
+            total = inputs.flatten(1).sum(1)
+            return torch.stack([total - total.detach(), torch.ones_like(total)] * 2, 1)
+
+    images, labels = pictures(20)
+    assert "constant-gradient" in codes(run(Fixed().eval(), (images, labels * 0)))
+
+
+def test_non_finite_scores(model: nn.Module) -> None:
+    def overflow(images: Tensor) -> Tensor:
+        rare = images[:, :1, :1, :1] > 0.7  # only the pictures of class 0
+        return torch.where(rare, images / 0, images)
+
+    images, labels = pictures(60)
+    order = torch.argsort((labels == 0).int(), stable=True)  # the first are finite
+    found = run(Around(model, before=overflow).eval(), (images[order], labels[order]))
+    assert "non-finite-scores" in codes(found)
+    assert found.blocked
+
+
+def test_low_precision_and_less_than_a_level(model: nn.Module) -> None:
+    found = run(model, eps=[0.5 / 255], precision="bfloat16")
+    assert {"low-precision-search", "below-8-bit"} <= codes(found)
+
+
+def test_lost_at_8_bits() -> None:
+    class Narrow(nn.Module):
+        """Two classes whose border lies half a level below the pictures."""
+
+        def forward(self, inputs: Tensor) -> Tensor:
+            above = inputs.flatten(1).mean(1) - 99.5 / 255
+            return 100 * torch.stack([above, -above], 1)
+
+    images = torch.full((40, 1, 4, 4), 100, dtype=torch.uint8)
+    images[20:] = 90
+    labels = (torch.arange(40) >= 20).long()
+    found = run(Narrow().eval(), (images, labels), eps=[0.9 / 255], attacks=["fgsm"])
+    assert "lost-at-8-bits" in codes(found)
+    assert found.summary["results"][0]["robust_accuracy"] == 0.5
+    assert found.summary["results"][0]["survives_8bit"] == 0.0
+
+
+# attacks that are wrong in one way each
+
+
+@pytest.fixture
+def broken_attack(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Put a wrong attack into the table in place of a right one."""
+
+    def replace_attack(name: str, attack: Callable[..., Tensor]) -> None:
+        def knobs_of_the_right_one(model: Any, inputs: Tensor, labels: Tensor, **k: Any) -> Tensor:
+            return attack(model, inputs, labels, **k)
+
+        spec = ATTACKS[name]
+
+        class Broken(AttackSpec):
+            @property
+            def knobs(self) -> dict[str, Any]:
+                return dict(spec.knobs)
+
+        fields = {f: getattr(spec, f) for f in spec.__dataclass_fields__}
+        fields |= {"attack": knobs_of_the_right_one, "sweep": None}
+        monkeypatch.setattr(settings_module, "ATTACKS", {**ATTACKS, name: Broken(**fields)})
+
+    return replace_attack
+
+
+def test_outside_the_ball(model: nn.Module, broken_attack: Callable[..., None]) -> None:
+    def too_far(model: Any, inputs: Tensor, labels: Tensor, **k: Any) -> Tensor:
+        return inputs + 1.01 * (fgsm(model, inputs, labels, **k) - inputs)
+
+    broken_attack("fgsm", too_far)
+    found = run(model, attacks=["fgsm"])
+    assert "outside-ball" in codes(found)
+    assert found.blocked
+
+
+def test_outside_the_box(model: nn.Module, broken_attack: Callable[..., None]) -> None:
+    broken_attack("fgsm", lambda m, x, y, **k: fgsm(m, x, y, **k | {"clip": False}))
+    found = run(model, attacks=["fgsm"])
+    assert "outside-box" in codes(found)
+    assert found.blocked
+
+
+def test_unclipped_on_purpose_is_no_fault(model: nn.Module) -> None:
+    found = run(model, attacks=["fgsm:clip=false"])
+    assert "unclipped" in codes(found)
+    assert not found.blocked
+
+
+def test_eps_zero_differs(model: nn.Module, broken_attack: Callable[..., None]) -> None:
+    def restless(model: Any, inputs: Tensor, labels: Tensor, **k: Any) -> Tensor:
+        return fgsm(model, inputs, labels, **k | {"eps": max(k["eps"], 1e-4)})
+
+    broken_attack("fgsm", restless)
+    found = run(model, attacks=["fgsm"])
+    assert "eps-zero-differs" in codes(found)
+    assert found.blocked
+
+
+def test_larger_eps_helps(model: nn.Module, broken_attack: Callable[..., None]) -> None:
+    def shy(model: Any, inputs: Tensor, labels: Tensor, **k: Any) -> Tensor:
+        return inputs if k["eps"] > 0.25 else fgsm(model, inputs, labels, **k)
+
+    broken_attack("fgsm", shy)
+    assert "larger-eps-helps" in codes(run(model, attacks=["fgsm"], eps=[0.2, 0.3]))
+
+
+def test_more_steps_help(model: nn.Module, broken_attack: Callable[..., None]) -> None:
+    def tiring(model: Any, inputs: Tensor, labels: Tensor, **k: Any) -> Tensor:
+        return inputs if k["steps"] > 15 else pgd(model, inputs, labels, **k)
+
+    broken_attack("pgd", tiring)
+    assert "more-steps-help" in codes(run(model, attacks=["pgd"], eps=[0.3]))
+    pair = run(model, attacks=["pgd:steps=10", "pgd:steps=20"], eps=[0.3])
+    assert "more-steps-help" in codes(pair)
+
+
+def test_one_step_stronger(model: nn.Module, broken_attack: Callable[..., None]) -> None:
+    broken_attack("pgd", lambda m, x, y, **k: x.clone())
+    found = run(model, eps=[0.3])
+    assert {"one-step-stronger", "black-box-stronger"} & codes(found) >= {"one-step-stronger"}
+
+
+def test_not_converged(model: nn.Module) -> None:
+    found = run(model, attacks=["bim:steps=5,step_size=0.01"], eps=[0.3])
+    assert "not-converged" in codes(found)
+
+
+def test_noise_as_strong_and_stronger(model: nn.Module, broken_attack: Callable[..., None]) -> None:
+    broken_attack("pgd", lambda m, x, y, **k: x.clone())
+    assert "black-box-stronger" in codes(run(model, attacks=["pgd", "noise"], eps=[0.45]))
+
+    def as_noise(model: Any, inputs: Tensor, labels: Tensor, **k: Any) -> Tensor:
+        kept = {name: k[name] for name in ("eps", "norm", "generator")}
+        return ATTACKS["noise"].attack(model, inputs, labels, **kept)
+
+    broken_attack("pgd", as_noise)
+    assert "noise-as-strong" in codes(run(model, attacks=["pgd", "noise"], eps=[0.45]))
+
+
+def test_loss_not_rising(model: nn.Module, broken_attack: Callable[..., None]) -> None:
+    def downhill(model: Any, inputs: Tensor, labels: Tensor, **k: Any) -> Tensor:
+        point = inputs.clone()
+        for _ in range(3):
+            point.requires_grad_()
+            with torch.enable_grad():
+                loss = nn.functional.cross_entropy(model(point), labels, reduction="sum")
+            (slope,) = torch.autograd.grad(loss, point)
+            point = (point.detach() - 0.1 * k["eps"] * slope.sign()).clamp(0, 1)
+        return point
+
+    broken_attack("pgd", downhill)
+    assert "loss-not-rising" in codes(run(model, attacks=["pgd"]))
+
+
+def test_accuracy_mismatch(model: nn.Module) -> None:
+    class Ordered(nn.Module):
+        """Answers otherwise when a batch comes with its bright pictures last."""
+
+        def forward(self, inputs: Tensor) -> Tensor:
+            scores: Tensor = model(inputs)
+            return scores.roll(int(inputs[0].sum() < inputs[-1].sum() - 1), 1)
+
+    images, labels = pictures(60)
+    order = images.flatten(1).sum(1).argsort(descending=True)
+    found = run(Ordered().eval(), (images[order], labels[order]), attacks=["pgd"], eps=[0.001])
+    assert "accuracy-mismatch" in codes(found)
+    assert found.blocked
+
+
+def test_every_code_was_raised_above_and_is_explained() -> None:
+    """Runs last in this file: the tests above have filled RAISED."""
+    page = (Path(__file__).parents[2] / "docs" / "findings.md").read_text(encoding="utf-8")
+    missing = [code for code in FINDINGS if f"## {code}\n" not in page]
+    assert missing == []
+    assert set(FINDINGS) - RAISED == set()

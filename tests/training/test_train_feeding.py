@@ -1,0 +1,121 @@
+"""Splits, batches and fingerprints of the training pictures."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from epsball.errors import InvalidInput
+from epsball.training import TrainSettings, feeding
+from epsball.training.feeding import batch_count, cut, open_feed, split_rows
+from epsball.training.placement import Placement
+from epsball.training.randomness import own_random_state, seeded
+from epsball.types import Dataset, Pixels, Positions
+
+HERE = Placement("cpu", "float32", channels_last=False, threads=1)
+
+
+@given(
+    labels=st.lists(st.integers(0, 3), min_size=4, max_size=60),
+    share=st.floats(0.2, 0.8),
+    seed=st.integers(0, 5),
+)
+def test_the_split_is_stratified_and_loses_nothing(
+    labels: list[int], share: float, seed: int
+) -> None:
+    classes = np.array(labels, dtype=np.int64)
+    train, held_out = split_rows(classes, share, seed)
+    assert sorted([*train, *held_out]) == list(range(len(classes)))
+    for name in set(labels):
+        expected = share * (classes == name).sum()
+        assert abs((classes[held_out] == name).sum() - expected) <= 1.5
+
+
+def test_the_split_depends_on_the_seed() -> None:
+    labels = np.zeros(100, dtype=np.int64)
+    assert (split_rows(labels, 0.5, 0)[1] != split_rows(labels, 0.5, 1)[1]).any()
+
+
+@pytest.mark.parametrize(("count", "share"), [(3, 0.01), (3, 0.99), (1, 0.5)])
+def test_a_split_with_an_empty_side_is_refused(count: int, share: float) -> None:
+    with pytest.raises(InvalidInput, match="validation"):
+        split_rows(np.zeros(count, dtype=np.int64), share, 0)
+
+
+@given(count=st.integers(1, 200), size=st.integers(1, 60))
+def test_batches_cover_every_row_once_and_none_is_single(count: int, size: int) -> None:
+    pieces = list(cut(np.arange(count), size))
+    assert np.concatenate(pieces).tolist() == list(range(count))
+    assert len(pieces) == batch_count(count, size)
+    assert size == 1 or count == 1 or min(map(len, pieces)) > 1
+    assert max(map(len, pieces)) <= size + 1
+
+
+def test_training_batches_are_a_seeded_shuffle_of_the_training_rows(pictures: Dataset) -> None:
+    feed = open_feed(pictures, TrainSettings(validation=0.25))
+    orders = [
+        torch.cat([y for _, y in feed.training(16, HERE, torch.Generator().manual_seed(seed))])
+        for seed in (0, 0, 1)
+    ]
+    assert torch.equal(orders[0], orders[1])
+    assert not torch.equal(orders[0], orders[2])
+    assert sorted(orders[0].tolist()) == sorted(pictures.labels[feed.train_rows].tolist())
+
+
+def test_pictures_keep_their_labels_and_become_unit_floats(pictures: Dataset) -> None:
+    feed = open_feed(pictures, TrainSettings(validation=0.25))
+    for images, labels in feed.training(16, HERE, torch.Generator().manual_seed(0)):
+        for image, label in zip(images, labels, strict=True):
+            pixels = (image.numpy() * 255).round().astype(np.uint8)
+            same = (pictures.read(np.arange(200)) == pixels).all(axis=(1, 2, 3))
+            assert same.any()
+            assert int(label) in pictures.labels[same]
+
+
+def test_a_set_too_large_to_hold_is_read_batch_by_batch(
+    pictures: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def read(rows: Positions) -> Pixels:
+        asked.append(len(rows))
+        return pictures.read(rows)
+
+    streamed = Dataset("large", pictures.labels, pictures.class_names, pictures.shape, read)
+    held = open_feed(pictures, TrainSettings())
+    monkeypatch.setattr(feeding, "HELD_BYTES", 64 * 100)
+    feed = open_feed(streamed, TrainSettings())
+    for (a, _), (b, _) in zip(feed.validation(8, HERE), held.validation(8, HERE), strict=True):
+        assert torch.equal(a, b)
+    assert max(asked) <= 9
+
+
+def test_the_fingerprint_sees_one_pixel_and_one_label(pictures: Dataset) -> None:
+    def changed(rows: Positions) -> Pixels:
+        pixels = pictures.read(rows).copy()
+        pixels[rows == 77, 0, 3, 3] ^= 1
+        return pixels
+
+    labels = pictures.labels.copy()
+    labels[5] = (labels[5] + 1) % 10
+    shared = (pictures.class_names, pictures.shape)
+    sets = [
+        pictures,
+        Dataset("x", pictures.labels, *shared, changed),
+        Dataset("x", labels, *shared, pictures.read),
+    ]
+    prints = [open_feed(data, TrainSettings()).fingerprint() for data in [*sets, pictures]]
+    assert prints[0] == prints[3]
+    assert len(set(prints)) == 3
+
+
+def test_every_epoch_and_purpose_draws_other_numbers() -> None:
+    drawn = set()
+    for seed in (0, 1):
+        for epoch in (1, 2):
+            for purpose in ("order", "examples"):
+                drawn.add(seeded(seed, epoch, purpose).initial_seed())
+            with own_random_state(seed, epoch):
+                drawn.add(torch.initial_seed())
+    assert len(drawn) == 12

@@ -1,0 +1,259 @@
+"""A killed run continues to bitwise the weights of an undisturbed one; another run is refused."""
+
+import errno
+import json
+import runpy
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from epsball.errors import InvalidInput
+from epsball.training import TrainSettings, train
+from epsball.types import Dataset
+
+Build = Callable[[], nn.Module]
+SCRIPT = Path(__file__).with_name("killed_run.py")
+QUICK = TrainSettings(epochs=4, batch_size=20, lr=0.01, validation=0.2)
+
+
+class StopHere(Exception):
+    pass
+
+
+def stop_at(epoch: int, batch: int) -> Callable[..., None]:
+    def progress(now: int, number: int, batches: int, metrics: Mapping[str, float]) -> None:
+        if (now, number) == (epoch, batch):
+            raise StopHere
+
+    return progress
+
+
+def weights(out: Path) -> dict[str, torch.Tensor]:
+    return load_file(out / "model.safetensors")
+
+
+def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[k], other[k]) for k in one)
+
+
+def measured(out: Path) -> list[dict[str, Any]]:
+    rows = json.loads((out / "training.json").read_text())["epochs"]
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
+
+
+@pytest.mark.parametrize("recipe", ["standard", "fgsm-mix"])
+def test_kill_9_in_mid_epoch_changes_nothing(recipe: str, tmp_path: Path) -> None:
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    command = [sys.executable, str(SCRIPT), recipe, str(killed), "2"]
+    process = subprocess.run(command, check=False, capture_output=True)
+    assert process.returncode == -signal.SIGKILL, process.stderr.decode()
+    assert len(measured(killed)) == 1
+    assert not (killed / "model.safetensors").exists()
+    script = runpy.run_path(str(SCRIPT))
+    script["main"](recipe, killed, 0)
+    script["main"](recipe, whole, 0)
+    assert equal(weights(killed), weights(whole))
+    assert measured(killed) == measured(whole)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"optimizer": "sgd", "momentum": 0.9, "decay": 1e-3},
+        {"optimizer": "rmsprop", "momentum": 0.5, "schedule": "one-cycle"},
+        {"optimizer": "adam", "schedule": "cosine", "l1": 1e-4},
+        {"recipe": "fgsm-mix", "eps": 0.1, "reference": "random"},
+    ],
+)
+@pytest.mark.parametrize("epoch", [1, 3])
+def test_a_stopped_run_continues_exactly(
+    changes: dict[str, Any], epoch: int, pictures: Dataset, build: Build, tmp_path: Path
+) -> None:
+    settings = QUICK.changed(batch_size=7, **changes)
+    model = build()
+    with pytest.raises(StopHere):
+        train(model, pictures, settings, out=tmp_path / "a", progress=stop_at(epoch, 20))
+    assert not any(module.training for module in model.modules())
+    # the weights a resumed run comes with do not matter, nor does the random state
+    torch.manual_seed(epoch)
+    other = build()
+    nn.init.zeros_(next(other.parameters()))
+    train(other, pictures, settings, out=tmp_path / "a")
+    train(build(), pictures, settings, out=tmp_path / "b")
+    assert equal(weights(tmp_path / "a"), weights(tmp_path / "b"))
+    assert measured(tmp_path / "a") == measured(tmp_path / "b")
+
+
+def test_a_finished_run_just_returns(pictures: Dataset, build: Build, tmp_path: Path) -> None:
+    first = train(build(), pictures, QUICK, out=tmp_path)
+    stamp = first.weights.stat().st_mtime_ns
+    model = build()
+    again = train(model, pictures, QUICK, out=tmp_path, progress=stop_at(1, 8))
+    assert again == first
+    assert first.weights.stat().st_mtime_ns == stamp
+    assert equal(dict(model.state_dict()), weights(tmp_path))
+
+
+def test_a_run_that_stopped_early_is_finished_too(
+    pictures: Dataset, build: Build, tmp_path: Path
+) -> None:
+    settings = QUICK.changed(epochs=30, patience=1, lr=0.05)
+    first = train(build(), pictures, settings, out=tmp_path)
+    assert first.stopped_early
+    assert train(build(), pictures, settings, out=tmp_path) == first
+
+
+def test_a_kill_between_the_last_checkpoint_and_the_weights_is_mended(
+    pictures: Dataset, build: Build, tmp_path: Path
+) -> None:
+    first = train(build(), pictures, QUICK, out=tmp_path)
+    expected = weights(tmp_path)
+    first.weights.unlink()
+    assert train(build(), pictures, QUICK, out=tmp_path) == first
+    assert equal(weights(tmp_path), expected)
+
+
+def begun(pictures: Dataset, build: Build, out: Path) -> None:
+    with pytest.raises(StopHere):
+        train(build(), pictures, QUICK, out=out, progress=stop_at(2, 8))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"lr": 0.02}, "lr: 0.01 there, 0.02 asked for"),
+        ({"epochs": 9}, "epochs: 4 there, 9 asked for"),
+        ({"recipe": "fgsm-mix", "eps": 0.1}, "recipe: 'standard' there, 'fgsm-mix' asked for"),
+    ],
+)
+def test_other_settings_are_refused(
+    changes: dict[str, Any], said: str, pictures: Dataset, build: Build, tmp_path: Path
+) -> None:
+    begun(pictures, build, tmp_path)
+    with pytest.raises(InvalidInput, match=said) as error:
+        train(build(), pictures, QUICK.changed(**changes), out=tmp_path)
+    assert "another --out" in str(error.value)
+
+
+def test_other_data_are_refused(pictures: Dataset, build: Build, tmp_path: Path) -> None:
+    begun(pictures, build, tmp_path)
+    labels = pictures.labels.copy()
+    labels[0] = 9 - labels[0]
+    with pytest.raises(InvalidInput, match="data content"):
+        train(build(), replace(pictures, labels=labels), QUICK, out=tmp_path)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        nn.Sequential(nn.Flatten(), nn.Dropout(0.1), nn.Linear(64, 10)),
+        nn.Sequential(nn.Flatten(), nn.Dropout(0.2), nn.Linear(64, 11)),
+    ],
+    ids=["dropout", "width"],
+)
+def test_another_architecture_is_refused(
+    model: nn.Module, pictures: Dataset, tmp_path: Path
+) -> None:
+    def build() -> nn.Module:
+        return nn.Sequential(nn.Flatten(), nn.Dropout(0.2), nn.Linear(64, 10))
+
+    begun(pictures, build, tmp_path)
+    with pytest.raises(InvalidInput, match="model architecture"):
+        train(model, pictures, QUICK, out=tmp_path)
+
+
+def test_an_unfinished_run_of_another_torch_is_refused(
+    pictures: Dataset, build: Build, tmp_path: Path
+) -> None:
+    begun(pictures, build, tmp_path)
+    file = tmp_path / "training.json"
+    file.write_text(file.read_text().replace(str(torch.__version__), "1.0.0"))
+    with pytest.raises(InvalidInput, match=r"torch: begun with '1\.0\.0'"):
+        train(build(), pictures, QUICK, out=tmp_path)
+
+
+@pytest.mark.parametrize("name", ["training.json", "checkpoint.safetensors"])
+def test_a_damaged_file_is_one_line_with_a_remedy(
+    name: str, pictures: Dataset, build: Build, tmp_path: Path
+) -> None:
+    begun(pictures, build, tmp_path)
+    content = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(content[: len(content) // 2])
+    with pytest.raises(InvalidInput, match=f"{name} cannot be read.*train again"):
+        train(build(), pictures, QUICK, out=tmp_path)
+
+
+def test_a_full_disk_leaves_the_last_whole_checkpoint_and_no_half(
+    pictures: Dataset, build: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun(pictures, build, tmp_path)
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    write = Path.write_bytes
+
+    def full(file: Path, content: bytes) -> int:
+        write(file, content[:100])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", full)
+        with pytest.raises(InvalidInput, match=r"cannot write .*No space left.*it continues"):
+            train(build(), pictures, QUICK, out=tmp_path)
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
+    train(build(), pictures, QUICK, out=tmp_path)
+    train(build(), pictures, QUICK, out=tmp_path / "whole")
+    assert equal(weights(tmp_path), weights(tmp_path / "whole"))
+
+
+def test_every_file_is_written_beside_and_renamed(
+    pictures: Dataset, build: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+    write = Path.write_bytes
+
+    def note(file: Path, content: bytes) -> int:
+        written.append(file.name)
+        return write(file, content)
+
+    monkeypatch.setattr(Path, "write_bytes", note)
+    result = train(build(), pictures, QUICK, out=tmp_path)
+    finals = {file.name for file in result.out.iterdir()}
+    assert finals == {"training.json", "checkpoint.safetensors", "model.safetensors"}
+    assert set(written) == {f".{name}.part" for name in finals}
+
+
+def test_the_directory_of_an_audit_is_refused(
+    pictures: Dataset, build: Build, tmp_path: Path
+) -> None:
+    (tmp_path / "manifest.json").write_text("{}")
+    with pytest.raises(InvalidInput, match="holds an audit"):
+        train(build(), pictures, QUICK, out=tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["manifest.json"]
+
+
+def test_precision_and_threads_of_the_begun_run_are_used_again(
+    pictures: Dataset, build: Build, tmp_path: Path
+) -> None:
+    begun(pictures, build, tmp_path)
+    file = tmp_path / "training.json"
+    content = json.loads(file.read_text())
+    content["placement"] |= {"threads": 2, "precision": "float32"}
+    file.write_text(json.dumps(content))
+    used = set()
+    train(
+        build(),
+        pictures,
+        QUICK,
+        out=tmp_path,
+        progress=lambda *_: used.add(torch.get_num_threads()),
+    )
+    assert used == {2}
+    assert json.loads(file.read_text())["placement"] == content["placement"]
