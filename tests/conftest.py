@@ -1,7 +1,10 @@
 """Fixtures that many tests share."""
 
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 # The models of the tests are too small for two threads, and several processes with two threads
 # each wait for each other. Set before torch is loaded, and handed on to the processes tests start.
@@ -9,6 +12,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 import torch
+
+NEEDED = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -27,3 +32,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def real_data() -> Path:
     """Return the directory of the real data sets."""
     return Path(os.environ["EPSBALL_DATA"])
+
+
+@pytest.fixture(scope="session")
+def torchvision() -> Iterator[Any]:
+    """Torchvision, whose wheel fails to import beside a torch of another build.
+
+    Only two operators are missed, and no test uses them: they are declared, and that is enough.
+    """
+    library = None
+    try:
+        import torchvision as found
+    except RuntimeError:
+        for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
+            del sys.modules[name]
+        declare: Any = torch.library.Library  # has no types
+        library = declare("torchvision", "FRAGMENT")
+        library.define(f"nms{NEEDED}")
+        library.define(f"qnms{NEEDED}")
+        import torchvision as found
+    yield found
+    del library

@@ -5,13 +5,13 @@ check_attack(AttackSpec(my_attack, kind="budget", norms=("linf",), source="...")
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from epsball._contract_models import ROWS, Problem, Wavy, linear_problem
 from epsball.attacks import AttackSpec
 from epsball.errors import BrokenContract, InvalidInput, UnsupportedNorm
 from epsball.geometry import size
@@ -20,8 +20,6 @@ from epsball.randomness import ImageStreams
 from epsball.types import NORMS, Norm
 
 _TOLERANCE = 1e-6
-_SHAPE = (2, 3, 4)
-_ROWS = 12
 
 
 def check_attack(spec: AttackSpec, *, seed: int = 0) -> None:
@@ -41,39 +39,6 @@ def check_attack(spec: AttackSpec, *, seed: int = 0) -> None:
     for norm in spec.norms:
         for check in CHECKS:
             check(spec, norm, seed)
-
-
-@dataclass
-class Problem:
-    """A small model with batch norm and dropout in eval mode, and pictures near all its borders."""
-
-    seed: int
-    classes: int = 3
-    model: nn.Module = field(init=False)
-    inputs: Tensor = field(init=False)
-    labels: Tensor = field(init=False)
-    targets: Tensor = field(init=False)
-
-    def __post_init__(self) -> None:
-        """Draw weights and pictures from the seed alone."""
-        generator = torch.Generator().manual_seed(self.seed)
-        self.model = nn.Sequential(
-            nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(24, 16), nn.Tanh(), nn.Dropout(),
-            nn.Linear(16, self.classes),
-        ).eval()  # fmt: skip
-        for parameter in self.model.parameters():
-            parameter.data = torch.randn(parameter.shape, generator=generator)
-        self.inputs = torch.rand((_ROWS, *_SHAPE), generator=generator)
-        self.labels = torch.randint(self.classes, (_ROWS,), generator=generator)
-        step = torch.randint(1, self.classes, (_ROWS,), generator=generator)
-        self.targets = (self.labels + step) % self.classes
-
-    def state(self) -> list[Any]:
-        """Return what an attack must leave as it was."""
-        tensors = [t.clone() for t in self.model.state_dict().values()]
-        grads = [p.grad for p in self.model.parameters()]
-        flags = [p.requires_grad for p in self.model.parameters()]
-        return [tensors, grads, flags, [m.training for m in self.model.modules()]]
 
 
 def _generator(seed: int = 1) -> torch.Generator:
@@ -130,7 +95,7 @@ def check_rows_alone(spec: AttackSpec, norm: Norm, seed: int) -> None:
     p = Problem(seed)
 
     def run(rows: slice) -> Tensor:
-        streams = ImageStreams.of(range(_ROWS)[rows], seed=seed, purpose="contract")
+        streams = ImageStreams.of(range(ROWS)[rows], seed=seed, purpose="contract")
         return spec.attack(
             p.model, p.inputs[rows], p.labels[rows], eps=0.2, norm=norm, generator=streams
         )
@@ -176,35 +141,11 @@ def _must_raise(rule: str, error: type[Exception], call: Callable[[], object]) -
     raise BrokenContract(f"the attack must {rule} with {error.__name__}, it went on")
 
 
-class Linear(nn.Module):
-    """Two or three classes whose borders are planes, so that the nearest border is known."""
-
-    def __init__(self, seed: int, classes: int) -> None:
-        """Draw the planes."""
-        super().__init__()
-        generator = torch.Generator().manual_seed(seed)
-        self.weight = nn.Parameter(torch.randn((classes, 24), generator=generator))
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Return scores relative to the grey picture."""
-        scores: Tensor = (inputs - 0.5).flatten(1) @ self.weight.T
-        return scores
-
-    def distance(self, inputs: Tensor, labels: Tensor, norm: Norm) -> Tensor:
-        """Return how far the border between two classes is: margin over the dual norm."""
-        scores = self(inputs).detach()
-        margin = scores.gather(1, labels[:, None]) - scores.gather(1, 1 - labels[:, None])
-        across = (self.weight[0] - self.weight[1]).detach()
-        dual = across.abs().sum() if norm == "linf" else across.norm()
-        distance: Tensor = margin[:, 0] / dual
-        return distance
-
-
 def check_linear_oracle(spec: AttackSpec, norm: Norm, seed: int) -> None:
     """On a linear model a gradient attack wins just beyond the known distance, never before it."""
     if not spec.needs_gradient:
         return
-    model, inputs, labels = _linear_problem(seed, classes=2)
+    model, inputs, labels = linear_problem(seed, classes=2)
     for i, distance in enumerate(model.distance(inputs, labels, norm).tolist()):
         row = slice(i, i + 1)
         for factor, wins in ((0.98, False), (1.02, True)):
@@ -219,19 +160,11 @@ def check_linear_oracle(spec: AttackSpec, norm: Norm, seed: int) -> None:
             )  # fmt: skip
 
 
-def _linear_problem(seed: int, classes: int) -> tuple[Linear, Tensor, Tensor]:
-    """Return pictures so near to grey that the box is never met."""
-    model = Linear(seed, classes)
-    generator = torch.Generator().manual_seed(seed + 1)
-    inputs = 0.5 + 0.05 * torch.randn((6, *_SHAPE), generator=generator)
-    return model, inputs, model(inputs).argmax(1)
-
-
 def check_targets(spec: AttackSpec, norm: Norm, seed: int) -> None:
     """A gradient attack with room enough reaches the class it is asked for, whichever that is."""
     if not spec.needs_gradient:
         return
-    model, inputs, labels = _linear_problem(seed, classes=3)
+    model, inputs, labels = linear_problem(seed, classes=3)
     eps = 0.4 if norm == "linf" else 1.5
     for shift in (1, 2):
         targets = (labels + shift) % 3
@@ -240,22 +173,6 @@ def check_targets(spec: AttackSpec, norm: Norm, seed: int) -> None:
         )
         reached = int((model(made).argmax(1) == targets).sum())
         _checked(reached == len(targets), "reach its targets", reached=reached, of=len(targets))
-
-
-class Wavy(nn.Module):
-    """A classifier whose loss has many hills, that remembers the points it is shown."""
-
-    def __init__(self, seed: int) -> None:
-        """Draw the hills."""
-        super().__init__()
-        generator = torch.Generator().manual_seed(seed)
-        self.weight = nn.Parameter(8 * torch.randn((24, 3), generator=generator))
-        self.shown: list[Tensor] = []
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Return scores that rise and fall."""
-        self.shown.append(inputs.detach().clone())
-        return 3 * torch.sin(inputs.flatten(1) @ self.weight)
 
 
 def check_strongest_point(spec: AttackSpec, norm: Norm, seed: int) -> None:

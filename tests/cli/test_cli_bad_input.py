@@ -92,7 +92,7 @@ def floats(value: float) -> np.ndarray[Any, Any]:
     return images
 
 
-NPZ = {
+NPZ: dict[str, tuple[dict[str, Any], str]] = {
     "label too large": ({"labels": np.array([0, 1, 2, 3, 9, *[0] * 7])}, r"label 9 .*out of range"),
     "label negative": ({"labels": np.array([0, -1, *[0] * 10])}, r"-1"),
     "pixel above 255": ({"images": np.full((12, 8, 8, 1), 256)}, r"\[0, 255\]"),
@@ -174,7 +174,7 @@ def half_an_image(place: Path) -> str:
     return spec
 
 
-FILES = {
+FILES: dict[str, tuple[Callable[[Path], str], str]] = {
     "missing file": (missing, "nothing.npz"),
     "truncated file": (truncated, "short.npz"),
     "wrong hash": (wrong_hash, "sha256"),
@@ -309,7 +309,7 @@ def test_disk_full(
     )
     assert "No space left on device; free some space" in line
     assert not list(place.glob("run/**/*.parquet"))
-    assert not list(place.glob("run/**/*.npz"))
+    assert not (place / "run" / "adversarial.npz").exists()
     assert not list(place.rglob("*.part"))
 
 

@@ -9,7 +9,8 @@ from tests.evaluation.conftest import CLASSES, pictures
 from torch import Tensor, nn
 
 from epsball.errors import InvalidInput
-from epsball.evaluation.engine import Choices, Counted, Engine, choose_micro_batch, deterministic
+from epsball.evaluation.engine import Choices, Counted, Engine, deterministic
+from epsball.evaluation.micro_batch import choose_micro_batch
 from epsball.evaluation.settings import AttackSetting, make_settings
 from epsball.types import ModelInfo
 

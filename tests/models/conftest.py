@@ -1,18 +1,14 @@
 import json
-import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from tests.models.fakes import Refusal, Small, export
 from torch import nn
 
 from epsball.errors import EpsballError
-
-NEEDED = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 
 
 @pytest.fixture
@@ -34,27 +30,6 @@ def refusal() -> Refusal:
         return str(caught.value)
 
     return message
-
-
-@pytest.fixture(scope="session")
-def torchvision() -> Iterator[Any]:
-    """Torchvision, whose wheel fails to import beside a torch of another build.
-
-    Only two operators are missed, and no test uses them: they are declared, and that is enough.
-    """
-    library = None
-    try:
-        import torchvision as found
-    except RuntimeError:
-        for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
-            del sys.modules[name]
-        declare: Any = torch.library.Library  # has no types
-        library = declare("torchvision", "FRAGMENT")
-        library.define(f"nms{NEEDED}")
-        library.define(f"qnms{NEEDED}")
-        import torchvision as found
-    yield found
-    del library
 
 
 @pytest.fixture(scope="session")

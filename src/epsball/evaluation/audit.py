@@ -16,6 +16,7 @@ from epsball.evaluation.checks_before import check_chance
 from epsball.evaluation.checks_probe import check_by_probing
 from epsball.evaluation.engine import Engine, deterministic
 from epsball.evaluation.findings import is_blocked
+from epsball.evaluation.inputs import Data, open_data, sample_of, spread
 from epsball.evaluation.manifest import read_begun, settle
 from epsball.evaluation.plan import Options, Plan, make_plan
 from epsball.evaluation.progress import Progress, Silent
@@ -29,19 +30,15 @@ from epsball.evaluation.shards import (
     run_shard,
     shards_of,
 )
-from epsball.evaluation.subject import (
-    Data,
-    Model,
-    Subject,
-    open_data,
-    open_model,
-    sample_of,
-    spread,
-)
+from epsball.evaluation.subject import Model, Subject, open_model
 from epsball.evaluation.summary import summarise, write_summary
 from epsball.types import Dataset, Finding, Precision
 
 DEFAULT_ATTACKS = ("fgsm", "pgd", "noise")
+# a gradient of a large picture costs some hundred times one of a small picture; the finding
+# not-converged tells where ten steps are not enough
+DEFAULT_ATTACKS_LARGE = ("fgsm", "pgd:steps=10", "noise")
+_LARGE = 64  # pixels a side
 _RESERVE = 0.3  # of a time budget, for checks and report
 
 
@@ -105,7 +102,7 @@ def audit(
         data: a name ("mnist", "folder:PATH"), a `Dataset`, or a pair of images (n, c, h, w), uint8
             or float in [0, 1], and labels (n,).
         attacks: names, with settings where wanted: "pgd:steps=100,objective=margin". None: fgsm,
-            pgd and noise, the control.
+            pgd (of ten steps for pictures beyond 64 pixels a side) and noise, the control.
         norm: "linf" or "l2".
         eps: radii, input units; "8/255" is understood. None: what suits the data.
         steps: for the attacks that take steps; None: their own default.
@@ -143,7 +140,7 @@ def audit(
         raise InvalidInput(f"budget must be more than 0 seconds, got {budget}")
     pictures = open_data(data)
     settings = make_settings(
-        attacks or DEFAULT_ATTACKS,
+        attacks or default_attacks(pictures, steps),
         norm=norm,
         eps=eps or defaults_for(pictures)[1],
         steps=steps,
@@ -159,6 +156,12 @@ def audit(
             ends = None if budget is None else started + budget * (1 - _RESERVE)
             summary = _run(run, subject, pictures, plan, ends=ends, told=told)
         return Audit(summary, read_records(run), None if out is None else run)
+
+
+def default_attacks(data: Dataset, steps: int | None) -> tuple[str, ...]:
+    """Return what is run where nothing is asked for."""
+    small = max(data.shape[1:]) <= _LARGE
+    return DEFAULT_ATTACKS if small or steps is not None else DEFAULT_ATTACKS_LARGE
 
 
 def _run(

@@ -7,9 +7,10 @@ import torch
 
 from epsball.errors import InvalidInput
 from epsball.evaluation.engine import Choices, Engine
+from epsball.evaluation.inputs import Data, open_data, sample_of
 from epsball.evaluation.shards import read_clean, shards_of
 from epsball.evaluation.statistics import wilson
-from epsball.evaluation.subject import Data, Model, check_fit, open_data, open_model, sample_of
+from epsball.evaluation.subject import Model, check_fit, open_model
 
 _AT_ONCE = 256
 

@@ -8,23 +8,16 @@ import torch
 
 from epsball.data import choose, defaults_for
 from epsball.errors import InvalidInput
-from epsball.evaluation.engine import Choices, Engine, choose_micro_batch, deterministic
+from epsball.evaluation.engine import Choices, Engine, deterministic
+from epsball.evaluation.inputs import Data, open_data, read_through, sample_of
 from epsball.evaluation.measure import read_scores
+from epsball.evaluation.micro_batch import choose_micro_batch
 from epsball.evaluation.plan import Sample
 from epsball.evaluation.progress import Progress, Silent
 from epsball.evaluation.saving import TABLE, Form, Table, appearing, check_form, open_saver
 from epsball.evaluation.settings import AttackSetting, make_settings
 from epsball.evaluation.shards import read_clean, shards_of
-from epsball.evaluation.subject import (
-    Data,
-    Model,
-    check_fit,
-    open_data,
-    open_model,
-    read_through,
-    rehearse,
-    sample_of,
-)
+from epsball.evaluation.subject import Model, check_fit, open_model, rehearse
 from epsball.types import Dataset, Finding, Positions
 
 _AT_ONCE = 256
@@ -103,9 +96,12 @@ def craft(
     positions = choose(pictures.labels, limit, how=sample, seed=seed)
     engine = _engine(model, pictures, positions, setting, seed=seed, device=device, **loading)
     told.begin("attacking", len(positions))
-    with deterministic(engine.choices.threads), appearing(out) as beside:
+    with (
+        deterministic(engine.choices.threads),
+        appearing(out) as beside,
+        Table(beside / TABLE, pictures) as table,
+    ):
         saver = open_saver(form, beside, pictures, len(positions))
-        table = Table(beside / TABLE, pictures)
         for shard in shards_of(positions, _AT_ONCE):
             clean = read_clean(engine, pictures, shard.positions)
             (made,) = engine.attack(
@@ -119,7 +115,6 @@ def craft(
             reading = read_scores(engine.scores(saved), clean.labels, engine.info)
             table.add(setting, clean, files, saved, reading)
         saver.close()
-        table.close()
     return Crafted(out, len(positions), table.fooled, table.clean_wrong)
 
 

@@ -8,8 +8,9 @@ import torch
 
 from epsball.data import choose, stratified_order, to_unit
 from epsball.evaluation import checks_before
-from epsball.evaluation.engine import Choices, Engine, choose_micro_batch
+from epsball.evaluation.engine import Choices, Engine
 from epsball.evaluation.findings import finding, is_blocked
+from epsball.evaluation.inputs import read_through, spread
 from epsball.evaluation.manifest import (
     DataEntry,
     EngineEntry,
@@ -18,10 +19,11 @@ from epsball.evaluation.manifest import (
     attack_entries,
     surroundings,
 )
+from epsball.evaluation.micro_batch import choose_micro_batch
 from epsball.evaluation.present import eps_text
 from epsball.evaluation.progress import Progress
 from epsball.evaluation.settings import AttackSetting
-from epsball.evaluation.subject import Subject, check_fit, read_through, rehearse, spread
+from epsball.evaluation.subject import Subject, check_fit, rehearse
 from epsball.types import Dataset, Finding, Positions, Precision
 
 Sample: TypeAlias = Literal["auto", "first", "stratified"]

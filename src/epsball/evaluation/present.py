@@ -5,14 +5,14 @@ from collections.abc import Sequence
 _ROUNDING = 1e-9
 
 
-def percent(share: float) -> str:
+def percent(share: float, *, digits: int = 1) -> str:
     """Write a share as people do.
 
     Example:
         >>> percent(0.98913)
         '98.9 %'
     """
-    return f"{100 * share:.1f} %"
+    return f"{100 * share:.{digits}f} %"
 
 
 def interval(bounds: Sequence[float]) -> str:

@@ -6,7 +6,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, Self, TypeAlias
 
 import numpy as np
 import torch
@@ -171,6 +171,10 @@ class Table:
         ]
         self.writer.writerows(zip(*columns, strict=True))
 
-    def close(self) -> None:
-        """Finish the file."""
+    def __enter__(self) -> Self:
+        """Begin to write."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the file, whatever happened."""
         self.stream.close()

@@ -2,6 +2,11 @@
 
 from collections.abc import Sequence
 
+from epsball.evaluation import present
+from epsball.evaluation.present import eps_text as distance
+
+__all__ = ["count", "distance", "interval", "note", "percent", "points", "size"]
+
 MISSING = "\u2013"
 _SPACE = "\u00a0"  # keeps a number and its unit on one line
 
@@ -13,15 +18,16 @@ def percent(share: float | None, *, digits: int = 1) -> str:
         >>> percent(0.1234).replace(chr(0xA0), " ")
         '12.3 %'
     """
-    return MISSING if share is None else f"{100 * share:.{digits}f}{_SPACE}%"
+    if share is None:
+        return MISSING
+    return present.percent(share, digits=digits).replace(" ", _SPACE)
 
 
 def interval(bounds: Sequence[float] | None) -> str:
     """Print an interval of shares: "10.2 to 14.5 %"; a dash where it is not known."""
     if bounds is None:
         return MISSING
-    low, high = bounds
-    return f"{100 * low:.1f} to {100 * high:.1f}{_SPACE}%"
+    return present.interval(bounds).replace(" %", f"{_SPACE}%")
 
 
 def note(bounds: Sequence[float] | None) -> str:
@@ -32,20 +38,6 @@ def note(bounds: Sequence[float] | None) -> str:
 def points(difference: float | None) -> str:
     """Print a difference of two shares in percentage points, with its sign."""
     return MISSING if difference is None else f"{100 * difference:+.1f}"
-
-
-def distance(eps: float) -> str:
-    """Print a radius the way people write it: 0.1, or 8/255 where that is what it is.
-
-    Example:
-        >>> distance(0.1), distance(8 / 255), distance(0.2), distance(0.0)
-        ('0.1', '8/255', '0.2', '0')
-    """
-    short = f"{eps:.3g}"
-    steps = eps * 255
-    if float(short) != eps and steps >= 0.5 and abs(steps - round(steps)) < 1e-4:  # noqa: PLR2004
-        return f"{round(steps)}/255"
-    return short
 
 
 def count(value: float | None) -> str:

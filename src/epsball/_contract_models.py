@@ -1,0 +1,93 @@
+"""Small models and pictures on which it is known what an attack should do."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from epsball.types import Norm
+
+SHAPE = (2, 3, 4)
+ROWS = 12
+
+
+@dataclass
+class Problem:
+    """A small model with batch norm and dropout in eval mode, and pictures near all its borders."""
+
+    seed: int
+    classes: int = 3
+    model: nn.Module = field(init=False)
+    inputs: Tensor = field(init=False)
+    labels: Tensor = field(init=False)
+    targets: Tensor = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Draw weights and pictures from the seed alone."""
+        generator = torch.Generator().manual_seed(self.seed)
+        self.model = nn.Sequential(
+            nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(24, 16), nn.Tanh(), nn.Dropout(),
+            nn.Linear(16, self.classes),
+        ).eval()  # fmt: skip
+        for parameter in self.model.parameters():
+            parameter.data = torch.randn(parameter.shape, generator=generator)
+        self.inputs = torch.rand((ROWS, *SHAPE), generator=generator)
+        self.labels = torch.randint(self.classes, (ROWS,), generator=generator)
+        step = torch.randint(1, self.classes, (ROWS,), generator=generator)
+        self.targets = (self.labels + step) % self.classes
+
+    def state(self) -> list[Any]:
+        """Return what an attack must leave as it was."""
+        tensors = [t.clone() for t in self.model.state_dict().values()]
+        grads = [p.grad for p in self.model.parameters()]
+        flags = [p.requires_grad for p in self.model.parameters()]
+        return [tensors, grads, flags, [m.training for m in self.model.modules()]]
+
+
+class Linear(nn.Module):
+    """Two or three classes whose borders are planes, so that the nearest border is known."""
+
+    def __init__(self, seed: int, classes: int) -> None:
+        """Draw the planes."""
+        super().__init__()
+        generator = torch.Generator().manual_seed(seed)
+        self.weight = nn.Parameter(torch.randn((classes, 24), generator=generator))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return scores relative to the grey picture."""
+        scores: Tensor = (inputs - 0.5).flatten(1) @ self.weight.T
+        return scores
+
+    def distance(self, inputs: Tensor, labels: Tensor, norm: Norm) -> Tensor:
+        """Return how far the border between two classes is: margin over the dual norm."""
+        scores = self(inputs).detach()
+        margin = scores.gather(1, labels[:, None]) - scores.gather(1, 1 - labels[:, None])
+        across = (self.weight[0] - self.weight[1]).detach()
+        dual = across.abs().sum() if norm == "linf" else across.norm()
+        distance: Tensor = margin[:, 0] / dual
+        return distance
+
+
+class Wavy(nn.Module):
+    """A classifier whose loss has many hills, that remembers the points it is shown."""
+
+    def __init__(self, seed: int) -> None:
+        """Draw the hills."""
+        super().__init__()
+        generator = torch.Generator().manual_seed(seed)
+        self.weight = nn.Parameter(8 * torch.randn((24, 3), generator=generator))
+        self.shown: list[Tensor] = []
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return scores that rise and fall."""
+        self.shown.append(inputs.detach().clone())
+        return 3 * torch.sin(inputs.flatten(1) @ self.weight)
+
+
+def linear_problem(seed: int, classes: int) -> tuple[Linear, Tensor, Tensor]:
+    """Return pictures so near to grey that the box is never met."""
+    model = Linear(seed, classes)
+    generator = torch.Generator().manual_seed(seed + 1)
+    inputs = 0.5 + 0.05 * torch.randn((6, *SHAPE), generator=generator)
+    return model, inputs, model(inputs).argmax(1)
