@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from epsball.errors import InvalidInput
+from epsball.files import write_bytes
 from epsball.report import curve, figure, numbers, palette, pixels, run
-from epsball.report.files import write_file
 
 MODULES = ("", ".numbers", ".curve", ".document", ".figure", ".run", ".table")
 
@@ -140,12 +140,12 @@ def test_names_are_unique_even_when_cut() -> None:
 
 def test_a_file_is_whole_or_absent(tmp_path: Path) -> None:
     target = tmp_path / "new" / "page.html"
-    assert write_file(target, b"one").read_bytes() == b"one"
-    assert write_file(target, b"two").read_bytes() == b"two"
+    assert write_bytes(target, b"one").read_bytes() == b"one"
+    assert write_bytes(target, b"two").read_bytes() == b"two"
     assert [path.name for path in target.parent.iterdir()] == ["page.html"]
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(InvalidInput, match=r"page\.html could not be written"):
-        write_file(tmp_path / "file" / "page.html", b"")
+    with pytest.raises(InvalidInput, match=r"cannot write .*page\.html"):
+        write_bytes(tmp_path / "file" / "page.html", b"")

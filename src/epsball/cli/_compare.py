@@ -53,7 +53,7 @@ def write_comparison(a: Path, b: Path, compared: dict[str, Any], out: Path) -> P
     """Write comparison.json and the page of two runs."""
     import json
 
-    from epsball.evaluation.files import write_atomically
+    from epsball.files import write_atomically
     from epsball.report import write_comparison as write_page
 
     text = json.dumps(compared, indent=1)

@@ -7,8 +7,8 @@ import typer
 
 DATA, MODEL, EPS, STEPS = "digits", "zoo:base-cnn", (0.05, 0.1, 0.2), 20
 RECIPES: dict[str, dict[str, Any]] = {
-    "standard": {"recipe": "standard"},
-    "fgsm-mix": {"recipe": "fgsm-mix", "eps": 0.1},
+    "standard": {"recipe": "standard", "epochs": 12},
+    "fgsm-mix": {"recipe": "fgsm-mix", "eps": 0.1, "epochs": 12},
 }
 
 

@@ -13,9 +13,9 @@ from pydantic import BaseModel, ConfigDict
 
 from epsball.errors import InvalidInput
 from epsball.evaluation.engine import Choices
-from epsball.evaluation.files import write_atomically
 from epsball.evaluation.records import read_manifest
 from epsball.evaluation.settings import AttackSetting
+from epsball.files import write_atomically
 
 FILE = "manifest.json"
 _PACKAGES = ("epsball", "torch", "numpy", "polars", "pillow", "scikit-learn")

@@ -14,10 +14,10 @@ from numpy.lib.format import open_memmap
 from torch import Tensor
 
 from epsball.errors import InvalidInput
-from epsball.evaluation.files import unwritable
 from epsball.evaluation.measure import Clean, Reading
 from epsball.evaluation.settings import AttackSetting
 from epsball.evaluation.survival import as_image, to_8bit
+from epsball.files import unwritable
 from epsball.geometry import size
 from epsball.types import Dataset
 

@@ -12,10 +12,10 @@ import torch
 
 from epsball.data import to_unit
 from epsball.evaluation.engine import Attacked, Engine
-from epsball.evaluation.files import write_atomically
 from epsball.evaluation.measure import Clean, read_scores, record_frame
 from epsball.evaluation.records import PICTURES, RECORDS, read_records
 from epsball.evaluation.settings import AttackSetting
+from epsball.files import write_atomically
 from epsball.types import Dataset, Positions
 
 _SHOWN = 10  # pictures kept for the report, one a class as far as there are classes

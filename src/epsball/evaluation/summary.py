@@ -8,9 +8,9 @@ from typing import Any
 import polars as pl
 
 from epsball.evaluation import metrics
-from epsball.evaluation.files import write_atomically
 from epsball.evaluation.present import eps_text, percent
 from epsball.evaluation.settings import AttackSetting
+from epsball.files import write_atomically
 from epsball.types import Finding
 
 SCHEMA_VERSION = 1

@@ -6,9 +6,9 @@ from statistics import fmean
 from typing import Any
 
 from epsball.errors import InvalidInput
+from epsball.files import write_bytes
 from epsball.report.document import render
 from epsball.report.figure import Figure
-from epsball.report.files import write_file
 from epsball.report.numbers import count, distance, note, percent, points, probability
 from epsball.report.page import facts
 from epsball.report.rivals import CLEAN, LEVEL, part_figure, rival_figure
@@ -55,7 +55,7 @@ def write_comparison(runs: Sequence[Path], comparison: dict[str, Any], out: Path
         sure=sure_table(list(comparison.get("per_class") or [])),
         facts=[facts(run) for run in pair],
     )
-    return write_file(out if out.suffix == ".html" else out / NAME, page)
+    return write_bytes(out if out.suffix == ".html" else out / NAME, page)
 
 
 def _names(comparison: dict[str, Any]) -> list[str]:

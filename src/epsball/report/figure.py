@@ -11,7 +11,7 @@ import altair as alt
 import vl_convert
 from markupsafe import Markup
 
-from epsball.report.files import write_file
+from epsball.files import write_bytes
 from epsball.report.palette import INK, RULE, SOFT
 from epsball.report.table import Table
 
@@ -127,5 +127,5 @@ def write_figures(figures: list[Figure], where: Path) -> list[Path]:
             "png": vl_convert.vegalite_to_png(spec, scale=2),
             "pdf": vl_convert.vegalite_to_pdf(spec),
         }
-        written += [write_file(where / f"{figure.key}.{kind}", drawn[kind]) for kind in FORMATS]
+        written += [write_bytes(where / f"{figure.key}.{kind}", drawn[kind]) for kind in FORMATS]
     return written

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from epsball.files import write_bytes
 from epsball.report.classes import class_figure
 from epsball.report.confusion import confusion_figure
 from epsball.report.cost import cost_figure
@@ -12,7 +13,6 @@ from epsball.report.curve import curve_figure
 from epsball.report.document import render
 from epsball.report.duels import duel_figure
 from epsball.report.figure import Figure, write_figures
-from epsball.report.files import write_file
 from epsball.report.numbers import count, distance, listing
 from epsball.report.results import compact_tables, full_table, survival_table
 from epsball.report.run import Run, load_run
@@ -58,7 +58,7 @@ def write_report(run: Path, *, figures: bool = False) -> Path:
     )
     if figures:
         write_figures(every, run / "figures")
-    return write_file(run / NAME, page)
+    return write_bytes(run / NAME, page)
 
 
 def facts(run: Run) -> list[tuple[str, list[tuple[str, str]]]]:

@@ -3,7 +3,6 @@
 No pickle anywhere: reading a checkpoint cannot run code.
 """
 
-import contextlib
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -11,6 +10,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from epsball.errors import InvalidInput
+from epsball.files import write_bytes
 
 _NOTE = "epsball"  # key of the file's metadata
 
@@ -44,7 +44,7 @@ def write_tensors(file: Path, tensors: dict[str, Tensor], note: str = "") -> Non
         InvalidInput: it cannot be written.
     """
     plain = {name: _plain(value) for name, value in tensors.items()}
-    write_whole(file, save(plain, metadata={_NOTE: note}))
+    write_bytes(file, save(plain, metadata={_NOTE: note}))
 
 
 def read_tensors(file: Path) -> tuple[dict[str, Tensor], str]:
@@ -60,26 +60,6 @@ def read_tensors(file: Path) -> tuple[dict[str, Tensor], str]:
     except (OSError, SafetensorError) as error:
         raise InvalidInput(
             f"train: {file} cannot be read ({error}); delete {file.parent} and train again"
-        ) from None
-
-
-def write_whole(file: Path, content: bytes) -> None:
-    """Write beside, then rename.
-
-    Raises:
-        InvalidInput: the disk is full, or the place may not be written to.
-    """
-    beside = file.with_name(f".{file.name}.part")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_bytes(content)
-        beside.replace(file)
-    except OSError as error:
-        with contextlib.suppress(OSError):  # its folder may be a file
-            beside.unlink()
-        raise InvalidInput(
-            f"train: cannot write {file}: {error.strerror}; make room, then give the same command "
-            "again (it continues), or name another --out"
         ) from None
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from epsball.errors import InvalidInput
-from epsball.training.checkpoints import write_whole
+from epsball.files import write_bytes
 from epsball.training.placement import choose_placement
 from epsball.training.workshop import Workshop
 
@@ -60,7 +60,7 @@ def write_manifest(out: Path, manifest: dict[str, Any]) -> None:
     Raises:
         InvalidInput: it cannot be written.
     """
-    write_whole(out / MANIFEST, (json.dumps(manifest, indent=2) + "\n").encode())
+    write_bytes(out / MANIFEST, (json.dumps(manifest, indent=2) + "\n").encode())
 
 
 def architecture_fingerprint(model: nn.Module) -> str:

@@ -1,7 +1,6 @@
 """Writing so that a kill at any moment leaves either the whole file or none of it."""
 
 import errno
-import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -19,7 +18,7 @@ def write_atomically(file: Path, write: Callable[[Path], object]) -> None:
     Raises:
         InvalidInput: the disk is full, or the place may not be written to.
     """
-    beside = file.with_name(f".{file.name}.{os.getpid()}.part")
+    beside = file.with_name(f".{file.name}.part")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         write(beside)
@@ -28,6 +27,12 @@ def write_atomically(file: Path, write: Callable[[Path], object]) -> None:
         with suppress(OSError):
             beside.unlink(missing_ok=True)
         raise unwritable(file, error) from error
+
+
+def write_bytes(file: Path, content: bytes) -> Path:
+    """Write all of a file's content, as `write_atomically` does, and return the file."""
+    write_atomically(file, lambda beside: beside.write_bytes(content))
+    return file
 
 
 def unwritable(file: Path, error: OSError) -> InvalidInput:

@@ -1,0 +1,40 @@
+"""Documents cannot rot: every snippet runs, every table is the code's own."""
+
+import importlib.util
+import runpy
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+EXAMPLES = sorted((ROOT / "docs" / "examples").glob("*.py"))
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda file: file.stem)
+def test_example_runs(example: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = runpy.run_path(str(example))
+    if example.stem == "audit_in_python":
+        assert found["report"].headline in capsys.readouterr().out
+    if "build" in found:
+        assert not found["build"]().training
+
+
+def load(file: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(file.stem, file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_tables_are_up_to_date() -> None:
+    made: str = load(ROOT / "docs" / "make_tables.py").page()
+    assert (ROOT / "docs" / "tables.md").read_text(encoding="utf-8") == made, "run `make docs`"
+
+
+def test_examples_are_what_the_readme_shows() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for example in EXAMPLES:
+        assert f"docs/examples/{example.name}" in readme
