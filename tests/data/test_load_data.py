@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from epsball.data import DATASETS, DataSpec, defaults_for, load_data
+from epsball.data import DATASETS, DataSpec, default_eps, load_data
 from epsball.errors import InvalidInput
 from epsball.types import Dataset
 
@@ -63,15 +63,17 @@ def test_unknown_split_is_refused(refusal: Refusal) -> None:
     ],
 )
 def test_defaults_follow_the_shape(shape: tuple[int, ...], eps: tuple[float, ...]) -> None:
-    assert defaults_for(_of_shape(*shape)) == ("linf", eps)
+    assert default_eps(_of_shape(*shape)) == eps
+    assert max(default_eps(_of_shape(*shape), "l2")) > 3 * max(eps)
 
 
 def test_defaults_of_a_named_set_come_from_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
     digits = load_data("digits")
-    assert defaults_for(digits) == ("linf", DATASETS["digits"].eps)
-    other = DataSpec("digits", "made up", load_data, norm="l2", eps=(9.0,))
+    assert default_eps(digits) == DATASETS["digits"].eps
+    other = DataSpec("digits", "made up", load_data, eps=(9.0,))
     monkeypatch.setitem(DATASETS, "digits", other)
-    assert defaults_for(digits) == ("l2", (9.0,))
+    assert default_eps(digits) == (9.0,)
+    assert default_eps(digits, "l2") == (0.5, 1.0, 2.0)
 
 
 def test_room_does_not_load_torch() -> None:

@@ -133,7 +133,7 @@ def test_other_errors_are_not_taken_for_a_full_memory(model: nn.Module) -> None:
 def test_micro_batch_is_measured_within_what_fits(model: nn.Module) -> None:
     greedy = Greedy(model, 64, MemoryError())
     size, rate = choose_micro_batch(greedy, shard()[0], "cpu", seconds=1)
-    assert 16 <= size <= 64
+    assert 1 <= size <= 64
     assert rate > 0
     assert choose_micro_batch(Greedy(model, 1, MemoryError()), shard()[0], "cpu")[0] == 1
 

@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from epsball.data.load import defaults_for, load_data
+    from epsball.data.load import default_eps, load_data
     from epsball.data.sampling import choose, stratified_order
     from epsball.data.spec import DataSpec
     from epsball.data.table import DATASETS
@@ -18,7 +18,7 @@ _HOMES = {
     "DATASETS": "epsball.data.table",
     "DataSpec": "epsball.data.spec",
     "choose": "epsball.data.sampling",
-    "defaults_for": "epsball.data.load",
+    "default_eps": "epsball.data.load",
     "load_data": "epsball.data.load",
     "stratified_order": "epsball.data.sampling",
     "to_unit": "epsball.data.unit",  # the one file of the room that needs torch
@@ -28,7 +28,7 @@ __all__ = [
     "DATASETS",
     "DataSpec",
     "choose",
-    "defaults_for",
+    "default_eps",
     "load_data",
     "stratified_order",
     "to_unit",

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from epsball.data.spec import SPLITS, Split
-from epsball.data.table import DATASETS, GREY_EPS, LARGE_EPS, SMALL_EPS
+from epsball.data.table import DATASETS, L2_EPS, LINF_EPS
 from epsball.errors import InvalidInput, unknown_name
-from epsball.types import Dataset, Norm
+from epsball.types import Dataset
 
 _GREY_SIDE = 32  # pixels: MNIST and what is padded to 32
 _SMALL_SIDE = 64  # pixels: CIFAR, SVHN, Tiny ImageNet
@@ -42,28 +42,30 @@ def load_data(spec: str, *, split: Split = "test") -> Dataset:
     return entry.load(path, split) if entry.takes_path else entry.load(split)
 
 
-def defaults_for(dataset: Dataset) -> tuple[Norm, tuple[float, ...]]:
-    """Suggest the norm and the radii of an audit.
+def default_eps(dataset: Dataset, norm: str = "linf") -> tuple[float, ...]:
+    """Suggest the radii of an audit.
 
     Args:
         dataset: as `load_data` returns it.
+        norm: geometry of the ball.
 
     Returns:
-        A norm, and increasing radii in units of [0, 1]: the table's where it has any for the name;
-        else 0.1, 0.2, 0.3 for one channel of at most 32x32; 2/255, 4/255, 8/255 for other pictures
-        of at most 64x64; 1/255, 4/255 for larger ones.
+        Increasing radii in units of [0, 1]. In linf the table's where it has any for the name; else
+        0.1, 0.2, 0.3 for one channel of at most 32x32; 2/255, 4/255, 8/255 for other pictures of at
+        most 64x64; 1/255, 4/255 for larger ones. In l2, for the same sizes: 0.5, 1, 2;
+        0.25, 0.5, 1; 0.5, 1, 3.
 
     Example:
-        >>> defaults_for(load_data("digits"))
-        ('linf', (0.1, 0.2, 0.3))
+        >>> default_eps(load_data("digits"))
+        (0.1, 0.2, 0.3)
     """
-    entry = DATASETS.get(dataset.name)
-    if entry is not None and entry.eps:
-        return entry.norm, entry.eps
     channels, *sides = dataset.shape
-    if channels == 1 and max(sides) <= _GREY_SIDE:
-        return "linf", GREY_EPS
-    return "linf", SMALL_EPS if max(sides) <= _SMALL_SIDE else LARGE_EPS
+    grey = channels == 1 and max(sides) <= _GREY_SIDE
+    size = 0 if grey else 1 if max(sides) <= _SMALL_SIDE else 2
+    if norm != "linf":
+        return L2_EPS[size]
+    entry = DATASETS.get(dataset.name)
+    return entry.eps if entry is not None and entry.eps else LINF_EPS[size]
 
 
 def _unknown(spec: str, name: str) -> InvalidInput:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from epsball.types import Dataset, Norm
+from epsball.types import Dataset
 
 Split: TypeAlias = Literal["train", "test"]
 SPLITS: tuple[Split, ...] = ("train", "test")
@@ -19,7 +19,6 @@ class DataSpec:
         source: where the pictures come from, and on what terms, in a line.
         load: (split) -> data set; where the source takes a path, (path, split) -> data set.
         takes_path: whether something must follow the name and a colon.
-        norm: the norm suggested for an audit.
         eps: the radii suggested, in units of [0, 1]; empty: they depend on the pictures' shape.
     """
 
@@ -27,7 +26,6 @@ class DataSpec:
     source: str
     load: Callable[..., Dataset]
     takes_path: bool = False
-    norm: Norm = "linf"
     eps: tuple[float, ...] = ()
 
     @property

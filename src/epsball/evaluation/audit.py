@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import polars as pl
 
-from epsball.data import defaults_for
+from epsball.data import default_eps
 from epsball.errors import InvalidInput
 from epsball.evaluation.checks_after import check_records
 from epsball.evaluation.checks_before import check_chance
@@ -142,7 +142,7 @@ def audit(
     settings = make_settings(
         attacks or default_attacks(pictures, steps),
         norm=norm,
-        eps=eps or defaults_for(pictures)[1],
+        eps=eps or default_eps(pictures, norm),
         steps=steps,
         restarts=restarts,
     )

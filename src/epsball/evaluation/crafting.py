@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from epsball.data import choose, defaults_for
+from epsball.data import choose, default_eps
 from epsball.errors import InvalidInput
 from epsball.evaluation.engine import Choices, Engine, deterministic
 from epsball.evaluation.inputs import Data, open_data, read_through, sample_of
@@ -88,7 +88,7 @@ def craft(
     """
     told = progress or Silent()
     pictures = open_data(data)
-    radius = max(defaults_for(pictures)[1]) if eps is None else eps
+    radius = max(default_eps(pictures, norm)) if eps is None else eps
     (setting,) = make_settings([attack], norm=norm, eps=[radius], steps=steps, restarts=restarts)
     check_form(form, pictures)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):

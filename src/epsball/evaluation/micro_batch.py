@@ -10,7 +10,7 @@ from epsball.tensors import Classifier
 
 _WORTH = 1.03  # a larger micro-batch has to be this much faster to be taken
 _REPEATS, _ENOUGH = 30, 0.05  # of a measurement: so many times, or so many seconds
-_CANDIDATES = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
+_CANDIDATES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
 
 
 def choose_micro_batch(
