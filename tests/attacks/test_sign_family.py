@@ -69,7 +69,8 @@ def slope(reference: int) -> Tensor:
     model = Weights()
     p = model(INPUTS).softmax(1)[0].detach()
     p[reference] -= 1
-    return (model.weight.T @ p).detach()
+    found: Tensor = (model.weight.T @ p).detach()
+    return found
 
 
 @pytest.mark.parametrize("direction", ["ascent", "descent"])
@@ -104,8 +105,8 @@ def test_targets_alone_mean_descent_towards_them() -> None:
 def test_bim_of_one_step_is_fgsm() -> None:
     model, label = Weights(), torch.tensor([1])
     for reference in ("true", "least_likely"):
-        one = bim(model, INPUTS, label, eps=0.1, steps=1, step_size=0.1, reference=reference)  # type: ignore[arg-type]  # a reference
-        assert torch.equal(one, fgsm(model, INPUTS, label, eps=0.1, reference=reference))  # type: ignore[arg-type]  # a reference
+        one = bim(model, INPUTS, label, eps=0.1, steps=1, step_size=0.1, reference=reference)
+        assert torch.equal(one, fgsm(model, INPUTS, label, eps=0.1, reference=reference))
 
 
 def test_bim_keeps_the_class_it_chose_when_clean() -> None:
