@@ -18,7 +18,7 @@ from tests.evaluation.conftest import CLASSES, pictures
 from torch import Tensor, nn
 
 from epsball import audit
-from epsball.errors import InvalidInput
+from epsball.errors import BrokenContract, InvalidInput
 from epsball.evaluation.records import SCHEMA, read_records
 from epsball.evaluation.statistics import wilson
 
@@ -335,6 +335,33 @@ def test_bad_budget(model: nn.Module, data: tuple[Tensor, Tensor], budget: float
         audit(model, data, budget=budget)
 
 
+def test_one_eps_and_one_attack_need_no_list(model: nn.Module, data: tuple[Tensor, Tensor]) -> None:
+    found = audit(model, data, attacks="fgsm", eps=0)
+    assert [(r["attack"], r["eps"]) for r in found.summary["results"]] == [("fgsm", 0.0)]
+    assert audit(model, data, attacks="fgsm", eps="8/255").records["eps"][0] == 8 / 255
+
+
+def test_a_blocked_run_stands_in_nobodys_way(
+    model: nn.Module, data: tuple[Tensor, Tensor], tmp_path: Path
+) -> None:
+    model.train()
+    try:
+        assert audit(model, data, out=tmp_path / "run", **ASKED).blocked
+    finally:
+        model.eval()
+    assert not audit(model, data, out=tmp_path / "run", **ASKED).blocked
+
+
+@pytest.mark.parametrize(
+    "squeezing", [lambda z: z.squeeze(), lambda z: z / (z if len(z) > 1 else None)]
+)
+def test_a_model_that_fails_on_one_picture_alone(
+    model: nn.Module, data: tuple[Tensor, Tensor], squeezing: Any
+) -> None:
+    with pytest.raises(BrokenContract, match="the model (must return|raised)"):
+        audit(lambda x: squeezing(model(x)), data, **ASKED)
+
+
 # what is refused before anything is written
 
 
@@ -345,6 +372,10 @@ def test_bad_budget(model: nn.Module, data: tuple[Tensor, Tensor], budget: float
         ({"attacks": ["fgsm:reference=given"]}, "reference 'given' needs targets"),
         ({"attacks": ["pgd:step_size=0"]}, "step_size must be > 0"),
         ({"limit": 0}, "limit must be 1 or more"),
+        ({"limit": -5, "budget": 9.0}, "limit must be 1 or more"),
+        ({"micro_batch": 0}, "micro_batch must be 1 or more"),
+        ({"precision": "int8"}, "precision must be float32 or bfloat16"),
+        ({"attacks": ["pgd:step_size=long"]}, "pgd: step_size must be a number, got 'long'"),
         ({"device": "abacus"}, "--device abacus cannot be used"),
         ({"weights": Path("w")}, "weights: only for a model named by a spec"),
     ],

@@ -74,3 +74,13 @@ def test_a_blocked_run_is_refused(
         model.eval()
     with pytest.raises(InvalidInput, match=r"blocking finding \(train-mode\)"):
         compare(runs[0], tmp_path / "blocked")
+
+
+def test_attacks_of_one_name_must_be_one_attack(
+    model: nn.Module, data: tuple[Tensor, Tensor], tmp_path: Path
+) -> None:
+    for steps in (2, 3):
+        out = tmp_path / str(steps)
+        audit(model, data, attacks=["pgd"], eps=[0.1], steps=steps, out=out)
+    with pytest.raises(InvalidInput, match="pgd has steps 2 in one and 3 in the other"):
+        compare(tmp_path / "2", tmp_path / "3")

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 import torch
 from tests.evaluation.conftest import CLASSES, pictures
@@ -109,6 +110,61 @@ def test_probabilities_and_their_logarithm(model: nn.Module) -> None:
         for ours, theirs in zip(plain.summary["results"], handled.summary["results"], strict=True):
             assert theirs["robust_accuracy"] <= ours["robust_accuracy"] + 1 / 60
             assert ours["confidence"] == pytest.approx(theirs["confidence"], abs=0.02)
+
+
+def test_sigmoids(model: nn.Module) -> None:
+    assert "bounded-scores" in codes(run(Around(model, after=lambda z: z.sigmoid()).eval()))
+
+
+def test_scores_that_overflow_only_under_attack(model: nn.Module) -> None:
+    images, labels = pictures(60)
+
+    def fragile(x: Tensor) -> Tensor:
+        flat = x.flatten(1)
+        # no clean picture is as bright anywhere, and no noise as dark on the whole
+        odd = (flat.amax(1) > 0.95) & (flat.mean(1) < 0.42)
+        return torch.where(odd.view(-1, 1, 1, 1), x * float("inf"), x)
+
+    assert images.max() < 0.9 * 255
+    found = run(Around(model, before=fragile).eval(), (images, labels), eps=[0.3])
+    assert "non-finite-scores" in codes(found)
+    assert found.blocked
+
+
+def test_records_that_do_not_come_from_this_model(
+    model: nn.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, Any] = {"attacks": ["fgsm"], "eps": [0.2], "out": tmp_path / "run"}
+    run(model, **asked)
+    (file,) = (tmp_path / "run" / "records").glob("*.parquet")
+    records = pl.read_parquet(file)
+    records.with_columns(safe=~pl.col("safe")).write_parquet(file)
+    assert "accuracy-mismatch" in codes(run(model, **asked))
+
+
+def test_a_net_in_train_mode_behind_a_function(model: nn.Module) -> None:
+    model.train()
+    try:
+        assert codes(run(lambda x: model(x))) == {"train-mode"}
+        assert codes(run(model.forward)) == {"train-mode"}
+    finally:
+        model.eval()
+
+
+def test_a_model_that_works_in_place_changes_nothing_of_ours(model: nn.Module) -> None:
+    def in_place(inputs: Tensor) -> Tensor:
+        scores: Tensor = model(inputs.mul_(0.9))
+        return scores
+
+    calm = run(lambda x: model(0.9 * x))
+    wild = run(in_place)
+    assert wild.records.drop("forwards", "backwards").equals(
+        calm.records.drop("forwards", "backwards")
+    )
+
+
+def test_single_pictures_at_a_time_raise_nothing_false(model: nn.Module) -> None:
+    assert [f for f in run(model, micro_batch=1).findings if f.severity != "info"] == []
 
 
 def test_near_chance(model: nn.Module) -> None:

@@ -119,9 +119,16 @@ def default_out(kind: str, *parts: object) -> Path:
         kind: of run: "audit".
         parts: everything that was asked for, the model and the data first.
     """
-    digest = hashlib.sha256(repr(parts).encode()).hexdigest()[:8]
+    stamps = [_stamp(part) for part in parts]
+    digest = hashlib.sha256(repr((parts, stamps)).encode()).hexdigest()[:8]
     words = (re.sub(r"[^A-Za-z0-9]+", "-", str(part)).strip("-")[-24:] for part in parts[:2])
     return Path("runs") / "-".join([kind, *words, digest])
+
+
+def _stamp(part: object) -> object:
+    """Say when a file that is asked for was written: other weights are another run."""
+    file = Path(str(part).rpartition(":")[0]) if str(part).count(":") == 1 else Path(str(part))
+    return file.stat().st_mtime_ns if file.is_file() else None
 
 
 def _numbers(name: str, text: str | None) -> tuple[float, ...] | None:

@@ -89,7 +89,7 @@ class Bars:
 
     def say(self, text: str) -> None:
         """Print a sentence above the bar."""
-        self._bars.console.print(text, soft_wrap=True)
+        self._bars.console.print(text, soft_wrap=True, markup=False)
 
 
 class EpochBars:

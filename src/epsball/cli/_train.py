@@ -108,8 +108,14 @@ def trained(
 
 def test_accuracy(model: str, data: str, loading: dict[str, Any], device: str) -> str:
     """Return the accuracy of trained weights on the test pictures, with its interval."""
+    from torch import nn
+
     from epsball.evaluation.clean import clean_accuracy
     from epsball.evaluation.present import percent
+    from epsball.models import load_model
 
-    accuracy, (low, high), count = clean_accuracy(model, data, device=device, **loading)
+    module = load_model(model, **loading).model
+    if isinstance(module, nn.Module):
+        module.eval()  # a factory of one's own gives it back as it is for training
+    accuracy, (low, high), count = clean_accuracy(module, data, device=device)
     return f"{accuracy:.2%} ({percent(low)} to {percent(high)}, {count:,} pictures)"

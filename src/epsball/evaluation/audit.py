@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
+import torch
 
 from epsball.data import default_eps
 from epsball.errors import InvalidInput
@@ -39,6 +40,7 @@ DEFAULT_ATTACKS = ("fgsm", "pgd", "noise")
 # not-converged tells where ten steps are not enough
 DEFAULT_ATTACKS_LARGE = ("fgsm", "pgd:steps=10", "noise")
 _LARGE = 64  # pixels a side
+_PRECISIONS = ("float32", "bfloat16")
 _RESERVE = 0.3  # of a time budget, for checks and report
 
 
@@ -77,9 +79,9 @@ def audit(
     model: Model,
     data: Data,
     *,
-    attacks: Sequence[str] | None = None,
+    attacks: Sequence[str] | str | None = None,
     norm: str = "linf",
-    eps: Sequence[float | str] | None = None,
+    eps: Sequence[float | str] | float | str | None = None,
     steps: int | None = None,
     restarts: int = 1,
     limit: int | None = None,
@@ -136,26 +138,47 @@ def audit(
     """
     started = time.monotonic()
     told = progress or Silent()
-    if budget is not None and not budget > 0:
-        raise InvalidInput(f"budget must be more than 0 seconds, got {budget}")
+    _check_options(limit, seed, precision, micro_batch, budget)
     pictures = open_data(data)
     settings = make_settings(
-        attacks or default_attacks(pictures, steps),
+        default_attacks(pictures, steps) if attacks is None else _several(attacks),
         norm=norm,
-        eps=eps or default_eps(pictures, norm),
+        eps=default_eps(pictures, norm) if eps is None else _several(eps),
         steps=steps,
         restarts=restarts,
     )
     options = Options(limit, sample, seed, precision, micro_batch, budget, command)
-    subject = open_model(model, sample_of(pictures, 2)[0], device, **loading)
     with tempfile.TemporaryDirectory() as scratch:
         run = Path(scratch) / "run" if out is None else Path(out)
-        plan = make_plan(subject, pictures, settings, options, begun=read_begun(run), told=told)
+        with deterministic(torch.get_num_threads()):
+            subject = open_model(model, sample_of(pictures, 2)[0], device, **loading)
+            begun = read_begun(run)
+            plan = make_plan(subject, pictures, settings, options, begun=begun, told=told)
         plan = replace(plan, manifest=settle(run, plan.manifest))
         with deterministic(plan.manifest.engine.threads):
             ends = None if budget is None else started + budget * (1 - _RESERVE)
             summary = _run(run, subject, pictures, plan, ends=ends, told=told)
         return Audit(summary, read_records(run), None if out is None else run)
+
+
+def _several(asked: Any) -> list[Any]:  # noqa: ANN401 - one or many
+    """Take a single name or number for a list of one."""
+    return [asked] if isinstance(asked, str | int | float) else list(asked)
+
+
+def _check_options(
+    limit: int | None, seed: int, precision: str, micro_batch: int | None, budget: float | None
+) -> None:
+    """Refuse numbers that cannot be meant."""
+    rules = {
+        f"limit must be 1 or more, got {limit}": limit is None or limit >= 1,
+        f"seed must be 0 or more, got {seed}": seed >= 0,
+        f"micro_batch must be 1 or more, got {micro_batch}": micro_batch is None or micro_batch > 0,
+        f"budget must be more than 0 seconds, got {budget}": budget is None or budget > 0,
+        f"precision must be float32 or bfloat16, got {precision!r}": precision in _PRECISIONS,
+    }
+    for broken in (rule for rule, holds in rules.items() if not holds):
+        raise InvalidInput(broken)
 
 
 def default_attacks(data: Dataset, steps: int | None) -> tuple[str, ...]:
@@ -228,7 +251,7 @@ def _check(
     probe = read_clean(engine, data, probed)
     random = any(known.code == "random-forward" for known in plan.findings)
     for setting in plan.settings:
-        found += check_by_probing(engine, setting, probe, random=random)
+        found += check_by_probing(engine, setting, probe, records, random=random)
         told.advance(1, setting.variant)
     return found
 

@@ -20,7 +20,7 @@ _LITTLE_MORE = 1.25
 def check_records(records: pl.DataFrame, settings: Sequence[AttackSetting]) -> list[Finding]:
     """Check every record against ball and box, and the attacks against each other."""
     by_name = {setting.variant: setting for setting in settings}
-    found = [*_check_ball(records), *_check_box(records, by_name)]
+    found = [*_check_finite(records), *_check_ball(records), *_check_box(records, by_name)]
     for (norm,), part in records.group_by("norm", maintain_order=True):
         verdicts = _Verdicts(part, str(norm))
         found += _check_larger_eps(verdicts, by_name)
@@ -53,6 +53,18 @@ class _Verdicts:
         """Say whether a fools more images than b, by more than chance explains."""
         more, fewer = self.only(a, b), self.only(b, a)
         return more > fewer and mcnemar(more, fewer) < _SURPRISE
+
+
+def _check_finite(records: pl.DataFrame) -> list[Finding]:
+    lost = records.filter(pl.col("confidence").is_nan() | pl.col("linf").is_nan())
+    if lost.is_empty():
+        return []
+    first = lost.row(0, named=True)
+    message = (
+        f"{len(lost)} attacked pictures get scores or gradients that are not finite; the first is "
+        f"image {first['index']} under {first['variant']}"
+    )
+    return [finding("non-finite-scores", message, results=len(lost))]
 
 
 def _check_ball(records: pl.DataFrame) -> list[Finding]:
@@ -106,13 +118,15 @@ def _check_orderings(verdicts: _Verdicts, settings: dict[str, AttackSetting]) ->
     found = []
     for a, b in product(verdicts.safe, verdicts.safe):
         one, two = settings[a[0]], settings[b[0]]
-        comparable = a[1] == b[1] and one.means_harm and two.means_harm
+        comparable = a[1] == b[1] and one.is_plain and two.is_plain
         if not comparable or not (one.spec.needs_gradient and two.spec.needs_gradient):
             continue
         steps = one.knobs.get("steps", 1), two.knobs.get("steps", 1)
         if steps[0] >= steps[1] or not verdicts.beats(a, b):
             continue
         if one.attack == two.attack:
+            if one.knobs | {"steps": 0} != two.knobs | {"steps": 0}:
+                continue
             code = "more-steps-help"
         elif steps[0] == 1:
             code = "one-step-stronger"
@@ -134,7 +148,7 @@ def _check_noise(verdicts: _Verdicts, settings: dict[str, AttackSetting]) -> lis
         if blind[1] != seeing[1] or blind[1] == 0:
             continue
         one, two = settings[blind[0]], settings[seeing[0]]
-        if one.spec.needs_gradient or not (two.spec.needs_gradient and two.means_harm):
+        if one.spec.needs_gradient or not (two.spec.needs_gradient and two.is_plain):
             continue
         counts = verdicts.fooled(blind), verdicts.fooled(seeing)
         told = (

@@ -1,11 +1,12 @@
 """What is wrong with a model or its pictures can often be seen before any attack is run."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from epsball.evaluation.asking import ask, modules_behind
 from epsball.evaluation.engine import Engine
 from epsball.evaluation.findings import finding
 from epsball.evaluation.settings import AttackSetting
@@ -37,9 +38,12 @@ class Probe:
 
 def check_mode(model: Classifier) -> list[Finding]:
     """Block on a model that is in train mode, and say which part of it is."""
-    if not isinstance(model, nn.Module):
-        return []
-    training = [name or "the model itself" for name, m in model.named_modules() if m.training]
+    training = [
+        name or "the model itself"
+        for module in modules_behind(model)
+        for name, part in module.named_modules()
+        if part.training
+    ]
     if not training:
         return []
     message = f"the model is in train mode ({len(training)} of its modules; {training[0]} first)"
@@ -62,13 +66,13 @@ def check_scores(engine: Engine, probe: Probe, info: ModelInfo) -> list[Finding]
         message = f"{bad} of {len(scores)} pictures get scores that are not finite"
         return [finding("non-finite-scores", message, images=bad)]
     return [
-        *_check_gives(info),
+        *_check_gives(info, scores),
         *_check_repeatable(engine, probe.images, scores),
         *_check_classes(info),
     ]
 
 
-def _check_gives(info: ModelInfo) -> list[Finding]:
+def _check_gives(info: ModelInfo, scores: Tensor) -> list[Finding]:
     if info.gives == "probabilities":
         message = (
             "the model returns probabilities; their logarithm is attacked in place of logits, "
@@ -77,6 +81,12 @@ def _check_gives(info: ModelInfo) -> list[Finding]:
         return [finding("probabilities-not-logits", message)]
     if info.gives == "log-probabilities":
         return [finding("log-probabilities", "the model returns log-probabilities: used as logits")]
+    if info.gives == "logits" and float(scores.amin()) >= 0 and float(scores.amax()) <= 1:
+        message = (
+            "all scores lie in [0, 1] and do not add up to 1: sigmoid outputs, perhaps; they are "
+            "attacked as if they were logits"
+        )
+        return [finding("bounded-scores", message)]
     return []
 
 
@@ -87,8 +97,11 @@ def _check_repeatable(engine: Engine, images: Tensor, scores: Tensor) -> list[Fi
     if again > _SAME:
         message = f"asked twice, the model's scores differ by {again:.2g} of their size"
         return [finding("random-forward", message, difference=again)]
-    alone = torch.cat([engine.scores(image[None]) for image in images[:_ALONE]])
-    apart = float((alone - scores[: len(alone)]).abs().amax()) / scale
+    few = images[:_ALONE]
+    batch = max(_ALONE, engine.choices.micro_batch)  # measuring may have chosen single pictures
+    wide = Engine(engine.model, engine.info, replace(engine.choices, micro_batch=batch))
+    alone = torch.cat([engine.scores(image[None]) for image in few])
+    apart = float((alone - wide.scores(images)[: len(few)]).abs().amax()) / scale
     if apart > _SAME:
         message = (
             f"asked alone instead of in a batch of {len(images)}, a picture's scores "
@@ -123,17 +136,8 @@ def check_gradients(
     """Look at the gradient each clean picture gives, for cross-entropy and for the margin."""
     if not any(setting.spec.needs_gradient for setting in settings) or len(probe.images) == 0:
         return []
-    # one micro-batch: this must not need more memory than the attacks do
-    few = engine.choices.micro_batch
-    point = probe.images[:few].to(engine.choices.device).requires_grad_()
-    labels = probe.labels[:few].to(engine.choices.device)
-    with torch.enable_grad():
-        logits = engine.model(point)[:, : engine.info.classes].float()
-        values = [cross_entropy(logits, labels), margin(logits, labels)]
-    slopes = [
-        torch.autograd.grad(v.sum(), point, retain_graph=True, allow_unused=True)[0].flatten(1)
-        for v in values
-    ]
+    slopes = [torch.cat(parts) for parts in zip(*_each_slope(engine, probe), strict=True)]
+    point = slopes[0]
     zero, flat = [float((s == 0).all(1).float().mean()) for s in slopes]
     if flat >= _ALL_ZERO:
         message = f"{flat:.0%} of {len(point)} clean pictures have no gradient at all"
@@ -146,6 +150,20 @@ def check_gradients(
         )
         found.append(finding("zero-gradient", message, cross_entropy=zero, margin=flat))
     return found + _check_constant(slopes[0])
+
+
+def _each_slope(engine: Engine, probe: Probe) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield gradients of cross-entropy and margin, one micro-batch after the other."""
+    few, device = engine.choices.micro_batch, engine.choices.device
+    for first in range(0, len(probe.images), few):
+        rows = slice(first, first + few)
+        point = probe.images[rows].to(device, copy=True).requires_grad_()
+        truth = probe.labels[rows].to(device)
+        with torch.enable_grad():
+            logits = ask(engine.model, point)[:, : engine.info.classes].float()
+            values = [cross_entropy(logits, truth), margin(logits, truth)]
+        slopes = [torch.autograd.grad(v.sum(), point, retain_graph=True)[0] for v in values]
+        yield slopes[0].flatten(1).cpu(), slopes[1].flatten(1).cpu()
 
 
 def _check_constant(slopes: Tensor) -> list[Finding]:

@@ -33,6 +33,7 @@ def compare(a: Path, b: Path) -> dict[str, Any]:
     manifests = [read_manifest(run) for run in (a, b)]
     for run in (a, b):
         _refuse_blocked(run)
+    _refuse_other_settings(*manifests)
     frames = [read_records(run) for run in (a, b)]
     both = _paired(*frames)
     same = manifests[0]["data"]["sha256"] == manifests[1]["data"]["sha256"]
@@ -63,6 +64,21 @@ def _refuse_blocked(run: Path) -> None:
         raise InvalidInput(
             f"{run} has a blocking finding ({blocking[0]}): mend it and audit again first"
         )
+
+
+def _refuse_other_settings(a: dict[str, Any], b: dict[str, Any]) -> None:
+    """Attacks of one name must be the same attack."""
+    others = {attack["variant"]: attack for attack in b["attacks"]}
+    for attack in a["attacks"]:
+        other = others.get(attack["variant"], attack)
+        asked = [entry["knobs"] | {"restarts": entry["restarts"]} for entry in (attack, other)]
+        differing = [key for key in asked[0] if asked[0][key] != asked[1].get(key)]
+        if differing:
+            first, second = (entry.get(differing[0]) for entry in asked)
+            raise InvalidInput(
+                f"the runs cannot be compared: {attack['variant']} has {differing[0]} {first} in "
+                f"one and {second} in the other; audit one of them again"
+            )
 
 
 def _described(manifest: dict[str, Any]) -> str:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from epsball.attacks import best_of
 from epsball.errors import BrokenContract, InvalidInput
+from epsball.evaluation.asking import ask, is_out_of_memory
 from epsball.evaluation.settings import AttackSetting
 from epsball.objectives import named_objective
 from epsball.randomness import ImageStreams
@@ -48,10 +49,10 @@ class Counted:
         """Return the model's scores, in the dtype of the pictures."""
         self.forwards += len(inputs)
         if self.precision == "float32":
-            scores = self.model(inputs)
+            scores = ask(self.model, inputs)
         else:
             with torch.autocast(inputs.device.type, torch.bfloat16):
-                scores = self.model(inputs)
+                scores = ask(self.model, inputs)
         if scores.requires_grad:
             hook: Any = scores.register_hook  # torch leaves it untyped
             hook(self._count)
@@ -103,7 +104,7 @@ class Engine:
 
         def batch(rows: slice) -> Tensor:
             with torch.no_grad():
-                return self.model(images[rows].to(self.choices.device)).float().cpu()
+                return ask(self.model, images[rows].to(self.choices.device)).float().cpu()
 
         return torch.cat(list(self._each_batch(len(images), batch)))
 
@@ -141,7 +142,8 @@ class Engine:
     ) -> list[Attacked]:
         device = self.choices.device
         counted = Counted(self.model, self.info, self.choices.precision)
-        inputs, labels = images.to(device), labels.to(device)
+        # a copy: an attack that works in place must not touch the clean pictures
+        inputs, labels = images.to(device, copy=True), labels.to(device)
         attack = best_of(setting.spec.attack, restarts=setting.restarts)
         knobs = dict(setting.knobs)
         if "objective" in knobs:
@@ -195,26 +197,20 @@ class Engine:
             torch.cuda.empty_cache()
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Say whether an error means that memory ran out, on whichever device."""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
-        "can't allocate memory" in str(error) or "out of memory" in str(error).lower()
-    )
-
-
 @contextmanager
 def deterministic(threads: int) -> Iterator[None]:
     """Fix what would change results from run to run; put it back afterwards."""
     before = torch.get_num_threads()
-    cudnn = torch.backends.cudnn
-    flags = cudnn.deterministic, cudnn.benchmark
+    cudnn, products = torch.backends.cudnn, torch.backends.cuda.matmul
+    flags = cudnn.deterministic, cudnn.benchmark, cudnn.allow_tf32, products.allow_tf32
     torch.set_num_threads(threads)
     cudnn.deterministic, cudnn.benchmark = True, False
+    cudnn.allow_tf32 = products.allow_tf32 = False  # a float32 verdict is float32
     try:
         yield
     finally:
         torch.set_num_threads(before)
-        cudnn.deterministic, cudnn.benchmark = flags
+        cudnn.deterministic, cudnn.benchmark, cudnn.allow_tf32, products.allow_tf32 = flags
 
 
 def _attacked(setting: AttackSetting, made: Tensor, inputs: Tensor, counted: Counted) -> Attacked:

@@ -46,6 +46,9 @@ FINDINGS: dict[str, FindingSpec] = {
         "warning", "return logits: leave the final softmax out of the model"
     ),
     "log-probabilities": FindingSpec("info", "nothing: their softmax is the model's own"),
+    "bounded-scores": FindingSpec(
+        "warning", "return what goes into the sigmoid: behind it gradients saturate"
+    ),
     "near-chance": FindingSpec(
         "warning",
         "check the preprocessing (--mean, --std, --channels, --resize), the weights and the order "

@@ -30,6 +30,13 @@ def open_data(data: Data) -> Dataset:
     if isinstance(data, str):
         return load_data(data)
     if isinstance(data, Dataset):
+        highest = int(data.labels.max()) if len(data.labels) else -1
+        if highest < 0 or highest >= len(data.class_names):
+            raise InvalidInput(
+                f"{data.name}: needs at least one picture and a name for every label, got "
+                f"{len(data.labels)} pictures, labels up to {highest}, "
+                f"{len(data.class_names)} class names"
+            )
         return data
     images, labels = (_as_array(part) for part in data)
     if images.ndim != 4 or labels.shape != (len(images),):  # noqa: PLR2004 - n, c, h, w

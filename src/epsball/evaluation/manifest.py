@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from epsball.errors import InvalidInput
 from epsball.evaluation.engine import Choices
-from epsball.evaluation.records import read_manifest
+from epsball.evaluation.records import RECORDS, read_manifest
 from epsball.evaluation.settings import AttackSetting
 from epsball.files import write_atomically
 
@@ -94,7 +94,9 @@ class Manifest(_Plain):
     def request(self) -> dict[str, Any]:
         """Return what a run was asked: two manifests with equal requests are the same run."""
         asked = self.model_dump(include={"seed", "model", "data", "attacks", "budget"}, mode="json")
-        return asked | {"device": self.engine.device, "precision": self.engine.precision}
+        versions = {name: self.versions.get(name) for name in ("epsball", "torch")}
+        engine = {"device": self.engine.device, "precision": self.engine.precision}
+        return asked | engine | {"versions": versions}
 
 
 def attack_entries(settings: Sequence[AttackSetting]) -> tuple[AttackEntry, ...]:
@@ -134,16 +136,23 @@ def read_begun(run: Path) -> Manifest | None:
         InvalidInput: the directory holds something else, or a manifest that is none of ours.
     """
     if not (run / FILE).exists():
-        if run.exists() and (not run.is_dir() or any(run.iterdir())):
+        if run.exists() and (not run.is_dir() or _is_used(run)):
             raise InvalidInput(f"--out {run} holds something else: name a new or empty directory")
         return None
     try:
-        return Manifest.model_validate(read_manifest(run))
+        begun = Manifest.model_validate(read_manifest(run))
     except ValueError as error:
         reason = str(error).splitlines()[0]
         raise InvalidInput(
             f"--out {run}: its manifest is not one of epsball's ({reason}); choose another --out"
         ) from None
+    # a run that got no further than its plan, blocked perhaps, stands in nobody's way
+    return begun if any((run / RECORDS).glob("*.parquet")) else None
+
+
+def _is_used(run: Path) -> bool:
+    """Say whether a directory holds anything but what a kill in the first write left."""
+    return any(not entry.name.endswith(".part") for entry in run.iterdir())
 
 
 def settle(run: Path, manifest: Manifest) -> Manifest:

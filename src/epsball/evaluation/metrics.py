@@ -21,9 +21,11 @@ _SURVIVALS = ("survives_8bit", "survives_png", "survives_jpeg90", "survives_jpeg
 _SIZES = ("l0", "l1", "l2", "linf")
 # every rate of a result; a blocking finding turns them into null
 RATES = (
-    "clean_accuracy", "robust_accuracy", "robust_accuracy_ci", "confidence", "confidence_ci",
-    "confidence_correct", "confidence_wrong", "top1_error", "top1_error_all", "top5_error",
-    "top5_error_all", "rejected", *_SURVIVALS, "sizes",
+    "confidence", "confidence_ci", "confidence_correct", "confidence_wrong", "sizes",
+    *(name + end for end in ("", "_ci") for name in (
+        "clean_accuracy", "robust_accuracy", "top1_error", "top1_error_all", "top5_error",
+        "top5_error_all", "rejected", *_SURVIVALS,
+    )),
 )  # fmt: skip
 _FIVE = 5
 _MANY_IMAGES = 30  # fewer make the normal interval of a mean a pretence
@@ -71,13 +73,13 @@ def _result(name: Plain, part: pl.DataFrame, classes: int) -> Plain:
         **name,
         **{key: first[key] for key in _NAMED},
         "n": len(part),
-        "clean_accuracy": float(part.select(_RIGHT_CLEAN.mean()).item()),
+        **_proportion("clean_accuracy", part.select(right=_RIGHT_CLEAN)["right"]),
         "robust_accuracy": robust,
         "robust_accuracy_ci": interval,
         **_confidence(part["confidence"], right),
         **_top_errors(part, classes),
-        "rejected": float(part.select(pl.col("rejected").mean()).item()),
-        **{name: _mean(part[name]) for name in _SURVIVALS},
+        **_proportion("rejected", part["rejected"]),
+        **{k: v for name in _SURVIVALS for k, v in _proportion(name, part[name]).items()},
         "sizes": {norm: part[norm].median() for norm in _SIZES},
         "forwards": int(part["forwards"].sum()),
         "backwards": int(part["backwards"].sum()),
@@ -88,6 +90,7 @@ def _result(name: Plain, part: pl.DataFrame, classes: int) -> Plain:
 
 def _confidence(confidence: pl.Series, right: pl.Series) -> Plain:
     """Mean probability of the predicted class: over all images, the right ones, the wrong ones."""
+    confidence = confidence.fill_nan(None)
     mean = _mean(confidence)
     half = None
     if len(confidence) >= _MANY_IMAGES and mean is not None:
@@ -111,15 +114,20 @@ def _top_errors(part: pl.DataFrame, classes: int) -> Plain:
     first = (pl.col("prediction") != pl.col("label")).alias("lost")
     fifth = (~pl.col("top5").list.contains(pl.col("label"))).alias("lost")
     was_fifth = pl.col("clean_top5").list.contains(pl.col("label"))
-    errors = {
-        "top1_error": _mean(part.filter(_RIGHT_CLEAN).select(first)["lost"]),
-        "top1_error_all": _mean(part.select(first)["lost"]),
-    }
     has_five = classes > _FIVE
-    return errors | {
-        "top5_error": _mean(part.filter(was_fifth).select(fifth)["lost"]) if has_five else None,
-        "top5_error_all": _mean(part.select(fifth)["lost"]) if has_five else None,
+    return {
+        **_proportion("top1_error", part.filter(_RIGHT_CLEAN).select(first)["lost"]),
+        **_proportion("top1_error_all", part.select(first)["lost"]),
+        **_proportion("top5_error", part.filter(was_fifth & has_five).select(fifth)["lost"]),
+        **_proportion("top5_error_all", part.filter(has_five).select(fifth)["lost"]),
     }
+
+
+def _proportion(name: str, column: pl.Series) -> Plain:
+    """Return a share and its interval, both null where no image counts."""
+    known = column.drop_nulls()
+    share, interval = rate(known) if len(known) else (None, None)
+    return {name: share, f"{name}_ci": interval}
 
 
 def worst_case(records: pl.DataFrame) -> list[Plain]:
@@ -223,5 +231,5 @@ def _groups(
 
 def _mean(column: pl.Series) -> float | None:
     """Return the mean of what is known; None where nothing is."""
-    mean = column.mean()
+    mean = column.fill_nan(None).mean() if column.dtype.is_float() else column.mean()
     return None if mean is None else float(mean)  # type: ignore[arg-type]  # boolean and float columns have float means

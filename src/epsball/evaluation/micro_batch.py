@@ -5,7 +5,7 @@ import time
 import torch
 from torch import Tensor
 
-from epsball.evaluation.engine import is_out_of_memory
+from epsball.evaluation.asking import ask, is_out_of_memory
 from epsball.tensors import Classifier
 
 _WORTH = 1.03  # a larger micro-batch has to be this much faster to be taken
@@ -60,7 +60,7 @@ def _seconds_of_gradient(model: Classifier, inputs: Tensor) -> float:
     point = inputs.clone().requires_grad_()
     started = time.perf_counter()
     with torch.enable_grad():
-        scores = model(point)
+        scores = ask(model, point)
     if scores.requires_grad:
         torch.autograd.grad(scores.sum(), point, allow_unused=True)
     if inputs.is_cuda:

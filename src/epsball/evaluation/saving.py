@@ -10,7 +10,6 @@ from typing import Any, Literal, Protocol, Self, TypeAlias
 
 import numpy as np
 import torch
-from numpy.lib.format import open_memmap
 from torch import Tensor
 
 from epsball.errors import InvalidInput
@@ -58,6 +57,7 @@ def open_saver(form: Form, out: Path, data: Dataset, count: int) -> Saver:
 @contextmanager
 def appearing(out: Path) -> Iterator[Path]:
     """Give a directory beside, which becomes `out` when all went well and vanishes otherwise."""
+    out = out.resolve()
     beside = out.with_name(f".{out.name}.part")
     try:
         shutil.rmtree(beside, ignore_errors=True)
@@ -77,21 +77,22 @@ class _Npz:
 
     def __init__(self, out: Path, data: Dataset, count: int) -> None:
         self.out, self.at = out, 0
-        self.images = open_memmap(
-            out / "images.npy", mode="w+", dtype=np.float32, shape=(count, *data.shape)
-        )
+        # plain writes: a full disk is an error there, and a bus error under a memory map
+        self.images = (out / "images.npy").open("wb")
+        header = {"descr": "<f4", "fortran_order": False, "shape": (count, *data.shape)}
+        np.lib.format.write_array_header_1_0(self.images, header)
         self.labels = np.empty(count, dtype=np.int64)
         self.names = np.array(data.class_names, dtype=np.str_)
 
     def add(self, images: Tensor, clean: Clean) -> tuple[list[str], Tensor]:
         rows = slice(self.at, self.at + len(images))
-        self.images[rows], self.labels[rows] = images.numpy(), clean.labels.numpy()
+        self.images.write(images.numpy().astype("<f4").tobytes())
+        self.labels[rows] = clean.labels.numpy()
         self.at = rows.stop
         return [ARCHIVE] * len(images), images
 
     def close(self) -> None:
-        self.images.flush()
-        del self.images  # Windows does not rename a file that is mapped
+        self.images.close()
         with zipfile.ZipFile(self.out / ARCHIVE, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.write(self.out / "images.npy", "images.npy")
             for name, array in (("labels", self.labels), ("class_names", self.names)):

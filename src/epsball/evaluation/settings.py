@@ -1,9 +1,10 @@
 """From what a person asks for to attack settings: "pgd:steps=100,objective=margin", "8/255"."""
 
+import inspect
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
 from epsball.attacks import ATTACKS, AttackSpec
 from epsball.errors import InvalidInput, UnsupportedNorm, unknown_name
@@ -47,6 +48,12 @@ class AttackSetting:
             return 0
         each = int(self.knobs.get("steps", 1)) * self.restarts
         return each if self.spec.sweep and self.restarts == 1 else each * len(self.eps)
+
+    @property
+    def is_plain(self) -> bool:
+        """Say whether it climbs the loss of the truth by steepest steps: only such are ranked."""
+        usual = {"direction": "ascent", "reference": "true", "gradient": None, "clip": True}
+        return all(self.knobs.get(key) in (None, value) for key, value in usual.items())
 
     @property
     def means_harm(self) -> bool:
@@ -145,7 +152,10 @@ def _setting(
             raise unknown_name(f"setting of {name}", key, knobs)
         if not equals or not value:
             raise InvalidInput(f"{name}: write settings as {name}:{key}=VALUE, got {part!r}")
-        changed[key] = _read(name, key, value, knobs[key])
+        parameter = inspect.signature(spec.attack).parameters.get(key)
+        hint = None if parameter is None else parameter.annotation
+        number = knobs[key] is None and float in get_args(hint)
+        changed[key] = _read(name, key, value, math.nan if number else knobs[key])
     knobs = {key: _plain(value) for key, value in (knobs | changed).items()}
     variant = name + (":" if changed else "") + ",".join(f"{k}={v}" for k, v in changed.items())
     return AttackSetting(name, variant, norm, radii, knobs, restarts if spec.random else 1)
@@ -161,12 +171,11 @@ def _read(attack: str, key: str, value: str, default: Any) -> Any:  # noqa: ANN4
         if value.isdecimal():
             return int(value)
         raise InvalidInput(f"{attack}: {key} must be a whole number, got {value!r}")
-    if default is None or isinstance(default, float):
+    if isinstance(default, float):
         try:
             return parse_eps(value)
         except InvalidInput:
-            if isinstance(default, float):
-                raise InvalidInput(f"{attack}: {key} must be a number, got {value!r}") from None
+            raise InvalidInput(f"{attack}: {key} must be a number, got {value!r}") from None
     return value
 
 

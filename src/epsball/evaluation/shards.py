@@ -159,7 +159,7 @@ def read_seconds(run: Path, settings: Sequence[AttackSetting]) -> dict[tuple[str
     """Add up the seconds of every attack and eps over the finished shards."""
     total: dict[tuple[str, float], float] = {}
     for setting in settings:
-        for file in (run / RECORDS).glob(f"*-{setting.stem}.json"):
+        for file in (run / RECORDS).glob(f"?????-{setting.stem}.json"):
             for eps, seconds in json.loads(file.read_text())["seconds"].items():
                 key = (setting.variant, float(eps))
                 total[key] = total.get(key, 0.0) + seconds

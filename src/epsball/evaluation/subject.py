@@ -10,8 +10,9 @@ import torch
 from torch import nn
 
 from epsball.errors import BrokenContract, EpsballError, InvalidInput
+from epsball.evaluation.asking import is_out_of_memory, modules_behind
 from epsball.evaluation.checks_before import check_mode
-from epsball.evaluation.engine import Counted, is_out_of_memory
+from epsball.evaluation.engine import Counted
 from epsball.evaluation.settings import AttackSetting
 from epsball.models import as_logits, count_parameters, fingerprint, load_model, probe
 from epsball.objectives import named_objective
@@ -98,7 +99,7 @@ def _placed(model: Model, place: str, loading: dict[str, Any]) -> tuple[Classifi
 def choose_device(device: str, model: Model | None = None) -> str:
     """Resolve "auto", and refuse a device that is not there."""
     if device == "auto":
-        own = _device_of(model) if isinstance(model, nn.Module) else None
+        own = next(filter(None, map(_device_of, modules_behind(model))), None)
         return own or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
         torch.empty(1, device=device)
@@ -147,7 +148,8 @@ def rehearse(
         BrokenContract: the model raises.
     """
     images, labels = sample
-    images, labels = images[:_FEW].to(subject.device), labels[:_FEW].to(subject.device)
+    images = images[:_FEW].to(subject.device, copy=True)
+    labels = labels[:_FEW].to(subject.device)
     for setting in settings:
         if setting.spec.needs_gradient and not subject.info.differentiable:
             raise InvalidInput(

@@ -1,6 +1,7 @@
 """summary.json: the rates of a run, its findings and the sentence that answers the question."""
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ def summarise(
         results = [_blanked(result) for result in results]
     rates = len(records) > 0 and not blocked
     worst = metrics.worst_case(records) if rates else []
-    return {
+    summary = {
         "schema": SCHEMA_VERSION,
         "headline": headline(worst[-1]) if worst else None,
         "complete": complete,
@@ -60,8 +61,30 @@ def summarise(
         "confusion": metrics.confusion(records) if rates else {"clean": [], "attacked": []},
         "comparisons": metrics.comparisons(records) if rates else [],
         "findings": [found.as_dict() for found in findings],
-        "cost": {key: sum(r[key] for r in results) for key in ("forwards", "backwards", "seconds")},
+        "cost": _cost(results, settings),
     }
+    return dict(_finite(summary))
+
+
+def _cost(results: Sequence[dict[str, Any]], settings: Sequence[AttackSetting]) -> dict[str, Any]:
+    """Add up what the run spent; one gradient that served several eps counts once."""
+    shared = {s.variant for s in settings if s.spec.sweep and s.restarts == 1}
+    total: dict[str, Any] = {"seconds": sum(r["seconds"] for r in results)}
+    for key in ("forwards", "backwards"):
+        by_variant: dict[str, list[int]] = {}
+        for r in results:
+            by_variant.setdefault(r["variant"], []).append(r[key])
+        total[key] = sum(max(n) if v in shared else sum(n) for v, n in by_variant.items())
+    return total
+
+
+def _finite(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """Turn NaN and infinity into null: a model may answer with either under attack."""
+    if isinstance(value, dict):
+        return {key: _finite(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def write_summary(run: Path, summary: dict[str, Any]) -> None:

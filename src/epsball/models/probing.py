@@ -162,7 +162,8 @@ def _has_gradient(model: Classifier, pictures: Tensor) -> bool:
     point = pictures.clone().requires_grad_()
     try:
         with torch.enable_grad():
-            torch.autograd.grad(model(point).sum(), point)
+            # a copy, so that a model may work in place on what it is given
+            torch.autograd.grad(model(point.clone()).sum(), point)
     except torch.OutOfMemoryError:
         raise
     except RuntimeError:  # no graph behind the scores, none to the pictures, or no derivative
