@@ -143,7 +143,10 @@ def _results_table(summary: Mapping[str, Any]) -> Table:
     heads += ["confidence", *(["top-5 err"] if five else []), "8-bit", "seconds"]
     for head in heads:
         first = head == "attack"
-        table.add_column(head, justify="left" if first else "right", no_wrap=not first)
+        width = 10 if first else None
+        table.add_column(
+            head, justify="left" if first else "right", no_wrap=not first, min_width=width
+        )
     for row in summary["results"]:
         five_cell = [share(row["top5_error"])] if five else []
         table.add_row(*_asked(row), *_rates(row), *five_cell, *_last(row))
