@@ -16,7 +16,12 @@ from epsball.models import load_model
 from epsball.training import default_settings, fresh_weights, train
 
 # torchattacks imports torchvision
-pytestmark = [pytest.mark.peer, pytest.mark.slow, pytest.mark.usefixtures("torchvision")]
+pytestmark = [
+    pytest.mark.peer,
+    pytest.mark.slow,
+    pytest.mark.usefixtures("torchvision"),
+    pytest.mark.filterwarnings("ignore"),  # theirs, about Python versions and the like
+]
 EPS = (0.05, 0.1, 0.15)
 STEPS = 40
 
