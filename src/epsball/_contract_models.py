@@ -64,7 +64,7 @@ class Linear(nn.Module):
         scores = self(inputs).detach()
         margin = scores.gather(1, labels[:, None]) - scores.gather(1, 1 - labels[:, None])
         across = (self.weight[0] - self.weight[1]).detach()
-        dual = across.abs().sum() if norm == "linf" else across.norm()
+        dual = {"linf": across.abs().sum(), "l2": across.norm(), "l1": across.abs().amax()}[norm]
         distance: Tensor = margin[:, 0] / dual
         return distance
 
@@ -91,3 +91,24 @@ def linear_problem(seed: int, classes: int) -> tuple[Linear, Tensor, Tensor]:
     generator = torch.Generator().manual_seed(seed + 1)
     inputs = 0.5 + 0.05 * torch.randn((6, *SHAPE), generator=generator)
     return model, inputs, model(inputs).argmax(1)
+
+
+class Counting:
+    """A classifier that counts how often it is asked about each picture of a batch."""
+
+    def __init__(self, model: nn.Module, count: int) -> None:
+        """Wrap a model."""
+        self.model, self.asked = model, torch.zeros(count, dtype=torch.int64)
+        self.told: Tensor | None = None
+
+    def about(self, rows: Tensor) -> None:
+        """Hear which pictures the next question is about."""
+        self.told = rows
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """Return the model's scores."""
+        rows = torch.arange(len(inputs)) if self.told is None else self.told
+        self.told = None
+        self.asked.index_add_(0, rows, torch.ones_like(rows))
+        scores: Tensor = self.model(inputs)
+        return scores

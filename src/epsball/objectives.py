@@ -11,6 +11,9 @@ from torch.nn import functional
 from epsball.errors import unknown_name
 from epsball.tensors import Labels, Logits, Objective, Values
 
+_THIRD = 3
+_TINY = 1e-12  # all scores equal: nothing to divide by
+
 
 def cross_entropy(logits: Logits, classes: Labels) -> Values:
     """Return minus the log-probability of each row's class.
@@ -73,10 +76,89 @@ def hinge(logits: Logits, classes: Labels, confidence: float = 1.0) -> Values:
     return margin(logits, classes).clamp_max(confidence)
 
 
+def dlr(logits: Logits, classes: Labels) -> Values:
+    """Return `margin` over the distance between the first and the third score.
+
+    Neither shifting nor scaling the scores changes it, so a model that is sure of itself by a
+    factor cannot hide its gradient.
+
+    Args:
+        logits: (n, k), float, k >= 2.
+        classes: (n,), int64.
+
+    Returns:
+        (n,); in [-1, 1] for a class among the first three of four or more.
+
+    Example:
+        >>> dlr(torch.tensor([[2.0, 5.0, 1.0, 1.0]]), torch.tensor([0])).item()
+        0.75
+
+    Source: Croce and Hein 2020, arXiv:2003.01690, section 4.1. Departures: with two or three
+    classes the scale holds the very scores that are compared and stalls the climb: there it is
+    `margin`; the gradient of the scale is left out for a class that is not among the first two.
+    """
+    lead = margin(logits, classes)
+    if logits.shape[1] <= _THIRD:
+        return lead
+    ranked = logits.topk(_THIRD, dim=1).values
+    scale = (ranked[:, 0] - ranked[:, 2]).clamp_min(_TINY)
+    # a class that is third or lower lies the whole scale below: the ratio would be constant
+    low = logits.gather(1, classes[:, None])[:, 0] <= ranked[:, 2]
+    return lead / torch.where(low, scale.detach(), scale)
+
+
+def dlr_towards(logits: Logits, classes: Labels, towards: Labels) -> Values:
+    """Return how far each row's class lies below another one, in units that scores do not set.
+
+    Args:
+        logits: (n, k), float, k >= 2.
+        classes: (n,), int64; to be left.
+        towards: (n,), int64; to be reached.
+
+    Returns:
+        (n,); above zero where `towards` beats `classes`.
+
+    Example:
+        >>> scores = torch.tensor([[4.0, 1.0, 0.0, 0.0]])
+        >>> dlr_towards(scores, torch.tensor([0]), torch.tensor([1])).item()
+        -0.75
+
+    Source: Croce and Hein 2020, arXiv:2003.01690, equation 7. Departure: with two or three classes
+    it is the plain difference.
+    """
+    gained = logits.gather(1, towards[:, None]) - logits.gather(1, classes[:, None])
+    if logits.shape[1] <= _THIRD:
+        return gained[:, 0]
+    ranked = logits.topk(_THIRD + 1, dim=1).values
+    scale = (ranked[:, 0] - ranked[:, 2:].mean(1)).clamp_min(_TINY)
+    return gained[:, 0] / scale
+
+
+def logit(logits: Logits, classes: Labels) -> Values:
+    """Return minus the score of each row's class: towards a target, its score alone is raised.
+
+    Args:
+        logits: (n, k), float.
+        classes: (n,), int64.
+
+    Returns:
+        (n,).
+
+    Example:
+        >>> logit(torch.tensor([[2.0, 5.0]]), torch.tensor([1])).item()
+        -5.0
+
+    Source: Zhao, Liu and Larson 2021, arXiv:2012.11207, section 3.2.
+    """
+    return -logits.gather(1, classes[:, None])[:, 0]
+
+
 OBJECTIVES: dict[str, Objective] = {
     "cross-entropy": cross_entropy,
     "margin": margin,
     "hinge": hinge,
+    "dlr": dlr,
+    "logit": logit,
 }
 
 

@@ -102,6 +102,16 @@ class ImageStreams:
 Randomness: TypeAlias = torch.Generator | ImageStreams | None
 
 
+def another_run(generator: Randomness, number: int, rows: Tensor) -> Randomness:
+    """Return fresh randomness for some rows when an attack is run once more.
+
+    Streams are keyed by the number of the run; a torch generator simply goes on.
+    """
+    if isinstance(generator, ImageStreams):
+        return generator.restarted(number).rows(rows)
+    return generator
+
+
 def uniform(like: Tensor, generator: Randomness) -> Tensor:
     """Draw numbers in [0, 1) in the shape, dtype and place of a batch.
 

@@ -34,6 +34,24 @@ class ModelInfo:
 
 
 @dataclass(frozen=True)
+class Search:
+    """How an attack may save work. Without one every image gets the full budget in float32.
+
+    Args:
+        retire: an image that is fooled leaves the batch at once.
+        confirm: the caller's own model in float32, asked about every success; needed where the
+            search runs on something cheaper. None: the search's own scores are the verdict.
+        precision: of the model that is searched on.
+        micro_batch: images a forward pass; None: all that are given.
+    """
+
+    retire: bool = True
+    confirm: Callable[[Any], Any] | None = None
+    precision: Precision = "float32"
+    micro_batch: int | None = None
+
+
+@dataclass(frozen=True)
 class Finding:
     """A doubt about an evaluation, as a value. With a blocking one no rate is printed."""
 

@@ -22,7 +22,9 @@ from epsball.errors import BrokenContract, InvalidInput
 from epsball.evaluation.records import SCHEMA, read_records
 from epsball.evaluation.statistics import wilson
 
-ASKED: dict[str, Any] = {"attacks": ["fgsm", "pgd"], "eps": [0.1, 0.2], "steps": 5}
+ASKED: dict[str, Any] = {
+    "attacks": ["fgsm", "pgd"], "eps": [0.1, 0.2], "steps": 5, "full_budget": True,
+}  # fmt: skip
 
 
 def by_hand(model: nn.Module, images: Tensor, labels: Tensor, eps: float) -> Tensor:
@@ -34,7 +36,7 @@ def by_hand(model: nn.Module, images: Tensor, labels: Tensor, eps: float) -> Ten
 
 
 def test_numbers_equal_those_made_by_hand(model: nn.Module, data: tuple[Tensor, Tensor]) -> None:
-    found = audit(model, data, attacks=["fgsm"], eps=[0.1, 0.2])
+    found = audit(model, data, attacks=["fgsm"], eps=[0.1, 0.2], full_budget=True)
     images, labels = data
     with torch.no_grad():
         clean = model(images.float() / 255).argmax(1) == labels
@@ -69,7 +71,7 @@ def test_top5_error_in_the_sources_sense() -> None:
     torch.manual_seed(1)
     model = nn.Sequential(nn.Flatten(), nn.Linear(36, 12)).eval()
     images, labels = pictures(80)
-    found = audit(model, (images, labels), attacks=["fgsm"], eps=[0.3])
+    found = audit(model, (images, labels), attacks=["fgsm"], eps=[0.3], full_budget=True)
     adv = by_hand(model, images, labels, 0.3)
 
     def in_five(x: Tensor) -> Tensor:
@@ -267,7 +269,7 @@ def test_resume_uses_the_manifests_choices(
         ({"seed": 1}, "seed"),
         ({"eps": [0.1]}, "attacks"),
         ({"limit": 30}, "data.n, data.sample, data.sha256"),
-        ({"precision": "bfloat16"}, "precision"),
+        ({"full_budget": False}, "full_budget"),
     ],
 )
 def test_another_run_in_the_directory(
@@ -374,7 +376,7 @@ def test_a_model_that_fails_on_one_picture_alone(
         ({"limit": 0}, "limit must be 1 or more"),
         ({"limit": -5, "budget": 9.0}, "limit must be 1 or more"),
         ({"micro_batch": 0}, "micro_batch must be 1 or more"),
-        ({"precision": "int8"}, "precision must be float32 or bfloat16"),
+        ({"precision": "int8"}, "precision must be auto, fast or float32"),
         ({"attacks": ["pgd:step_size=long"]}, "pgd: step_size must be a number, got 'long'"),
         ({"device": "abacus"}, "--device abacus cannot be used"),
         ({"weights": Path("w")}, "weights: only for a model named by a spec"),
@@ -422,7 +424,7 @@ def test_white_box_attack_on_a_model_without_gradient(
             scores: Tensor = model(inputs)
         return scores
 
-    with pytest.raises(InvalidInput, match="fgsm needs a gradient.*--attack noise"):
+    with pytest.raises(InvalidInput, match="fgsm needs a gradient.*--attack square"):
         audit(blind, data, attacks=["noise", "fgsm"])
     assert audit(blind, data, attacks=["noise"], eps=[0.1]).headline is not None
 

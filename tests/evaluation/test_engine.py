@@ -9,7 +9,8 @@ from tests.evaluation.conftest import CLASSES, pictures
 from torch import Tensor, nn
 
 from epsball.errors import InvalidInput
-from epsball.evaluation.engine import Choices, Counted, Engine, deterministic
+from epsball.evaluation.counting import Counted, Tally
+from epsball.evaluation.engine import Choices, Engine, deterministic
 from epsball.evaluation.micro_batch import choose_micro_batch
 from epsball.evaluation.settings import AttackSetting, make_settings
 from epsball.types import ModelInfo
@@ -47,9 +48,9 @@ def test_cost_is_counted(
 
 def test_fgsm_pays_one_gradient_for_all_eps(model: nn.Module) -> None:
     (setting,) = make_settings(["fgsm"], norm="linf", eps=[0.1, 0.2, 0.3])
-    seen = Counted(model, INFO, "float32")
+    seen = Counted(model, INFO, Tally(40, "cpu"))
     made = Engine(seen, INFO, CHOICES).attack(setting, *shard())
-    assert seen.backwards == 40
+    assert int(seen.tally.backwards.sum()) == 40
     assert len(made) == 3
 
 

@@ -1,18 +1,25 @@
-"""The loop under every iterative attack. An attack states its step; the loop walks and scores."""
+"""The loop under every iterative attack. An attack states its step; the loop walks and scores.
+
+Everything that belongs to a row of the batch (a goal, a step, random streams) has `rows(chosen)`,
+which gives the same for some rows only: that is how images retire and how batches are cut.
+"""
 
 from collections.abc import Callable
-from typing import Literal, Protocol
+from dataclasses import dataclass
+from typing import Literal, Protocol, Self
 
 import torch
 from torch import Tensor
 
-from epsball.errors import BrokenContract, InvalidInput
-from epsball.geometry import per_row
+from epsball.attacks._asking import all_rows, cut, input_gradient, read, scores
 from epsball.tensors import Classifier, Images
-from epsball.types import ModelInfo
+from epsball.types import Search
 
-Step = Callable[[Tensor, Tensor, int], Tensor]  # point, gradient, number of the step -> next point
 Keep = Literal["best", "last"]
+# float32 scores of the same picture differ in their last bits from batch to batch; a lead smaller
+# than this share of the largest score is no reason to stop looking for a larger one
+_HAIR = 1e-5
+_FULL = Search(retire=False)
 
 
 class Goal(Protocol):
@@ -26,6 +33,43 @@ class Goal(Protocol):
         """Return (n,), bool."""
         ...
 
+    def rows(self, chosen: Tensor, /) -> Self:
+        """Return the goal of some rows."""
+        ...
+
+
+@dataclass(frozen=True)
+class Visit:
+    """What was seen at a point of the walk.
+
+    Args:
+        point: (n, c, h, w).
+        slope: (n, c, h, w), the gradient of value.
+        value: (n,), what is climbed.
+        number: of the step, from 0.
+    """
+
+    point: Tensor
+    slope: Tensor
+    value: Tensor
+    number: int
+
+    def rows(self, chosen: Tensor) -> "Visit":
+        """Return what was seen at some rows."""
+        return Visit(self.point[chosen], self.slope[chosen], self.value[chosen], self.number)
+
+
+class Step(Protocol):
+    """Makes the next point from what was seen; keeps it inside ball and box."""
+
+    def __call__(self, visit: Visit, /) -> Tensor:
+        """Return the next points."""
+        ...
+
+    def rows(self, chosen: Tensor, /) -> Self:
+        """Return the step of some rows."""
+        ...
+
 
 def ascend(
     model: Classifier,
@@ -35,17 +79,25 @@ def ascend(
     step: Step,
     steps: int,
     keep: Keep,
+    search: Search | None = None,
+    best: "BestSeen | None" = None,
+    inside: Callable[[Tensor, Tensor], Tensor] | None = None,
 ) -> Images:
     """Walk uphill from start and return a point of the walk.
 
     Args:
-        model: the classifier.
+        model: the classifier; with a search in low precision, its cheaper twin.
         start: (n, c, h, w), the first points.
         goal: what is climbed.
-        step: makes the next point; keeps it inside ball and box.
+        step: makes the next point.
         steps: gradient evaluations an image.
         keep: "best": of the steps + 1 points, the one that ranks highest by (won, value), which
             costs one more forward pass; "last": where the walk ends.
+        search: what may be saved. A fooled image ends its walk where it was fooled. In low
+            precision the last tenth of the steps is made on the caller's own model.
+        best: what earlier walks of the same pictures have seen.
+        inside: (points, rows) -> (m,) bool, for a walk that leaves the ball on its way: which
+            points may be returned. None: all.
 
     Returns:
         (n, c, h, w), without gradient.
@@ -53,26 +105,33 @@ def ascend(
     Raises:
         BrokenContract: the model gives no gradient, or not one row of scores a picture.
     """
-    point = start.detach()
-    best = BestSeen(point)
+    search = search or _FULL
+    best, point = best or BestSeen(start), start.detach()
+    rows = all_rows(start)
     for i in range(steps):
-        point.requires_grad_()
-        with torch.enable_grad():
-            logits = scores(model, point)
-            value = goal.value(logits)
-        if keep == "best":
-            best.update(point, logits, value, goal)
-        point = step(point.detach(), input_gradient(value, point), i).detach()
+        exact = search.confirm is None or i >= steps - max(1, steps // 10)
+        asked = search.confirm or model if exact else model
+        visit, logits = look(asked, point, rows, goal, number=i, micro_batch=search.micro_batch)
+        won, firmly = judge(search, goal, point, logits, rows, exact=exact)
+        if keep == "best" or search.retire:
+            best.update(point, visit.value, won, rows, inside)
+        if search.retire and bool(firmly.any()):
+            going = (~firmly).nonzero()[:, 0]
+            rows, goal, step = rows[going], goal.rows(going), step.rows(going)
+            visit = visit.rows(going)
+            if not len(rows):
+                return best.points
+        point = step(visit).detach()
     if keep == "last":
-        return point
-    with torch.no_grad():
-        logits = scores(model, point)
-        best.update(point, logits, goal.value(logits), goal)
+        best.points[rows] = point
+        return best.points
+    logits = read(search.confirm or model, point, rows, search.micro_batch)
+    best.update(point, goal.value(logits), goal.won(logits), rows, inside)
     return best.points
 
 
 class BestSeen:
-    """For each row, the highest-ranking point so far, by (won, value)."""
+    """For each row of a batch, the highest-ranking point so far, by (won, value)."""
 
     def __init__(self, points: Tensor) -> None:
         """Start with points of no rank at all."""
@@ -80,46 +139,102 @@ class BestSeen:
         self.won = torch.zeros(len(points), dtype=torch.bool, device=points.device)
         self.value = points.new_full((len(points),), -torch.inf)
 
-    def update(self, points: Tensor, logits: Tensor, value: Tensor, goal: Goal) -> None:
-        """Take the rows of points that rank above what is held."""
-        logits, value = logits.detach(), value.detach()
-        won = goal.won(logits)
-        better = (won & ~self.won) | ((won == self.won) & (value > self.value))
-        self.points = torch.where(per_row(better, points), points.detach(), self.points)
-        self.value = torch.where(better, value.to(self.value), self.value)
-        self.won = self.won | won
+    def update(
+        self,
+        points: Tensor,
+        value: Tensor,
+        won: Tensor,
+        rows: Tensor,
+        inside: Callable[[Tensor, Tensor], Tensor] | None = None,
+    ) -> None:
+        """Take the points that rank above what is held for their rows.
+
+        Args:
+            points: (m, c, h, w).
+            value: (m,).
+            won: (m,), bool.
+            rows: (m,), which rows of the batch they belong to, each at most once.
+            inside: see `ascend`.
+        """
+        held_won, value = self.won[rows], value.detach().to(self.value)
+        better = (won & ~held_won) | ((won == held_won) & (value > self.value[rows]))
+        if inside is not None:
+            better &= inside(points, rows)
+        taken = rows[better]
+        self.points[taken] = points.detach()[better]
+        self.value[taken] = value[better]
+        self.won[taken] |= won[better]
 
 
-def scores(model: Classifier, points: Tensor) -> Tensor:
-    """Ask the model, and check that it answers with one row of scores a picture."""
-    logits = model(points)
-    if logits.dim() != 2 or len(logits) != len(points):  # noqa: PLR2004 - rows and columns
-        raise BrokenContract(
-            f"the model must return scores (n, k), got {tuple(logits.shape)} "
-            f"for pictures {tuple(points.shape)}"
-        )
-    return logits
+def look(
+    model: Classifier,
+    point: Tensor,
+    rows: Tensor,
+    goal: Goal,
+    *,
+    number: int = 0,
+    micro_batch: int | None = None,
+) -> tuple[Visit, Tensor]:
+    """See value, gradient and scores at points, in batches of a size.
 
+    Args:
+        model: the classifier.
+        point: (m, c, h, w).
+        rows: (m,), which rows of the attack's batch they belong to.
+        goal: of these rows.
+        number: of the step.
+        micro_batch: rows a pass; None: all.
 
-def input_gradient(value: Tensor, point: Tensor) -> Tensor:
-    """Return the gradient of each row's value with respect to that row's picture.
-
-    Raises:
-        InvalidInput: no gradient reaches the picture.
+    Returns:
+        The visit, and the scores (m, k).
     """
-    gradient = None
-    if value.requires_grad:
-        (gradient,) = torch.autograd.grad(value, point, torch.ones_like(value), allow_unused=True)
-    if gradient is None:
-        raise InvalidInput(
-            "the model gives no gradient with respect to its input, and this attack needs one: "
-            "remove torch.no_grad(), .detach() or numpy from its forward, "
-            "or use an attack that needs none (noise)"
-        )
-    return gradient
+    seen = []
+    for part in cut(len(point), micro_batch):
+        aim = goal if part.stop - part.start == len(point) else goal.rows(all_rows(point)[part])
+        here = point[part].detach().requires_grad_()
+        with torch.enable_grad():
+            logits = scores(model, here, rows[part])
+            value = aim.value(logits)
+        seen.append((input_gradient(value, here), value.detach(), logits.detach()))
+    slope, value, logits = (torch.cat(column) for column in zip(*seen, strict=True))
+    return Visit(point.detach(), slope, value, number), logits
 
 
-def class_count(model: Classifier, logits: Tensor) -> int:
-    """Return k: the columns that are classes. A rejecting model's last column is not one."""
-    info = getattr(model, "info", None)
-    return info.classes if isinstance(info, ModelInfo) and info.rejects else logits.shape[1]
+def judge(
+    search: Search, goal: Goal, points: Tensor, logits: Tensor, rows: Tensor, *, exact: bool
+) -> tuple[Tensor, Tensor]:
+    """Say which rows have won in float32, and which of those by more than rounding.
+
+    Args:
+        search: holds the caller's own model, where the search runs on another.
+        goal: of these rows.
+        points: (m, c, h, w).
+        logits: (m, k), what the search's model said of them.
+        rows: (m,), which rows of the attack's batch they belong to.
+        exact: logits are the caller's own model's already.
+
+    Returns:
+        (m,) bool, twice: won; won firmly, so that another batch will find the same.
+    """
+    won = goal.won(logits)
+    if exact or search.confirm is None or not bool(won.any()):
+        return won, won & _is_clear(logits)
+    claimed = won.nonzero()[:, 0]
+    told = read(search.confirm, points[claimed], rows[claimed], search.micro_batch)
+    really = goal.rows(claimed).won(told)
+    won = torch.zeros_like(won)
+    firmly = won.clone()
+    won[claimed], firmly[claimed] = really, really & _is_clear(told)
+    return won, firmly
+
+
+def confirmed(
+    search: Search | None, goal: Goal, points: Tensor, logits: Tensor, rows: Tensor
+) -> Tensor:
+    """Return (m,) bool: which rows have won for good. See `judge`."""
+    return judge(search or _FULL, goal, points, logits, rows, exact=False)[1]
+
+
+def _is_clear(logits: Tensor) -> Tensor:
+    first, second = logits.topk(2, dim=1).values.unbind(1)
+    return first - second > _HAIR * logits.abs().amax(1)

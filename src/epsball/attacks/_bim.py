@@ -1,6 +1,7 @@
 """Several small gradient-sign steps: the basic iterative method, IGSM in the thesis."""
 
 from epsball.attacks._ascent import ascend
+from epsball.attacks._asking import all_rows, read
 from epsball.attacks._checks import check_call
 from epsball.attacks._sign_family import (
     Direction,
@@ -12,7 +13,7 @@ from epsball.attacks._sign_family import (
 )
 from epsball.randomness import Randomness
 from epsball.tensors import Classifier, Images, Labels
-from epsball.types import Norm
+from epsball.types import Norm, Search
 
 NORMS: tuple[Norm, ...] = ("linf", "l2")
 
@@ -32,6 +33,7 @@ def bim(
     clip: bool = True,
     targets: Labels | None = None,
     generator: Randomness = None,
+    search: Search | None = None,
 ) -> Images:
     """Move every picture by small gradient-sign steps that stay within eps.
 
@@ -49,9 +51,11 @@ def bim(
         clip: keep pixels in [0, 1].
         targets: (n,), int64; the classes to reach; None: any class but the label.
         generator: for reference "random"; torch's global one when None.
+        search: what may be saved; None: full budget in float32.
 
     Returns:
         (n, c, h, w), within eps of inputs in norm; where the last step leads, as in the source.
+        With a search that retires, an image that any step fools ends there.
 
     Raises:
         InvalidInput: an argument breaks its rule, or the model gives no gradient.
@@ -80,13 +84,17 @@ def bim(
     )
     choice = resolve("bim", direction, reference, targets)
     length = 2.5 * eps / steps if step_size is None else step_size
+    goal = FamilyGoal(model, labels, choice, targets, generator)
+    if search is not None:
+        goal.settle(lambda: read(model, inputs, all_rows(inputs), search.micro_batch))
     return ascend(
         model,
         inputs,
-        goal=FamilyGoal(model, labels, choice, targets, generator),
+        goal=goal,
         step=family_step(
             inputs, eps=eps, norm=norm, step_size=length, gradient=gradient, clip=clip
         ),
         steps=steps,
         keep="last",
+        search=search,
     )

@@ -1,10 +1,15 @@
 """What every attack asks of its arguments before it spends a forward pass."""
 
+import functools
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from epsball.errors import InvalidInput
 from epsball.geometry import check_eps, check_norm
+from epsball.tensors import Images
 from epsball.types import Norm
 
 
@@ -14,20 +19,35 @@ def check_call(
     labels: Tensor,
     targets: Tensor | None,
     *,
-    eps: float,
-    norm: Norm,
+    eps: float | None,
+    norm: Norm | None,
     norms: tuple[Norm, ...],
     steps: int = 1,
     step_size: float | None = None,
+    queries: int | None = None,
 ) -> None:
     """Raise the error that names the first argument that breaks its rule.
 
+    Args:
+        attack: its name, for the message.
+        inputs: (n, c, h, w).
+        labels: (n,).
+        targets: (n,), or None.
+        eps: radius; None for an attack that takes none.
+        norm: the norm; None for an attack without one.
+        norms: those it is defined for.
+        steps: at least 1.
+        step_size: above 0, or None.
+        queries: at least 1, or None for an attack that does not count them.
+
     Raises:
-        InvalidInput: shapes, dtypes, eps, steps, step_size.
+        InvalidInput: shapes, dtypes, eps, steps, step_size, queries, targets equal to labels.
         UnsupportedNorm: the attack is not defined for norm.
     """
-    check_norm(attack, norm, norms)
-    check_eps(attack, eps)
+    if norm is not None:
+        check_norm(attack, norm, norms)
+    if eps is not None:
+        check_eps(attack, eps)
     if not inputs.is_floating_point():
         raise InvalidInput(
             f"{attack}: inputs must be float in [0, 1], got {inputs.dtype}; divide by 255"
@@ -35,10 +55,36 @@ def check_call(
     for name, classes in (("labels", labels), ("targets", targets)):
         if classes is not None:
             _check_classes(attack, name, classes, len(inputs))
+    if targets is not None:
+        _check_targets(attack, labels, targets)
+    _check_counts(attack, steps, step_size, queries)
+
+
+def _check_counts(attack: str, steps: int, step_size: float | None, queries: int | None) -> None:
     if steps < 1:
         raise InvalidInput(f"{attack}: steps must be >= 1, got {steps}")
     if step_size is not None and not step_size > 0:
         raise InvalidInput(f"{attack}: step_size must be > 0, got {step_size}")
+    if queries is not None and queries < 1:
+        raise InvalidInput(
+            f"{attack}: queries must be >= 1, got {queries}; the clean picture alone takes one"
+        )
+
+
+def takes_no_eps(attack: Callable[..., Images]) -> Callable[..., Images]:
+    """Mark an attack that looks for the nearest picture: an eps is refused, and told why."""
+
+    @functools.wraps(attack)
+    def checked(*given: Any, **named: Any) -> Images:  # noqa: ANN401 - the attack's own
+        if "eps" in named:
+            raise InvalidInput(
+                f"{attack.__name__}: takes no eps, got {named['eps']}: it returns the nearest "
+                "fooled picture it finds; compare its distance with eps, or use an attack with a "
+                "budget such as pgd"
+            )
+        return attack(*given, **named)
+
+    return checked
 
 
 def _check_classes(attack: str, name: str, classes: Tensor, count: int) -> None:
@@ -46,4 +92,14 @@ def _check_classes(attack: str, name: str, classes: Tensor, count: int) -> None:
         raise InvalidInput(
             f"{attack}: {name} must be int64 of shape ({count},), "
             f"got {classes.dtype} of shape {tuple(classes.shape)}"
+        )
+
+
+def _check_targets(attack: str, labels: Tensor, targets: Tensor) -> None:
+    same = (targets == labels).nonzero()[:, 0]
+    if len(same):
+        row = int(same[0])
+        raise InvalidInput(
+            f"{attack}: targets must differ from labels, but row {row} asks for its own class "
+            f"{int(labels[row])}; leave that row out or choose another class"
         )

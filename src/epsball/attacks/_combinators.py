@@ -1,16 +1,19 @@
 """Attacks made of attacks."""
 
+import functools
+import inspect
 from collections.abc import Callable
 from typing import Any
 
-import torch
-
-from epsball.attacks._ascent import BestSeen, scores
+from epsball.attacks._ascent import BestSeen
+from epsball.attacks._asking import Part, all_rows, read, search_part
 from epsball.attacks._pgd import Mislead
 from epsball.errors import InvalidInput
+from epsball.geometry import size
 from epsball.objectives import margin
-from epsball.randomness import ImageStreams
+from epsball.randomness import Randomness, another_run
 from epsball.tensors import Classifier, Images, Labels
+from epsball.types import Norm, Search
 
 
 def best_of(attack: Callable[..., Images], *, restarts: int) -> Callable[..., Images]:
@@ -21,8 +24,8 @@ def best_of(attack: Callable[..., Images], *, restarts: int) -> Callable[..., Im
         restarts: how often it runs, at least 1.
 
     Returns:
-        A function with the same signature. Results rank by (fooled, margin); ranking costs one
-        forward pass a restart.
+        A function with the same signature. Results rank by (fooled, margin); those of an attack
+        that takes no eps by (fooled, nearness). Ranking costs one forward pass a restart.
 
     Raises:
         InvalidInput: restarts is below 1.
@@ -39,26 +42,44 @@ def best_of(attack: Callable[..., Images], *, restarts: int) -> Callable[..., Im
     if restarts == 1:
         return attack
 
+    parameters = inspect.signature(attack).parameters
+    nearest = "eps" not in parameters and "norm" in parameters
+    norm: Norm = parameters["norm"].default if nearest else "linf"
+
+    @functools.wraps(attack)
     def repeated(
         model: Classifier,
         inputs: Images,
         labels: Labels,
         *,
         targets: Labels | None = None,
-        generator: Any = None,  # noqa: ANN401 - whatever the attack itself takes
+        generator: Randomness = None,
+        search: Search | None = None,
         **settings: Any,  # noqa: ANN401 - the attack's own knobs
     ) -> Images:
         goal = Mislead(model, margin, labels, targets)
-        best = BestSeen(inputs)
+        best, rows = BestSeen(inputs), all_rows(inputs)
+        search, given = search or Search(retire=False), search
+        exact = search.confirm or model
         for restart in range(restarts):
-            # streams are keyed by restart; a torch generator simply goes on
-            fresh = (
-                generator.restarted(restart) if isinstance(generator, ImageStreams) else generator
+            points = attack(
+                Part(model, rows),
+                inputs[rows],
+                labels[rows],
+                targets=None if targets is None else targets[rows],
+                generator=another_run(generator, restart, rows),
+                **settings | ({"search": search_part(given, rows)} if given else {}),
             )
-            points = attack(model, inputs, labels, targets=targets, generator=fresh, **settings)
-            with torch.no_grad():
-                logits = scores(model, points)
-                best.update(points, logits, goal.value(logits), goal)
+            logits = read(exact, points, rows, search.micro_batch)
+            aim = goal.rows(rows)
+            value, won = aim.value(logits), aim.won(logits)
+            if nearest:
+                value = -size(points - inputs[rows], settings.get("norm", norm))
+            best.update(points, value, won, rows)
+            if search.retire and not nearest:
+                rows = rows[~won]
+                if not len(rows):
+                    break
         return best.points
 
     return repeated

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import torch
 
-from epsball.attacks._ascent import input_gradient, scores
+from epsball.attacks._ascent import Visit
+from epsball.attacks._asking import input_gradient, scores
 from epsball.attacks._checks import check_call
 from epsball.attacks._sign_family import (
     Direction,
@@ -135,4 +136,5 @@ def fgsm_sweep(
     with torch.enable_grad():
         value = goal.value(scores(model, point))
     slope = input_gradient(value, point)
-    return [move(inputs.detach(), slope, 0) for move in moves]
+    visit = Visit(inputs.detach(), slope, value.detach(), 0)
+    return [move(visit) for move in moves]

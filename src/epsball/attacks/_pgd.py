@@ -1,18 +1,19 @@
 """Projected gradient descent: the workhorse."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from epsball.attacks._ascent import ascend, class_count
+from epsball.attacks._ascent import ascend
+from epsball.attacks._asking import class_count
 from epsball.attacks._checks import check_call
 from epsball.attacks._sign_family import family_step
 from epsball.geometry import random_in_ball
 from epsball.objectives import cross_entropy, is_adversarial, named_objective
 from epsball.randomness import Randomness
 from epsball.tensors import Classifier, Images, Labels, Objective
-from epsball.types import Norm
+from epsball.types import Norm, Search
 
 NORMS: tuple[Norm, ...] = ("linf", "l2")
 
@@ -38,6 +39,11 @@ class Mislead:
         classes = class_count(self.model, logits)
         return is_adversarial(logits, self.labels, self.targets, classes=classes)
 
+    def rows(self, chosen: Tensor) -> "Mislead":
+        """Return the goal of some rows."""
+        targets = None if self.targets is None else self.targets[chosen]
+        return replace(self, labels=self.labels[chosen], targets=targets)
+
 
 def pgd(
     model: Classifier,
@@ -52,6 +58,7 @@ def pgd(
     random_start: bool = True,
     targets: Labels | None = None,
     generator: Randomness = None,
+    search: Search | None = None,
 ) -> Images:
     """Search the eps-ball around each picture for the point the model likes least.
 
@@ -65,11 +72,12 @@ def pgd(
         step_size: length of every step in norm, input units. None: steps begin with half of eps
             (more where steps are few) and shrink to nothing, so that they cross the ball at first
             and settle at last.
-        objective: what an untargeted attack climbs: "cross-entropy", "margin", "hinge", or a
-            function (logits, labels) -> (n,).
+        objective: what an untargeted attack climbs: "cross-entropy", "margin", "hinge", "dlr",
+            "logit", or a function (logits, labels) -> (n,).
         random_start: begin at a random point of the ball instead of at the picture.
         targets: (n,), int64; the classes to reach; None: any class but the label.
         generator: source of the random start; torch's global one when None.
+        search: what may be saved; None: full budget in float32.
 
     Returns:
         (n, c, h, w) in [0, 1], within eps of inputs; for each row, of the steps + 1 points seen,
@@ -112,6 +120,7 @@ def pgd(
         step=family_step(inputs, eps=eps, norm=norm, step_size=length, gradient=None, clip=True),
         steps=steps,
         keep="best",
+        search=search,
     )
 
 

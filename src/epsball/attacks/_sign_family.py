@@ -5,17 +5,18 @@ The choices of the sources (Possas 2017, sections 3.3 to 3.5; Kurakin et al. 201
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias, get_args
 
 import torch
 from torch import Tensor
 
-from epsball.attacks._ascent import Step, class_count
+from epsball.attacks._ascent import Visit
+from epsball.attacks._asking import class_count
 from epsball.errors import InvalidInput, unknown_name
 from epsball.geometry import project, steepest
 from epsball.objectives import cross_entropy, is_adversarial
-from epsball.randomness import Randomness, random_below
+from epsball.randomness import ImageStreams, Randomness, random_below
 from epsball.tensors import Classifier
 from epsball.types import Norm
 
@@ -97,9 +98,17 @@ def reference_class(
 
 @dataclass
 class FamilyGoal:
-    """Cross-entropy of a class that is chosen once, from the first scores that come.
+    """Cross-entropy of a class that is chosen once for each row, from the first scores that come.
 
     A walk of this family starts at the clean picture, so those are the clean scores.
+
+    Args:
+        model: the classifier.
+        labels: (n,), the true classes.
+        choice: which class, and away from it or towards it.
+        targets: (n,), for reference "given".
+        generator: for reference "random".
+        chosen: (n,), int64, the class that is followed; -1 where none is chosen yet.
     """
 
     model: Classifier
@@ -107,26 +116,81 @@ class FamilyGoal:
     choice: Choice
     targets: Tensor | None
     generator: Randomness
-    followed: Tensor | None = None
+    chosen: Tensor | None = None
 
     def value(self, logits: Tensor) -> Tensor:
         """Return the loss of the followed class, its sign turned for descent."""
+        self.settle(lambda: logits.detach())
         logits = logits[:, : class_count(self.model, logits)]
-        if self.followed is None:
-            self.followed = reference_class(
-                logits.detach(),
-                self.labels,
-                self.choice.reference,
-                targets=self.targets,
-                generator=self.generator,
-            )
-        loss = cross_entropy(logits, self.followed)
+        followed = self.labels if self.chosen is None else self.chosen
+        loss = cross_entropy(logits, followed)
         return loss if self.choice.direction == "ascent" else -loss
+
+    def settle(self, clean: Callable[[], Tensor]) -> None:
+        """Choose the followed classes by the clean scores, unless they are chosen already."""
+        if self.chosen is not None:
+            return
+        if self.choice.reference in ("true", "given"):  # known without asking
+            self.chosen = self.labels if self.choice.reference == "true" else self.targets
+            return
+        logits = clean()
+        self.chosen = reference_class(
+            logits[:, : class_count(self.model, logits)],
+            self.labels,
+            self.choice.reference,
+            targets=self.targets,
+            generator=self.generator,
+        )
 
     def won(self, logits: Tensor) -> Tensor:
         """Judge success against targets or labels, whichever class is followed."""
         classes = class_count(self.model, logits)
         return is_adversarial(logits, self.labels, self.targets, classes=classes)
+
+    def rows(self, chosen: Tensor) -> "FamilyGoal":
+        """Return the goal of some rows."""
+        generator = self.generator
+        if isinstance(generator, ImageStreams):
+            generator = generator.rows(chosen)
+        return replace(
+            self,
+            labels=self.labels[chosen],
+            targets=None if self.targets is None else self.targets[chosen],
+            generator=generator,
+            chosen=None if self.chosen is None else self.chosen[chosen],
+        )
+
+
+@dataclass(frozen=True)
+class FamilyStep:
+    """Along the sign, the unit gradient or the raw one; then back into ball and box.
+
+    Args:
+        inputs: (n, c, h, w), the clean pictures.
+        eps: radius of the ball.
+        norm: its geometry.
+        step_size: length of a step, or a function of its number.
+        form: what a step is made of.
+        clip: keep pixels in [0, 1].
+    """
+
+    inputs: Tensor
+    eps: float
+    norm: Norm
+    step_size: float | Callable[[int], float]
+    form: GradientForm
+    clip: bool = True
+
+    def __call__(self, visit: Visit) -> Tensor:
+        """Return the next points."""
+        length = self.step_size(visit.number) if callable(self.step_size) else self.step_size
+        delta = visit.point + length * _shaped(visit.slope, self.form) - self.inputs
+        moved = self.inputs + project(delta, self.eps, self.norm)
+        return moved.clamp(0, 1) if self.clip else moved
+
+    def rows(self, chosen: Tensor) -> "FamilyStep":
+        """Return the step of some rows."""
+        return replace(self, inputs=self.inputs[chosen])
 
 
 def family_step(
@@ -137,8 +201,8 @@ def family_step(
     step_size: float | Callable[[int], float],
     gradient: GradientForm | None,
     clip: bool,
-) -> Step:
-    """Build the step: along the sign, the unit gradient or the raw one; back into ball and box.
+) -> FamilyStep:
+    """Build the step, the norm's own form of gradient filled in.
 
     Raises:
         InvalidInput: no such form of gradient.
@@ -146,14 +210,7 @@ def family_step(
     form = gradient or default_form(norm)
     if form not in get_args(GradientForm):
         raise unknown_name("gradient", form, get_args(GradientForm))
-
-    def step(point: Tensor, slope: Tensor, number: int) -> Tensor:
-        length = step_size(number) if callable(step_size) else step_size
-        delta = point + length * _shaped(slope, form) - inputs
-        moved = inputs + project(delta, eps, norm)
-        return moved.clamp(0, 1) if clip else moved
-
-    return step
+    return FamilyStep(inputs.detach(), eps, norm, step_size, form, clip)
 
 
 def default_form(norm: Norm) -> GradientForm:

@@ -1,60 +1,35 @@
 """Every attack that epsball knows. The command line, the docs and the contract tests read this."""
 
-import inspect
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from importlib.metadata import entry_points
-from typing import Any, Literal, TypeAlias
 
+from epsball.attacks._apgd import apgd
+from epsball.attacks._apgd_t import apgd_t
+from epsball.attacks._autoattack import autoattack
 from epsball.attacks._bim import bim
+from epsball.attacks._corruptions import corruptions
+from epsball.attacks._cw import cw
+from epsball.attacks._ddn import ddn
+from epsball.attacks._deepfool import deepfool
+from epsball.attacks._ead import ead
+from epsball.attacks._fab import fab
 from epsball.attacks._fgsm import fgsm, fgsm_sweep
+from epsball.attacks._fmn import fmn
+from epsball.attacks._hopskipjump import hopskipjump
+from epsball.attacks._jsma import jsma
+from epsball.attacks._mifgsm import mifgsm
 from epsball.attacks._noise import noise
+from epsball.attacks._patch import patch
 from epsball.attacks._pgd import pgd
+from epsball.attacks._sigma_zero import sigma_zero
+from epsball.attacks._spatial import spatial
+from epsball.attacks._spec import AttackSpec
+from epsball.attacks._spsa import spsa
+from epsball.attacks._square import square
+from epsball.attacks._strongest import strongest
 from epsball.errors import BrokenContract
-from epsball.tensors import Images
-from epsball.types import Norm
 
-Kind: TypeAlias = Literal["budget", "minimal", "query"]
 ENTRY_POINTS = "epsball.attacks"
-
-
-@dataclass(frozen=True)
-class AttackSpec:
-    """One attack, and what the engine has to know of it.
-
-    Args:
-        attack: the function, with the house signature.
-        kind: "budget" needs eps; "minimal" finds the nearest adversarial picture; "query" sees
-            only scores or labels.
-        norms: the norms it is defined for.
-        source: where it comes from.
-        needs_gradient: whether the model must be differentiable.
-        random: whether another generator gives another result, so that restarts help.
-        keeps: "best" point seen, or "last".
-        sweep: the same attack at several eps at once, where that is cheaper.
-    """
-
-    attack: Callable[..., Images]
-    kind: Kind
-    norms: tuple[Norm, ...]
-    source: str
-    needs_gradient: bool = True
-    random: bool = False
-    keeps: Literal["best", "last"] = "best"
-    sweep: Callable[..., list[Images]] | None = None
-
-    @property
-    def summary(self) -> str:
-        """Return the first line of the attack's docstring."""
-        return (inspect.getdoc(self.attack) or "").partition("\n")[0]
-
-    @property
-    def knobs(self) -> dict[str, Any]:
-        """Return the method's own settings and their defaults."""
-        shared = {"model", "inputs", "labels", "eps", "norm", "targets", "generator"}
-        signature = inspect.signature(self.attack)
-        return {n: p.default for n, p in signature.parameters.items() if n not in shared}
-
 
 _BUILT_IN: dict[str, AttackSpec] = {
     "fgsm": AttackSpec(
@@ -78,6 +53,144 @@ _BUILT_IN: dict[str, AttackSpec] = {
         norms=("linf", "l2"),
         source="Madry et al. 2018, arXiv:1706.06083",
         random=True,
+    ),
+    "mifgsm": AttackSpec(
+        mifgsm,
+        kind="budget",
+        norms=("linf", "l2"),
+        source="Dong et al. 2018, arXiv:1710.06081",
+    ),
+    "apgd": AttackSpec(
+        apgd,
+        kind="budget",
+        norms=("linf", "l2", "l1"),
+        source="Croce and Hein 2020, arXiv:2003.01690; l1: arXiv:2103.01208",
+        random=True,
+    ),
+    "apgd-t": AttackSpec(
+        apgd_t,
+        kind="budget",
+        norms=("linf", "l2", "l1"),
+        source="Croce and Hein 2020, arXiv:2003.01690",
+        random=True,
+        keeps="won",
+    ),
+    "deepfool": AttackSpec(
+        deepfool,
+        kind="minimal",
+        norms=("linf", "l2"),
+        source="Moosavi-Dezfooli et al. 2016, arXiv:1511.04599",
+    ),
+    "fab": AttackSpec(
+        fab,
+        kind="minimal",
+        norms=("linf", "l2", "l1"),
+        source="Croce and Hein 2020, arXiv:1907.02044",
+    ),
+    "fmn": AttackSpec(
+        fmn,
+        kind="minimal",
+        norms=("linf", "l2", "l1", "l0"),
+        source="Pintor et al. 2021, arXiv:2102.12827",
+    ),
+    "ddn": AttackSpec(
+        ddn,
+        kind="minimal",
+        norms=("l2",),
+        source="Rony et al. 2019, arXiv:1811.09600",
+    ),
+    "cw": AttackSpec(
+        cw,
+        kind="minimal",
+        norms=("l2",),
+        source="Carlini and Wagner 2017, arXiv:1608.04644",
+    ),
+    "ead": AttackSpec(
+        ead,
+        kind="minimal",
+        norms=("l1",),
+        source="Chen et al. 2018, arXiv:1709.04114",
+    ),
+    "sigma-zero": AttackSpec(
+        sigma_zero,
+        kind="minimal",
+        norms=("l0",),
+        source="Cina et al. 2024, arXiv:2402.01879",
+    ),
+    "jsma": AttackSpec(
+        jsma,
+        kind="minimal",
+        norms=("l0",),
+        source="Papernot et al. 2016, arXiv:1511.07528",
+    ),
+    "square": AttackSpec(
+        square,
+        kind="query",
+        norms=("linf", "l2"),
+        source="Andriushchenko et al. 2020, arXiv:1912.00049",
+        needs_gradient=False,
+        random=True,
+        keeps="won",
+    ),
+    "spsa": AttackSpec(
+        spsa,
+        kind="query",
+        norms=("linf", "l2"),
+        source="Uesato et al. 2018, arXiv:1802.05666",
+        needs_gradient=False,
+        random=True,
+        keeps="won",
+    ),
+    "hopskipjump": AttackSpec(
+        hopskipjump,
+        kind="query",
+        norms=("l2", "linf"),
+        source="Chen et al. 2020, arXiv:1904.02144",
+        needs_gradient=False,
+        random=True,
+    ),
+    "strongest": AttackSpec(
+        strongest,
+        kind="budget",
+        norms=("linf", "l2", "l1"),
+        source="order and shares ours; attacks and budgets: Croce and Hein 2020, arXiv:2003.01690",
+        needs_gradient=False,
+        random=True,
+        keeps="won",
+        adaptive=True,
+    ),
+    "autoattack": AttackSpec(
+        autoattack,
+        kind="budget",
+        norms=("linf", "l2"),
+        source="Croce and Hein 2020, arXiv:2003.01690",
+        random=True,
+        keeps="won",
+    ),
+    "spatial": AttackSpec(
+        spatial,
+        kind="other",
+        norms=(),
+        source="Engstrom et al. 2019, arXiv:1712.02779",
+        needs_gradient=False,
+        keeps="won",
+    ),
+    "corruptions": AttackSpec(
+        corruptions,
+        kind="other",
+        norms=(),
+        source="Hendrycks and Dietterich 2019, arXiv:1903.12261",
+        needs_gradient=False,
+        random=True,
+        keeps="won",
+    ),
+    "patch": AttackSpec(
+        patch,
+        kind="other",
+        norms=(),
+        source="Brown et al. 2017, arXiv:1712.09665",
+        random=True,
+        keeps="won",
     ),
     "noise": AttackSpec(
         noise,

@@ -18,7 +18,7 @@ def audit(
     data: options.Data,
     attack: Annotated[
         list[str] | None,
-        typer.Option(help="fgsm, bim, pgd, noise; settings behind a colon: pgd:objective=margin."),
+        typer.Option(help="As `epsball list attacks` has them; settings: pgd:objective=margin."),
     ] = None,
     norm: options.NormName = "linf",
     eps: Annotated[
@@ -37,7 +37,17 @@ def audit(
     device: options.Device = "auto",
     precision: Annotated[
         options.Precision, typer.Option(help="Of the search; verdicts are always float32.")
-    ] = options.Precision.float32,
+    ] = options.Precision.auto,
+    full_budget: Annotated[
+        bool,
+        typer.Option(
+            "--full-budget",
+            help="Every step for every picture; measures confidence, sizes and survival too.",
+        ),
+    ] = False,
+    queries: Annotated[
+        int | None, typer.Option(help="Questions a picture, for attacks that count them.")
+    ] = None,
     micro_batch: Annotated[
         int | None, typer.Option(help="Pictures a forward pass; measured where left out.", min=1)
     ] = None,
@@ -66,10 +76,13 @@ def audit(
     """
     asked = (model, data, attack, norm, eps, steps, restarts, limit, sample, weights, seed, budget)
     loading = options.loading(weights, mean, std, resize, channels)
-    run = out or options.default_out("audit", *asked, loading, device, precision)
+    run = out or options.default_out(
+        "audit", *asked, loading, device, precision, full_budget, queries
+    )
     audited = _audited(
         model, data, attacks=attack, norm=norm, eps=eps, steps=steps, restarts=restarts,
         limit=limit, sample=sample.value, seed=seed, device=device, precision=precision.value,
+        full_budget=full_budget, queries=queries,
         micro_batch=micro_batch, budget=options.seconds(budget), out=run, **loading,
     )  # fmt: skip
     finish(audited, run, figures=figures, fail_under=fail_under)

@@ -57,8 +57,9 @@ class Sample(StrEnum):
 class Precision(StrEnum):
     """What attacks search in; verdicts are always float32."""
 
+    auto = "auto"
+    fast = "fast"
     float32 = "float32"
-    bfloat16 = "bfloat16"
 
 
 SampleName = Annotated[

@@ -18,7 +18,10 @@ def train(
     out: Annotated[Path, typer.Option(help="Directory of the run; a killed one is continued.")],
     recipe: Annotated[str, typer.Option(help="standard or fgsm-mix.")] = "standard",
     eps: Annotated[
-        str | None, typer.Option(help="fgsm-mix: radius of its examples, 0.1 or 8/255.")
+        str | None, typer.Option(help="fgsm-mix, pgd: radius of the examples, 0.1 or 8/255.")
+    ] = None,
+    attack_steps: Annotated[
+        int | None, typer.Option(help="pgd: gradient steps that make an example.")
     ] = None,
     alpha: Annotated[
         float | None, typer.Option(help="fgsm-mix: weight of the clean loss, in [0, 1].")
@@ -62,7 +65,8 @@ def train(
     from epsball.evaluation.settings import parse_eps
 
     given: dict[str, Any] = {
-        "alpha": alpha, "reference": reference, "l1": l1, "l2": l2, "epochs": epochs,
+        "alpha": alpha, "attack_steps": attack_steps, "reference": reference, "l1": l1, "l2": l2,
+        "epochs": epochs,
         "label_smoothing": label_smoothing, "batch_size": batch_size, "optimizer": optimizer,
         "lr": lr, "momentum": momentum, "decay": decay, "schedule": schedule,
         "validation": validation, "patience": patience, "min_delta": min_delta,

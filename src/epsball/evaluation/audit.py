@@ -14,6 +14,7 @@ from epsball.data import default_eps
 from epsball.errors import InvalidInput
 from epsball.evaluation.checks_after import check_records
 from epsball.evaluation.checks_before import check_chance
+from epsball.evaluation.checks_indicators import check_indicators
 from epsball.evaluation.checks_probe import check_by_probing
 from epsball.evaluation.engine import Engine, deterministic
 from epsball.evaluation.findings import is_blocked
@@ -40,7 +41,12 @@ DEFAULT_ATTACKS = ("fgsm", "pgd", "noise")
 # not-converged tells where ten steps are not enough
 DEFAULT_ATTACKS_LARGE = ("fgsm", "pgd:steps=10", "noise")
 _LARGE = 64  # pixels a side
-_PRECISIONS = ("float32", "bfloat16")
+_PRECISIONS: dict[str, Precision | Literal["auto"]] = {
+    "auto": "auto",
+    "fast": "bfloat16",
+    "float32": "float32",
+    "bfloat16": "bfloat16",
+}
 _RESERVE = 0.3  # of a time budget, for checks and report
 
 
@@ -88,7 +94,9 @@ def audit(
     sample: Literal["auto", "first", "stratified"] = "auto",
     seed: int = 0,
     device: str = "auto",
-    precision: Precision = "float32",
+    precision: str = "auto",
+    full_budget: bool = False,
+    queries: int | None = None,
     micro_batch: int | None = None,
     budget: float | None = None,
     out: Path | str | None = None,
@@ -114,7 +122,14 @@ def audit(
             "auto" is stratified where the labels come sorted by class, else first.
         seed: of everything random.
         device: "auto", "cpu", "cuda" ...
-        precision: of the search, "float32" or "bfloat16"; verdicts are always float32.
+        precision: of the search: "fast" searches on a copy in bfloat16 and channels-last, asks
+            the model itself in float32 about every success, and ends on it; "float32"; "auto":
+            fast where it is faster here, float32 with full_budget. Verdicts are always float32.
+        full_budget: give every image every step at every eps, those already wrong included, and
+            measure confidence, sizes and survival too. Otherwise only verdicts are sought: an
+            image is done with once it is fooled, at this and at every larger eps, and one that is
+            wrong when clean carries its clean picture.
+        queries: how often an image may be asked about, for the attacks that count queries.
         micro_batch: images a forward pass; None: measured.
         budget: seconds; a stratified sample is taken and the audit ends in time. None: no limit.
         out: directory of the run; one that was killed is continued. None: nothing is kept.
@@ -146,8 +161,12 @@ def audit(
         eps=default_eps(pictures, norm) if eps is None else _several(eps),
         steps=steps,
         restarts=restarts,
+        queries=queries,
     )
-    options = Options(limit, sample, seed, precision, micro_batch, budget, command)
+    searched = _PRECISIONS[precision]
+    if searched == "auto" and full_budget:
+        searched = "float32"
+    options = Options(limit, sample, seed, searched, full_budget, micro_batch, budget, command)
     with tempfile.TemporaryDirectory() as scratch:
         run = Path(scratch) / "run" if out is None else Path(out)
         with deterministic(torch.get_num_threads()):
@@ -175,7 +194,7 @@ def _check_options(
         f"seed must be 0 or more, got {seed}": seed >= 0,
         f"micro_batch must be 1 or more, got {micro_batch}": micro_batch is None or micro_batch > 0,
         f"budget must be more than 0 seconds, got {budget}": budget is None or budget > 0,
-        f"precision must be float32 or bfloat16, got {precision!r}": precision in _PRECISIONS,
+        f"precision must be auto, fast or float32, got {precision!r}": precision in _PRECISIONS,
     }
     for broken in (rule for rule, holds in rules.items() if not holds):
         raise InvalidInput(broken)
@@ -252,6 +271,7 @@ def _check(
     random = any(known.code == "random-forward" for known in plan.findings)
     for setting in plan.settings:
         found += check_by_probing(engine, setting, probe, records, random=random)
+        found += check_indicators(engine, setting, probe, records, found, random=random)
         told.advance(1, setting.variant)
     return found
 
@@ -268,4 +288,5 @@ def _summary(
         classes=manifest.model.classes,
         class_names=manifest.data.class_names,
         complete=sum(len(shard.positions) for shard in done) == len(plan.positions),
+        full_budget=manifest.engine.full_budget,
     )

@@ -37,7 +37,9 @@ def check_by_probing(
     """
     widest = replace(setting, eps=setting.eps[-1:], restarts=1)
     attack = _attack(engine, probe)
-    found = [] if random else _check_eps_zero(engine, setting, probe, attack)
+    found = []
+    if setting.spec.takes_eps and setting.norm != "none" and not random:
+        found = _check_eps_zero(engine, setting, probe, attack)
     if widest.eps[0] == 0:
         return found
     made = attack(widest)
@@ -46,14 +48,17 @@ def check_by_probing(
         if setting.restarts == 1:
             found += _check_recorded(engine, widest, probe, made, records)
     if "steps" in setting.knobs and setting.means_harm:
-        found += _check_steps(engine, widest, probe, made)
-        if setting.is_plain:
+        found += _check_steps(engine, widest, probe, made, attack)
+        if setting.is_plain and setting.spec.kind == "budget" and not setting.spec.adaptive:
             found += _check_loss(engine, widest, probe)
     return found
 
 
 def _attack(engine: Engine, probe: Clean) -> Callable[[AttackSetting], Tensor]:
-    return lambda s: engine.attack(s, probe.images, probe.labels, probe.positions)[0].images
+    right = probe.reading.prediction == probe.labels
+    return lambda s: (
+        engine.attack(s, probe.images, probe.labels, probe.positions, right=right)[0].images
+    )
 
 
 def _check_eps_zero(
@@ -115,10 +120,14 @@ def _check_recorded(
 
 
 def _check_steps(
-    engine: Engine, setting: AttackSetting, probe: Clean, made: Tensor
+    engine: Engine,
+    setting: AttackSetting,
+    probe: Clean,
+    made: Tensor,
+    attack: Callable[[AttackSetting], Tensor],
 ) -> list[Finding]:
     doubled = replace(setting, knobs=setting.knobs | {"steps": 2 * setting.knobs["steps"]})
-    longer = engine.attack(doubled, probe.images, probe.labels, probe.positions)[0].images
+    longer = attack(doubled)
     few = ~read_scores(engine.scores(made), probe.labels, engine.info).safe
     many = ~read_scores(engine.scores(longer), probe.labels, engine.info).safe
     gained, lost = int((many & ~few).sum()), int((few & ~many).sum())
@@ -161,9 +170,12 @@ def _check_loss(engine: Engine, setting: AttackSetting, probe: Clean) -> list[Fi
         rows = slice(first, first + size)
         labels = probe.labels[rows]
         watched = _Watched(engine, labels)
-        watching = Engine(watched, engine.info, engine.choices, engine.seed)
+        # the whole walk, on the model itself: a picture that left early would not be watched
+        whole = replace(engine.choices, full_budget=True, precision="float32")
+        watching = Engine(watched, engine.info, whole, engine.seed)
         watching.attack(setting, probe.images[rows], labels, probe.positions[rows])
-        if len(watched.losses) < _A_WALK or watching.halvings:
+        alike = {len(losses) for losses in watched.losses} == {len(labels)}
+        if len(watched.losses) < _A_WALK or not alike or watching.halvings:
             return []
         losses = torch.stack(watched.losses)
         safe = probe.reading.safe[rows]

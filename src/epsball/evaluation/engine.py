@@ -3,17 +3,16 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
-from epsball.attacks import best_of
-from epsball.errors import BrokenContract, InvalidInput
+from epsball.errors import InvalidInput
 from epsball.evaluation.asking import ask, is_out_of_memory
+from epsball.evaluation.attacking import Attacked, Batch, attack_all, seek_verdicts
 from epsball.evaluation.settings import AttackSetting
-from epsball.objectives import named_objective
-from epsball.randomness import ImageStreams
+from epsball.evaluation.twin import twin_of
 from epsball.tensors import Classifier
 from epsball.types import ModelInfo, Precision
 
@@ -29,52 +28,15 @@ class Choices:
         precision: of the search; verdicts are always float32.
         micro_batch: images a forward pass.
         threads: torch's threads on the CPU.
+        full_budget: every image gets every step, fooled or wrong already. Otherwise only verdicts
+            are sought, and an image is done with as soon as it is fooled.
     """
 
     device: str
     precision: Precision
     micro_batch: int
     threads: int
-
-
-class Counted:
-    """A classifier that counts the rows it passes forwards and backwards."""
-
-    def __init__(self, model: Classifier, info: ModelInfo, precision: Precision) -> None:
-        """Wrap the caller's model; it stays as it is."""
-        self.model, self.info, self.precision = model, info, precision
-        self.forwards = self.backwards = 0
-
-    def __call__(self, inputs: Tensor) -> Tensor:
-        """Return the model's scores, in the dtype of the pictures."""
-        self.forwards += len(inputs)
-        if self.precision == "float32":
-            scores = ask(self.model, inputs)
-        else:
-            with torch.autocast(inputs.device.type, torch.bfloat16):
-                scores = ask(self.model, inputs)
-        if scores.requires_grad:
-            hook: Any = scores.register_hook  # torch leaves it untyped
-            hook(self._count)
-        return scores.to(inputs.dtype)
-
-    def _count(self, gradient: Tensor) -> None:
-        self.backwards += len(gradient)
-
-
-@dataclass
-class Attacked:
-    """What an attack made of a shard at one eps.
-
-    Args:
-        images: (n, c, h, w), on the CPU.
-        forwards: (n,), int64, forward passes an image cost.
-        backwards: (n,), int64.
-    """
-
-    images: Tensor
-    forwards: Tensor
-    backwards: Tensor
+    full_budget: bool = True
 
 
 @dataclass
@@ -86,6 +48,7 @@ class Engine:
         info: what is known of it.
         choices: device, precision and sizes.
         seed: the run's seed.
+        twin: a cheaper copy to search on, where the choices say bfloat16.
         halvings: how often a full memory halved the micro-batch.
     """
 
@@ -93,7 +56,13 @@ class Engine:
     info: ModelInfo
     choices: Choices
     seed: int = 0
+    twin: Classifier | None = None
     halvings: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        """See that a search in low precision has something to search on."""
+        if self.choices.precision != "float32" and self.twin is None:
+            self.twin = twin_of(self.model)
 
     def scores(self, images: Tensor) -> Tensor:
         """Return float32 scores of the caller's model, (n, k), on the CPU.
@@ -106,7 +75,7 @@ class Engine:
             with torch.no_grad():
                 return ask(self.model, images[rows].to(self.choices.device)).float().cpu()
 
-        return torch.cat(list(self._each_batch(len(images), batch)))
+        return torch.cat(list(self.each_batch(len(images), batch)))
 
     def attack(
         self,
@@ -115,6 +84,8 @@ class Engine:
         labels: Tensor,
         positions: Tensor,
         advance: Callable[[int], None] = lambda _: None,
+        *,
+        right: Tensor | None = None,
     ) -> list[Attacked]:
         """Attack a shard at every eps of a setting.
 
@@ -123,58 +94,30 @@ class Engine:
             images: (n, c, h, w), float32 in [0, 1], on the CPU.
             labels: (n,), the true classes.
             positions: (n,), positions in the data set; they key the random streams.
-            advance: told the number of images after every micro-batch.
+            advance: told the number of images that are done.
+            right: (n,), bool, which clean pictures the model gets right. Where only verdicts are
+                sought the others are not attacked. None: all.
 
         Returns:
             For each eps of the setting, in order, what came out.
         """
+        batch = Batch(images, labels, positions)
+        if self.choices.full_budget:
+            return attack_all(self, setting, batch, advance)
+        going = torch.arange(len(images)) if right is None else right.nonzero()[:, 0]
+        advance(len(images) - len(going))
+        return seek_verdicts(self, setting, batch, going, advance)
 
-        def batch(rows: slice) -> list[Attacked]:
-            done = self._attack_batch(setting, images[rows], labels[rows], positions[rows])
-            advance(rows.stop - rows.start)
-            return done
+    def each_batch(
+        self, count: int, work: Callable[[slice], Result], size: int | None = None
+    ) -> Iterator[Result]:
+        """Yield the work's results batch by batch, halving the batch when memory is full.
 
-        batches = list(self._each_batch(len(images), batch))
-        return [_joined([made[i] for made in batches]) for i in range(len(setting.eps))]
-
-    def _attack_batch(
-        self, setting: AttackSetting, images: Tensor, labels: Tensor, positions: Tensor
-    ) -> list[Attacked]:
-        device = self.choices.device
-        counted = Counted(self.model, self.info, self.choices.precision)
-        # a copy: an attack that works in place must not touch the clean pictures
-        inputs, labels = images.to(device, copy=True), labels.to(device)
-        attack = best_of(setting.spec.attack, restarts=setting.restarts)
-        knobs = dict(setting.knobs)
-        if "objective" in knobs:
-            knobs["objective"] = named_objective(knobs["objective"])
-
-        def streams() -> ImageStreams:
-            return ImageStreams.of(
-                positions, seed=self.seed, purpose=setting.variant, device=device
-            )
-
-        if setting.spec.sweep and setting.restarts == 1:
-            made = setting.spec.sweep(
-                counted, inputs, labels, eps=setting.eps, norm=setting.norm,
-                generator=streams(), **knobs,
-            )  # fmt: skip
-            return [_attacked(setting, one, inputs, counted) for one in made]
-        results = []
-        for eps in setting.eps:
-            counted.forwards = counted.backwards = 0
-            made_one = attack(
-                counted, inputs, labels, eps=eps, norm=setting.norm,
-                generator=streams(), **knobs,
-            )  # fmt: skip
-            results.append(_attacked(setting, made_one, inputs, counted))
-        return results
-
-    def _each_batch(self, count: int, work: Callable[[slice], Result]) -> Iterator[Result]:
-        """Yield the work's results batch by batch, halving the batch when memory is full."""
+        Work that takes all images at once (`size`) reads the micro-batch itself.
+        """
         first = 0
         while first < count:
-            rows = slice(first, min(first + self.choices.micro_batch, count))
+            rows = slice(first, min(first + (size or self.choices.micro_batch), count))
             try:
                 result = work(rows)
             except (RuntimeError, MemoryError) as error:
@@ -211,25 +154,3 @@ def deterministic(threads: int) -> Iterator[None]:
     finally:
         torch.set_num_threads(before)
         cudnn.deterministic, cudnn.benchmark, cudnn.allow_tf32, products.allow_tf32 = flags
-
-
-def _attacked(setting: AttackSetting, made: Tensor, inputs: Tensor, counted: Counted) -> Attacked:
-    if made.shape != inputs.shape:
-        raise BrokenContract(
-            f"{setting.attack} must return pictures {tuple(inputs.shape)}, got {tuple(made.shape)}"
-        )
-    each = torch.ones(len(made), dtype=torch.int64)
-    count = len(made)
-    return Attacked(
-        made.detach().cpu(),
-        each * (counted.forwards // count),
-        each * (counted.backwards // count),
-    )
-
-
-def _joined(parts: list[Attacked]) -> Attacked:
-    return Attacked(
-        torch.cat([part.images for part in parts]),
-        torch.cat([part.forwards for part in parts]),
-        torch.cat([part.backwards for part in parts]),
-    )

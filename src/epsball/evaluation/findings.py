@@ -36,8 +36,8 @@ FINDINGS: dict[str, FindingSpec] = {
     ),
     "random-forward": FindingSpec(
         "warning",
-        "fix the model's randomness, or read the result as that of one draw: attacks must average "
-        "over the randomness to be fair",
+        "fix the model's randomness, or read the result as that of one draw: a fair attack climbs "
+        "the mean of many (EoT: give it epsball.attacks.expectation(model, samples=...))",
     ),
     "non-finite-scores": FindingSpec(
         "blocking", "find where the model divides by zero or overflows"
@@ -64,8 +64,8 @@ FINDINGS: dict[str, FindingSpec] = {
     ),
     "no-gradient": FindingSpec(
         "blocking",
-        "gradient attacks cannot see this model: remove rounding or other flat steps from its "
-        "forward, or use attacks that need no gradient",
+        "gradient attacks cannot see this model: give its rounding or other flat steps a gradient "
+        "(BPDA: epsball.attacks.bpda), or use attacks that need none (--attack square)",
     ),
     "constant-gradient": FindingSpec(
         "warning", "check that the scores depend on the picture beyond a fixed linear map"
@@ -87,7 +87,10 @@ FINDINGS: dict[str, FindingSpec] = {
     "more-steps-help": FindingSpec(
         "warning", "the step is too large or the gradient masked: try pgd with restarts"
     ),
-    "not-converged": FindingSpec("warning", "raise --steps until doubling them changes nothing"),
+    "not-converged": FindingSpec(
+        "warning",
+        "raise --steps until doubling them changes nothing (leave step_size out), then --restarts",
+    ),
     "one-step-stronger": FindingSpec(
         "warning", "a sign of masked gradients: do not trust the iterative attack's number alone"
     ),
@@ -99,6 +102,26 @@ FINDINGS: dict[str, FindingSpec] = {
     ),
     "loss-not-rising": FindingSpec(
         "warning", "lower the step size (step_size=) or look for masked gradients"
+    ),
+    "unconstrained-failure": FindingSpec(
+        "warning",
+        "distrust this attack at every eps: climb the margin (pgd:objective=margin), give flat "
+        "steps a gradient (BPDA: epsball.attacks.bpda), or use --attack square or strongest",
+    ),
+    "gradient-noise": FindingSpec(
+        "warning",
+        "climb the mean over small noise (EoT: epsball.attacks.expectation), or use attacks that "
+        "need no gradient: --attack square or strongest",
+    ),
+    "silent-success": FindingSpec(
+        "warning",
+        "use an attack that returns the best point it sees, not the last (pgd, apgd), or leave "
+        "--full-budget out: a walk then ends where it succeeds",
+    ),
+    "transfer-failure": FindingSpec(
+        "warning",
+        "search on the model itself (--precision float32), or give it a stand-in whose scores are "
+        "its own and only the gradient another's (epsball.attacks.bpda)",
     ),
     "lost-at-8-bits": FindingSpec(
         "info", "read the survives columns: saved as pictures, some adversarial images are not"

@@ -67,6 +67,7 @@ class EngineEntry(_Plain):
     precision: str
     micro_batch: int
     threads: int
+    full_budget: bool
     shard: int
     probe: int
 
@@ -95,7 +96,11 @@ class Manifest(_Plain):
         """Return what a run was asked: two manifests with equal requests are the same run."""
         asked = self.model_dump(include={"seed", "model", "data", "attacks", "budget"}, mode="json")
         versions = {name: self.versions.get(name) for name in ("epsball", "torch")}
-        engine = {"device": self.engine.device, "precision": self.engine.precision}
+        engine = {
+            "device": self.engine.device,
+            "precision": self.engine.precision,
+            "full_budget": self.engine.full_budget,
+        }
         return asked | engine | {"versions": versions}
 
 

@@ -8,8 +8,8 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from epsball.evaluation.engine import Attacked
-from epsball.evaluation.records import SCHEMA
+from epsball.evaluation.attacking import Attacked
+from epsball.evaluation.records import MEANINGLESS_WHEN_RETIRED, SCHEMA
 from epsball.evaluation.settings import AttackSetting
 from epsball.evaluation.survival import Bytes, through_jpeg, through_png, to_8bit
 from epsball.geometry import size
@@ -86,6 +86,7 @@ def record_frame(
     *,
     scores: Callable[[Tensor], Tensor],
     info: ModelInfo,
+    full_budget: bool,
 ) -> pl.DataFrame:
     """Judge what an attack made and lay it out as records.
 
@@ -96,6 +97,8 @@ def record_frame(
         attacked: what came out.
         scores: float32 scores of the caller's own model.
         info: what is known of the model.
+        full_budget: whether every image had the whole attack; else what retirement makes
+            meaningless is null.
 
     Returns:
         One row an image, with the columns of `records.SCHEMA`.
@@ -122,11 +125,17 @@ def record_frame(
         "lowest": flat.amin(1),
         "highest": flat.amax(1),
         **{norm: size(delta, norm) for norm in NORMS},
+        "distance": attacked.distance if attacked.distance is not None else [None] * count,
+        "excess": size(delta, setting.norm) - eps if setting.norm != "none" else [None] * count,
         **_columns(clean.reading, "clean_"),
         **_columns(reading, ""),
         "safe": reading.safe,
-        **_survival(clean, attacked, reading, scores, info),
     }
+    if full_budget:
+        columns |= _survival(clean, attacked, reading, scores, info)
+    else:
+        # where the search for an image ended at its first success these say nothing of the attack
+        columns |= {name: [None] * count for name in MEANINGLESS_WHEN_RETIRED}
     plain = {n: c.tolist() if isinstance(c, Tensor) else c for n, c in columns.items()}
     return pl.DataFrame({name: plain[name] for name in SCHEMA}, schema=SCHEMA, strict=False)
 

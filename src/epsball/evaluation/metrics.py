@@ -22,6 +22,7 @@ _SIZES = ("l0", "l1", "l2", "linf")
 # every rate of a result; a blocking finding turns them into null
 RATES = (
     "confidence", "confidence_ci", "confidence_correct", "confidence_wrong", "sizes",
+    "median_distance",
     *(name + end for end in ("", "_ci") for name in (
         "clean_accuracy", "robust_accuracy", "top1_error", "top1_error_all", "top5_error",
         "top5_error_all", "rejected", *_SURVIVALS,
@@ -81,11 +82,19 @@ def _result(name: Plain, part: pl.DataFrame, classes: int) -> Plain:
         **_proportion("rejected", part["rejected"]),
         **{k: v for name in _SURVIVALS for k, v in _proportion(name, part[name]).items()},
         "sizes": {norm: part[norm].median() for norm in _SIZES},
+        "median_distance": _median_distance(part),
         "forwards": int(part["forwards"].sum()),
         "backwards": int(part["backwards"].sum()),
         "queries": None,
         "parts": None,
     }
+
+
+def _median_distance(part: pl.DataFrame) -> float | None:
+    """Return the median way to the border, of images right when clean; null if most have none."""
+    known = part.filter(_RIGHT_CLEAN)["distance"].drop_nulls()
+    middle = None if known.is_empty() else float(known.median() or 0)  # type: ignore[arg-type]  # a float column's median
+    return None if middle is None or middle == float("inf") else middle
 
 
 def _confidence(confidence: pl.Series, right: pl.Series) -> Plain:
@@ -136,7 +145,7 @@ def worst_case(records: pl.DataFrame) -> list[Plain]:
     An adversarial picture of a smaller eps lies in the larger ball too, so it counts there.
     """
     rows = []
-    for (norm, eps), _ in _groups(records, ("norm", "eps")):
+    for (norm, eps), _ in _groups(_in_balls(records), ("norm", "eps")):
         inside = records.filter((pl.col("norm") == norm) & (pl.col("eps") <= eps))
         at_eps = inside.filter(pl.col("eps") == eps)
         verdicts = inside.group_by("index").agg(robust=pl.col("safe").all() & _RIGHT_CLEAN.all())
@@ -152,6 +161,11 @@ def worst_case(records: pl.DataFrame) -> list[Plain]:
             }
         )
     return rows
+
+
+def _in_balls(records: pl.DataFrame) -> pl.DataFrame:
+    """Leave out attacks that know no ball: a rotation and a small eps are no common threat."""
+    return records.filter(pl.col("norm") != "none")
 
 
 def per_class(records: pl.DataFrame, class_names: Sequence[str]) -> list[Plain]:
@@ -191,7 +205,7 @@ def confusion(records: pl.DataFrame) -> Plain:
 def comparisons(records: pl.DataFrame) -> list[Plain]:
     """Test every two attacks of a norm and eps against each other on the same images."""
     rows: list[Plain] = []
-    for (norm, eps), part in _groups(records, ("norm", "eps")):
+    for (norm, eps), part in _groups(_in_balls(records), ("norm", "eps")):
         safe = part.pivot("variant", index="index", values="safe")
         names = part["variant"].unique(maintain_order=True).to_list()
         for a, b in combinations(names, 2):

@@ -19,10 +19,10 @@ from epsball.evaluation.manifest import (
     attack_entries,
     surroundings,
 )
-from epsball.evaluation.micro_batch import choose_micro_batch
 from epsball.evaluation.present import eps_text
 from epsball.evaluation.progress import Progress
 from epsball.evaluation.settings import AttackSetting
+from epsball.evaluation.speed import Speed, measure_speed
 from epsball.evaluation.subject import Subject, check_fit, rehearse
 from epsball.types import Dataset, Finding, Positions, Precision
 
@@ -43,7 +43,8 @@ class Options:
     limit: int | None = None
     sample: Sample = "auto"
     seed: int = 0
-    precision: Precision = "float32"
+    precision: Precision | Literal["auto"] = "float32"
+    full_budget: bool = True
     micro_batch: int | None = None
     budget: float | None = None
     command: str = ""
@@ -69,11 +70,12 @@ class Plan:
     def described(self) -> str:
         """Say in one sentence what is about to be done, defaults included."""
         model, data, engine = self.manifest.model, self.manifest.data, self.manifest.engine
-        first = self.settings[0]
+        first = next((s for s in self.settings if s.norm != "none"), self.settings[0])
         return (
             f"auditing {model.name} on {data.n:,} of {data.total:,} pictures of {data.spec} "
             f"({data.sample}) with {', '.join(s.variant for s in self.settings)} in {first.norm} "
-            f"at eps {', '.join(eps_text(eps) for eps in first.eps)}; {engine.device}, "
+            f"at eps {', '.join(eps_text(eps) for eps in first.eps)}; "
+            f"{'full budget' if engine.full_budget else 'verdicts'}, {engine.device}, "
             f"{engine.precision}, micro-batch {engine.micro_batch}"
         )
 
@@ -172,24 +174,25 @@ def _engine(
 ) -> tuple[EngineEntry, float]:
     """Choose sizes, and say how many gradients a second this machine makes."""
     if begun is not None:
-        asked = {"device": subject.device, "precision": options.precision}
+        asked = {"device": subject.device, "full_budget": options.full_budget}
+        if options.precision == "float32":
+            asked |= {"precision": options.precision}
         return begun.engine.model_copy(update=asked), 0.0
-    threads = torch.get_num_threads()
-    if subject.findings:
-        size, speed = 1, 1.0
-    else:
+    measured = Speed("float32", 1, 1.0)
+    if not subject.findings:
         measuring = 4.0 if options.budget is None else min(4.0, _MEASURING * options.budget)
-        size, speed = choose_micro_batch(subject.model, probe.images, subject.device, measuring)
-    size = options.micro_batch or size
+        measured = measure_speed(subject, probe.images, options.precision, measuring)
+    size, speed = options.micro_batch or measured.micro_batch, measured.rate
     dearest = max([1, *(setting.gradients for setting in settings)])
     images = _SECONDS_A_SHARD * speed / dearest
     shard = int(min(max(images, _SMALLEST), _LARGEST))
     shard = max(1, shard // size) * size if shard > size else shard
     entry = EngineEntry(
         device=subject.device,
-        precision=options.precision,
+        precision=measured.precision,
         micro_batch=size,
-        threads=threads,
+        threads=torch.get_num_threads(),
+        full_budget=options.full_budget,
         shard=shard,
         probe=_PROBED if options.budget is None else _probed(speed, settings, options.budget),
     )
@@ -232,7 +235,7 @@ def _check_model(
     if is_blocked(found):
         return found
     found += checks_before.check_gradients(asking, probe, settings)
-    if options.precision != "float32":
-        message = f"attacks searched in {options.precision}; every verdict is float32"
+    if engine.precision != "float32" and engine.full_budget:
+        message = f"attacks searched in {engine.precision}; every verdict is float32"
         found.append(finding("low-precision-search", message))
     return found

@@ -48,6 +48,8 @@ _COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
     "l1": pl.Float64,
     "l2": pl.Float64,
     "linf": pl.Float64,
+    "distance": pl.Float64,  # of the nearest adversarial picture; null where none was looked for
+    "excess": pl.Float64,  # by how much the picture leaves its ball, in float64; below 0: inside
     "lowest": pl.Float64,  # smallest and largest pixel of the adversarial picture
     "highest": pl.Float64,
     "forwards": pl.Int64,
@@ -62,6 +64,12 @@ _COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
     "survives_jpeg75": pl.Boolean,
 }
 SCHEMA = pl.Schema(_COLUMNS)
+# an image that is done with at its first success is barely fooled: how sure the model is, how far
+# the picture moved and what saving does to it then say nothing of the attack
+MEANINGLESS_WHEN_RETIRED = (
+    "confidence", "top5", "margin", "l0", "l1", "l2", "linf", "survives_8bit", "survives_png",
+    "survives_jpeg90", "survives_jpeg75",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,16 @@
 
 import inspect
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from epsball.attacks import ATTACKS, AttackSpec
 from epsball.errors import InvalidInput, UnsupportedNorm, unknown_name
+from epsball.objectives import named_objective
 from epsball.types import NORMS, Norm
+
+_FORWARDS = 3  # a gradient costs about as much as so many forward passes
 
 
 @dataclass(frozen=True)
@@ -18,15 +21,15 @@ class AttackSetting:
     Args:
         attack: its name in the table.
         variant: its name with the settings that were changed; unique within a run.
-        norm: geometry of the ball.
-        eps: the radii, rising.
+        norm: geometry of the ball; "none" for an attack that knows no ball.
+        eps: the radii, rising; infinite where there is no ball.
         knobs: every setting of its own, defaults filled in.
         restarts: how often it runs.
     """
 
     attack: str
     variant: str
-    norm: Norm
+    norm: Norm | Literal["none"]
     eps: tuple[float, ...]
     knobs: dict[str, Any] = field(default_factory=dict)
     restarts: int = 1
@@ -36,6 +39,17 @@ class AttackSetting:
         """Return the table's entry."""
         return ATTACKS[self.attack]
 
+    def arguments(self, eps: float | None = None) -> dict[str, Any]:
+        """Return what the attack is called with, beside model, pictures, labels and generator."""
+        given = dict(self.knobs)
+        if isinstance(given.get("objective"), str):
+            given["objective"] = named_objective(given["objective"])
+        if self.spec.takes_norm:
+            given["norm"] = self.norm
+        if self.spec.takes_eps and eps is not None:
+            given["eps"] = eps
+        return given
+
     @property
     def stem(self) -> str:
         """Return the variant as part of a file name."""
@@ -44,10 +58,12 @@ class AttackSetting:
     @property
     def gradients(self) -> int:
         """Return how many gradients an image costs, over all eps."""
-        if not self.spec.needs_gradient:
-            return 0
-        each = int(self.knobs.get("steps", 1)) * self.restarts
-        return each if self.spec.sweep and self.restarts == 1 else each * len(self.eps)
+        each = int(self.knobs.get("queries", 0) or 0) // _FORWARDS
+        if self.spec.needs_gradient:
+            each = int(self.knobs.get("steps", 1)) * int(self.knobs.get("classes", 1) or 1)
+        each *= self.restarts
+        once = not self.spec.takes_eps or (self.spec.sweep and self.restarts == 1)
+        return each if once else each * len(self.eps)
 
     @property
     def is_plain(self) -> bool:
@@ -97,6 +113,7 @@ def make_settings(
     eps: Sequence[float | str],
     steps: int | None = None,
     restarts: int = 1,
+    queries: int | None = None,
 ) -> tuple[AttackSetting, ...]:
     """Turn a request into settings, and refuse it whole where any part breaks a rule.
 
@@ -106,6 +123,7 @@ def make_settings(
         eps: radii for all.
         steps: for those attacks that take steps and do not name their own.
         restarts: for those attacks that are random.
+        queries: how often an image may be asked about, for those attacks that count it.
 
     Returns:
         One setting an attack.
@@ -126,8 +144,11 @@ def make_settings(
         raise InvalidInput(f"restarts must be >= 1, got {restarts}")
     if steps is not None and steps < 1:
         raise InvalidInput(f"steps must be >= 1, got {steps}")
+    if queries is not None and queries < 1:
+        raise InvalidInput(f"queries must be >= 1, got {queries}")
     radii = tuple(sorted({parse_eps(e) for e in eps}))
-    made = tuple(_setting(text, norm, radii, steps, restarts) for text in attacks)
+    common = {"steps": steps, "queries": queries}
+    made = tuple(_setting(text, norm, radii, common, restarts) for text in attacks)
     names = [setting.variant for setting in made]
     if len(set(names)) < len(names):
         raise InvalidInput(f"each attack can be asked for once, got {', '.join(names)}")
@@ -135,17 +156,20 @@ def make_settings(
 
 
 def _setting(
-    text: str, norm: Norm, radii: tuple[float, ...], steps: int | None, restarts: int
+    text: str,
+    norm: Norm,
+    radii: tuple[float, ...],
+    common: Mapping[str, int | None],
+    restarts: int,
 ) -> AttackSetting:
     name, _, rest = text.partition(":")
     if name not in ATTACKS:
         raise unknown_name("attack", name, ATTACKS)
     spec = ATTACKS[name]
-    if norm not in spec.norms:
+    if spec.takes_norm and norm not in spec.norms:
         raise UnsupportedNorm(f"{name}: norm must be one of {', '.join(spec.norms)}; got {norm!r}")
     knobs, changed = dict(spec.knobs), {}
-    if steps is not None and "steps" in knobs:
-        knobs["steps"] = steps
+    knobs |= {key: n for key, n in common.items() if n is not None and key in knobs}
     for part in filter(None, rest.split(",")):
         key, equals, value = (piece.strip() for piece in part.partition("="))
         if key not in knobs:
@@ -158,7 +182,10 @@ def _setting(
         changed[key] = _read(name, key, value, math.nan if number else knobs[key])
     knobs = {key: _plain(value) for key, value in (knobs | changed).items()}
     variant = name + (":" if changed else "") + ",".join(f"{k}={v}" for k, v in changed.items())
-    return AttackSetting(name, variant, norm, radii, knobs, restarts if spec.random else 1)
+    times = restarts if spec.random else 1
+    if not spec.takes_norm:
+        return AttackSetting(name, variant, "none", (math.inf,), knobs, times)
+    return AttackSetting(name, variant, norm, radii, knobs, times)
 
 
 def _read(attack: str, key: str, value: str, default: Any) -> Any:  # noqa: ANN401 - any knob

@@ -11,7 +11,8 @@ import polars as pl
 import torch
 
 from epsball.data import to_unit
-from epsball.evaluation.engine import Attacked, Engine
+from epsball.evaluation.attacking import Attacked
+from epsball.evaluation.engine import Engine
 from epsball.evaluation.measure import Clean, read_scores, record_frame
 from epsball.evaluation.records import PICTURES, RECORDS, read_records
 from epsball.evaluation.settings import AttackSetting
@@ -103,10 +104,19 @@ def _run_setting(
         clean.labels,
         clean.positions,
         lambda count: advance(setting, count),
+        right=clean.reading.prediction == clean.labels,
     )
     seconds = time.perf_counter() - started
     frames = [
-        record_frame(setting, eps, clean, one, scores=engine.scores, info=engine.info)
+        record_frame(
+            setting,
+            eps,
+            clean,
+            one,
+            scores=engine.scores,
+            info=engine.info,
+            full_budget=engine.choices.full_budget,
+        )
         for eps, one in zip(setting.eps, made, strict=True)
     ]
     if shard.number == 0:

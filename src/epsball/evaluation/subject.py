@@ -12,10 +12,9 @@ from torch import nn
 from epsball.errors import BrokenContract, EpsballError, InvalidInput
 from epsball.evaluation.asking import is_out_of_memory, modules_behind
 from epsball.evaluation.checks_before import check_mode
-from epsball.evaluation.engine import Counted
+from epsball.evaluation.counting import Counted, Tally
 from epsball.evaluation.settings import AttackSetting
 from epsball.models import as_logits, count_parameters, fingerprint, load_model, probe
-from epsball.objectives import named_objective
 from epsball.randomness import ImageStreams
 from epsball.tensors import Classifier
 from epsball.types import Dataset, Finding, ModelInfo, Positions
@@ -122,6 +121,10 @@ def _name_of(model: Callable[..., Any]) -> str:
     )
 
 
+# how much of these a rehearsal asks for
+_REHEARSED = {"steps": 1, "queries": 10, "classes": 1}
+
+
 def check_fit(subject: Subject, data: Dataset, positions: Positions) -> None:
     """Refuse labels that the model has no class for."""
     labels = data.labels[positions]
@@ -155,24 +158,19 @@ def rehearse(
             raise InvalidInput(
                 f"{setting.attack} needs a gradient, and {subject.name} gives none with respect to "
                 "its input: remove torch.no_grad(), .detach() or numpy from its forward, or use "
-                "--attack noise, which needs none"
+                "--attack square or hopskipjump, which ask for scores or labels only"
             )
-        knobs: dict[str, Any] = setting.knobs | (
-            {"steps": min(1, setting.knobs["steps"])} if "steps" in setting.knobs else {}
-        )
-        if "objective" in knobs:
-            knobs["objective"] = named_objective(knobs["objective"])
+        given = setting.arguments(setting.eps[-1])
+        given |= {key: min(few, given[key]) for key, few in _REHEARSED.items() if key in given}
         streams = ImageStreams.of(range(len(labels)), seed=0, purpose="rehearsal")
         streams = replace(streams, keys=streams.keys.to(subject.device))
         try:
             setting.spec.attack(
-                Counted(subject.model, subject.info, "float32"),
+                Counted(subject.model, subject.info, Tally(len(images), subject.device)),
                 images,
                 labels,
-                eps=setting.eps[-1],
-                norm=setting.norm,
                 generator=streams,
-                **knobs,
+                **given,
             )
         except EpsballError:
             raise

@@ -30,6 +30,7 @@ def summarise(
     classes: int,
     class_names: Sequence[str],
     complete: bool,
+    full_budget: bool = True,
 ) -> dict[str, Any]:
     """Build the content of summary.json.
 
@@ -41,6 +42,7 @@ def summarise(
         classes: k.
         class_names: in label order; as many as there are labels, at least.
         complete: whether every image that was asked for is in.
+        full_budget: whether every image had the whole attack.
     """
     blocked = any(found.severity == "blocking" for found in findings)
     results = metrics.results(records, classes) if len(records) else _empty(settings)
@@ -54,6 +56,7 @@ def summarise(
         "schema": SCHEMA_VERSION,
         "headline": headline(worst[-1]) if worst else None,
         "complete": complete,
+        "full_budget": full_budget,
         "clean": metrics.clean_summary(records, classes) if rates else None,
         "results": results,
         "worst_case": worst,

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from epsball.errors import InvalidInput, unknown_name
+from epsball.training.adversarial import pgd_step
 from epsball.training.fgsm_mix import fgsm_mix_step
 from epsball.training.settings import TrainSettings
 from epsball.training.standard import standard_step
@@ -55,6 +56,13 @@ RECIPES: Mapping[str, RecipeSpec] = {
         description="clean pictures and fresh FGSM examples of them in every step",
         source="Goodfellow et al. 2015, arXiv:1412.6572, section 6",
         parameters=("alpha", "eps", "reference", *_PENALTIES),
+        required=("eps",),
+    ),
+    "pgd": RecipeSpec(
+        pgd_step,
+        description="the worst pictures that several steps find within eps, and nothing else",
+        source="Madry et al. 2018, arXiv:1706.06083, section 2.1",
+        parameters=("eps", "attack_steps", *_PENALTIES),
         required=("eps",),
     ),
 }

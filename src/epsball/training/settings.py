@@ -24,6 +24,7 @@ class TrainSettings(BaseModel):
         eps: linf radius of the examples made in training, in units of [0, 1] (8/255, not 8).
         reference: the class whose gradient makes those examples. "true" is the source's, and can
             leak the label (see `fgsm_mix_step`); the others do not use it.
+        attack_steps: gradient steps that make an example, for recipes that take several.
         l1: penalty on the sum of |w| over weights (biases and normalisation scales left out).
         l2: penalty on the sum of w^2 over the same weights.
         label_smoothing: share of the label's probability given to all classes alike, in [0, 1).
@@ -61,6 +62,7 @@ class TrainSettings(BaseModel):
     alpha: float = Field(default=0.5, ge=0, le=1)
     eps: float | None = Field(default=None, ge=0, le=1)
     reference: TrainReference = "true"
+    attack_steps: int = Field(default=7, ge=1)
     l1: float = Field(default=0.0, ge=0)
     l2: float = Field(default=0.0, ge=0)
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)

@@ -1,0 +1,165 @@
+"""The page: every comparison as a table, and in words how ours stands."""
+
+from collections.abc import Sequence
+
+from benchmarks.peers.methods import METHODS, MORE
+from benchmarks.peers.results import Result, Table
+from benchmarks.peers.rows import Row
+
+_HEAD = """\
+# epsball beside other libraries
+
+Written by `make bench-peers`; nothing here was typed in.
+
+Every library is given the same model, the same pictures and the same budget. The entrants of a
+table ran in one process, in turn, each round beginning with another one; seconds are medians over
+the rounds, and in brackets the fastest and the slowest. Each library ran at the batch that is
+fastest for it, found beforehand. All verdicts are one judge's: float32 scores of the same model on
+the pictures a library returned; a picture that the model gets wrong before the attack is not
+robust, and has no distance. epsball's seconds include the clean pass, the confirmation in float32
+and the pass that gives its verdicts; those of the others end with the pictures they return. The
+weights ask for no gradients, which spares those libraries time that call `backward()`.
+
+Forwards and backwards are rows of pictures for each picture, counted in a run of its own, as is
+memory: the peak of what the process held above what it held before the attack. *Violations* are
+pictures outside the ball by more than 0.000001, outside [0, 1], or not finite.
+
+- **epsball**: verdict mode, as `epsball audit` runs by default: a picture that is fooled, and
+  confirmed in float32, is done with; {precision}.
+- **epsball-own-steps**: the same, with the step sizes that epsball takes by itself.
+- **epsball-full-budget**: every step on every picture, in float32.
+- **epsball-autoattack**: AutoAttack's standard composition, of epsball's own attacks.
+- **autoattack**: the reference code, github.com/fra31/auto-attack.
+- **bare-passes**: forwards and gradients, and nothing else.
+"""
+
+
+def page(tables: Sequence[Table], machine: Row, *, date: str | None, precision: str) -> str:
+    """Return the page.
+
+    Args:
+        tables: what was measured.
+        machine: the row that describes it.
+        date: of the measurement, as it was given.
+        precision: of epsball's search, in words.
+    """
+    parts = [_HEAD.format(precision=precision), _machine(machine, date)]
+    last = None
+    for table in tables:
+        if table.setup["case"] != last:
+            last = table.setup["case"]
+            parts.append(_case(table))
+        parts.append(_comparison(table))
+    return "\n".join(parts)
+
+
+def _machine(machine: Row, date: str | None) -> str:
+    when = f", measured on {date}" if date else ""
+    lines = [
+        f"Machine: {machine['processor']}, {machine['memory']:.0f} GiB, {machine['system']}{when}.",
+        f"Python {machine['python']}, torch {machine['torch']}.",
+        f"Command: `{machine['command']}`.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _case(table: Table) -> str:
+    case, setup = table.case, table.setup
+    return (
+        f"## {case.model} on {case.data}, {case.about}\n\n"
+        f"{100 * table.clean:.1f} % of {setup['images']} pictures right before any attack; eps "
+        f"{case.eps} where there is a ball; weights {setup['weights']}; threads "
+        f"{setup['threads']}, device {setup['device']}; epsball's code {setup['code']}.\n"
+    )
+
+
+def _comparison(table: Table) -> str:
+    name, method = table.setup["method"], METHODS[table.setup["method"]]
+    where = "" if method.kind == "floor" else f", {method.norm}"
+    lines = [
+        f"### {name}{where}\n",
+        f"{_upper(method.about.format(**table.setup))}; {table.setup['images']} pictures.\n",
+        _rows(table),
+        *_words(table),
+        *_memory(table),
+        *(f"- Missing: {reason}." for reason in table.left_out),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _rows(table: Table) -> str:
+    kind = table.method.kind
+    outcome = {"budget": ["robust %"], "minimal": ["median distance", "found %"], "floor": []}[kind]
+    heads = ["", "version", *outcome, "seconds", "rounds", "batch"]
+    heads += ["forwards", "backwards", "peak MiB", "violations"]
+    lines = [heads, ["---", "---", *["--:"] * (len(heads) - 2)]]
+    lines += [_line(result, kind) for result in table.results]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def _line(result: Result, kind: str) -> list[str]:
+    outcome = {
+        "budget": [f"{100 * result.robust:.1f}"],
+        "minimal": [_number(result.distance, "none"), f"{100 * result.found:.1f}"],
+        "floor": [],
+    }[kind]
+    low, high = min(result.seconds), max(result.seconds)
+    spread = f" ({low:.3g} to {high:.3g})" if len(result.seconds) > 1 else ""
+    return [
+        result.entrant,
+        result.version,
+        *outcome,
+        f"{result.middle:.3g}{spread}",
+        str(len(result.seconds)),
+        str(result.batch),
+        _number(result.forwards),
+        _number(result.backwards),
+        _number(result.memory),
+        str(result.violations),
+    ]
+
+
+def _words(table: Table) -> list[str]:
+    """Say how ours stands, and whether that is what it has to be."""
+    found, ours = table.standing, table.ours
+    if found is None or ours is None:
+        return ["- Nothing to hold side by side."]
+    met = _met(found.time, found.target)
+    said = [f"- Time: {found.time:.3f} of the seconds of {found.rival}{met}."]
+    if found.better is None or found.against is None:
+        return said
+    if table.method.kind == "minimal":
+        ratio = f"{_number(ours.distance, 'none')} against {found.against:.4g} of the nearest peer"
+        said.append(f"- Median distance: {ratio}, at most 1.01 times: {_yes(ok=found.better)}.")
+    else:
+        ratio = f"{100 * ours.robust:.1f} % against {100 * found.against:.1f} %"
+        said.append(f"- Robust accuracy: {ratio}; no higher: {_yes(ok=found.better)}.")
+    return said
+
+
+def _memory(table: Table) -> list[str]:
+    """Say whether memory grows with the pictures, where that was watched."""
+    ours = table.ours
+    if ours is None or ours.memory is None or ours.memory_of_more is None:
+        return []
+    count = table.setup["images"]
+    return [
+        f"- Peak memory of {ours.entrant}: {ours.memory:.0f} MiB with {count} pictures, "
+        f"{ours.memory_of_more:.0f} MiB with {MORE * count}, what it returns included."
+    ]
+
+
+def _met(value: float, target: float | None) -> str:
+    return "" if target is None else f"; target at most {target:.3g}: {_yes(ok=value <= target)}"
+
+
+def _yes(*, ok: bool) -> str:
+    return "met" if ok else "**missed**"
+
+
+def _number(value: float | None, missing: str = "-") -> str:
+    return missing if value is None else f"{value:.4g}"
+
+
+def _upper(text: str) -> str:
+    return text[:1].upper() + text[1:]

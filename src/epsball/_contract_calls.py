@@ -1,0 +1,45 @@
+"""How the rules of the contract call an attack, and how they say what it broke."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from epsball.attacks import AttackSpec
+from epsball.errors import BrokenContract
+
+_QUERIES = 300  # enough for small problems, and quick
+
+
+def call(spec: AttackSpec, model: Any, inputs: Tensor, labels: Tensor, **given: Any) -> Tensor:  # noqa: ANN401
+    """Call an attack with what its signature takes of eps, norm and a small query budget."""
+    if not spec.takes_eps:
+        given.pop("eps", None)
+    if not spec.takes_norm:
+        given.pop("norm", None)
+    if "queries" in spec.knobs:
+        given = {"queries": _QUERIES} | given
+    return spec.attack(model, inputs, labels, **given)
+
+
+def seeded(seed: int = 1) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def checked(keeps: bool, rule: str, **seen: object) -> None:  # noqa: FBT001 - reads as the rule does
+    if not keeps:
+        found = ", ".join(f"{name}={value}" for name, value in seen.items())
+        raise BrokenContract(f"the attack must {rule}; seen: {found or 'otherwise'}")
+
+
+def must_raise(rule: str, error: type[Exception], call: Callable[[], object]) -> None:
+    try:
+        call()
+    except error:
+        return
+    except Exception as other:
+        raise BrokenContract(
+            f"the attack must {rule} with {error.__name__}, got {other!r}"
+        ) from other
+    raise BrokenContract(f"the attack must {rule} with {error.__name__}, it went on")

@@ -1,0 +1,54 @@
+"""Rules for attacks that look for the nearest picture, and for those that count their queries."""
+
+import torch
+
+from epsball._contract_calls import call, checked, seeded
+from epsball._contract_models import ROWS, Counting, Problem, linear_problem
+from epsball.attacks import AttackSpec
+from epsball.geometry import size
+from epsball.objectives import is_adversarial
+from epsball.types import Norm
+
+# of the true distance; blind attacks only come near
+_NEAR, _NEAR_BLIND = 1.05, 2.0
+
+
+def check_nearest(spec: AttackSpec, norm: Norm, seed: int) -> None:
+    """What takes no eps returns a fooled picture near the border, or the clean one."""
+    if spec.takes_eps or not spec.takes_norm:
+        return
+    p = Problem(seed)
+    made = call(spec, p.model, p.inputs, p.labels, norm=norm, generator=seeded())
+    clean = (made == p.inputs).flatten(1).all(1)
+    with torch.no_grad():
+        fooled = is_adversarial(p.model(made), p.labels)
+        wrong = is_adversarial(p.model(p.inputs), p.labels)
+    checked(bool((clean | fooled).all()), "return a fooled picture, or the clean one")
+    checked(bool(clean[wrong].all()), "leave pictures as they are that are wrong already")
+    if norm == "l0":
+        return  # how many entries the border is away is no closed form
+    model, inputs, labels = linear_problem(seed, classes=2)
+    more = {"queries": 5000} if "queries" in spec.knobs else {}
+    made = call(spec, model, inputs, labels, norm=norm, generator=seeded(), **more)
+    checked(bool(is_adversarial(model(made), labels).all()), "find the border of a linear model")
+    ratio = size(made - inputs, norm) / model.distance(inputs, labels, norm)
+    bar = _NEAR if spec.needs_gradient else _NEAR_BLIND
+    checked(
+        bool((ratio <= bar).all()), f"come within {bar} of the nearest border",
+        norm=norm, ratio=float(ratio.max()),
+    )  # fmt: skip
+
+
+def check_query_budget(spec: AttackSpec, norm: Norm, seed: int) -> None:
+    """No picture is asked about more often than `queries` says."""
+    if spec.kind != "query":
+        return
+    p = Problem(seed)
+    for queries in (1, 2, 7, 60):
+        model = Counting(p.model, ROWS)
+        call(
+            spec, model, p.inputs, p.labels, eps=0.02, norm=norm, queries=queries,
+            generator=seeded(),
+        )  # fmt: skip
+        most = int(model.asked.max())
+        checked(most <= queries, "keep its query budget", queries=queries, asked=most)

@@ -1,0 +1,98 @@
+"""Decoupled direction and norm: on a sphere whose radius follows the border."""
+
+import torch
+
+from epsball.attacks._asking import all_rows
+from epsball.attacks._chase import Seen, cosine, first_look, reach, result, see, widest
+from epsball.attacks._checks import check_call, takes_no_eps
+from epsball.attacks._sparse import Hunt, require
+from epsball.geometry import per_row, steepest
+from epsball.randomness import Randomness
+from epsball.tensors import Classifier, Images, Labels
+from epsball.types import Norm
+
+NORMS: tuple[Norm, ...] = ("l2",)
+_LAST = 0.01  # of the first step and of the first change of the radius is left at the end
+
+
+@takes_no_eps
+def ddn(
+    model: Classifier,
+    inputs: Images,
+    labels: Labels,
+    *,
+    norm: Norm = "l2",
+    steps: int = 100,
+    step_size: float = 2.0,
+    gamma: float = 0.1,
+    targets: Labels | None = None,
+    generator: Randomness = None,  # noqa: ARG001 - of the house signature; nothing here is random
+) -> Images:
+    """Find for each picture the nearest adversarial one in l2, direction and distance apart.
+
+    Every step turns the direction of the perturbation along the gradient; its length is set
+    apart from that: shorter where the last point fooled the model, longer where it did not.
+
+    Args:
+        model: maps (n, c, h, w) in [0, 1] to logits (n, k); mode and gradients stay untouched.
+        inputs: clean batch, (n, c, h, w), float, in [0, 1].
+        labels: (n,), int64; the true class, always.
+        norm: "l2".
+        steps: gradient evaluations an image; one more forward pass scores the last point.
+        step_size: length of the first step, above 0, in units of the sphere's radius; steps fall
+            to a hundredth of it along a cosine.
+        gamma: in (0, 1), the share of the radius by which it changes at first; falls likewise.
+        targets: (n,), int64; the classes to reach; None: any class but the label.
+        generator: not used; the walk is not random.
+
+    Returns:
+        (n, c, h, w) in [0, 1]; of all points seen the nearest that is adversarial; the clean
+        picture where it is adversarial already, or where none was found.
+
+    Raises:
+        InvalidInput: an argument breaks its rule, or the model gives no gradient.
+        UnsupportedNorm: norm is not l2.
+
+    Example:
+        >>> import torch
+        >>> x, y = torch.tensor([0.75, 0.25]).view(1, 1, 1, 2), torch.tensor([0])
+        >>> ddn(torch.nn.Flatten(), x, y).sub(x).norm() < 0.354
+        tensor(True)
+
+    Source: Rony et al. 2019, arXiv:1811.09600, algorithm 1. Departures: the gradient is that of
+    the log-odds, which points where the cross-entropy's does and does not vanish where the softmax
+    saturates; steps are measured in radii, not in input units; the first radius is where a linear
+    model would have its border, not 1; gamma begins at 0.1 and falls, where 0.05 throughout cannot
+    come nearer than that to the border; the last point is scored as well; nothing is rounded to 8
+    bits.
+    """
+    check_call(
+        "ddn",
+        inputs,
+        labels,
+        targets,
+        eps=None,
+        norm=norm,
+        norms=NORMS,
+        steps=steps,
+        step_size=step_size,
+    )
+    require("ddn", "gamma", "in (0, 1)", gamma, holds=0 < gamma < 1)
+    hunt, seen = first_look(model, inputs, labels, targets, norm=norm, soft=True)
+    if len(hunt.rows):
+        _walk(hunt, seen, step_size, gamma, steps)
+    return result(hunt, inputs)
+
+
+def _walk(hunt: Hunt, seen: Seen, step_size: float, gamma: float, steps: int) -> None:
+    clean, rows = hunt.clean, all_rows(hunt.clean)
+    point, radius, limit = clean, reach(seen, "l2"), widest(clean, "l2")
+    for number in range(steps):
+        if number:
+            seen = see(hunt, point, rows, soft=True)
+        length = cosine(step_size, _LAST * step_size, number, steps)
+        change = cosine(gamma, _LAST * gamma, number, steps)
+        radius = torch.where(seen.won, radius * (1 - change), radius * (1 + change)).minimum(limit)
+        turned = point - clean + per_row(length * radius, clean) * steepest(seen.slope, "l2")
+        point = (clean + per_row(radius, clean) * steepest(turned, "l2")).clamp(0, 1)
+    hunt.read(point)

@@ -1,0 +1,75 @@
+"""What the engine, the command line and the tests have to know of an attack."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from epsball.tensors import Images
+from epsball.types import Norm
+
+Kind: TypeAlias = Literal["budget", "minimal", "query", "other"]
+# what every attack is given; the rest of its signature are settings of its own
+_SHARED = {
+    "model", "inputs", "labels", "eps", "norm", "targets", "generator", "search", "starts",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class AttackSpec:
+    """One attack, and what the engine has to know of it.
+
+    Args:
+        attack: the function, with the house signature.
+        kind: "budget" needs eps; "minimal" takes none and finds the nearest adversarial picture;
+            "query" sees only scores or labels; "other" moves pictures in no ball at all.
+        norms: the norms it is defined for.
+        source: where it comes from.
+        needs_gradient: whether the model must be differentiable.
+        random: whether another generator gives another result, so that restarts help.
+        keeps: what it returns: the "best" point seen, by (fooled, cross-entropy); one that
+            "won", if any point seen did; or the "last".
+        adaptive: what one picture is given depends on how the others of its batch fare.
+        sweep: the same attack at several eps at once, where that is cheaper.
+    """
+
+    attack: Callable[..., Images]
+    kind: Kind
+    norms: tuple[Norm, ...]
+    source: str
+    needs_gradient: bool = True
+    random: bool = False
+    keeps: Literal["best", "won", "last"] = "best"
+    adaptive: bool = False
+    sweep: Callable[..., list[Images]] | None = None
+
+    @property
+    def summary(self) -> str:
+        """Return the first line of the attack's docstring."""
+        return (inspect.getdoc(self.attack) or "").partition("\n")[0]
+
+    @property
+    def knobs(self) -> dict[str, Any]:
+        """Return the method's own settings and their defaults."""
+        parameters = inspect.signature(self.attack).parameters
+        return {n: p.default for n, p in parameters.items() if n not in _SHARED}
+
+    @property
+    def takes_eps(self) -> bool:
+        """Say whether it searches a ball of a given radius."""
+        return self._takes("eps")
+
+    @property
+    def takes_norm(self) -> bool:
+        """Say whether a ball is meant at all."""
+        return self._takes("norm")
+
+    def _takes(self, name: str) -> bool:
+        parameters = inspect.signature(self.attack).parameters
+        anything = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+        return name in parameters or anything
+
+    @property
+    def takes_search(self) -> bool:
+        """Say whether it can be told what work it may save."""
+        return "search" in inspect.signature(self.attack).parameters

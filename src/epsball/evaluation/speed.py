@@ -1,0 +1,51 @@
+"""How fast a model gives gradients here, and whether a cheaper copy of it is worth its while."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor
+
+from epsball.evaluation.micro_batch import choose_micro_batch
+from epsball.evaluation.subject import Subject
+from epsball.evaluation.twin import checked_twin
+from epsball.types import Precision
+
+_WORTH = 1.3  # how much faster the copy has to be: each of its successes is asked about twice
+
+
+@dataclass(frozen=True)
+class Speed:
+    """What was measured, once for a run.
+
+    Args:
+        precision: to search in.
+        micro_batch: images a forward pass.
+        rate: input gradients a second.
+    """
+
+    precision: Precision
+    micro_batch: int
+    rate: float
+
+
+def measure_speed(
+    subject: Subject, sample: Tensor, wanted: Precision | Literal["auto"], seconds: float
+) -> Speed:
+    """Measure what is wanted; "auto" measures both precisions and takes the faster one.
+
+    Args:
+        subject: the model.
+        sample: (m, c, h, w), a few pictures.
+        wanted: "float32", "bfloat16" or "auto".
+        seconds: about how long each measurement may take.
+    """
+    twin = None
+    if wanted != "float32":
+        twin = checked_twin(subject.model, sample.to(subject.device))
+    if twin is None:  # a copy that cannot be had or says something else is no use
+        return Speed("float32", *choose_micro_batch(subject.model, sample, subject.device, seconds))
+    fast = Speed("bfloat16", *choose_micro_batch(twin, sample, subject.device, seconds))
+    if wanted == "bfloat16":
+        return fast
+    own = Speed("float32", *choose_micro_batch(subject.model, sample, subject.device, seconds))
+    return fast if fast.rate > _WORTH * own.rate else own

@@ -1,0 +1,74 @@
+"""A cheaper copy of a model to search on, in bfloat16 and channels-last. It gives no verdicts."""
+
+import copy
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from epsball.errors import EpsballError
+from epsball.evaluation.asking import ask
+from epsball.tensors import Classifier
+
+_ALIKE = 0.9  # share of pictures on which the copy must say what the model says
+_HEAVY = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.Linear)
+
+
+class Twin:
+    """A copy of a module whose heavy layers compute in bfloat16.
+
+    Args:
+        module: the caller's model; it is copied, never changed.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        """Copy the model; weights of convolutions and linear layers become bfloat16."""
+        held = copy.deepcopy(module).requires_grad_(requires_grad=False)
+        for layer in held.modules():
+            if type(layer) in _HEAVY:  # a subclass may do anything with its weights
+                layer.to(torch.bfloat16)
+        self.module = held.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """Return the copy's scores, in float32."""
+        nhwc = inputs.contiguous(memory_format=torch.channels_last)
+        with torch.autocast(inputs.device.type, torch.bfloat16):
+            scores: Tensor = self.module(nhwc)
+        return scores.float()
+
+
+def autocast_of(model: Classifier) -> Callable[[Tensor], Tensor]:
+    """Return the model under autocast: the cheaper search for callables that cannot be copied."""
+
+    def cheaper(inputs: Tensor) -> Tensor:
+        with torch.autocast(inputs.device.type, torch.bfloat16):
+            return model(inputs).float()
+
+    return cheaper
+
+
+def twin_of(model: Classifier) -> Classifier:
+    """Make a cheaper copy; a model that cannot be copied is used under autocast."""
+    if isinstance(model, nn.Module):
+        try:
+            return Twin(model)
+        except (RuntimeError, TypeError, NotImplementedError):  # deepcopy refuses some modules
+            return autocast_of(model)
+    return autocast_of(model)
+
+
+def checked_twin(model: Classifier, sample: Tensor) -> Classifier | None:
+    """Make a cheaper copy, or return None where it fails or says something else.
+
+    Args:
+        model: the classifier, on its device.
+        sample: (m, c, h, w), a few pictures on the same device.
+    """
+    try:
+        twin = twin_of(model)
+        with torch.no_grad():
+            theirs, ours = ask(model, sample), ask(twin, sample)
+    except (EpsballError, RuntimeError, TypeError, NotImplementedError, ValueError):
+        return None
+    alike = (theirs.argmax(1) == ours.argmax(1)).float().mean()
+    return twin if bool(ours.isfinite().all()) and float(alike) >= _ALIKE else None

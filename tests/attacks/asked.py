@@ -1,0 +1,78 @@
+"""Models for attacks that only ask: they count, give no gradient, or hide what they see."""
+
+import torch
+from torch import Tensor, nn
+
+from epsball._contract_models import SHAPE, Linear
+from epsball.randomness import ImageStreams
+from epsball.tensors import Classifier
+
+
+class Asked:
+    """Counts how often it is asked about each picture of a batch, and keeps what it is shown."""
+
+    def __init__(self, model: Classifier, count: int) -> None:
+        self.model = model
+        self.asked = torch.zeros(count, dtype=torch.int64)
+        self.shown: list[tuple[Tensor, Tensor]] = []
+        self.told: Tensor | None = None
+
+    def about(self, rows: Tensor) -> None:
+        self.told = rows
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        assert self.told is not None, "nobody said which pictures these are"
+        assert self.told.shape == (len(inputs),)
+        assert 0 <= float(inputs.min()) <= float(inputs.max()) <= 1
+        self.asked.index_add_(0, self.told, torch.ones_like(self.told))
+        self.shown.append((self.told, inputs.clone()))
+        self.told = None
+        return self.model(inputs)
+
+
+class Blind:
+    """A model in numpy: there is nothing to differentiate."""
+
+    def __init__(self, model: Linear) -> None:
+        self.weight = model.weight.detach().numpy()
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        flat = inputs.detach().numpy().reshape(len(inputs), -1) - 0.5
+        return torch.from_numpy(flat @ self.weight.T)
+
+
+class Rounded(nn.Module):
+    """Sees so many shades only: the gradient is zero everywhere, and so is every small change."""
+
+    def __init__(self, model: nn.Module, shades: int) -> None:
+        super().__init__()
+        self.model, self.shades = model, shades
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        scores: Tensor = self.model((inputs * self.shades).round() / self.shades)
+        return scores
+
+
+class Never(nn.Module):
+    """Cannot be fooled: it always says the same."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        scores = torch.zeros(len(inputs), 3)
+        scores[:, 0] = 1 + inputs.flatten(1).mean(1)
+        return scores
+
+
+def many_classes(classes: int, count: int = 4) -> tuple[Linear, Tensor, Tensor]:
+    """Return a linear model of many classes, pictures near its borders, and its answers."""
+    generator = torch.Generator().manual_seed(classes)
+    model = Linear(classes, classes)
+    inputs = 0.5 + 0.02 * torch.randn((count, *SHAPE), generator=generator)
+    return model, inputs, model(inputs).detach().argmax(1)
+
+
+def seeded(seed: int = 1) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def streams(count: int) -> ImageStreams:
+    return ImageStreams.of(range(count), seed=3, purpose="test")

@@ -1,0 +1,296 @@
+"""FAB on models whose nearest borders are known."""
+
+from typing import Any
+
+import pytest
+import torch
+from tests.attacks.borders import (
+    ROUNDING,
+    Counting,
+    Rejecting,
+    curved,
+    held_by_the_box,
+    nearest_border,
+)
+from torch import Tensor
+
+from epsball._contract_models import SHAPE, Linear, Wavy, linear_problem
+from epsball.attacks._deepfool import deepfool
+from epsball.attacks._fab import NORMS, fab
+from epsball.attacks._hyperplane import step_to_plane
+from epsball.errors import InvalidInput, UnsupportedNorm
+from epsball.geometry import size
+from epsball.randomness import ImageStreams
+from epsball.types import Norm
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("classes", [2, 3, 10])
+@pytest.mark.parametrize("shrink", [0, 5])
+def test_finds_the_nearest_border_of_linear_classes(norm: Norm, classes: int, shrink: int) -> None:
+    for seed in range(3):
+        model, inputs, labels = linear_problem(seed, classes)
+        made = fab(model, inputs, labels, norm=norm, steps=30, shrink=shrink)
+        assert (model(made).argmax(1) != labels).all()
+        found, true = size(made - inputs, norm), nearest_border(model, inputs, labels, norm)
+        assert (found > 0.9999 * true).all()
+        assert (found <= 1.01 * true + ROUNDING).all()
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("seed", range(2))
+def test_finds_the_nearest_border_within_the_box(norm: Norm, seed: int) -> None:
+    """Pictures from all over the box, whose ways to the border it cuts."""
+    model = Linear(seed, 2)
+    generator = torch.Generator().manual_seed(seed)
+    inputs = torch.rand((12, *SHAPE), generator=generator).round()
+    logits = model(inputs).detach()
+    labels = logits.argmax(1)
+    across = (model.weight[1] - model.weight[0]).detach().expand(12, -1).reshape(inputs.shape)
+    shortest = step_to_plane(inputs, across, logits[:, 0] - logits[:, 1], norm)
+    made = fab(model, inputs, labels, norm=norm, steps=50)
+    assert (model(made).argmax(1) != labels).all()
+    assert (size(made - inputs, norm) <= 1.01 * size(shortest, norm) + ROUNDING).all()
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_pictures_held_by_the_box(norm: Norm) -> None:
+    model, inputs, labels = held_by_the_box()
+    made = fab(model, inputs, labels, norm=norm)
+    assert (model(made).argmax(1) != labels).all()
+    assert (size(made - inputs, norm) <= 1.01 * model.distance(inputs, labels, norm)).all()
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("classes", [2, 3, 10])
+def test_reaches_targets(norm: Norm, classes: int) -> None:
+    for shift in range(1, min(classes, 4)):
+        model, inputs, labels = linear_problem(shift, classes)
+        targets = (labels + shift) % classes
+        made = fab(model, inputs, labels, norm=norm, targets=targets, steps=30)
+        assert (model(made).argmax(1) == targets).all()
+        if classes == 2:
+            found, true = size(made - inputs, norm), nearest_border(model, inputs, labels, norm)
+            assert (found <= 1.01 * true + ROUNDING).all()
+
+
+def test_one_target_costs_one_backward_pass() -> None:
+    """The scores of all other classes may be as steep as they like; only one border counts."""
+    seen: list[int] = []
+
+    def count(gradient: Tensor) -> None:
+        seen.append(len(gradient))
+
+    class Watched(Linear):
+        def forward(self, inputs: Tensor) -> Any:
+            scores: Any = super().forward(inputs)
+            if scores.requires_grad and torch.is_grad_enabled():
+                scores.register_hook(count)
+            return scores
+
+    _, inputs, labels = linear_problem(0, 10)
+    for targets, each in (((labels + 1) % 10, 1), (None, 4)):
+        seen.clear()
+        fab(Watched(0, 10), inputs, labels, steps=3, candidates=4, targets=targets)
+        assert len(seen) == 3 * each
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("seed", range(3))
+def test_curved_borders(norm: Norm, seed: int) -> None:
+    """Each comes back fooled, those that are wrong as they were; never farther than DeepFool."""
+    p, labels, wrong = curved(seed)
+    made = fab(p.model, p.inputs, labels, norm=norm, steps=40)
+    assert (p.model(made).argmax(1) != labels).all()
+    assert made.min() >= 0
+    assert made.max() <= 1
+    assert torch.equal(made[wrong], p.inputs[wrong])
+    assert (made != p.inputs).flatten(1).any(1)[~wrong].all()
+    if norm != "l1":
+        straight = deepfool(p.model, p.inputs, labels, norm=norm)
+        assert size(made - p.inputs, norm).sum() < 0.99 * size(straight - p.inputs, norm).sum()
+
+
+@pytest.mark.parametrize("norm", ["linf", "l1"])
+def test_is_drawn_along_the_border_towards_the_clean_picture(norm: Norm) -> None:
+    p, labels, _ = curved(0)
+    drawn, straight = (
+        size(fab(p.model, p.inputs, labels, norm=norm, steps=40, alpha_max=most) - p.inputs, norm)
+        for most in (0.1, 0.0)
+    )
+    assert drawn.sum() < 0.98 * straight.sum()
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_returns_the_nearest_of_all_that_it_saw(norm: Norm) -> None:
+    model, (_, inputs, _) = Wavy(1), linear_problem(1, 3)
+    labels = model(inputs).argmax(1)
+    model.shown.clear()
+    made = fab(model, inputs, labels, norm=norm, steps=20, random_start=True, shrink=0)
+    shown = [points for points in model.shown if len(points) == len(inputs)]
+    assert len(shown) == 41
+    found = size(made - inputs, norm)
+    assert (model(made).argmax(1) != labels).all()
+    for points in shown:
+        fooled = model(points).argmax(1) != labels
+        assert (found[fooled] <= size(points - inputs, norm)[fooled]).all()
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_rejection_is_no_success(norm: Norm) -> None:
+    for seed in range(3):
+        model, (_, inputs, _) = Rejecting(seed, 3), linear_problem(seed, 3)
+        labels = model(inputs)[:, :2].argmax(1)
+        made = fab(model, inputs, labels, norm=norm, steps=30)
+        assert (model(made).argmax(1) == 1 - labels).all()
+
+
+def test_many_classes_with_few_candidates() -> None:
+    model, inputs, labels = linear_problem(0, 1000)
+    made = fab(model, inputs, labels, candidates=10, steps=30)
+    assert (model(made).argmax(1) != labels).all()
+    found, true = size(made - inputs, "linf"), nearest_border(model, inputs, labels, "linf")
+    assert (found <= 1.05 * true + ROUNDING).all()
+
+
+def test_a_tie_is_left() -> None:
+    model, inputs = Linear(0, 3), torch.full((1, *SHAPE), 0.5)
+    labels = torch.tensor([0])
+    made = fab(model, inputs, labels, norm="l2", steps=20)
+    assert (model(made).argmax(1) != labels).all()
+    assert size(made - inputs, "l2") < 1e-3
+
+
+def test_spends_nothing_on_pictures_that_are_wrong_when_clean() -> None:
+    p, labels, wrong = curved(0)
+    model = Counting(p.model, len(p.inputs))
+    fab(model, p.inputs, labels, steps=20, shrink=4)
+    assert set(model.forwards[wrong].tolist()) == {1}
+    assert set(model.forwards[~wrong].tolist()) == {1 + 2 * 20 + 2 + 4}
+    model = Counting(p.model, len(p.inputs))
+    made = fab(model, p.inputs, p.model(p.inputs).argmin(1), steps=20)
+    assert set(model.forwards.tolist()) == {1}
+    assert torch.equal(made, p.inputs)
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("radius", [None, 0.01])
+def test_random_start(norm: Norm, radius: float | None) -> None:
+    """The first point lies at the radius; the generator decides the walk."""
+    model, (_, inputs, _) = Wavy(0), linear_problem(0, 3)
+    labels = model(inputs).argmax(1)
+
+    def run(seed: int) -> Tensor:
+        generator = torch.Generator().manual_seed(seed)
+        return fab(
+            model, inputs, labels, norm=norm, steps=3, random_start=True, start_radius=radius,
+            generator=generator,
+        )  # fmt: skip
+
+    model.shown.clear()
+    first = run(0)
+    away = size(model.shown[1] - inputs, norm)
+    expected = radius or {"linf": 0.15, "l2": 0.5, "l1": 2.5}[norm]
+    assert torch.allclose(away, torch.tensor(expected), rtol=0.05)
+    assert torch.equal(first, run(0))
+    assert not torch.equal(first, run(1))
+
+
+def test_restarts_find_nearer_borders() -> None:
+    """On a model with many hills; each restart of an image draws its own start."""
+    model, (_, inputs, _) = Wavy(2), linear_problem(2, 3)
+    labels = model(inputs).argmax(1)
+    streams = ImageStreams.of(range(len(inputs)), seed=0, purpose="fab")
+
+    def tried(restarts: int) -> Tensor:
+        tries = [
+            fab(model, inputs, labels, steps=10, random_start=True, generator=streams.restarted(i))
+            for i in range(restarts)
+        ]
+        return torch.stack([size(made - inputs, "linf") for made in tries]).amin(0)
+
+    assert (tried(6) <= tried(1)).all()
+    assert tried(6).mean() < tried(1).mean()
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_what_cannot_be_fooled_comes_back_clean(norm: Norm) -> None:
+    """The box ends before the border."""
+
+    def safe(inputs: Tensor) -> Tensor:
+        mean = inputs.flatten(1).mean(1)
+        return torch.stack((1.5 + 0 * mean, mean), 1)
+
+    inputs = torch.rand((2, *SHAPE), generator=torch.Generator().manual_seed(0)) / 4
+    made = fab(safe, inputs, torch.tensor([0, 0]), norm=norm, steps=5)
+    assert torch.equal(made, inputs)
+
+
+@pytest.mark.parametrize("value", [0.0, torch.nan])
+def test_without_slope_the_clean_picture_comes_back(value: float) -> None:
+    def flat(inputs: Tensor) -> Tensor:
+        return (value * inputs.flatten(1))[:, :3] + torch.tensor([1.0, 0.0, 0.0])
+
+    inputs = torch.rand((2, *SHAPE), generator=torch.Generator().manual_seed(0))
+    made = fab(flat, inputs, torch.tensor([0, 0]), steps=5)
+    assert torch.equal(made, inputs)
+
+
+def test_a_row_does_not_see_its_batch() -> None:
+    p, labels, _ = curved(2)
+    streams = ImageStreams.of(range(12), seed=0, purpose="fab")
+    whole = fab(p.model, p.inputs, labels, generator=streams, random_start=True, steps=5)
+    for i in range(0, 12, 3):
+        rows = torch.arange(i, i + 3)
+        streams = ImageStreams.of(range(12), seed=0, purpose="fab").rows(rows)
+        alone = fab(
+            p.model, p.inputs[rows], labels[rows], generator=streams, random_start=True, steps=5
+        )
+        assert torch.allclose(whole[rows], alone, atol=1e-4)
+
+
+def test_pure() -> None:
+    p, labels, _ = curved(1)
+    before, inputs = p.state(), p.inputs.clone()
+    first = fab(p.model, p.inputs, labels, steps=5)
+    with torch.no_grad():
+        assert torch.equal(first, fab(p.model, p.inputs, labels, steps=5))
+    assert not first.requires_grad
+    assert torch.equal(p.inputs, inputs)
+    after = p.state()
+    assert all(torch.equal(a, b) for a, b in zip(before[0], after[0], strict=True))
+    assert before[1:] == after[1:]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"eps": 0.1}, "takes no eps, got 0.1"),
+        ({"steps": 0}, "steps must be >= 1"),
+        ({"alpha_max": 1.5}, r"alpha_max must be a number in \[0, 1\], got 1.5"),
+        ({"eta": 0.9}, r"eta must be a number in \[1, inf\], got 0.9"),
+        ({"beta": torch.nan}, r"beta must be a number in \[0, 1\], got nan"),
+        ({"candidates": 0}, "candidates must be a number"),
+        ({"shrink": -1}, "shrink must be a number"),
+        ({"start_radius": -1.0}, "start_radius must be a number"),
+        ({"start_radius": float("inf")}, "start_radius must be a number"),
+        ({"targets": torch.tensor([0])}, "target"),
+    ],
+)
+def test_bad_input(changes: dict[str, Any], message: str) -> None:
+    model, inputs = Linear(0, 3), torch.full((1, *SHAPE), 0.5)
+    with pytest.raises(InvalidInput, match=message):
+        fab(model, inputs, torch.tensor([0]), **changes)
+
+
+def test_no_other_norm() -> None:
+    with pytest.raises(UnsupportedNorm, match="fab: norm must be one of linf, l2, l1; got 'l0'"):
+        fab(Linear(0, 3), torch.full((1, *SHAPE), 0.5), torch.tensor([0]), norm="l0")
+
+
+def test_models_that_cannot_be_attacked() -> None:
+    inputs, labels = torch.full((1, *SHAPE), 0.5), torch.tensor([0])
+    with pytest.raises(InvalidInput, match="two classes or more"):
+        fab(Linear(0, 1), inputs, labels)
+    with pytest.raises(InvalidInput, match="gives no gradient"):
+        fab(lambda x: Linear(0, 2)(x.detach()), inputs, labels)

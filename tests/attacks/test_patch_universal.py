@@ -1,0 +1,90 @@
+"""One patch for all pictures of a call."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from epsball._contract_models import Problem, Wavy
+from epsball.attacks._patch import patch
+from epsball.objectives import is_adversarial, margin
+from epsball.types import Search
+
+STEPS = 12
+
+
+def seeded(seed: int = 1) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def pictures(*shape: int, seed: int = 0) -> Tensor:
+    return torch.rand(shape, generator=seeded(seed))
+
+
+class Planes(nn.Module):
+    """A linear model of any size of picture."""
+
+    def __init__(self, classes: int, pixels: int, seed: int = 0) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn((classes, pixels), generator=seeded(seed)))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        scores: Tensor = (inputs - 0.5).flatten(1) @ self.weight.T
+        return scores
+
+
+def corner_reader(inputs: Tensor) -> Tensor:
+    """Two classes: is the upper left corner dark or bright?"""
+    corner = inputs[:, :, :3, :3].mean((1, 2, 3))
+    return torch.stack((1 - corner, corner), 1)
+
+
+def test_a_universal_patch_is_one_for_all() -> None:
+    model, x = Planes(2, 192), pictures(8, 3, 8, 8)
+    labels = model(x).argmax(1)
+    made = patch(
+        model, x, labels, share=0.25, position=(2, 3), universal=True, steps=STEPS,
+        generator=seeded(),
+    )  # fmt: skip
+    worn = made[:, :, 2:6, 3:7]
+    assert torch.equal(worn, worn[:1].expand_as(worn))
+    own = patch(model, x, labels, share=0.25, position=(2, 3), steps=STEPS, generator=seeded())
+    gained = [margin(model(points), labels).mean() for points in (x, made, own)]
+    assert gained[1] < gained[2]
+
+
+def test_a_universal_patch_serves_its_batch() -> None:
+    model, x = Planes(2, 192), pictures(8, 3, 8, 8)
+    labels = torch.zeros(8, dtype=torch.int64)
+    made = patch(
+        model, x, labels, share=0.25, position=(2, 3), universal=True, steps=STEPS, samples=1,
+        generator=seeded(),
+    )  # fmt: skip
+    away = (model.weight[1] - model.weight[0]).detach().view(1, 3, 8, 8)
+    # all pictures ask for the same: then one patch is as good as one for each
+    expected = (away > 0).float()[:, :, 2:6, 3:7].expand(8, 3, 4, 4)
+    torch.testing.assert_close(made[:, :, 2:6, 3:7], expected)
+
+
+def test_a_universal_patch_is_judged_by_the_callers_own_model() -> None:
+    x, labels = 0.2 * pictures(3, 1, 10, 10), torch.zeros(3, dtype=torch.int64)
+    made = patch(
+        lambda inputs: corner_reader(inputs).flip(1), x, labels, share=0.09, position=(0, 0),
+        steps=STEPS, universal=True, search=Search(confirm=corner_reader),
+    )  # fmt: skip
+    assert is_adversarial(corner_reader(made), labels).all()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_universal_patch_is_the_strongest_it_saw(seed: int) -> None:
+    p, model = Problem(seed), Wavy(seed)
+    made = patch(
+        model, p.inputs, p.labels, share=0.4, steps=8, samples=1, universal=True,
+        generator=seeded(),
+    )  # fmt: skip
+
+    def rank(points: Tensor) -> tuple[float, float]:
+        logits = model(points).detach()
+        won = is_adversarial(logits, p.labels).float().mean()
+        return float(won), float(margin(logits, p.labels).mean())
+
+    assert rank(made) == max(rank(points) for points in list(model.shown))

@@ -1,0 +1,112 @@
+"""sigma-zero on models of which it is known how few entries must change."""
+
+from functools import partial
+
+import pytest
+import torch
+from tests.attacks import sparsest
+from tests.attacks.borders import Counting, curved
+from tests.attacks.sparsest import changed, far_problem, fewest
+
+from epsball._contract_models import Problem
+from epsball.attacks._sigma_zero import _count_slope, _Rule, sigma_zero
+
+short = partial(sigma_zero, steps=60)
+
+
+@pytest.mark.parametrize("pruned", [False, True])
+@pytest.mark.parametrize("seed", range(4))
+def test_needs_hardly_more_entries_than_needed(seed: int, pruned: bool) -> None:
+    model, inputs, labels = far_problem(seed)
+    made = sigma_zero(model, inputs, labels, pruned=pruned)
+    assert (model(made).argmax(1) != labels).all()
+    best, found = fewest(model, inputs, labels), changed(made, inputs)
+    assert (found >= best).all()
+    assert (found <= best + 1).all()
+    assert (found == best).float().mean() >= 0.75
+
+
+def test_curved_borders_are_crossed_by_few_entries() -> None:
+    p, labels, wrong = curved(0)
+    made = short(p.model, p.inputs, labels)
+    assert (p.model(made).argmax(1) != labels).all()
+    assert torch.equal(made[wrong], p.inputs[wrong])
+    assert changed(made, p.inputs).max() < 12  # of 24
+
+
+def test_pruning_helps_where_steps_are_few() -> None:
+    p, labels, _ = curved(1)
+    rough, neat = (
+        changed(sigma_zero(p.model, p.inputs, labels, steps=6, pruned=pruned), p.inputs)
+        for pruned in (False, True)
+    )
+    assert (neat <= rough).all()
+    assert neat.sum() < rough.sum()
+
+
+def test_threshold_adapts_to_each_picture() -> None:
+    """A threshold that stays at its height keeps all changes away."""
+    p, labels, _ = curved(0)
+    fixed = short(p.model, p.inputs, labels, threshold=1.0, adapt=0.0)
+    assert torch.equal(fixed, p.inputs)
+    assert not torch.equal(short(p.model, p.inputs, labels, threshold=1.0), p.inputs)
+
+
+def test_slope_of_the_smooth_count() -> None:
+    delta = torch.linspace(-0.5, 0.5, 12, dtype=torch.float64).view(2, 1, 2, 3).requires_grad_()
+    count = (delta**2 / (delta**2 + 0.01)).flatten(1).mean(1)
+    (known,) = torch.autograd.grad(count.sum(), delta)
+    assert torch.allclose(_count_slope(delta.detach(), 0.01), known)
+
+
+def test_steps_fall_to_a_tenth() -> None:
+    rule = _Rule(steps=10, step_size=2.0, sigma=1e-3, threshold=0.3, adapt=0.01)
+    lengths = [rule.length(number) for number in range(11)]
+    assert lengths == sorted(lengths, reverse=True)
+    assert lengths[0] == pytest.approx(2.0)
+    assert lengths[5] == pytest.approx(1.1)
+    assert lengths[10] == pytest.approx(0.2)
+
+
+def test_passes_are_what_the_knobs_say() -> None:
+    p = Problem(0)
+    labels = p.model(p.inputs).argmax(1)
+    counting = Counting(p.model, len(labels))
+    sigma_zero(counting, p.inputs, labels, steps=10, pruned=False)
+    assert (counting.forwards == 1 + 10 + 1).all()
+
+
+def test_reaches_targets() -> None:
+    sparsest.check_reaches_targets(short)
+
+
+def test_a_thousand_classes() -> None:
+    sparsest.check_a_thousand_classes(short)
+
+
+def test_being_rejected_is_no_success() -> None:
+    sparsest.check_rejected_is_no_success(short)
+
+
+def test_wrong_ones_cost_one_pass() -> None:
+    sparsest.check_wrong_ones_cost_one_pass(short)
+
+
+def test_clean_where_nothing_is_found() -> None:
+    sparsest.check_clean_where_nothing_is_found(short)
+
+
+def test_nearest_of_all_seen() -> None:
+    sparsest.check_nearest_of_all_seen(short, "l0")
+
+
+def test_pure() -> None:
+    sparsest.check_pure(short)
+
+
+def test_rows_alone() -> None:
+    sparsest.check_rows_alone(short)
+
+
+def test_bad_input() -> None:
+    sparsest.check_bad_input(sigma_zero, sigma=0.0, threshold=-0.1, adapt=-0.1, step_size=0.0)

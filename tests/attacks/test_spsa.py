@@ -1,0 +1,213 @@
+"""SPSA: what it asks, what it finds, and whether its slopes are slopes."""
+
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.attacks.asked import Asked, Blind, Never, Rounded, many_classes, seeded, streams
+from torch import Tensor
+
+from epsball._contract_models import ROWS, SHAPE, Problem, linear_problem
+from epsball.attacks import _sampling, _spsa
+from epsball.attacks._ascent import BestSeen
+from epsball.attacks._pgd import Mislead
+from epsball.attacks._spsa import NORMS, spsa
+from epsball.errors import InvalidInput, UnsupportedNorm
+from epsball.geometry import project_into_box, size
+from epsball.objectives import margin
+from epsball.types import Norm
+
+BUDGETS = [1, 2, 3, 4, 7, 100]
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("queries", BUDGETS)
+@pytest.mark.parametrize("samples", [None, 1, 1000])
+def test_query_budget_holds(norm: Norm, queries: int, samples: int | None) -> None:
+    p, model = Problem(0), Asked(Never(), ROWS)
+    labels = torch.zeros(ROWS, dtype=torch.int64)
+    spsa(model, p.inputs, labels, eps=0.1, norm=norm, queries=queries, samples=samples)
+    assert (model.asked <= queries).all()
+    # a step needs three: what is left is less than that
+    assert (model.asked >= queries - 2).all()
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_fooled_pictures_are_left_alone(norm: Norm) -> None:
+    p = Problem(0)
+    labels = p.model(p.inputs).argmax(1)
+    labels[:3] = (labels[:3] + 1) % 3  # wrong from the start
+    model = Asked(p.model, ROWS)
+    made = spsa(
+        model, p.inputs, labels, eps=0.2, norm=norm, queries=400, samples=4, generator=seeded()
+    )
+    assert torch.equal(model.asked[:3], torch.ones(3, dtype=torch.int64))
+    assert torch.equal(made[:3], p.inputs[:3])
+    gone: set[int] = set()
+    for rows, points in model.shown:
+        assert gone.isdisjoint(rows.tolist())
+        gone.update(rows[p.model(points).argmax(1) != labels[rows]].tolist())
+    assert 3 < len(gone) < ROWS
+    fooled = (p.model(made).argmax(1) != labels).nonzero()[:, 0]
+    assert gone == set(fooled.tolist())
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("seed", range(2))
+def test_linear_oracle(norm: Norm, seed: int) -> None:
+    model, inputs, labels = linear_problem(seed, classes=2)
+    for row, distance in enumerate(model.distance(inputs, labels, norm).tolist()):
+        one, label = inputs[row : row + 1], labels[row : row + 1]
+        for factor, wins in ((0.98, False), (1.1, True)):
+            made = spsa(
+                model, one, label, eps=factor * distance, norm=norm, queries=1500,
+                generator=seeded(),
+            )  # fmt: skip
+            assert bool(model(made).argmax(1) != label) == wins
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("classes", [2, 3, 1000])
+def test_any_number_of_classes(norm: Norm, classes: int) -> None:
+    model, inputs, labels = many_classes(classes)
+    eps = 0.2 if norm == "linf" else 0.8
+    made = spsa(model, inputs, labels, eps=eps, norm=norm, queries=500, generator=seeded())
+    assert (model(made).argmax(1) != labels).all()
+    near = model(inputs).topk(2).indices[:, 1]
+    made = spsa(
+        model, inputs, labels, eps=eps, norm=norm, queries=1000, targets=near, generator=seeded()
+    )
+    assert (model(made).argmax(1) == near).all()
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_needs_no_gradient(norm: Norm) -> None:
+    model, inputs, labels = linear_problem(0, classes=3)
+    blind, eps = Blind(model), 0.1 if norm == "linf" else 0.4
+    made = spsa(blind, inputs, labels, eps=eps, norm=norm, queries=500, generator=seeded())
+    assert (blind(made).argmax(1) != labels).all()
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_beats_a_model_that_rounds_its_input(norm: Norm) -> None:
+    model, inputs, labels = linear_problem(0, classes=2)
+    masked = Rounded(model, 16)
+    labels = masked(inputs).argmax(1)
+    eps = 0.15 if norm == "linf" else 0.6
+    made = spsa(masked, inputs, labels, eps=eps, norm=norm, queries=500, generator=seeded())
+    assert (masked(made).argmax(1) != labels).all()
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_returns_the_strongest_point_seen(norm: Norm) -> None:
+    p, model = Problem(0), Asked(Never(), ROWS)
+    labels = torch.zeros(ROWS, dtype=torch.int64)
+    made = spsa(model, p.inputs, labels, eps=0.1, norm=norm, queries=60, generator=seeded())
+    assert (size(made - p.inputs, norm) <= 0.1 + 1e-6).all()
+    for row in range(ROWS):
+        shown = torch.cat([points[rows == row] for rows, points in model.shown])
+        # the darker the picture, the less sure the model
+        assert made[row].mean() <= shown.flatten(1).mean(1).min() + 1e-6
+        assert made[row].mean() < p.inputs[row].mean()
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_an_image_draws_its_own_directions(norm: Norm) -> None:
+    p = Problem(0)
+    model, inputs = p.model.double(), p.inputs.double()
+    labels = model(inputs).argmax(1)
+
+    def run(rows: slice) -> Tensor:
+        own = streams(ROWS).rows(torch.arange(ROWS)[rows])
+        return spsa(
+            model, inputs[rows], labels[rows], eps=0.1, norm=norm, queries=150, generator=own
+        )
+
+    whole = run(slice(None))
+    assert torch.allclose(whole[5:8], run(slice(5, 8)), atol=1e-9)
+    assert not torch.equal((whole - inputs).sign()[0], (whole - inputs).sign()[1])
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_the_scale_of_scores_does_not_matter(norm: Norm) -> None:
+    p = Problem(0)
+    labels = p.model(p.inputs).argmax(1)
+
+    def run(scale: float) -> Tensor:
+        return spsa(
+            lambda inputs: p.model(inputs) * scale, p.inputs, labels, eps=0.05, norm=norm,
+            queries=200, generator=seeded(),
+        )  # fmt: skip
+
+    assert torch.equal(run(1.0), run(2.0**-40))
+
+
+def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    p, model = Problem(0), Asked(Never(), ROWS)
+    labels = torch.zeros(ROWS, dtype=torch.int64)
+
+    def run() -> Tensor:
+        return spsa(
+            model, p.inputs, labels, eps=0.1, queries=202, samples=50, generator=streams(ROWS)
+        )
+
+    plain = run()
+    assert max(len(points) for _, points in model.shown) > ROWS
+    model.shown.clear()
+    monkeypatch.setattr(_sampling, "_ASKED", 1)
+    assert torch.allclose(run(), plain)
+    assert max(len(points) for _, points in model.shown) == ROWS
+    model.shown.clear()
+    monkeypatch.setattr(_sampling, "_ASKED", 2**20)
+    monkeypatch.setattr(_sampling, "_DRAWN", 24 * 7)
+    run()
+    # 50 pairs in sevens, the last one alone, and the picture itself
+    assert {len(points) // ROWS for _, points in model.shown} == {2 * 7, 2, 1}
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 999), norm=st.sampled_from(NORMS), border=st.booleans())
+def test_slopes_point_uphill(seed: int, norm: Norm, border: bool) -> None:
+    """Of a linear goal, wherever in ball and box: pixels at a border are probed one way only."""
+    model, inputs, labels = linear_problem(seed, classes=2)
+    inputs = inputs[:1].round() if border else inputs[:1]
+    goal, zero = Mislead(model, margin, labels[:1], None), torch.zeros_like(inputs)
+    point = project_into_box(
+        inputs + 0.1 * torch.randn(inputs.shape, generator=seeded(seed)), inputs, 0.1, norm
+    )
+    walk = _spsa._Walk(torch.zeros(1, dtype=torch.int64), inputs, point, zero, zero, goal, seeded())
+    prober = _spsa._Prober(model, BestSeen(inputs), 10_000, 0.1, norm)
+    guessed, _ = prober.slope(walk, 2000, 0.01)
+    across = (model.weight[1 - labels[0]] - model.weight[labels[0]]).detach()
+    if norm == "l2":  # what leads out of the ball is cut off
+        out = torch.nn.functional.normalize((point - inputs).flatten(), dim=0)
+        guessed, across = (v.flatten() - v.flatten() @ out * out for v in (guessed, across))
+    assert torch.cosine_similarity(guessed.flatten(), across, dim=0) > 0.95
+    assert 0.75 < guessed.norm() / across.norm() < 1.25
+
+
+@pytest.mark.parametrize(
+    ("error", "named", "given"),
+    [
+        (InvalidInput, "queries", {"queries": 0}),
+        (InvalidInput, "samples", {"samples": 0}),
+        (InvalidInput, "probe_size", {"probe_size": 0.0}),
+        (InvalidInput, "step_size", {"step_size": -1.0}),
+        (InvalidInput, "eps", {"eps": -1.0}),
+        (UnsupportedNorm, "l1", {"norm": "l1"}),
+        (InvalidInput, "targets", {"targets": torch.zeros(6, dtype=torch.int64)}),
+    ],
+)
+def test_bad_input(error: type[Exception], named: str, given: dict[str, Any]) -> None:
+    model, inputs, _ = linear_problem(0, classes=2)
+    labels = torch.zeros(6, dtype=torch.int64)
+    with pytest.raises(error, match=f"spsa: .*{named}"):
+        spsa(model, inputs, labels, **{"eps": 0.1} | given)
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_no_pictures(norm: Norm) -> None:
+    model, inputs, labels = linear_problem(0, classes=2)
+    assert spsa(model, inputs[:0], labels[:0], eps=0.1, norm=norm).shape == (0, *SHAPE)

@@ -1,0 +1,289 @@
+"""Square: what it asks, what it finds, and what its squares look like."""
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.attacks.asked import Asked, Blind, Never, Rounded, many_classes, seeded, streams
+from torch import Tensor
+
+from epsball._contract_models import ROWS, SHAPE, Problem, linear_problem
+from epsball.attacks._square import NORMS, halvings, square
+from epsball.attacks._square_moves import first_stripes, first_tiles, next_paint, next_tiles
+from epsball.errors import InvalidInput, UnsupportedNorm
+from epsball.geometry import size
+from epsball.randomness import ImageStreams
+from epsball.types import Norm, Search
+
+BUDGETS = [1, 2, 7, 100]
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("queries", BUDGETS)
+@pytest.mark.parametrize("targeted", [False, True])
+def test_query_budget_is_spent_exactly(norm: Norm, queries: int, targeted: bool) -> None:
+    p = Problem(0)
+    labels = p.model(p.inputs).argmax(1)
+    targets = (labels + 1) % 3 if targeted else None
+    model = Asked(p.model, ROWS)
+    made = square(
+        model, p.inputs, labels, eps=0.05, norm=norm, queries=queries, targets=targets,
+        generator=seeded(),
+    )  # fmt: skip
+    answer = p.model(made).argmax(1)
+    fooled = answer != labels if targets is None else answer == targets
+    assert model.asked.max() <= queries
+    assert (model.asked[~fooled] == queries).all()
+    assert (~fooled).any()
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_fooled_pictures_are_left_alone(norm: Norm) -> None:
+    p = Problem(0)
+    labels = p.model(p.inputs).argmax(1)
+    labels[:3] = (labels[:3] + 1) % 3  # wrong from the start
+    model = Asked(p.model, ROWS)
+    made = square(model, p.inputs, labels, eps=0.2, norm=norm, queries=200, generator=seeded())
+    assert torch.equal(model.asked[:3], torch.ones(3, dtype=torch.int64))
+    assert torch.equal(made[:3], p.inputs[:3])
+    for row, asked in enumerate(model.asked.tolist()):
+        last = [points[rows == row] for rows, points in model.shown if (rows == row).any()][-1]
+        if asked < 200:
+            assert torch.equal(made[row], last[0])
+            assert p.model(last).argmax(1) != labels[row]  # and so it was asked about no more
+    assert 1 < model.asked[3:].min() < 200
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("seed", range(2))
+def test_linear_oracle(norm: Norm, seed: int) -> None:
+    # planes of random numbers have nothing of squares: to be as near in l2, every pixel's share of
+    # the length would have to be its own
+    reach = 1.3 if norm == "linf" else 1.6
+    model, inputs, labels = linear_problem(seed, classes=2)
+    for row, distance in enumerate(model.distance(inputs, labels, norm).tolist()):
+        one, label = inputs[row : row + 1], labels[row : row + 1]
+        for factor, queries, wins in ((0.98, 200, False), (reach, 1500, True)):
+            made = square(
+                model, one, label, eps=factor * distance, norm=norm, queries=queries,
+                generator=seeded(),
+            )  # fmt: skip
+            assert bool(model(made).argmax(1) != label) == wins
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("classes", [2, 3, 1000])
+def test_any_number_of_classes(norm: Norm, classes: int) -> None:
+    model, inputs, labels = many_classes(classes)
+    eps = 0.2 if norm == "linf" else 0.8
+    plain = square(model, inputs, labels, eps=eps, norm=norm, queries=400, generator=seeded())
+    assert (model(plain).argmax(1) != labels).all()
+    near = model(inputs).topk(2).indices[:, 1]
+    made = square(
+        model, inputs, labels, eps=eps, norm=norm, queries=1000, targets=near, generator=seeded()
+    )
+    assert (model(made).argmax(1) == near).all()
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_needs_no_gradient(norm: Norm) -> None:
+    model, inputs, labels = linear_problem(0, classes=3)
+    blind, eps = Blind(model), 0.2 if norm == "linf" else 0.8
+    made = square(blind, inputs, labels, eps=eps, norm=norm, queries=500, generator=seeded())
+    assert (blind(made).argmax(1) != labels).all()
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_beats_a_model_that_rounds_its_input(norm: Norm) -> None:
+    model, inputs, labels = linear_problem(0, classes=2)
+    masked = Rounded(model, 16)
+    labels = masked(inputs).argmax(1)
+    eps = 0.2 if norm == "linf" else 0.8
+    made = square(masked, inputs, labels, eps=eps, norm=norm, queries=1000, generator=seeded())
+    assert (masked(made).argmax(1) != labels).all()
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_returns_the_strongest_point_seen(norm: Norm) -> None:
+    p, model = Problem(0), Asked(Never(), ROWS)
+    labels = torch.zeros(ROWS, dtype=torch.int64)
+    made = square(model, p.inputs, labels, eps=0.1, norm=norm, queries=50, generator=seeded())
+    for row in range(ROWS):
+        shown = torch.cat([points[rows == row] for rows, points in model.shown])
+        # the darker the picture, the less sure the model
+        assert made[row].mean() <= shown.flatten(1).mean(1).min() + 1e-6
+        assert made[row].mean() < p.inputs[row].mean()
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_an_image_draws_its_own_squares(norm: Norm) -> None:
+    p = Problem(0)
+    model, inputs = p.model.double(), p.inputs.double()
+    labels = model(inputs).argmax(1)
+
+    def run(rows: slice) -> Tensor:
+        every = streams(ROWS)
+        return square(
+            model, inputs[rows], labels[rows], eps=0.1, norm=norm, queries=150,
+            generator=every.rows(torch.arange(ROWS)[rows]),
+        )  # fmt: skip
+
+    whole = run(slice(None))
+    assert torch.allclose(whole[5:8], run(slice(5, 8)), atol=1e-9)
+    changed = (whole - inputs).sign()
+    assert not torch.equal(changed[0], changed[1])
+
+
+class Hasty(Rounded):
+    """Claims every second picture to be fooled: what a search in low precision might do."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        scores = super().forward(inputs)
+        claims = (inputs.flatten(1).sum(1) * 1e4).long() % 2 == 0
+        return torch.where(claims[:, None], scores.flip(1), scores)
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("queries", [1, 2, 3, 7, 100, 600])
+def test_confirmed_by_the_exact_model_within_the_budget(norm: Norm, queries: int) -> None:
+    model, inputs, labels = linear_problem(1, classes=2)
+    cheap, exact = Asked(Hasty(model, 256), 6), Asked(model, 6)
+    made = square(
+        cheap, inputs, labels, eps=0.2 if norm == "linf" else 0.8, norm=norm, queries=queries,
+        generator=seeded(), search=Search(confirm=exact, micro_batch=4),
+    )  # fmt: skip
+    assert (cheap.asked + exact.asked).max() <= queries
+    assert all(len(points) <= 4 for _, points in cheap.shown + exact.shown)
+    if queries == 600:
+        assert (model(made).argmax(1) != labels).all()
+
+
+def test_ends_on_the_exact_model() -> None:
+    inputs, labels = Problem(0).inputs, torch.zeros(ROWS, dtype=torch.int64)
+    cheap, exact = Asked(Never(), ROWS), Asked(Never(), ROWS)
+    square(cheap, inputs, labels, eps=0.1, queries=100, search=Search(confirm=exact))
+    assert (cheap.asked == 90).all()
+    assert (exact.asked == 10).all()
+
+
+def test_schedule_is_the_references() -> None:
+    at = [0, 10, 11, 50, 51, 200, 201, 500, 501, 1000, 1001, 2000, 2001, 4000, 4001, 6000, 6001,
+          8000, 8001, 9999]  # fmt: skip
+    assert [halvings(i, 10_000) for i in at] == [i // 2 for i in range(20)]
+    # with fewer proposals the same shares of them
+    assert [halvings(i // 10, 1000) for i in (0, 1000, 1010, 9990)] == [0, 4, 5, 9]
+
+
+class Yielding(Never):
+    """Likes every picture less than the one before, whatever it shows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = 0
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        self.asked += 1
+        return torch.tensor([[2.0 - self.asked / 1000, 0.0]]).expand(len(inputs), 2)
+
+
+@pytest.mark.parametrize(("rescale", "last"), [(True, 1), (False, 9**2)])
+def test_squares_shrink_with_the_budget_unless_told_otherwise(rescale: bool, last: int) -> None:
+    inputs, labels = torch.full((1, 1, 20, 20), 0.5), torch.zeros(1, dtype=torch.int64)
+    model = Asked(Yielding(), 1)
+    square(model, inputs, labels, eps=0.1, queries=60, rescale=rescale, generator=seeded())
+    points = torch.cat([points for _, points in model.shown])
+    changed = (points[1:] != points[:-1]).flatten(1).sum(1)
+    assert 0.3 * 18**2 < changed[1:8].max() <= 18**2
+    assert 0.3 * last < changed[-7:].max() <= last
+
+
+shapes = st.tuples(st.integers(1, 3), st.integers(1, 12), st.integers(1, 12))
+
+
+def _pictures(shape: tuple[int, int, int], seed: int) -> Tensor:
+    return torch.rand((3, *shape), generator=seeded(seed))
+
+
+@settings(max_examples=40, deadline=None)
+@given(shape=shapes, seed=st.integers(0, 999), share=st.floats(0.001, 0.8))
+def test_paint_is_one_square_of_one_colour_a_channel(
+    shape: tuple[int, int, int], seed: int, share: float
+) -> None:
+    clean, eps, randomness = _pictures(shape, seed), 0.1, streams(3)
+    point = first_stripes(clean, eps, randomness)
+    assert torch.equal((point - clean).sign(), (point - clean).sign()[:, :, :1].expand(clean.shape))
+    made = next_paint(clean, point, eps, share, randomness)
+    assert (made - clean).abs().max() <= eps + 1e-6
+    _, height, width = shape
+    side = min(max(1, round(math.sqrt(share * height * width))), height, width)
+    for row in range(3):
+        changed = made[row] != point[row]
+        assert changed.any()
+        _, down, across = changed.nonzero().unbind(1)
+        assert down.max() - down.min() < side
+        assert across.max() - across.min() < side
+
+
+@settings(max_examples=40, deadline=None)
+@given(shape=shapes, seed=st.integers(0, 999), share=st.floats(0.001, 0.8))
+def test_tiles_use_the_whole_length(shape: tuple[int, int, int], seed: int, share: float) -> None:
+    clean, eps, randomness = 0.4 + 0.2 * _pictures(shape, seed), 0.3, streams(3)
+    point = first_tiles(clean, eps, randomness)
+    made = next_tiles(clean, point, eps, share, randomness)
+    for points in (point, made):
+        assert points.isfinite().all()
+        assert torch.allclose(size(points - clean, "l2"), torch.full((3,), eps), atol=1e-5)
+    corner = _pictures(shape, seed).round()
+    made = next_tiles(corner, first_tiles(corner, eps, randomness), eps, share, randomness)
+    assert (size(made - corner, "l2") <= eps + 1e-5).all()
+
+
+def test_squares_come_everywhere() -> None:
+    """Every pixel is reached, the borders as well, by every image in its own order."""
+    clean = torch.full((2, 1, 6, 9), 0.5)
+    touched = torch.zeros_like(clean)
+    randomness: ImageStreams = streams(2)
+    for _ in range(600):
+        touched += next_paint(clean, clean, 0.1, 0.001, randomness) != clean
+    assert (touched.sum((1, 2, 3)) == 600).all()  # one pixel at a time
+    assert touched.min() > 0
+    inner = touched[:, :, 1:-1, 1:-1]
+    assert inner.min() > 600 / 40 / 4
+    assert not torch.equal(touched[0], touched[1])
+
+
+def test_bumps_lean_both_ways() -> None:
+    """One half of a bump goes up and the other down; some lie, some stand."""
+    clean = torch.full((40, 1, 5, 5), 0.5)
+    delta = next_tiles(clean, clean, 0.1, 1.0, streams(40)) - clean
+    upright = (delta[:, 0, :2].sum((1, 2)) - delta[:, 0, 3:].sum((1, 2))).abs() > 0.05
+    assert 5 < int(upright.sum()) < 35
+    assert delta.sum((1, 2, 3)).abs().max() < 0.1
+    assert (delta[:, 0, 0, 0] > 0).any()
+    assert (delta[:, 0, 0, 0] < 0).any()
+
+
+@pytest.mark.parametrize(
+    ("error", "named", "given"),
+    [
+        (InvalidInput, "queries", {"queries": 0}),
+        (InvalidInput, "area", {"area": 0.0}),
+        (InvalidInput, "area", {"area": 1.5}),
+        (InvalidInput, "eps", {"eps": -1.0}),
+        (UnsupportedNorm, "l1", {"norm": "l1"}),
+        (InvalidInput, "targets", {"targets": torch.zeros(6, dtype=torch.int64)}),
+    ],
+)
+def test_bad_input(error: type[Exception], named: str, given: dict[str, Any]) -> None:
+    model, inputs, _ = linear_problem(0, classes=2)
+    labels = torch.zeros(6, dtype=torch.int64)
+    with pytest.raises(error, match=f"square: .*{named}"):
+        square(model, inputs, labels, **{"eps": 0.1} | given)
+
+
+def test_no_pictures() -> None:
+    model, inputs, labels = linear_problem(0, classes=2)
+    assert square(model, inputs[:0], labels[:0], eps=0.1).shape == (0, *SHAPE)
