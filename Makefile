@@ -5,8 +5,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PEERS := .venv-peers
 PEERS_READY := $(PEERS)/.ready
+BENCH := .venv-bench
+BENCH_READY := $(BENCH)/.ready
 
-.PHONY: demo test setup fmt lint types test-slow bench docs check
+.PHONY: demo test setup fmt lint types test-slow bench bench-peers docs check
 
 demo: $(READY)  ## train a small network twice, audit both, print a table and the report's path
 	$(BIN)/epsball demo --out demo-run
@@ -49,6 +51,16 @@ $(PEERS_READY): pyproject.toml constraints.txt constraints-peers.txt
 
 bench: $(READY)  ## the engine against the bare forward and backward passes it cannot do without
 	$(BIN)/python benchmarks/engine_floor.py
+
+bench-peers: $(BENCH_READY)  ## beside other libraries: ARGS="--autoattack CHECKOUT --case mnist"
+	$(BENCH)/bin/python -m benchmarks.peers --train $(ARGS)
+
+$(BENCH_READY): pyproject.toml constraints.txt benchmarks/peers/constraints.txt
+	$(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/python -m pip install --quiet --constraint constraints.txt torch==2.13.0
+	$(BENCH)/bin/python -m pip install --quiet --constraint constraints.txt torch==2.13.0 --editable ".[dev]"
+	$(BENCH)/bin/python -m pip install --quiet --no-deps --requirement benchmarks/peers/constraints.txt
+	touch $@
 
 docs: $(READY)  ## the tables of the docs, made from the tables of the code
 	$(BIN)/python docs/make_tables.py

@@ -5,7 +5,7 @@ from pathlib import Path
 from epsball.attacks import ATTACKS
 from epsball.data import DATASETS
 from epsball.evaluation.findings import FINDINGS
-from epsball.models import MODELS
+from epsball.models import DEFENCES, MODELS
 from epsball.training import RECIPES
 
 PAGE = Path(__file__).parent / "tables.md"
@@ -27,6 +27,9 @@ def page() -> str:
         [f"`zoo:{n}`", "x".join(map(str, s.input_shape)), f"{s.parameters:,}", s.source]
         for n, s in MODELS.items()
     ]
+    steps = [
+        [f"`{n}`", s.summary, ", ".join(s.knobs), s.remedy, s.source] for n, s in DEFENCES.items()
+    ]
     data = [[f"`{s.form}`", s.source] for s in DATASETS.values()]
     recipes = [[f"`{n}`", s.description, ", ".join(s.parameters)] for n, s in RECIPES.items()]
     findings = [[f"[{n}](findings.md#{n})", s.severity, s.remedy] for n, s in FINDINGS.items()]
@@ -37,6 +40,8 @@ def page() -> str:
             table(["attack", "kind", "norms", "what it does", "settings", "source"], attacks),
             "## Models\n",
             table(["model", "pictures", "parameters", "source"], models),
+            "## Preprocessing defences\n",
+            table(["defence", "what it does", "settings", "broken by", "source"], steps),
             "## Data\n",
             table(["data", "what it is"], data),
             "## Training recipes\n",

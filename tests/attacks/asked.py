@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from epsball._contract_models import SHAPE, Linear
 from epsball.randomness import ImageStreams
 from epsball.tensors import Classifier
+from epsball.types import ModelInfo
 
 
 class Asked:
@@ -13,6 +14,7 @@ class Asked:
 
     def __init__(self, model: Classifier, count: int) -> None:
         self.model = model
+        self.info = getattr(model, "info", None)
         self.asked = torch.zeros(count, dtype=torch.int64)
         self.shown: list[tuple[Tensor, Tensor]] = []
         self.told: Tensor | None = None
@@ -68,6 +70,21 @@ def many_classes(classes: int, count: int = 4) -> tuple[Linear, Tensor, Tensor]:
     model = Linear(classes, classes)
     inputs = 0.5 + 0.02 * torch.randn((count, *SHAPE), generator=generator)
     return model, inputs, model(inputs).detach().argmax(1)
+
+
+class Rejecting(Linear):
+    """Two classes, and a third column that rejects."""
+
+    info = ModelInfo(2, rejects=True)
+
+
+def rejecting() -> tuple[Rejecting, Tensor, Tensor]:
+    """Return a model that rejects, and pictures that it calls one of its classes."""
+    model = Rejecting(0, 3)
+    inputs = 0.5 + 0.05 * torch.randn((60, *SHAPE), generator=seeded())
+    answer = model(inputs).detach().argmax(1)
+    chosen = (answer < 2).nonzero()[:12, 0]
+    return model, inputs[chosen], answer[chosen]
 
 
 def seeded(seed: int = 1) -> torch.Generator:

@@ -4,15 +4,25 @@ from typing import Any
 
 import pytest
 import torch
-from tests.attacks.asked import Asked, Blind, Never, Rounded, many_classes, seeded, streams
+from tests.attacks.asked import (
+    Asked,
+    Blind,
+    Never,
+    Rounded,
+    many_classes,
+    rejecting,
+    seeded,
+    streams,
+)
 from torch import Tensor, nn
 
-from epsball._contract_models import ROWS, SHAPE, Linear, Problem, linear_problem
+from epsball._contract_models import ROWS, SHAPE, Problem, linear_problem
 from epsball.attacks import _sampling
 from epsball.attacks._hopskipjump import NORMS, hopskipjump
+from epsball.attacks._labels_only import _noise
 from epsball.errors import InvalidInput, UnsupportedNorm
 from epsball.geometry import size
-from epsball.types import ModelInfo, Norm
+from epsball.types import Norm
 
 BUDGETS = [1, 2, 7, 30, 100, 333]
 
@@ -20,6 +30,11 @@ BUDGETS = [1, 2, 7, 30, 100, 333]
 def _right(seed: int = 0) -> tuple[nn.Module, Tensor, Tensor]:
     p = Problem(seed)
     return p.model, p.inputs, p.model(p.inputs).argmax(1)
+
+
+def _is_clear(scores: Tensor) -> Tensor:
+    first, second = scores.topk(2).values.unbind(1)
+    return first - second > 1e-5 * scores.abs().amax(1)
 
 
 @pytest.mark.parametrize("norm", NORMS)
@@ -78,9 +93,10 @@ def test_returns_the_nearest_point_seen(norm: Norm) -> None:
     made = hopskipjump(model, inputs, labels, norm=norm, queries=300, generator=seeded())
     for row in range(ROWS):
         shown = torch.cat([points[rows == row] for rows, points in model.shown])
-        fooled = shown[plain(shown).argmax(1) != labels[row]]
-        nearest = size(fooled - inputs[row], norm).min()
+        fooled = (plain(shown).argmax(1) != labels[row]) & _is_clear(plain(shown))
+        nearest = size(shown[fooled] - inputs[row], norm).min()
         assert size(made - inputs, norm)[row] == nearest
+    assert _is_clear(plain(made)).all()  # another batch finds it as well
 
 
 def test_more_queries_come_nearer() -> None:
@@ -146,16 +162,42 @@ def test_a_model_that_cannot_be_fooled_costs_the_budget() -> None:
 
 
 def test_being_rejected_is_no_success() -> None:
-    class Rejecting(Linear):
-        info = ModelInfo(2, rejects=True)
-
-    model = Rejecting(0, 3)
-    inputs = linear_problem(0, 3)[1]
-    labels = model(inputs)[:, :2].argmax(1)
+    model, inputs, labels = rejecting()
     made = hopskipjump(model, inputs, labels, queries=300, generator=seeded())
-    assert (model(made).argmax(1) == 1 - labels).any()
-    unmoved = (made == inputs).flatten(1).all(1)
-    assert ((model(made).argmax(1) == 1 - labels) | unmoved).all()
+    assert (model(made).argmax(1) == 1 - labels).all()
+
+
+def test_probes_grow_in_number() -> None:
+    plain, inputs, labels = linear_problem(0, classes=2)
+    model = Asked(plain, 1)
+    hopskipjump(model, inputs[:1], labels[:1], queries=600, samples=50, generator=seeded())
+    asked = [len(points) for _, points in model.shown if len(points) > 1]
+    assert asked[:4] == [50, 70, 86, 100]  # 50 times the root of 1, 2, 3, 4
+
+
+def test_noise_takes_turns() -> None:
+    clean = torch.full((1, 1, 9, 9), 0.625)
+    kinds = [_noise(clean, number, streams(1)).flatten().tolist() for number in range(34)]
+    for noise in kinds[::2]:
+        assert len(set(noise)) == len(noise)  # fine and grey
+    assert min(len(set(noise)) for noise in kinds) <= 4  # patches of 8 x 8
+    assert any(set(noise) == {0, 1} for noise in kinds)
+    assert any(set(noise) == {0.3125, 0.8125} for noise in kinds)  # the picture shines through
+
+
+class Unsure(nn.Module):
+    """Prefers every class but 0 by less than rounding, where a picture is not the clean one."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        lead = 1e-7 * ((inputs - 0.5).abs().flatten(1).amax(1) > 0.1).float()
+        return torch.stack((torch.ones_like(lead), 1 - 1e-7 + 2 * lead), 1)
+
+
+def test_a_lead_like_rounding_counts_where_there_is_no_other() -> None:
+    inputs, labels = torch.full((2, *SHAPE), 0.5), torch.zeros(2, dtype=torch.int64)
+    made = hopskipjump(Unsure(), inputs, labels, norm="linf", queries=200, generator=seeded())
+    assert (Unsure()(made).argmax(1) == 1).all()
+    assert size(made - inputs, "linf").max() < 0.15
 
 
 class Bright(nn.Module):

@@ -6,10 +6,19 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.attacks.asked import Asked, Blind, Never, Rounded, many_classes, seeded, streams
+from tests.attacks.asked import (
+    Asked,
+    Blind,
+    Never,
+    Rounded,
+    many_classes,
+    rejecting,
+    seeded,
+    streams,
+)
 from torch import Tensor
 
-from epsball._contract_models import ROWS, SHAPE, Problem, linear_problem
+from epsball._contract_models import ROWS, SHAPE, Linear, Problem, linear_problem
 from epsball.attacks import _sampling, _spsa
 from epsball.attacks._ascent import BestSeen
 from epsball.attacks._pgd import Mislead
@@ -142,6 +151,47 @@ def test_the_scale_of_scores_does_not_matter(norm: Norm) -> None:
         )  # fmt: skip
 
     assert torch.equal(run(1.0), run(2.0**-40))
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_being_rejected_is_no_success(norm: Norm) -> None:
+    model, inputs, labels = rejecting()
+    asked = Asked(model, len(inputs))
+    eps = 0.2 if norm == "linf" else 0.8
+    made = spsa(asked, inputs, labels, eps=eps, norm=norm, queries=100, generator=seeded())
+    fooled = model(made).argmax(1) == 1 - labels
+    assert int(fooled.sum()) > len(labels) / 2
+    for rows, points in asked.shown:
+        answer = model(points).argmax(1)
+        assert fooled[rows[answer == 1 - labels[rows]]].all()
+    assert any((model(points).argmax(1) == 2).any() for _, points in asked.shown)
+
+
+def _visited(model: Asked, count: int) -> Tensor:
+    """Return the points of the walk, without the probes around them."""
+    return torch.stack([points for _, points in model.shown if len(points) == count])
+
+
+class Sure(Linear):
+    """Cannot be fooled, though it has a slope."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return super().forward(inputs) + torch.tensor([100.0, 0.0])
+
+
+@pytest.mark.parametrize(("norm", "spread"), [("linf", 1.0), ("l2", 24**0.5)])
+def test_steps_are_adams(norm: Norm, spread: float) -> None:
+    """The first goes as far in every pixel; by default they begin with eps and shrink to none."""
+    inputs, labels = torch.full((2, *SHAPE), 0.5), torch.zeros(2, dtype=torch.int64)
+    model = Asked(Sure(0, 2), 2)
+    spsa(model, inputs, labels, eps=0.3, norm=norm, queries=201, samples=4, step_size=0.01)
+    first = (_visited(model, 2)[1] - inputs).abs()
+    assert torch.allclose(first, torch.full_like(first, 0.01 / spread), rtol=1e-3)
+    model.shown.clear()
+    spsa(model, inputs, labels, eps=0.3, norm=norm, queries=201, samples=4)
+    steps = _visited(model, 2).diff(dim=0).abs().flatten(1).amax(1)
+    assert steps[0] == pytest.approx(0.3 / spread, rel=1e-3)
+    assert steps[-3:].max() < 0.3 * steps[0]
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

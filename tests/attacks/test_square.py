@@ -7,8 +7,17 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.attacks.asked import Asked, Blind, Never, Rounded, many_classes, seeded, streams
-from torch import Tensor
+from tests.attacks.asked import (
+    Asked,
+    Blind,
+    Never,
+    Rounded,
+    many_classes,
+    rejecting,
+    seeded,
+    streams,
+)
+from torch import Tensor, nn
 
 from epsball._contract_models import ROWS, SHAPE, Problem, linear_problem
 from epsball.attacks._square import NORMS, halvings, square
@@ -137,6 +146,34 @@ def test_an_image_draws_its_own_squares(norm: Norm) -> None:
     assert not torch.equal(changed[0], changed[1])
 
 
+class Grey(nn.Module):
+    """Is the surer of class 0 the further a picture is from grey."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        scores = torch.zeros(len(inputs), 2)
+        scores[:, 0] = 1 + (inputs - 0.5).abs().flatten(1).mean(1)
+        return scores
+
+
+def test_begins_at_the_stripes_even_where_they_are_worse_than_the_picture() -> None:
+    inputs, labels = torch.full((1, 1, 8, 8), 0.5), torch.zeros(1, dtype=torch.int64)
+    model = Asked(Grey(), 1)
+    made = square(model, inputs, labels, eps=0.25, queries=20, generator=seeded())
+    assert torch.equal(made, inputs)
+    for _, points in model.shown[1:]:
+        assert ((points - 0.5).abs() == 0.25).all()
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_being_rejected_is_no_success(norm: Norm) -> None:
+    model, inputs, labels = rejecting()
+    made = square(
+        model, inputs, labels, eps=0.2 if norm == "linf" else 0.8, norm=norm, queries=300,
+        generator=seeded(),
+    )  # fmt: skip
+    assert (model(made).argmax(1) == 1 - labels).all()
+
+
 class Hasty(Rounded):
     """Claims every second picture to be fooled: what a search in low precision might do."""
 
@@ -253,6 +290,15 @@ def test_squares_come_everywhere() -> None:
     inner = touched[:, :, 1:-1, 1:-1]
     assert inner.min() > 600 / 40 / 4
     assert not torch.equal(touched[0], touched[1])
+
+
+def test_bumps_have_a_middle() -> None:
+    clean = torch.full((9, 1, 12, 12), 0.5)
+    delta = next_tiles(clean, clean, 0.1, 0.11, streams(9)) - clean  # as large as 4 x 4, so 5 x 5
+    for row in delta.abs() > 1e-6:
+        _, down, across = row.nonzero().unbind(1)
+        assert down.max() - down.min() == 4
+        assert across.max() - across.min() == 4
 
 
 def test_bumps_lean_both_ways() -> None:

@@ -1,107 +1,69 @@
 """Every way in which an attack fails unnoticed has a model that causes it, and a finding."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from tests.evaluation.conftest import CLASSES, SIDE, fit, pictures
+from tests.evaluation.conftest import CLASSES, pictures
+from tests.evaluation.masked import (
+    EPS,
+    INDICATORS,
+    Around,
+    Brightness,
+    Hiding,
+    Shells,
+    TwoFaced,
+    downhill,
+    other_models,
+    quantised,
+    quantised_and_rippled,
+    raised,
+    rate,
+    rippled,
+    run,
+    saturated,
+    two_tones,
+)
 from torch import Tensor, nn
 
-from epsball import audit
 from epsball.attacks import bpda, expectation, pgd
 from epsball.errors import InvalidInput
-from epsball.evaluation.audit import Audit
+from epsball.evaluation.attacking import Batch
 from epsball.evaluation.findings import FINDINGS
+from epsball.evaluation.settings import make_settings
+from epsball.evaluation.watched import Watched
 from epsball.models.bit_depth import BitDepth
 from epsball.models.defended import defended
-from epsball.types import Finding
-
-# codes that stand for one of the six indicators; docs/findings.md has the table
-INDICATORS = {
-    "no-gradient",
-    "zero-gradient",
-    "random-forward",
-    "gradient-noise",
-    "silent-success",
-    "not-converged",
-    "transfer-failure",
-    "unconstrained-failure",
-}
-EPS = 0.2
+from epsball.types import ModelInfo
 
 
-def run(model: object, data: object = None, **asked: Any) -> Audit:
-    asked = {"attacks": ["pgd:steps=10"], "eps": [EPS]} | asked
-    return audit(model, data or pictures(40), **asked)  # type: ignore[arg-type]  # any classifier
-
-
-def raised(found: Audit) -> dict[str, Finding]:
-    return {one.code: one for one in found.findings if one.code in INDICATORS}
-
-
-def rate(found: Audit, row: int = 0) -> float:
-    robust: float = found.summary["results"][row]["robust_accuracy"]
-    return robust
-
-
-class Around(nn.Module):
-    """A model with something done before and after; in eval mode."""
-
-    def __init__(
-        self,
-        inner: Callable[[Tensor], Tensor],
-        before: Callable[[Tensor], Tensor] = lambda x: x,
-        after: Callable[[Tensor], Tensor] = lambda z: z,
-    ) -> None:
-        super().__init__()
-        self.inner, self.before, self.after = inner, before, after
-        self.eval()
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        return self.after(self.inner(self.before(inputs)))
-
-
-# honest models
-
-
-@pytest.fixture(scope="module", params=["linear", "tanh", "relu"])
-def honest(request: pytest.FixtureRequest) -> nn.Module:
-    torch.manual_seed(0)
-    first = [nn.Flatten(), nn.Linear(SIDE * SIDE, CLASSES)]
-    bend = nn.Tanh() if request.param == "tanh" else nn.ReLU()
-    deep = [nn.Flatten(), nn.Linear(SIDE * SIDE, 32), bend, nn.Linear(32, CLASSES)]
-    return fit(nn.Sequential(*(first if request.param == "linear" else deep)))
-
-
-@pytest.mark.parametrize("eps", [[0.02], [0.1, 0.3]])
 @pytest.mark.parametrize("full_budget", [False, True])
-def test_an_honest_model_raises_none(
-    model: nn.Module, honest: nn.Module, eps: list[float], full_budget: bool
-) -> None:
+def test_honest_models_raise_none(model: nn.Module, full_budget: bool) -> None:
     attacks = ["pgd:steps=10", "bim", "mifgsm", "apgd:steps=10"]
-    for good in (model, honest):
-        assert raised(run(good, attacks=attacks, eps=eps, full_budget=full_budget)) == {}
+    for good in (model, *other_models()):
+        found = run(good, attacks=attacks, eps=[0.02, EPS], full_budget=full_budget)
+        assert raised(found) == {}
 
 
 @pytest.mark.parametrize("full_budget", [False, True])
 def test_an_honest_copy_in_low_precision_raises_none(model: nn.Module, full_budget: bool) -> None:
-    found = run(model, attacks=["pgd:steps=10"], precision="fast", full_budget=full_budget)
+    found = run(model, eps=[0.1, EPS], precision="fast", full_budget=full_budget)
     assert raised(found) == {}
 
 
 @pytest.mark.parametrize(("norm", "eps"), [("l2", 1.0), ("l1", 3.0)])
-def test_an_honest_model_raises_none_in_other_norms(
-    model: nn.Module, norm: str, eps: float
-) -> None:
+def test_honest_models_raise_none_in_other_norms(model: nn.Module, norm: str, eps: float) -> None:
     attacks = ["apgd:steps=10"] + (["pgd:steps=10", "deepfool"] if norm == "l2" else [])
     assert raised(run(model, norm=norm, attacks=attacks, eps=[eps])) == {}
 
 
-def test_rounding_with_a_gradient_of_its_own_is_honest(model: nn.Module) -> None:
-    for levels in (2, 8, 255):
-        coarse = bpda(lambda x, top=levels: (x * top).round() / top)  # type: ignore[misc]  # a default binds
-        assert raised(run(Around(model, before=coarse), eps=[0.02, EPS])) == {}
+@pytest.mark.parametrize("levels", [2, 255])
+def test_rounding_with_a_gradient_of_its_own_is_honest(model: nn.Module, levels: int) -> None:
+    coarse = bpda(lambda x: (x * levels).round() / levels)
+    assert raised(run(Around(model, before=coarse), eps=[0.02, EPS])) == {}
 
 
 def test_what_is_wrong_when_clean_is_not_looked_at(model: nn.Module) -> None:
@@ -110,10 +72,6 @@ def test_what_is_wrong_when_clean_is_not_looked_at(model: nn.Module) -> None:
 
 
 # 1. unavailable gradients, and 6. attacks that fail with every picture allowed
-
-
-def saturated(model: nn.Module) -> nn.Module:
-    return Around(model, after=lambda z: 1e4 * z)
 
 
 @pytest.mark.parametrize("attack", ["pgd:steps=10", "bim", "apgd:steps=10"])
@@ -133,10 +91,6 @@ def test_the_margin_sees_through_saturation(model: nn.Module) -> None:
     assert rate(found) < 0.1
 
 
-def quantised(inputs: Tensor) -> Tensor:
-    return (inputs * 8).round() / 8
-
-
 def test_quantised_input(model: nn.Module) -> None:
     found = run(Around(model, before=quantised))
     assert raised(found).keys() == {"no-gradient"}
@@ -154,29 +108,15 @@ def test_a_step_that_is_not_differentiable_is_refused(model: nn.Module) -> None:
         run(Around(model, before=lambda x: torch.from_numpy(x.detach().numpy().round(1))))
 
 
-class Reversed(torch.autograd.Function):
-    """The identity, with a gradient that leads downhill."""
-
-    @staticmethod
-    def forward(ctx: Any, inputs: Tensor) -> Tensor:
-        return inputs.clone()
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        return -gradients[0]
-
-
 def test_a_gradient_that_leads_downhill(model: nn.Module) -> None:
-    swap: Any = Reversed.apply  # torch leaves it untyped
-    found = run(Around(model, before=swap))
+    found = run(Around(model, before=downhill))
     assert {"gradient-noise", "unconstrained-failure"} <= raised(found).keys()
     assert rate(found) == 1
 
 
 def test_a_minimal_attack_that_finds_nothing_at_any_distance(model: nn.Module) -> None:
-    swap: Any = Reversed.apply
-    found = run(Around(model, before=swap), attacks=["deepfool"])
-    assert raised(found)["unconstrained-failure"].evidence["of"] == 40
+    found = run(Around(model, before=downhill), attacks=["deepfool"])
+    assert raised(found)["unconstrained-failure"].evidence["of"] == 30
     assert "--attack square" in raised(found)["unconstrained-failure"].remedy
 
 
@@ -191,14 +131,10 @@ def test_random_layer(model: nn.Module) -> None:
     assert "expectation" in found["random-forward"].remedy
 
 
-def rippled(model: nn.Module) -> nn.Module:
-    """A model with ripples too low to matter and too steep to see beyond."""
-    return Around(model, before=lambda x: quantised(x) + 1e-3 * torch.sin(2e4 * x))
-
-
-def test_a_loss_with_ripples(model: nn.Module) -> None:
-    found = run(rippled(model), attacks=["pgd:steps=10", "square:queries=150"])
-    assert rate(found) == 1
+@pytest.mark.parametrize("masked", [rippled, quantised_and_rippled])
+def test_a_loss_with_ripples(model: nn.Module, masked: Callable[..., nn.Module]) -> None:
+    found = run(masked(model), attacks=["pgd:steps=10", "square:queries=150"])
+    assert rate(found) > 0.9
     noise = raised(found)["gradient-noise"]
     assert noise.evidence["images"] == noise.evidence["of"] == 16
     assert "EoT: epsball.attacks.expectation" in noise.remedy
@@ -210,7 +146,7 @@ def test_the_mean_over_small_noise_sees_beyond_the_ripples(model: nn.Module) -> 
     images, labels = pictures(20)
     inputs = images.float() / 255
     masked = rippled(model)
-    steady = expectation(lambda x: masked(x + 0.1 * torch.randn_like(x)), samples=16)
+    steady = expectation(lambda x: masked(x + 0.02 * torch.randn_like(x)), samples=16)
 
     def wrong(search: Callable[[Tensor], Tensor]) -> int:
         generator = torch.Generator().manual_seed(0)
@@ -228,21 +164,6 @@ def test_ripples_are_reported_once(model: nn.Module) -> None:
 
 
 # 3. silent success
-
-
-class Shells(nn.Module):
-    """Two classes that take turns as a picture gets brighter: a border can be overstepped."""
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        brightness = (inputs - 0.5).flatten(1).mean(1)
-        height = 5 * torch.sin(10 * torch.pi * brightness)
-        return torch.stack([height, -height], 1)
-
-
-def two_tones(count: int, apart: int) -> tuple[Tensor, Tensor]:
-    images = torch.full((count, 1, 4, 4), 128 + apart, dtype=torch.uint8)
-    images[count // 2 :] = 127 - apart
-    return images, (torch.arange(count) >= count // 2).long()
 
 
 def test_a_success_that_is_passed_over() -> None:
@@ -265,51 +186,20 @@ def test_a_success_that_is_passed_over() -> None:
 # 4. incomplete optimisation
 
 
-@pytest.mark.parametrize(
-    "attack", ["pgd:steps=10,step_size=0.0005", "pgd:steps=2,step_size=0.03", "bim:steps=1"]
-)
+@pytest.mark.parametrize("attack", ["pgd:steps=10,step_size=0.0005", "bim:steps=2,step_size=0.03"])
 def test_too_few_steps(model: nn.Module, attack: str) -> None:
-    images, labels = pictures(40)
-    found = run(model, (images, labels), attacks=[attack], eps=[0.13])
-    if attack == "bim:steps=1":  # one long step does nearly all that many do on this model
-        assert raised(found) == {}
-        return
+    found = run(model, attacks=[attack])
     assert raised(found).keys() == {"not-converged"}
     assert [one.code for one in found.findings].count("not-converged") == 1
     assert "--steps" in raised(found)["not-converged"].remedy
     assert "--restarts" in raised(found)["not-converged"].remedy
 
 
+def test_short_steps_where_longer_ones_win_nothing_are_enough(model: nn.Module) -> None:
+    assert raised(run(model, attacks=["pgd:steps=10,step_size=0.001"], eps=[0.02])) == {}
+
+
 # 5. transfer failure
-
-
-class Brightness(nn.Module):
-    """Two classes by brightness. A pattern that brightness does not show can mislead it."""
-
-    def __init__(self, credulous: float) -> None:
-        super().__init__()
-        self.head = nn.Linear(16, 2)
-        signs = torch.tensor([1.0, -1.0]).repeat(8)
-        self.register_buffer("weights", (1 + credulous * signs) / 16)
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        height = 20 * ((inputs - 0.5).flatten(1) * self.weights).sum(1)
-        return torch.stack([height, -height], 1)
-
-
-class TwoFaced(Brightness):
-    """In bfloat16 it falls for what it withstands in float32."""
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        low = self.head.weight.dtype == torch.bfloat16
-        return Brightness(20.0 if low else 0.0)(inputs)  # type: ignore[no-any-return]  # torch's
-
-
-class Hiding(Around):
-    """A model without gradients whose own stand-in is another model."""
-
-    def relaxed(self) -> nn.Module:
-        return Brightness(20.0).eval()
 
 
 @pytest.mark.parametrize("full_budget", [False, True])
@@ -326,27 +216,34 @@ def test_a_copy_in_low_precision_that_does_not_transfer(full_budget: bool) -> No
 
 def test_a_stand_in_that_does_not_transfer() -> None:
     hiding = Hiding(Brightness(0.0), before=quantised)
-    found = run(hiding, two_tones(20, 20), attacks=["strongest"], eps=[0.03])
+    found = run(hiding, two_tones(20, 20), attacks=["strongest"], eps=[0.03], limit=4)
     assert "relaxed()" in raised(found)["transfer-failure"].message
     assert "bpda" in raised(found)["transfer-failure"].remedy
 
 
 def test_a_stand_in_with_the_scores_of_its_model_transfers(model: nn.Module) -> None:
-    found = run(defended(model, BitDepth(bits=3)), pictures(20), attacks=["strongest"])
+    found = run(defended(model, BitDepth(bits=3)), pictures(10), attacks=["strongest"])
     assert raised(found) == {}
     assert rate(found) < 0.1
 
 
-# the whole
+def test_only_points_in_the_ball_of_their_own_picture_count() -> None:
+    images, labels = two_tones(4, 20)
+    clean = Batch(images.float() / 255, labels, torch.arange(4))
+    (setting,) = make_settings(["pgd"], norm="linf", eps=[0.1])
+    watched = Watched(Brightness(0.0), ModelInfo(classes=2), clean, setting)
+    watched(1 - clean.images)  # fools all four, but lies 0.16 away
+    assert not watched.fooled.any()
+    near = Watched(Brightness(0.0), ModelInfo(classes=2), clean, replace(setting, eps=(0.2,)))
+    near.about(torch.tensor([2, 1]))
+    near(1 - clean.images[[2, 1]])
+    assert near.fooled.tolist() == [False, True, True, False]
 
 
-@pytest.fixture
-def listed() -> Iterator[set[str]]:
-    yield INDICATORS
-
-
-def test_every_indicator_is_a_finding_that_does_not_forbid_a_rate_but_one(
-    listed: set[str],
-) -> None:
-    assert {code for code in listed if FINDINGS[code].severity == "blocking"} == {"no-gradient"}
-    assert {FINDINGS[code].severity for code in listed - {"no-gradient"}} == {"warning"}
+def test_each_indicator_is_a_known_finding_and_the_page_names_it() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "findings.md").read_text(encoding="utf-8")
+    table = page.partition("## Six ways")[2]
+    for code in INDICATORS:
+        severity = "blocking" if code == "no-gradient" else "warning"
+        assert FINDINGS[code].severity == severity
+        assert f"[`{code}`](#{code})" in table

@@ -1,4 +1,4 @@
-"""What the attacks share that chase a border with gradients: the first look, and every later one."""
+"""What attacks share that chase a border with gradients: the first look, and every later one."""
 
 import math
 from dataclasses import dataclass
@@ -15,22 +15,36 @@ from epsball.geometry import size
 from epsball.tensors import Classifier
 from epsball.types import Norm
 
+# of the scores by which a clean picture's class leads, in units of the softmax: as a network of ten
+# classes has it that was trained on MNIST
+_SHARPNESS, _ROUNDING = 20.0, 1e-6
+
 
 @dataclass(frozen=True)
 class Odds:
     """A goal that climbs the log-odds of all classes that win, not the lead of the best.
 
-    Its gradient points where that of the cross-entropy points, whose size alone dies away when the
-    softmax saturates; it leaves open which class is reached.
+    It leaves open which class is reached. Scores are scaled by what the clean picture lacks, so
+    that a model whose scores are large or small is climbed alike: no softmax saturates here.
+
+    Args:
+        goal: what wins.
+        clean_lead: (n,), the lead at the clean pictures; None: the scores are theirs.
     """
 
     goal: Winning
+    clean_lead: Tensor | None = None
 
     def value(self, logits: Tensor) -> Tensor:
-        """Return (n,), the log of the odds of any class that wins."""
-        wins = self.goal.columns(logits)
-        for_them = logits.masked_fill(~wins, -torch.inf).logsumexp(1)
-        return for_them - logits.masked_fill(wins, -torch.inf).logsumexp(1)
+        """Return (n,), the log of the odds of any class that wins, in units of the lead."""
+        seen = logits.detach()
+        lead = self.goal.value(seen) if self.clean_lead is None else self.clean_lead
+        # on a tie there is no lead to measure by
+        least = (_ROUNDING * seen.abs().amax(1)).clamp_min(torch.finfo(seen.dtype).tiny)
+        unit = torch.maximum(lead.abs() / _SHARPNESS, least)[:, None]
+        wins, scaled = self.goal.columns(logits), logits / unit
+        for_them = scaled.masked_fill(~wins, -torch.inf).logsumexp(1)
+        return (for_them - scaled.masked_fill(wins, -torch.inf).logsumexp(1)) * unit[:, 0]
 
     def won(self, logits: Tensor) -> Tensor:
         """Judge success; being rejected is none."""
@@ -38,7 +52,8 @@ class Odds:
 
     def rows(self, chosen: Tensor) -> "Odds":
         """Return the same for some rows."""
-        return Odds(self.goal.rows(chosen))
+        lead = None if self.clean_lead is None else self.clean_lead[chosen]
+        return Odds(self.goal.rows(chosen), lead)
 
 
 @dataclass(frozen=True)
@@ -88,13 +103,19 @@ def first_look(
     """
     clean, goal = inputs.detach(), Winning(model, labels, targets)
     whole = Hunt(model, goal, clean, all_rows(clean), norm)
-    seen = see(whole, clean, all_rows(clean), soft=soft, confidence=confidence)
+    climbed = Odds(goal) if soft else goal
+    seen = see(whole, clean, all_rows(clean), climbed=climbed, confidence=confidence)
     rows = (~seen.won).nonzero()[:, 0]
     return Hunt(model, goal.rows(rows), clean[rows], rows, norm), seen.rows(rows)
 
 
 def see(
-    hunt: Hunt, points: Tensor, part: Tensor, *, soft: bool = False, confidence: float = 0.0
+    hunt: Hunt,
+    points: Tensor,
+    part: Tensor,
+    *,
+    climbed: Winning | Odds | None = None,
+    confidence: float = 0.0,
 ) -> Seen:
     """Look at points, with their gradient; the hunt keeps those that are nearer than before.
 
@@ -102,11 +123,11 @@ def see(
         hunt: the hunt.
         points: (m, c, h, w).
         part: (m,), which rows of the hunt they belong to.
-        soft: see `first_look`.
+        climbed: of all rows of the hunt, what the slope is taken of; None: the lead.
         confidence: see `first_look`; it is taken off the lead.
     """
-    goal = hunt.goal.rows(part)
-    visit, logits = look(hunt.model, points, hunt.rows[part], Odds(goal) if soft else goal)
+    goal, climbed = hunt.goal.rows(part), climbed or hunt.goal
+    visit, logits = look(hunt.model, points, hunt.rows[part], climbed.rows(part))
     logits = _handicapped(goal, logits, confidence)
     return Seen(hunt.keep(points, logits, part), goal.value(logits), visit.slope)
 

@@ -1,5 +1,6 @@
 """Carlini and Wagner's attack: distance and success in one loss, weighed for each picture."""
 
+import math
 from dataclasses import dataclass, fields
 
 import torch
@@ -120,7 +121,7 @@ def _rates(hunt: Hunt, seen: Seen, step_size: float | None) -> Tensor:
     if step_size is not None:
         return torch.full_like(seen.lead, step_size)
     far = torch.minimum(reach(seen, "l2"), widest(hunt.clean, "l2"))
-    return far / hunt.clean[0].numel() ** 0.5
+    return far / math.sqrt(hunt.clean[0].numel())
 
 
 def _constants(seen: Seen, constant: float | None) -> Tensor:
@@ -151,7 +152,8 @@ class _State:
     """Adam's state of the rows that go on, and their progress."""
 
     part: Tensor  # (p,), which rows of the hunt they are
-    point: Tensor
+    constant: Tensor  # (p,)
+    point: Tensor  # (p, c, h, w), as are mean and squares
     mean: Tensor
     squares: Tensor
     least: Tensor  # (p,), the lowest loss so far
@@ -167,12 +169,12 @@ def _descend(hunt: Hunt, seen: Seen, plan: _Plan, constants: Tensor) -> Tensor:
     """Walk once from the clean pictures; return (m,), who was fooled on the way."""
     found, endless = torch.zeros_like(seen.won), torch.full_like(constants, torch.inf)
     start, zero = hunt.clean, torch.zeros_like(hunt.clean)
-    state = _State(all_rows(start), start, zero, zero, endless, endless)
+    state = _State(all_rows(start), constants, start, zero, zero, endless, endless)
     for number in range(plan.steps):
         if number:
             seen = see(hunt, state.point, state.part, confidence=plan.confidence)
             found[state.part] |= seen.won
-        lacks = constants[state.part] * (-seen.lead).clamp_min(0)
+        lacks = state.constant * (-seen.lead).clamp_min(0)
         delta = state.point - hunt.clean[state.part]
         state.least = torch.minimum(state.least, delta.flatten(1).square().sum(1) + lacks)
         if plan.gives_up_at(number):
@@ -181,18 +183,16 @@ def _descend(hunt: Hunt, seen: Seen, plan: _Plan, constants: Tensor) -> Tensor:
             state.keep(going)
             if not len(going):
                 return found
-            seen, delta = seen.rows(going), delta[going]
-        _step(hunt, seen, plan, constants, state, number)
+            seen = seen.rows(going)
+        _step(hunt, seen, plan, state, number)
     found[state.part] |= score(hunt, state.point, state.part, plan.confidence)
     return found
 
 
-def _step(
-    hunt: Hunt, seen: Seen, plan: _Plan, constants: Tensor, state: _State, number: int
-) -> None:
+def _step(hunt: Hunt, seen: Seen, plan: _Plan, state: _State, number: int) -> None:
     """Move the points by one step of Adam."""
     clean = hunt.clean[state.part]
-    pull = torch.where(seen.lead < 0, constants[state.part], 0)
+    pull = torch.where(seen.lead < 0, state.constant, 0)
     slope = 2 * (state.point - clean) - per_row(pull, clean) * seen.slope
     state.mean = state.mean.lerp(slope, 1 - _DECAY)
     state.squares = state.squares.lerp(slope**2, 1 - _DECAY_SQUARES)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from epsball.attacks._asking import all_rows
-from epsball.attacks._chase import Seen, cosine, first_look, reach, result, see, widest
+from epsball.attacks._chase import Odds, Seen, cosine, first_look, reach, result, see, widest
 from epsball.attacks._checks import check_call, takes_no_eps
 from epsball.attacks._sparse import Hunt, require
 from epsball.geometry import per_row, project_into_box, size, steepest
@@ -15,6 +15,7 @@ from epsball.tensors import Classifier, Images, Labels
 from epsball.types import Norm
 
 NORMS: tuple[Norm, ...] = ("linf", "l2", "l1", "l0")
+_BEYOND = 1.001  # times the way to a border leads across it, whatever is lost in rounding
 _SOFT = 0.5  # of the steps climb the log-odds: which class is reached stays open for that long
 
 
@@ -129,20 +130,22 @@ def _pace(norm: Norm, step_size: float | None, gamma: float | None) -> _Pace:
 
 def _walk(hunt: Hunt, seen: Seen, pace: _Pace, steps: int) -> None:
     point, radius, rows = hunt.clean, torch.zeros_like(hunt.distance), all_rows(hunt.clean)
+    odds = Odds(hunt.goal, seen.lead)
     move = _few_entries if hunt.norm == "l0" else _into_ball
     for number in range(steps):
         if number:
-            seen = see(hunt, point, rows, soft=number < _SOFT * steps)
-        length, change = cosine(*pace.step, number, steps), cosine(*pace.gamma, number, steps)
-        point, radius = move(hunt, seen, point, radius, length, change)
+            seen = see(hunt, point, rows, climbed=odds if number < _SOFT * steps else None)
+        length = cosine(*pace.step, number, steps)
+        change = cosine(*pace.gamma, number, steps)
+        point, radius = move(hunt, seen, point, radius, length=length, change=change)
     hunt.read(point)
 
 
 def _into_ball(
-    hunt: Hunt, seen: Seen, point: Tensor, radius: Tensor, length: float, change: float
+    hunt: Hunt, seen: Seen, point: Tensor, radius: Tensor, *, length: float, change: float
 ) -> tuple[Tensor, Tensor]:
     """Return the next points in linf, l2 or l1, and the radii of their balls."""
-    away = size(point - hunt.clean, hunt.norm) + reach(seen, hunt.norm)
+    away = (size(point - hunt.clean, hunt.norm) + reach(seen, hunt.norm)) * _BEYOND
     shrunk = torch.minimum(radius * (1 - change), hunt.distance)
     grown = radius * (1 + change)
     lost = torch.where(hunt.distance.isfinite(), grown, torch.maximum(away, grown))
@@ -153,7 +156,7 @@ def _into_ball(
 
 
 def _few_entries(
-    hunt: Hunt, seen: Seen, point: Tensor, radius: Tensor, length: float, change: float
+    hunt: Hunt, seen: Seen, point: Tensor, radius: Tensor, *, length: float, change: float
 ) -> tuple[Tensor, Tensor]:
     """Return the next points in l0, and how many of their entries may differ."""
     moved = (point + length * seen.slope.sign()).clamp(0, 1)

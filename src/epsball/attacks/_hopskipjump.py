@@ -19,7 +19,8 @@ from epsball.types import Norm
 NORMS: tuple[Norm, ...] = ("l2", "linf")
 _REACH = 0.2  # l2 length of a probe, as a share of that of the perturbation
 _HALVINGS = 10  # of a step that leads back over the border
-_COARSEST, _FINEST = 10, 20  # halvings of a line; with more, float32 cannot tell its points apart
+# halvings of a line; after more, the last bits of scores would decide who is fooled
+_COARSEST, _FINEST = 10, 14
 
 
 def hopskipjump(
@@ -71,7 +72,7 @@ def hopskipjump(
     so that a model that sees the label in plain noise has a start as well; probes go a
     fifth of the way to the clean picture (source: a tenth of a pixel's range, then 1 / pixels of
     the way), which costs nothing on smooth models and sees through rounded inputs; where all get
-    one answer no step is made; a step is halved ten times at most, a line ten to twenty times.
+    one answer no step is made; a step is halved ten times at most, a line ten to fourteen.
     """
     check_call("hopskipjump", inputs, labels, targets, eps=None, norm=norm, norms=NORMS,
                queries=queries)  # fmt: skip
@@ -145,9 +146,9 @@ def _to_border(asker: LabelAsker, walk: _Walk) -> _Walk:
     for _ in range(_lines(walk, asker.norm)):
         share = (low + high) / 2
         tried = (walk.clean + project(delta, share * length, asker.norm)).clamp(0, 1)
-        asked, fooled = (answer[:, 0] for answer in asker.ask(tried[:, None], walk.rows))
+        fooled = asker.ask(tried[:, None], walk.rows)[1][:, 0]
         point = torch.where(per_row(fooled, point), tried, point)
-        high, low = torch.where(fooled, share, high), torch.where(asked & ~fooled, share, low)
+        high, low = torch.where(fooled, share, high), torch.where(fooled, low, share)
     return replace(walk, point=point)
 
 

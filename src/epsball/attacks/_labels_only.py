@@ -4,10 +4,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from epsball.attacks._asking import class_count, read
+from epsball.attacks._ascent import confirmed
+from epsball.attacks._asking import read
+from epsball.attacks._pgd import Mislead
 from epsball.attacks._sampling import pass_size, streams_of
 from epsball.geometry import size
-from epsball.objectives import is_adversarial
+from epsball.objectives import margin
 from epsball.randomness import ImageStreams, Randomness, uniform
 from epsball.tensors import Classifier
 from epsball.types import Norm
@@ -15,10 +17,15 @@ from epsball.types import Norm
 _GRAINS = (1, 2, 4, 8)  # sides, in pixels, of the patches that noise is made of
 _STARTS = 0x5747  # names the streams that noise is drawn from
 _HALF = 0.5
+# longer than any distance: a lead that rounding may undo counts only where there is no other
+_UNSURE = 1e4
 
 
 class LabelAsker:
     """Asks whether points fool the model, within a budget; keeps the nearest that does.
+
+    Of scores only the class that is first is used; their size tells no more than whether another
+    batch would find the same one.
 
     Args:
         model: the classifier.
@@ -40,8 +47,8 @@ class LabelAsker:
         queries: int,
     ) -> None:
         """Begin with nothing asked: the nearest is the clean picture, for want of another."""
-        self.model, self.clean, self.labels, self.targets = model, clean, labels, targets
-        self.norm, self.at_once = norm, pass_size(clean)
+        self.model, self.clean, self.norm = model, clean, norm
+        self.goal, self.at_once = Mislead(model, margin, labels, targets), pass_size(clean)
         self.left = torch.full_like(labels, queries)
         self.nearest = clean.clone()
         self.distance = torch.full_like(labels, torch.inf, dtype=clean.dtype)
@@ -68,18 +75,14 @@ class LabelAsker:
             return asked, fooled
         these, of = points[row, column], rows[row]
         self.left[rows] -= asked.sum(1)
-        won = self._won(read(self.model, these, of, self.at_once), of)
-        fooled[row, column] = won
+        logits, goal = read(self.model, these, of, self.at_once), self.goal.rows(of)
+        won = fooled[row, column] = goal.won(logits)
+        far = size(these - self.clean[of], self.norm).masked_fill(~won, torch.inf)
+        firmly = confirmed(None, goal, these, logits, of)
         distance = torch.full_like(asked, torch.inf, dtype=points.dtype)
-        far = size(these - self.clean[of], self.norm)
-        distance[row, column] = far.masked_fill(~won, torch.inf)
+        distance[row, column] = torch.where(firmly, far, far + _UNSURE)
         self._keep(points, distance, rows)
         return asked, fooled
-
-    def _won(self, logits: Tensor, of: Tensor) -> Tensor:
-        targets = None if self.targets is None else self.targets[of]
-        classes = class_count(self.model, logits)
-        return is_adversarial(logits, self.labels[of], targets, classes=classes)
 
     def _keep(self, points: Tensor, distance: Tensor, rows: Tensor) -> None:
         least, column = distance.min(1)

@@ -33,6 +33,7 @@ def audit(
     std: options.Std = None,
     resize: options.Resize = None,
     channels: options.Channels = None,
+    defence: options.Defence = None,
     seed: options.Seed = 0,
     device: options.Device = "auto",
     precision: Annotated[
@@ -76,6 +77,7 @@ def audit(
     """
     asked = (model, data, attack, norm, eps, steps, restarts, limit, sample, weights, seed, budget)
     loading = options.loading(weights, mean, std, resize, channels)
+    loading |= {} if defence is None else {"defence": defence}
     run = out or options.default_out(
         "audit", *asked, loading, device, precision, full_budget, queries
     )

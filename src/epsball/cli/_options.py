@@ -38,12 +38,16 @@ Resize = Annotated[int | None, typer.Option(help="Side of the square that the mo
 Channels = Annotated[
     str | None, typer.Option(help="What the model wants: rgb, bgr or gray.", metavar="ORDER")
 ]
+Defence = Annotated[
+    str | None,
+    typer.Option(help="What pictures go through first: jpeg:quality=75, bit-depth:bits=4 ..."),
+]
 Limit = Annotated[int | None, typer.Option(help="Use this many pictures; all where left out.")]
 Seed = Annotated[int, typer.Option(help="Of everything random.", min=0)]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 Steps = Annotated[int | None, typer.Option(help="For attacks that take steps.")]
 Restarts = Annotated[int, typer.Option(help="For attacks that are random.")]
-NormName = Annotated[str, typer.Option(help="linf or l2.")]
+NormName = Annotated[str, typer.Option(help="linf, l2, l1 or l0, where the attack has it.")]
 
 
 class Sample(StrEnum):

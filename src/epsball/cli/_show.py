@@ -139,8 +139,12 @@ def show_finding(console: Console, found: Mapping[str, Any]) -> None:
 def _results_table(summary: Mapping[str, Any]) -> Table:
     table = Table(title_justify="left")
     five = any(row["top5_error"] is not None for row in summary["results"])
+    whole = summary.get("full_budget", True)
+    far = any(row.get("median_distance") is not None for row in summary["results"])
     heads = ["attack", "norm", "eps", "steps", "n", "clean", "robust", "95 % interval"]
-    heads += ["confidence", *(["top-5 err"] if five else []), "8-bit", "seconds"]
+    heads += ["confidence"] if whole else []
+    heads += [*(["top-5 err"] if five else []), *(["8-bit"] if whole else [])]
+    heads += [*(["distance"] if far else []), "seconds"]
     for head in heads:
         first = head == "attack"
         width = 10 if first else None
@@ -149,7 +153,11 @@ def _results_table(summary: Mapping[str, Any]) -> Table:
         )
     for row in summary["results"]:
         five_cell = [share(row["top5_error"])] if five else []
-        table.add_row(*_asked(row), *_rates(row), *five_cell, *_last(row))
+        clean, robust, between, confidence = _rates(row)
+        cells = [clean, robust, between, *([confidence] if whole else []), *five_cell]
+        cells += [share(row["survives_8bit"])] if whole else []
+        cells += [_distance(row)] if far else []
+        table.add_row(*_asked(row), *cells, f"{row['seconds']:.1f}")
     for row in summary["worst_case"]:
         cells = ["worst case", row["norm"], eps_text(row["eps"]), "", f"{row['n']:,}", ""]
         rates = percent(row["robust_accuracy"]), interval(row["robust_accuracy_ci"])
@@ -164,7 +172,7 @@ def _asked(row: Mapping[str, Any]) -> Sequence[str]:
     return row["variant"], row["norm"], eps_text(row["eps"]), steps, f"{row['n']:,}"
 
 
-def _rates(row: Mapping[str, Any]) -> Sequence[str]:
+def _rates(row: Mapping[str, Any]) -> tuple[str, str, str, str]:
     bounds = row["robust_accuracy_ci"]
     between = "-" if bounds is None else interval(bounds)
     names = ("clean_accuracy", "robust_accuracy", "confidence")
@@ -172,8 +180,9 @@ def _rates(row: Mapping[str, Any]) -> Sequence[str]:
     return clean, robust, between, confidence
 
 
-def _last(row: Mapping[str, Any]) -> Sequence[str]:
-    return share(row["survives_8bit"]), f"{row['seconds']:.1f}"
+def _distance(row: Mapping[str, Any]) -> str:
+    """Write the median distance to the border, where the attack looked for it and found most."""
+    return "-" if row["median_distance"] is None else f"{row['median_distance']:.3g}"
 
 
 def share(value: float | None) -> str:

@@ -87,7 +87,8 @@ def seek_verdicts(
 ) -> list[Attacked]:
     """Attack from the smallest eps upwards; what is fooled there is fooled in larger balls."""
     nothing = torch.zeros(len(batch), dtype=torch.int64)
-    distance = None if setting.spec.takes_eps else torch.zeros(len(batch)).double()
+    looks_for_it = setting.spec.takes_norm and not setting.spec.takes_eps
+    distance = None if not looks_for_it else torch.zeros(len(batch)).double()
     held = Attacked(batch.images.clone(), nothing, nothing, distance)
     found, all_at_once = [], not setting.spec.takes_eps or _sweeps(setting)
     for i, eps in enumerate(setting.eps):

@@ -52,23 +52,24 @@ def check_indicators(
         probe: a few pictures of the run.
         records: of the run.
         found: what is known already; it is not said twice.
-        random: the model answers differently each time: only the open ball is tried then.
+        random: the model answers differently each time. Then nothing is looked at: what fooled one
+            draw need not fool the next, and `random-forward` has said so already.
     """
     few, widest = _chosen(probe), replace(setting, eps=setting.eps[-1:], restarts=1)
     harmful = setting.means_harm and setting.is_plain and setting.norm != "none"
-    if not len(few) or not harmful or widest.eps[0] == 0:
+    if random or not len(few) or not harmful or widest.eps[0] == 0:
         return []
     if setting.spec.adaptive:
-        return [] if random else _check_stand_in(engine, widest, few)
+        return _check_stand_in(engine, widest, few)
     if not setting.spec.needs_gradient:
         return []
-    told = [] if random else check_promise(engine, widest, few, found)
+    told = check_promise(engine, widest, few, found)
     if setting.spec.kind == "minimal":
         return told + _check_nearest(widest, records)
     if not setting.spec.takes_eps or "steps" not in setting.knobs or "queries" in setting.knobs:
         return told
     told += _check_open(engine, widest, few)
-    return told if random else told + _check_walk(engine, widest, few, found)
+    return told + _check_walk(engine, widest, few, found)
 
 
 def _chosen(probe: Clean) -> Batch:
@@ -207,10 +208,11 @@ def _check_reach(
 def _check_stand_in(engine: Engine, setting: AttackSetting, few: Batch) -> list[Finding]:
     """Attack a model's own stand-in for itself, and try the results on the model."""
     relaxed = getattr(engine.model, "relaxed", None)
-    if not callable(relaxed):
+    held = relaxed() if callable(relaxed) else None
+    if held is None:
         return []
     (attack,) = make_settings([_STAND_IN], norm=setting.norm, eps=setting.eps)
-    held = replace(_exact(engine, full_budget=True), model=relaxed())
-    made = held.attack(attack, few.images, few.labels, few.positions)[0].images
-    claimed = _fooled(held, made, few)
+    smoother = replace(_exact(engine, full_budget=True), model=held)
+    made = smoother.attack(attack, few.images, few.labels, few.positions)[0].images
+    claimed = _fooled(smoother, made, few)
     return _transferred(setting, claimed, _fooled(engine, made, few), "its stand-in relaxed()")

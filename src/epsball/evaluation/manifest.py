@@ -1,6 +1,7 @@
 """The manifest of a run: what was asked, of what, on what. Enough to repeat it, bit for bit."""
 
 import datetime
+import math
 import os
 import platform
 from collections.abc import Sequence
@@ -111,7 +112,7 @@ def attack_entries(settings: Sequence[AttackSetting]) -> tuple[AttackEntry, ...]
             attack=s.attack,
             variant=s.variant,
             norm=s.norm,
-            eps=s.eps,
+            eps=tuple(eps for eps in s.eps if math.isfinite(eps)),
             knobs=s.knobs,
             restarts=s.restarts,
         )

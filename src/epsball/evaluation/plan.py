@@ -32,7 +32,7 @@ _SECONDS_A_SHARD = 30.0  # what a kill may cost, about
 _SMALLEST, _LARGEST = 16, 1024
 # shares of a time budget: for the attacks themselves, the checks after them, the measuring before
 _SEARCHING, _CHECKING, _MEASURING = 0.5, 0.15, 0.05
-_CHECKS = 4  # gradients a check spends for one of the attack: once, twice as many, once watched
+_CHECKS = 6  # gradients the checks spend for one of the attack: again, longer, watched, wider
 _SLICES = 10  # a budgeted run answers about this often
 
 

@@ -26,13 +26,15 @@ def interval(bounds: Sequence[float]) -> str:
     return f"{100 * low:.1f} to {100 * high:.1f} %"
 
 
-def eps_text(eps: float) -> str:
-    """Write a radius: 8/255 where it is one, else a short decimal.
+def eps_text(eps: float | None) -> str:
+    """Write a radius: 8/255 where it is one, else a short decimal; a dash where there is no ball.
 
     Example:
         >>> eps_text(8 / 255), eps_text(0.1), eps_text(0.2)
         ('8/255', '0.1', '0.2')
     """
+    if eps is None:
+        return "-"
     levels = round(eps * 255)
     # 0.2 is 51/255 too, and nobody writes that
     if levels > 0 and abs(eps * 255 - levels) < _ROUNDING and eps != round(eps, 4):

@@ -7,12 +7,17 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from epsball.models.defended import Defended as Defended
+    from epsball.models.defended import defended as defended
     from epsball.models.identity import count_parameters as count_parameters
     from epsball.models.identity import fingerprint as fingerprint
     from epsball.models.loading import LoadedModel as LoadedModel
     from epsball.models.loading import load_model as load_model
     from epsball.models.preprocess import Pipeline as Pipeline
     from epsball.models.preprocess import Preprocess as Preprocess
+    from epsball.models.preprocessing_defences import DEFENCES as DEFENCES
+    from epsball.models.preprocessing_defences import DefenceSpec as DefenceSpec
+    from epsball.models.preprocessing_defences import defence_named as defence_named
     from epsball.models.probing import probe as probe
     from epsball.models.scores import as_logits as as_logits
     from epsball.models.weights import load_weights as load_weights
@@ -20,6 +25,11 @@ if TYPE_CHECKING:
     from epsball.models.zoo import ModelSpec as ModelSpec
 
 _HOMES = {
+    "DEFENCES": "preprocessing_defences",
+    "DefenceSpec": "preprocessing_defences",
+    "Defended": "defended",
+    "defence_named": "preprocessing_defences",
+    "defended": "defended",
     "LoadedModel": "loading",
     "MODELS": "zoo",
     "ModelSpec": "zoo",

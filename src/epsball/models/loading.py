@@ -11,9 +11,11 @@ from torch import nn
 from epsball.errors import InvalidInput
 from epsball.models._messages import one_line
 from epsball.models._request import Built, Request, split_spec
+from epsball.models.defended import defended
 from epsball.models.exported import from_onnx, from_pt2
 from epsball.models.hubs import from_hf, from_robustbench, from_timm, from_torchvision
 from epsball.models.preprocess import Channels, Pipeline, Preprocess
+from epsball.models.preprocessing_defences import defence_named
 from epsball.models.user_code import from_file, from_package, name_forms
 from epsball.models.zoo import MODELS, from_zoo
 from epsball.tensors import Classifier
@@ -62,6 +64,7 @@ def load_model(
     std: Sequence[float] | None = None,
     resize: int | None = None,
     channels: Channels | None = None,
+    defence: str | None = None,
     device: str = "cpu",
     require_weights: bool = True,
 ) -> LoadedModel:
@@ -80,6 +83,7 @@ def load_model(
         std: divided by, likewise.
         resize: side of the square the model wants, in pixels; None: pictures keep their size.
         channels: "rgb", "bgr" or "gray", what the model wants; None: pictures keep their channels.
+        defence: what pictures go through first: "jpeg:quality=75"; see `DEFENCES`.
         device: where the model goes: "cpu", "cuda:0".
         require_weights: whether published or given weights are needed. False builds the
             architecture with fresh ones, to be trained.
@@ -103,9 +107,12 @@ def load_model(
     _check_device(device)
     asked: _Settings = {"mean": mean, "std": std, "resize": resize, "channels": channels}
     Preprocess(**asked)  # a bad value is told before anything is fetched
+    step = None if defence is None else defence_named(defence)
     request = Request(spec, name, weights, classes, device, require_weights)
     built = SOURCES[source](request)
     model = _with_preprocessing(built, spec, asked)
+    if step is not None:
+        model = defended(cast(Classifier, model), step)
     if isinstance(model, nn.Module):
         model = model.to(device)
     return LoadedModel(cast(Classifier, model), spec, built.name)

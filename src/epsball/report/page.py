@@ -14,7 +14,13 @@ from epsball.report.document import render
 from epsball.report.duels import duel_figure
 from epsball.report.figure import Figure, write_figures
 from epsball.report.numbers import count, distance, listing
-from epsball.report.results import compact_tables, full_table, survival_table
+from epsball.report.results import (
+    beside_table,
+    compact_tables,
+    distance_table,
+    full_table,
+    survival_table,
+)
 from epsball.report.run import Run, load_run
 from epsball.report.sizes import size_figure
 from epsball.report.strips import picture_strips
@@ -53,6 +59,8 @@ def write_report(run: Path, *, figures: bool = False) -> Path:
         compact=compact_tables(seen),
         full=full_table(seen),
         survival=survival_table(seen),
+        beside=beside_table(seen),
+        distances=distance_table(seen),
         strips=picture_strips(seen),
         facts=facts(seen),
     )

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from epsball.report.numbers import MISSING, count, distance, interval, note, percent
+from epsball.report.numbers import MISSING, count, distance, interval, note, percent, size
 from epsball.report.run import Run
 from epsball.report.table import Cell, Row, Table, bar, table
 
@@ -71,6 +71,28 @@ def full_table(run: Run) -> Table:
         "when untouched, those that were lost; top-5 error likewise; beside them, of all pictures"
     )
     return table(caption, heads, rows)
+
+
+def beside_table(run: Run) -> Table | None:
+    """List the attacks that search no ball; None where there were none."""
+    if not run.beside:
+        return None
+    rows: list[Row] = [
+        [str(r["variant"]), count(r["n"]), percent(r["clean_accuracy"]), _robust(r)]
+        for r in run.beside
+    ]
+    caption = "Other threats, which no eps measures; they are not part of the worst case"
+    return table(caption, "attack|#pictures|#clean|#accuracy under attack", rows)
+
+
+def distance_table(run: Run) -> Table | None:
+    """List median distances to the border; None where no attack looked for it."""
+    found = {r["variant"]: r for r in run.results if r.get("median_distance") is not None}
+    if not found:
+        return None
+    rows: list[Row] = [[n, str(r["norm"]), size(r["median_distance"])] for n, r in found.items()]
+    caption = "How far the nearest fooled picture is: median over pictures right when clean"
+    return table(caption, "attack|norm|#median distance", rows)
 
 
 def survival_table(run: Run) -> Table | None:

@@ -68,8 +68,18 @@ class Run:
 
     @property
     def results(self) -> list[dict[str, Any]]:
-        """One entry an attack and eps."""
-        return list(self.summary.get("results") or [])
+        """One entry an attack and eps, of the attacks that search a ball."""
+        return [r for r in self.summary.get("results") or [] if r["norm"] != "none"]
+
+    @property
+    def beside(self) -> list[dict[str, Any]]:
+        """One entry an attack that knows no ball: rotations, corruptions, patches."""
+        return [r for r in self.summary.get("results") or [] if r["norm"] == "none"]
+
+    @property
+    def verdicts_only(self) -> bool:
+        """Whether pictures were done with as soon as they were fooled."""
+        return self.summary.get("full_budget") is False
 
     @property
     def findings(self) -> list[dict[str, Any]]:
@@ -159,7 +169,8 @@ def unique_names(names: Sequence[str]) -> list[str]:
 
 def setting_of(entry: dict[str, Any]) -> Setting:
     """The setting that an entry of the summary belongs to."""
-    return Setting(str(entry["variant"]), str(entry["norm"]), float(entry["eps"]))
+    eps = float("inf") if entry["eps"] is None else float(entry["eps"])  # None: no ball
+    return Setting(str(entry["variant"]), str(entry["norm"]), eps)
 
 
 def strongest(run: Run, settings: Sequence[Setting]) -> list[Setting]:

@@ -1,0 +1,113 @@
+"""Doing a plan: attack shard after shard, check what came out, sum it up."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from epsball.evaluation.checks_after import check_records
+from epsball.evaluation.checks_before import check_chance
+from epsball.evaluation.checks_indicators import check_indicators
+from epsball.evaluation.checks_probe import check_by_probing
+from epsball.evaluation.engine import Engine
+from epsball.evaluation.findings import is_blocked
+from epsball.evaluation.inputs import spread
+from epsball.evaluation.plan import Plan
+from epsball.evaluation.progress import Progress
+from epsball.evaluation.shards import (
+    Shard,
+    read_clean,
+    read_finished,
+    read_seconds,
+    run_shard,
+    shards_of,
+)
+from epsball.evaluation.subject import Subject
+from epsball.evaluation.summary import summarise, write_summary
+from epsball.types import Dataset, Finding
+
+
+def run_plan(
+    run: Path,
+    subject: Subject,
+    data: Dataset,
+    plan: Plan,
+    *,
+    ends: float | None,
+    told: Progress,
+) -> dict[str, Any]:
+    """Do what is not done yet, check it, and write the summary."""
+    manifest, findings = plan.manifest, list(plan.findings)
+    engine = Engine(subject.model, subject.info, manifest.choices, manifest.seed)
+    done: list[Shard] = []
+    if not is_blocked(findings):
+        done = _attack(run, engine, data, plan, ends=ends, told=told)
+        findings += _check(run, engine, data, plan, done=done, told=told)
+    summary = _summary(run, plan, findings, done)
+    write_summary(run, summary)
+    return summary
+
+
+def _attack(
+    run: Path, engine: Engine, data: Dataset, plan: Plan, *, ends: float | None, told: Progress
+) -> list[Shard]:
+    """Run shard after shard; with a time budget, stop before one that would not end in time."""
+    shards = shards_of(plan.positions, plan.manifest.engine.shard)
+    told.say(plan.described)
+    told.begin("attacking", len(plan.positions) * len(plan.settings))
+    done: list[Shard] = []
+    slowest = 0.0
+    for shard in shards:
+        began = time.monotonic()
+        if ends is not None and done and began + slowest > ends:
+            break
+        run_shard(
+            engine,
+            data,
+            shard,
+            plan.settings,
+            run=run,
+            advance=lambda setting, count: told.advance(count, setting.variant),
+        )
+        slowest = max(slowest, time.monotonic() - began)
+        done.append(shard)
+        if ends is not None:
+            interim = _summary(run, plan, plan.findings, done)
+            write_summary(run, interim | {"complete": False})
+            told.say(f"so far: {interim['headline']}")
+    return done
+
+
+def _check(
+    run: Path, engine: Engine, data: Dataset, plan: Plan, *, done: Sequence[Shard], told: Progress
+) -> list[Finding]:
+    records = read_finished(run, done, plan.settings)
+    images = records.unique("index")
+    right = int((images["clean_prediction"] == images["label"]).sum())
+    found = check_chance(right, len(images), engine.info.classes)
+    found += check_records(records, plan.settings)
+    told.begin("checking", len(plan.settings))
+    probed = spread(plan.positions[: len(images)], plan.manifest.engine.probe)
+    probe = read_clean(engine, data, probed)
+    random = any(known.code == "random-forward" for known in plan.findings)
+    for setting in plan.settings:
+        found += check_by_probing(engine, setting, probe, records, random=random)
+        found += check_indicators(engine, setting, probe, records, found, random=random)
+        told.advance(1, setting.variant)
+    return found
+
+
+def _summary(
+    run: Path, plan: Plan, findings: Sequence[Finding], done: Sequence[Shard]
+) -> dict[str, Any]:
+    manifest = plan.manifest
+    return summarise(
+        read_finished(run, done, plan.settings),
+        plan.settings,
+        findings,
+        read_seconds(run, plan.settings),
+        classes=manifest.model.classes,
+        class_names=manifest.data.class_names,
+        complete=sum(len(shard.positions) for shard in done) == len(plan.positions),
+        full_budget=manifest.engine.full_budget,
+    )
