@@ -24,7 +24,7 @@ report = audit(model, "digits", eps=[0.05, 0.1], limit=100)
 print(report.headline)
 for finding in report.findings:
     print(finding.severity, finding.code, finding.message)
-print(report.records.select("index", "variant", "eps", "safe", "confidence").head())
+print(report.records.select("index", "variant", "eps", "safe", "backwards").head())
 
 # a single attack is a function
 adversarial = attacks.pgd(model, images[:8], labels[:8], eps=8 / 255)

@@ -17,7 +17,7 @@ from epsball.types import Norm
 
 # of the scores by which a clean picture's class leads, in units of the softmax: as a network of ten
 # classes has it that was trained on MNIST
-_SHARPNESS, _ROUNDING = 20.0, 1e-6
+_SHARPNESS, _ROUNDING = 10.0, 1e-6
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,8 @@ def hopskipjump(
     """Find the nearest fooling picture of a model that says only which class it sees.
 
     Args:
-        model: maps (n, c, h, w) in [0, 1] to scores (n, k), of which only the argmax is used.
+        model: maps (n, c, h, w) in [0, 1] to scores (n, k), of which only the argmax steers; a
+            lead so small that rounding may undo it counts where there is no other.
         inputs: clean batch, (n, c, h, w), float, in [0, 1].
         labels: (n,), int64; the true class, always.
         norm: "l2" or "linf"; what nearest means.
@@ -69,10 +70,10 @@ def hopskipjump(
 
     Source: Chen, Jordan and Wainwright 2020, arXiv:1904.02144, algorithms 1 and 2. Departures: the
     nearest point seen is returned, probes included; noise comes in several grains and strengths,
-    so that a model that sees the label in plain noise has a start as well; probes go a
-    fifth of the way to the clean picture (source: a tenth of a pixel's range, then 1 / pixels of
-    the way), which costs nothing on smooth models and sees through rounded inputs; where all get
-    one answer no step is made; a step is halved ten times at most, a line ten to fourteen.
+    so that a model that sees the label in plain noise has a start as well; probes are a fifth as
+    long as the perturbation (source: 0.1, then its length over the number of pixels), which costs
+    nothing on smooth models and sees through rounded inputs; where all get one answer no step is
+    made; a step is halved ten times at most, a line ten to fourteen times.
     """
     check_call("hopskipjump", inputs, labels, targets, eps=None, norm=norm, norms=NORMS,
                queries=queries)  # fmt: skip

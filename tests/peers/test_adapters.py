@@ -7,7 +7,7 @@ from benchmarks.peers.methods import METHODS
 from benchmarks.peers.registry import ENTRANTS, attacks_of, why_not
 from benchmarks.peers.subjects import Subject
 from benchmarks.peers.timing import timed
-from tests.benchmarks.conftest import setup_of
+from tests.peers.conftest import setup_of
 
 # the reference code is on no registry, and an ensemble takes too long for a test
 PEERS = [

@@ -8,7 +8,7 @@ from benchmarks.peers.page import page
 from benchmarks.peers.registry import why_not
 from benchmarks.peers.results import Table, tables_of
 from benchmarks.peers.rows import Rows
-from tests.benchmarks.conftest import setup_of
+from tests.peers.conftest import setup_of
 
 MACHINE = describe("cpu", "python -m benchmarks.peers")
 

@@ -8,7 +8,7 @@ from benchmarks.peers.judging import judge
 from benchmarks.peers.methods import METHODS
 from benchmarks.peers.registry import ENTRANTS, attacks_of
 from benchmarks.peers.subjects import Subject
-from tests.benchmarks.conftest import setup_of
+from tests.peers.conftest import setup_of
 
 OURS = [
     (name, method)

@@ -13,7 +13,7 @@ from benchmarks.peers.results import tables_of
 from benchmarks.peers.rows import Rows
 from benchmarks.peers.sizing import sizes_to_try
 from benchmarks.peers.subjects import Subject
-from tests.benchmarks.conftest import IMAGES, STEPS, setup_of
+from tests.peers.conftest import IMAGES, STEPS, setup_of
 
 pytestmark = pytest.mark.usefixtures("only_two")
 
