@@ -66,5 +66,5 @@ def autoattack(
     relay.run(apgd, steps=steps)
     relay.run(apgd_t, steps=steps, classes=classes)
     relay.run(over_targets(fab, count=classes) if targets is None else fab, steps=steps)
-    relay.run(square, queries=queries)
+    relay.run(square, queries=queries, rescale=False)
     return relay.best
