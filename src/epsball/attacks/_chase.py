@@ -6,18 +6,19 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from epsball.attacks._ascent import look
-from epsball.attacks._asking import all_rows, read
+from epsball.attacks._ascent import confirmed, look
+from epsball.attacks._asking import all_rows
 from epsball.attacks._border import Winning
 from epsball.attacks._hyperplane import dual_size
 from epsball.attacks._sparse import Hunt
-from epsball.geometry import size
+from epsball.geometry import per_row
 from epsball.tensors import Classifier
 from epsball.types import Norm
 
 # of the scores by which a clean picture's class leads, in units of the softmax: as a network of ten
 # classes has it that was trained on MNIST
 _SHARPNESS, _ROUNDING = 10.0, 1e-6
+_ORDERS: dict[Norm, float] = {"linf": math.inf, "l2": 2, "l1": 1, "l0": 0}
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def first_look(
     targets: Tensor | None,
     *,
     norm: Norm,
-    soft: bool,
+    soft: bool = False,
     confidence: float = 0.0,
 ) -> tuple[Hunt, Seen]:
     """Look at the clean pictures, and begin a hunt for those that do not fool the model yet.
@@ -102,43 +103,34 @@ def first_look(
         The hunt of m rows, and what was seen at their clean pictures.
     """
     clean, goal = inputs.detach(), Winning(model, labels, targets)
-    whole = Hunt(model, goal, clean, all_rows(clean), norm)
     climbed = Odds(goal) if soft else goal
-    seen = see(whole, clean, all_rows(clean), climbed=climbed, confidence=confidence)
-    rows = (~seen.won).nonzero()[:, 0]
-    return Hunt(model, goal.rows(rows), clean[rows], rows, norm), seen.rows(rows)
+    visit, logits = look(model, clean, all_rows(clean), climbed)
+    logits = handicapped(goal, logits, confidence)
+    won = confirmed(None, goal, clean, logits, all_rows(clean))
+    rows = (~won).nonzero()[:, 0]
+    hunt = Hunt(model, goal.rows(rows), clean[rows], rows, norm)
+    return hunt, Seen(won, goal.value(logits), visit.slope).rows(rows)
 
 
-def see(
-    hunt: Hunt,
-    points: Tensor,
-    part: Tensor,
-    *,
-    climbed: Winning | Odds | None = None,
-    confidence: float = 0.0,
-) -> Seen:
-    """Look at points, with their gradient; the hunt keeps those that are nearer than before.
+def see(hunt: Hunt, points: Tensor, far: Tensor, climbed: Winning | Odds) -> Seen:
+    """Look at a point of every row, with its gradient; the hunt keeps those nearer than before.
 
     Args:
         hunt: the hunt.
         points: (m, c, h, w).
-        part: (m,), which rows of the hunt they belong to.
-        climbed: of all rows of the hunt, what the slope is taken of; None: the lead.
-        confidence: see `first_look`; it is taken off the lead.
+        far: (m,), their distance from the clean pictures.
+        climbed: of all rows of the hunt, what the slope is taken of.
     """
-    goal, climbed = hunt.goal.rows(part), climbed or hunt.goal
-    visit, logits = look(hunt.model, points, hunt.rows[part], climbed.rows(part))
-    logits = _handicapped(goal, logits, confidence)
-    return Seen(hunt.keep(points, logits, part), goal.value(logits), visit.slope)
+    visit, logits = look(hunt.model, points, hunt.rows, climbed)
+    won = confirmed(None, hunt.goal, points, logits, hunt.rows)
+    better = won & (far < hunt.distance)
+    hunt.points = torch.where(per_row(better, points), points, hunt.points)
+    hunt.distance = torch.where(better, far, hunt.distance)
+    return Seen(won, hunt.goal.value(logits), visit.slope)
 
 
-def score(hunt: Hunt, points: Tensor, part: Tensor, confidence: float = 0.0) -> Tensor:
-    """Look at points without gradient; return who has won (m,). See `see`."""
-    logits = read(hunt.model, points, hunt.rows[part])
-    return hunt.keep(points, _handicapped(hunt.goal.rows(part), logits, confidence), part)
-
-
-def _handicapped(goal: Winning, logits: Tensor, confidence: float) -> Tensor:
+def handicapped(goal: Winning, logits: Tensor, confidence: float) -> Tensor:
+    """Take a lead that is asked for off the scores of all classes that win."""
     return logits - confidence * goal.columns(logits) if confidence else logits
 
 
@@ -151,7 +143,13 @@ def result(hunt: Hunt, inputs: Tensor) -> Tensor:
 
 def widest(clean: Tensor, norm: Norm) -> Tensor:
     """Return (m,), how far the farthest corner of [0, 1] is."""
-    return size(torch.maximum(clean, 1 - clean), norm)
+    return length(torch.maximum(clean, 1 - clean), norm)
+
+
+def length(delta: Tensor, norm: Norm) -> Tensor:
+    """Return (m,), `size` in a single pass over memory, for what is not too small to be squared."""
+    measured: Tensor = torch.linalg.vector_norm(delta.flatten(1), _ORDERS[norm], dim=1)
+    return measured
 
 
 def reach(seen: Seen, norm: Norm) -> Tensor:

@@ -129,30 +129,42 @@ def _pace(norm: Norm, step_size: float | None, gamma: float | None) -> _Pace:
 
 
 def _walk(hunt: Hunt, seen: Seen, pace: _Pace, steps: int) -> None:
-    point, radius, rows = hunt.clean, torch.zeros_like(hunt.distance), all_rows(hunt.clean)
-    odds = Odds(hunt.goal, seen.lead)
-    move = _few_entries if hunt.norm == "l0" else _into_ball
+    point, far = hunt.clean, torch.zeros_like(hunt.distance)
+    radius, odds = torch.zeros_like(far), Odds(hunt.goal, seen.lead)
     for number in range(steps):
+        delta = point - hunt.clean
         if number:
-            seen = see(hunt, point, rows, climbed=odds if number < _SOFT * steps else None)
-        length = cosine(*pace.step, number, steps)
-        change = cosine(*pace.gamma, number, steps)
-        point, radius = move(hunt, seen, point, radius, length=length, change=change)
+            far = length(delta, hunt.norm)
+            seen = see(hunt, point, far, odds if number < _SOFT * steps else hunt.goal)
+        step, change = cosine(*pace.step, number, steps), cosine(*pace.gamma, number, steps)
+        if hunt.norm == "l0":
+            point, radius = _few_entries(hunt, seen, delta, radius, step=step, change=change)
+        else:
+            radius = _radius(hunt, seen, far, radius, change)
+            point = _into_ball(hunt, seen, delta, radius, step)
     hunt.read(point)
 
 
-def _into_ball(
-    hunt: Hunt, seen: Seen, point: Tensor, radius: Tensor, *, length: float, change: float
-) -> tuple[Tensor, Tensor]:
-    """Return the next points in linf, l2 or l1, and the radii of their balls."""
-    away = (size(point - hunt.clean, hunt.norm) + reach(seen, hunt.norm)) * _BEYOND
+def _radius(hunt: Hunt, seen: Seen, far: Tensor, radius: Tensor, change: float) -> Tensor:
+    """Return the radii of the next balls in linf, l2 or l1."""
     shrunk = torch.minimum(radius * (1 - change), hunt.distance)
     grown = radius * (1 + change)
-    lost = torch.where(hunt.distance.isfinite(), grown, torch.maximum(away, grown))
-    radius = torch.where(seen.won, shrunk, lost).minimum(widest(hunt.clean, hunt.norm))
-    direction = steepest(seen.slope, "linf" if hunt.norm == "linf" else "l2")
-    moved = point + per_row(length * radius, point) * direction
-    return project_into_box(moved, hunt.clean, radius, hunt.norm), radius
+    away = torch.maximum((far + reach(seen, hunt.norm)) * _BEYOND, grown)
+    lost = torch.where(hunt.distance.isfinite(), grown, away)
+    return torch.where(seen.won, shrunk, lost).minimum(widest(hunt.clean, hunt.norm))
+
+
+def _into_ball(hunt: Hunt, seen: Seen, delta: Tensor, radius: Tensor, step: float) -> Tensor:
+    """Return the next points in linf, l2 or l1."""
+    if hunt.norm == "linf":
+        moved = delta.addcmul_(seen.slope.sign(), per_row(step * radius, delta))
+        limit = per_row(radius, delta)
+        return torch.clamp(moved, -limit, limit).add_(hunt.clean).clamp_(0, 1)
+    moved = delta.addcmul_(seen.slope, per_row(step * radius / _steepness(seen), delta))
+    if hunt.norm == "l1":
+        return project_into_box(hunt.clean + moved, hunt.clean, radius, "l1")
+    share = (radius / length(moved, "l2").clamp_min(_tiny(radius))).clamp_max(1)
+    return torch.addcmul(hunt.clean, moved, per_row(share, moved)).clamp_(0, 1)
 
 
 def _few_entries(

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from epsball.models.defended import Defended as Defended
-    from epsball.models.defended import defended as defended
     from epsball.models.identity import count_parameters as count_parameters
     from epsball.models.identity import fingerprint as fingerprint
     from epsball.models.loading import LoadedModel as LoadedModel
@@ -29,7 +28,6 @@ _HOMES = {
     "DefenceSpec": "preprocessing_defences",
     "Defended": "defended",
     "defence_named": "preprocessing_defences",
-    "defended": "defended",
     "LoadedModel": "loading",
     "MODELS": "zoo",
     "ModelSpec": "zoo",

@@ -1,0 +1,102 @@
+"""The ensembles: who is left goes on, masks are looked behind, nothing is spent in vain."""
+
+import torch
+from torch import Tensor, nn
+
+from epsball._contract_models import Counting, Problem, linear_problem
+from epsball.attacks import apgd, apgd_t, autoattack, square, strongest
+from epsball.models.bit_depth import BitDepth
+from epsball.models.defended import defended
+from epsball.objectives import is_adversarial
+
+
+def seeded(seed: int = 1) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def fooled(model: nn.Module, made: Tensor, labels: Tensor) -> int:
+    with torch.no_grad():
+        return int(is_adversarial(model(made), labels).sum())
+
+
+class Rounded(nn.Module):
+    """A model that rounds its input, so that its gradient is zero everywhere."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        scores: Tensor = self.inner(inputs + ((inputs * 32).round() / 32 - inputs).detach())
+        return scores + 0 * inputs.sum()
+
+
+class Stepped(Rounded):
+    """The same without a gradient that means anything."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        scores: Tensor = self.inner((inputs * 32).round() / 32)
+        return scores + 0 * inputs.flatten(1).sum(1, keepdim=True)
+
+
+def test_at_least_as_strong_as_its_parts() -> None:
+    for seed in range(3):
+        p = Problem(seed, classes=5)
+        given = {"eps": 0.06, "generator": seeded()}
+        whole = fooled(p.model, strongest(p.model, p.inputs, p.labels, **given), p.labels)
+        for part in (apgd, apgd_t, square):
+            alone = part(p.model, p.inputs, p.labels, **given)
+            assert whole >= fooled(p.model, alone, p.labels)
+
+
+def test_a_fooled_picture_is_not_asked_about_again() -> None:
+    model, inputs, labels = linear_problem(0, classes=2)
+    far = model.distance(inputs, labels, "linf").sort().values
+    counted = Counting(model, len(inputs))
+    made = strongest(counted, inputs, labels, eps=float(far[2:4].mean()), generator=seeded())
+    won = is_adversarial(model(made), labels)
+    assert won.any()
+    assert not won.all()
+    assert int(counted.asked[won].max()) < int(counted.asked[~won].min())
+    # on a linear model nothing wins after the first steps: no method gets a second share
+    assert int(counted.asked.max()) < 500
+
+
+def test_a_masked_model_falls_to_what_needs_no_gradient() -> None:
+    p = Problem(1, classes=3)
+    masked = Stepped(p.model).eval()
+    blind = fooled(masked, apgd(masked, p.inputs, p.labels, eps=0.15, generator=seeded()), p.labels)
+    seen = fooled(
+        masked, strongest(masked, p.inputs, p.labels, eps=0.15, generator=seeded()), p.labels
+    )
+    assert seen > blind
+
+
+def test_a_defence_falls_through_its_stand_in() -> None:
+    p = Problem(2, classes=3)
+    hidden = defended(p.model, BitDepth(bits=4))
+    plain = apgd(hidden, p.inputs, p.labels, eps=0.1, generator=seeded())
+    made = strongest(hidden, p.inputs, p.labels, eps=0.1, generator=seeded())
+    through = apgd(hidden.relaxed(), p.inputs, p.labels, eps=0.1, generator=seeded())
+    assert fooled(hidden, made, p.labels) >= fooled(hidden, through, p.labels)
+    assert fooled(hidden, made, p.labels) > fooled(hidden, plain, p.labels)
+
+
+def test_a_model_without_any_gradient_is_attacked_all_the_same() -> None:
+    p = Problem(0)
+
+    def shut(inputs: Tensor) -> Tensor:
+        with torch.no_grad():
+            scores: Tensor = p.model(inputs)
+            return scores
+
+    made = strongest(shut, p.inputs, p.labels, eps=0.3, generator=seeded())
+    assert fooled(p.model, made, p.labels) > fooled(p.model, p.inputs, p.labels)
+
+
+def test_the_standard_composition_wins_what_its_parts_win() -> None:
+    p = Problem(3, classes=4)
+    given = {"eps": 0.05, "steps": 20}
+    made = autoattack(p.model, p.inputs, p.labels, queries=100, generator=seeded(), **given)
+    alone = apgd(p.model, p.inputs, p.labels, generator=seeded(), **given)
+    assert fooled(p.model, made, p.labels) >= fooled(p.model, alone, p.labels)
