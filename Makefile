@@ -14,7 +14,7 @@ demo: $(READY)  ## train a small network twice, audit both, print a table and th
 	$(BIN)/epsball demo --out demo-run
 
 test: $(READY)  ## the default suite, CPU only, under five minutes
-	$(BIN)/python -m pytest -m "not slow and not peer and not gpu"
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow and not peer and not gpu"
 
 setup: $(READY)  ## the virtual environment with everything pinned
 

@@ -126,7 +126,8 @@ def test_a_minimal_attack_that_finds_nothing_at_any_distance(model: nn.Module) -
 def test_random_layer(model: nn.Module) -> None:
     noisy = Around(model, before=lambda x: x + 0.05 * torch.randn_like(x))
     found = raised(run(noisy))
-    assert found.keys() == {"random-forward"}
+    # a walk that is judged by chance may also look unfinished
+    assert found.keys() - {"not-converged"} == {"random-forward"}
     assert "EoT" in found["random-forward"].remedy
     assert "expectation" in found["random-forward"].remedy
 

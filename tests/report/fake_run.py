@@ -165,6 +165,8 @@ def _records(plan: Plan, variant: str, norm: str, eps: float, made: Floats) -> p
         "l1": np.abs(delta).sum(1),
         "l2": np.sqrt((delta**2).sum(1)),
         "linf": np.abs(delta).max(1),
+        "distance": [None] * n,
+        "excess": [-1e-3] * n,
         "lowest": made.reshape(n, -1).min(1),
         "highest": made.reshape(n, -1).max(1),
         "forwards": np.where(safe, steps + 1, steps // 4 + 1),

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -9,9 +10,8 @@ from torch import Tensor
 from epsball.attacks._ascent import confirmed, look
 from epsball.attacks._asking import all_rows
 from epsball.attacks._border import Winning
-from epsball.attacks._hyperplane import dual_size
 from epsball.attacks._sparse import Hunt
-from epsball.geometry import per_row
+from epsball.geometry import per_row, size
 from epsball.tensors import Classifier
 from epsball.types import Norm
 
@@ -70,6 +70,11 @@ class Seen:
     won: Tensor
     lead: Tensor
     slope: Tensor
+
+    @cached_property
+    def steepness(self) -> Tensor:
+        """Return (m,), the l2 length of the slope, never zero."""
+        return size(self.slope, "l2").clamp_min(torch.finfo(self.slope.dtype).tiny)
 
     def rows(self, chosen: Tensor) -> "Seen":
         """Return what was seen at some of the points."""
@@ -154,7 +159,9 @@ def length(delta: Tensor, norm: Norm) -> Tensor:
 
 def reach(seen: Seen, norm: Norm) -> Tensor:
     """Return (m,), how far the border is if the model goes on as its slope tells."""
-    steep = dual_size(seen.slope, norm)
+    if norm == "l2":
+        return seen.lead.abs() / seen.steepness
+    steep = length(seen.slope, "l1" if norm == "linf" else "linf")
     return seen.lead.abs() / steep.clamp_min(torch.finfo(steep.dtype).tiny)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from epsball.attacks._ascent import BestSeen
 from epsball.attacks._asking import Part, all_rows, read, search_part
+from epsball.attacks._checks import check_call
 from epsball.attacks._pgd import Mislead
 from epsball.errors import InvalidInput
 from epsball.geometry import size
@@ -57,6 +58,8 @@ def best_of(attack: Callable[..., Images], *, restarts: int) -> Callable[..., Im
         search: Search | None = None,
         **settings: Any,  # noqa: ANN401 - the attack's own knobs
     ) -> Images:
+        # rows are chosen below, before the attack itself can look at its arguments
+        check_call("best_of", inputs, labels, targets, eps=None, norm=None, norms=())
         goal = Mislead(model, margin, labels, targets)
         best, rows = BestSeen(inputs), all_rows(inputs)
         search, given = search or Search(retire=False), search

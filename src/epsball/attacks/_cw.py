@@ -6,11 +6,12 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from epsball.attacks._asking import all_rows
-from epsball.attacks._chase import Seen, cosine, first_look, reach, result, score, see, widest
+from epsball.attacks._ascent import look
+from epsball.attacks._asking import all_rows, read
+from epsball.attacks._chase import Seen, cosine, first_look, handicapped, reach, result, widest
 from epsball.attacks._checks import check_call, takes_no_eps
 from epsball.attacks._sparse import Hunt, require
-from epsball.geometry import per_row, size
+from epsball.geometry import per_row
 from epsball.randomness import Randomness
 from epsball.tensors import Classifier, Images, Labels
 from epsball.types import Norm
@@ -94,9 +95,7 @@ def cw(
     require("cw", "searches", ">= 1", searches, holds=searches >= 1)
     require("cw", "constant", "> 0", constant or 0, holds=constant is None or constant > 0)
     require("cw", "confidence", ">= 0", confidence, holds=confidence >= 0)
-    hunt, seen = first_look(
-        model, inputs, labels, targets, norm=norm, soft=False, confidence=confidence
-    )
+    hunt, seen = first_look(model, inputs, labels, targets, norm=norm, confidence=confidence)
     if len(hunt.rows):
         plan = _Plan(steps, _rates(hunt, seen, step_size), confidence, abort_early)
         _search(hunt, seen, plan, _constants(seen, constant), searches)
@@ -132,8 +131,7 @@ def _constants(seen: Seen, constant: float | None) -> Tensor:
     """
     if constant is not None:
         return torch.full_like(seen.lead, constant)
-    steep = size(seen.slope, "l2").clamp_min(_TINY)
-    return (2 * 2 * seen.lead.abs() / steep**2).clamp(_TINY, _MOST)
+    return (2 * 2 * seen.lead.abs() / seen.steepness / seen.steepness).clamp(_TINY, _MOST)
 
 
 def _search(hunt: Hunt, seen: Seen, plan: _Plan, constants: Tensor, searches: int) -> None:
@@ -172,7 +170,7 @@ def _descend(hunt: Hunt, seen: Seen, plan: _Plan, constants: Tensor) -> Tensor:
     state = _State(all_rows(start), constants, start, zero, zero, endless, endless)
     for number in range(plan.steps):
         if number:
-            seen = see(hunt, state.point, state.part, confidence=plan.confidence)
+            seen = _see(hunt, state, plan.confidence)
             found[state.part] |= seen.won
         lacks = state.constant * (-seen.lead).clamp_min(0)
         delta = state.point - hunt.clean[state.part]
@@ -185,8 +183,21 @@ def _descend(hunt: Hunt, seen: Seen, plan: _Plan, constants: Tensor) -> Tensor:
                 return found
             seen = seen.rows(going)
         _step(hunt, seen, plan, state, number)
-    found[state.part] |= score(hunt, state.point, state.part, plan.confidence)
+    found[state.part] |= _score(hunt, state.point, state.part, plan.confidence)
     return found
+
+
+def _see(hunt: Hunt, state: _State, confidence: float) -> Seen:
+    goal = hunt.goal.rows(state.part)
+    visit, logits = look(hunt.model, state.point, hunt.rows[state.part], goal)
+    logits = handicapped(goal, logits, confidence)
+    return Seen(hunt.keep(state.point, logits, state.part), goal.value(logits), visit.slope)
+
+
+def _score(hunt: Hunt, points: Tensor, part: Tensor, confidence: float) -> Tensor:
+    """Return (m,), who has won at points; the hunt keeps those that are nearer than before."""
+    logits = read(hunt.model, points, hunt.rows[part])
+    return hunt.keep(points, handicapped(hunt.goal.rows(part), logits, confidence), part)
 
 
 def _step(hunt: Hunt, seen: Seen, plan: _Plan, state: _State, number: int) -> None:

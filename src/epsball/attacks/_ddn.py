@@ -2,17 +2,27 @@
 
 import torch
 
-from epsball.attacks._asking import all_rows
-from epsball.attacks._chase import Odds, Seen, cosine, first_look, reach, result, see, widest
+from epsball.attacks._chase import (
+    Odds,
+    Seen,
+    cosine,
+    first_look,
+    length,
+    reach,
+    result,
+    see,
+    widest,
+)
 from epsball.attacks._checks import check_call, takes_no_eps
 from epsball.attacks._sparse import Hunt, require
-from epsball.geometry import per_row, size, steepest
+from epsball.geometry import per_row
 from epsball.randomness import Randomness
 from epsball.tensors import Classifier, Images, Labels
 from epsball.types import Norm
 
 NORMS: tuple[Norm, ...] = ("l2",)
 _SOFT = 0.5  # of the steps climb the log-odds: which class is reached stays open for that long
+_TINY = 1e-30  # nothing is divided by zero
 _LAST = 0.01  # of the first step and of the first change of the radius is left at the end
 
 
@@ -86,17 +96,20 @@ def ddn(
 
 
 def _walk(hunt: Hunt, seen: Seen, step_size: float, gamma: float, steps: int) -> None:
-    clean, rows = hunt.clean, all_rows(hunt.clean)
-    point, radius, limit = clean, torch.zeros_like(hunt.distance), widest(clean, "l2")
-    odds = Odds(hunt.goal, seen.lead)
+    clean, odds, limit = hunt.clean, Odds(hunt.goal, seen.lead), widest(hunt.clean, "l2")
+    point, far = clean, torch.zeros_like(hunt.distance)
+    radius = far
     for number in range(steps):
+        delta = point - clean
         if number:
-            seen = see(hunt, point, rows, climbed=odds if number < _SOFT * steps else None)
-        length = cosine(step_size, _LAST * step_size, number, steps)
+            far = length(delta, "l2")
+            seen = see(hunt, point, far, odds if number < _SOFT * steps else hunt.goal)
+        step = cosine(step_size, _LAST * step_size, number, steps)
         change = cosine(gamma, _LAST * gamma, number, steps)
-        away = (size(point - clean, "l2") + reach(seen, "l2")) * (1 + change)
-        grown = torch.maximum(radius * (1 + change), away.masked_fill(hunt.distance.isfinite(), 0))
+        away = (far + reach(seen, "l2")).masked_fill(hunt.distance.isfinite(), 0)
+        grown = torch.maximum(radius, away) * (1 + change)
         radius = torch.where(seen.won, radius * (1 - change), grown).minimum(limit)
-        turned = point - clean + per_row(length * radius, clean) * steepest(seen.slope, "l2")
-        point = (clean + per_row(radius, clean) * steepest(turned, "l2")).clamp(0, 1)
+        turned = delta.addcmul_(seen.slope, per_row(step * radius / seen.steepness, delta))
+        share = radius / length(turned, "l2").clamp_min(_TINY)
+        point = torch.addcmul(clean, turned, per_row(share, turned)).clamp_(0, 1)
     hunt.read(point)

@@ -6,16 +6,27 @@ import torch
 from torch import Tensor
 
 from epsball.attacks._asking import all_rows
-from epsball.attacks._chase import Odds, Seen, cosine, first_look, reach, result, see, widest
+from epsball.attacks._chase import (
+    Odds,
+    Seen,
+    cosine,
+    first_look,
+    length,
+    reach,
+    result,
+    see,
+    widest,
+)
 from epsball.attacks._checks import check_call, takes_no_eps
 from epsball.attacks._sparse import Hunt, require
-from epsball.geometry import per_row, project_into_box, size, steepest
+from epsball.geometry import per_row, project_into_box
 from epsball.randomness import Randomness
 from epsball.tensors import Classifier, Images, Labels
 from epsball.types import Norm
 
 NORMS: tuple[Norm, ...] = ("linf", "l2", "l1", "l0")
 _BEYOND = 1.001  # times the way to a border leads across it, whatever is lost in rounding
+_TINY = 1e-30  # nothing is divided by zero
 _SOFT = 0.5  # of the steps climb the log-odds: which class is reached stays open for that long
 
 
@@ -130,7 +141,8 @@ def _pace(norm: Norm, step_size: float | None, gamma: float | None) -> _Pace:
 
 def _walk(hunt: Hunt, seen: Seen, pace: _Pace, steps: int) -> None:
     point, far = hunt.clean, torch.zeros_like(hunt.distance)
-    radius, odds = torch.zeros_like(far), Odds(hunt.goal, seen.lead)
+    radius, limit = torch.zeros_like(far), widest(hunt.clean, hunt.norm)
+    odds = Odds(hunt.goal, seen.lead)
     for number in range(steps):
         delta = point - hunt.clean
         if number:
@@ -140,7 +152,7 @@ def _walk(hunt: Hunt, seen: Seen, pace: _Pace, steps: int) -> None:
         if hunt.norm == "l0":
             point, radius = _few_entries(hunt, seen, delta, radius, step=step, change=change)
         else:
-            radius = _radius(hunt, seen, far, radius, change)
+            radius = _radius(hunt, seen, far, radius, change).minimum(limit)
             point = _into_ball(hunt, seen, delta, radius, step)
     hunt.read(point)
 
@@ -151,7 +163,7 @@ def _radius(hunt: Hunt, seen: Seen, far: Tensor, radius: Tensor, change: float) 
     grown = radius * (1 + change)
     away = torch.maximum((far + reach(seen, hunt.norm)) * _BEYOND, grown)
     lost = torch.where(hunt.distance.isfinite(), grown, away)
-    return torch.where(seen.won, shrunk, lost).minimum(widest(hunt.clean, hunt.norm))
+    return torch.where(seen.won, shrunk, lost)
 
 
 def _into_ball(hunt: Hunt, seen: Seen, delta: Tensor, radius: Tensor, step: float) -> Tensor:
@@ -160,26 +172,26 @@ def _into_ball(hunt: Hunt, seen: Seen, delta: Tensor, radius: Tensor, step: floa
         moved = delta.addcmul_(seen.slope.sign(), per_row(step * radius, delta))
         limit = per_row(radius, delta)
         return torch.clamp(moved, -limit, limit).add_(hunt.clean).clamp_(0, 1)
-    moved = delta.addcmul_(seen.slope, per_row(step * radius / _steepness(seen), delta))
+    moved = delta.addcmul_(seen.slope, per_row(step * radius / seen.steepness, delta))
     if hunt.norm == "l1":
         return project_into_box(hunt.clean + moved, hunt.clean, radius, "l1")
-    share = (radius / length(moved, "l2").clamp_min(_tiny(radius))).clamp_max(1)
+    share = (radius / length(moved, "l2").clamp_min(_TINY)).clamp_max(1)
     return torch.addcmul(hunt.clean, moved, per_row(share, moved)).clamp_(0, 1)
 
 
 def _few_entries(
-    hunt: Hunt, seen: Seen, point: Tensor, radius: Tensor, *, length: float, change: float
+    hunt: Hunt, seen: Seen, delta: Tensor, radius: Tensor, *, step: float, change: float
 ) -> tuple[Tensor, Tensor]:
     """Return the next points in l0, and how many of their entries may differ."""
-    moved = (point + length * seen.slope.sign()).clamp(0, 1)
+    clean_lead = seen.lead - (seen.slope * delta).flatten(1).sum(1)
+    moved = (hunt.clean + delta + step * seen.slope.sign()).clamp(0, 1)
     # what the change of an entry adds to the lead, to first order
     worth, order = (seen.slope * (moved - hunt.clean)).flatten(1).sort(dim=1, descending=True)
     rank = torch.empty_like(order).scatter_(1, order, all_rows(order[0]).expand_as(order))
     shrunk = torch.minimum(hunt.distance - 1, (radius * (1 - change)).floor())
     grown = torch.maximum(radius + 1, (radius * (1 + change)).floor())
-    clean_lead = seen.lead - (seen.slope * (point - hunt.clean)).flatten(1).sum(1)
     needed = 1 + (clean_lead[:, None] + worth.cumsum(1) <= 0).sum(1)
     lost = torch.where(hunt.distance.isfinite(), grown, torch.maximum(grown, needed))
     radius = torch.where(seen.won, shrunk, lost).clamp(1, order.shape[1])
-    kept = rank.view_as(point) < per_row(radius, point)
+    kept = rank.view_as(delta) < per_row(radius, delta)
     return torch.where(kept, moved, hunt.clean), radius

@@ -40,10 +40,10 @@ def _trained_and_audited(name: str, changes: dict[str, Any], out: Path) -> Path:
     result = trained(MODEL, DATA, out / name / "training", changes, {})
     run = out / name / "audit"
     command = f"epsball audit {MODEL} --weights {result.weights} --data {DATA} --steps {STEPS}"
-    command += "".join(f" --eps {eps}" for eps in EPS)
+    command += "".join(f" --eps {eps}" for eps in EPS) + " --full-budget"
     with Bars() as bars:
         audited = audit(
-            MODEL, DATA, weights=result.weights, eps=EPS, steps=STEPS, out=run,
+            MODEL, DATA, weights=result.weights, eps=EPS, steps=STEPS, full_budget=True, out=run,
             command=command, progress=bars,
         )  # fmt: skip
     show_summary(audited.summary)
