@@ -41,7 +41,7 @@ class Odds:
         seen = logits.detach()
         lead = self.goal.value(seen) if self.clean_lead is None else self.clean_lead
         # on a tie there is no lead to measure by
-        least = (_ROUNDING * seen.abs().amax(1)).clamp_min(torch.finfo(seen.dtype).tiny)
+        least = never_zero(_ROUNDING * seen.abs().amax(1))
         unit = torch.maximum(lead.abs() / _SHARPNESS, least)[:, None]
         wins, scaled = self.goal.columns(logits), logits / unit
         for_them = scaled.masked_fill(~wins, -torch.inf).logsumexp(1)
@@ -74,7 +74,12 @@ class Seen:
     @cached_property
     def steepness(self) -> Tensor:
         """Return (m,), the l2 length of the slope, never zero."""
-        return size(self.slope, "l2").clamp_min(torch.finfo(self.slope.dtype).tiny)
+        return never_zero(size(self.slope, "l2"))
+
+    def along(self, lengths: Tensor) -> Tensor:
+        """Return (m, 1, 1, 1): times the slope it makes steps of these l2 lengths."""
+        share = (lengths / self.steepness).clamp_max(torch.finfo(lengths.dtype).max)
+        return per_row(share, self.slope)
 
     def rows(self, chosen: Tensor) -> "Seen":
         """Return what was seen at some of the points."""
@@ -161,8 +166,12 @@ def reach(seen: Seen, norm: Norm) -> Tensor:
     """Return (m,), how far the border is if the model goes on as its slope tells."""
     if norm == "l2":
         return seen.lead.abs() / seen.steepness
-    steep = length(seen.slope, "l1" if norm == "linf" else "linf")
-    return seen.lead.abs() / steep.clamp_min(torch.finfo(steep.dtype).tiny)
+    return seen.lead.abs() / never_zero(length(seen.slope, "l1" if norm == "linf" else "linf"))
+
+
+def never_zero(values: Tensor) -> Tensor:
+    """Return values that can be divided by."""
+    return values.clamp_min(torch.finfo(values.dtype).tiny)
 
 
 def cosine(first: float, last: float, number: int, steps: int) -> float:

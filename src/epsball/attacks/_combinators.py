@@ -32,6 +32,7 @@ def best_of(attack: Callable[..., Images], *, restarts: int) -> Callable[..., Im
         InvalidInput: restarts is below 1.
 
     Example:
+        >>> import torch
         >>> from epsball.attacks import pgd
         >>> thorough = best_of(pgd, restarts=5)
         >>> x, y = torch.full((1, 1, 1, 2), 0.5), torch.tensor([0])

@@ -20,6 +20,7 @@ NORMS: tuple[Norm, ...] = ("l2",)
 _DECAY, _DECAY_SQUARES, _TINY = 0.9, 0.999, 1e-8  # Adam's own constants
 _GROWTH = 10.0  # of the constant, until one is found that fools
 _LEAST_GAIN = 1e-4  # of the loss, in a tenth of the steps; below that a row gives up
+_BACK = 0.1  # of the distance is halved at the end
 _MOST = 1e10  # a constant beyond it means that no slope leads to the border
 
 
@@ -36,6 +37,7 @@ def cw(
     constant: float | None = None,
     confidence: float = 0.0,
     abort_early: bool = True,
+    halvings: int = 6,
     targets: Labels | None = None,
     generator: Randomness = None,  # noqa: ARG001 - of the house signature; nothing here is random
 ) -> Images:
@@ -57,6 +59,8 @@ def cw(
         constant: the first one, above 0; None: twice what a linear model would need.
         confidence: at least 0; the lead that is asked for, in scores.
         abort_early: whether a picture gives a constant up once its loss no longer falls.
+        halvings: forward passes at the end that look for a nearer point on the straight way back,
+            over the last tenth of the distance.
         targets: (n,), int64; the classes to reach; None: any class but the label.
         generator: not used.
 
@@ -79,7 +83,8 @@ def cw(
     projected gradient descent), not by tanh, whose slope is almost zero at black and white;
     learning rate and first constant are each picture's own and come from its clean gradient, and
     the rate falls; a picture gives up alone, when its best loss has not fallen for a tenth of the
-    steps, not with its batch; 5 searches of 100 steps, not 9 of 10,000; the last point is scored.
+    steps, not with its batch; 5 searches of 100 steps, not 9 of 10,000; the last point is scored;
+    the result is drawn back towards the clean picture.
     """
     check_call(
         "cw",
@@ -94,11 +99,13 @@ def cw(
     )
     require("cw", "searches", ">= 1", searches, holds=searches >= 1)
     require("cw", "constant", "> 0", constant or 0, holds=constant is None or constant > 0)
+    require("cw", "halvings", ">= 0", halvings, holds=halvings >= 0)
     require("cw", "confidence", ">= 0", confidence, holds=confidence >= 0)
     hunt, seen = first_look(model, inputs, labels, targets, norm=norm, confidence=confidence)
     if len(hunt.rows):
         plan = _Plan(steps, _rates(hunt, seen, step_size), confidence, abort_early)
         _search(hunt, seen, plan, _constants(seen, constant), searches)
+        _draw_back(hunt, halvings, confidence)
     return result(hunt, inputs)
 
 
@@ -211,3 +218,17 @@ def _step(hunt: Hunt, seen: Seen, plan: _Plan, state: _State, number: int) -> No
     length = plan.rates[state.part] * cosine(1, 0, number, plan.steps)
     length = length / (1 - _DECAY ** (number + 1))
     state.point = (state.point - per_row(length, clean) * state.mean / root).clamp(0, 1)
+
+
+def _draw_back(hunt: Hunt, halvings: int, confidence: float) -> None:
+    """Look for nearer points on the straight way from what was found to the clean pictures."""
+    part = hunt.distance.isfinite().nonzero()[:, 0]
+    if not len(part):
+        return
+    clean, way = hunt.clean[part], hunt.points[part] - hunt.clean[part]
+    high = torch.ones_like(hunt.distance[part])
+    low = high - _BACK
+    for _ in range(halvings):
+        middle = (low + high) / 2
+        won = _score(hunt, (clean + per_row(middle, way) * way).clamp(0, 1), part, confidence)
+        low, high = torch.where(won, low, middle), torch.where(won, middle, high)

@@ -8,6 +8,7 @@ from epsball.attacks._chase import (
     cosine,
     first_look,
     length,
+    never_zero,
     reach,
     result,
     see,
@@ -22,7 +23,6 @@ from epsball.types import Norm
 
 NORMS: tuple[Norm, ...] = ("l2",)
 _SOFT = 0.5  # of the steps climb the log-odds: which class is reached stays open for that long
-_TINY = 1e-30  # nothing is divided by zero
 _LAST = 0.01  # of the first step and of the first change of the radius is left at the end
 
 
@@ -109,7 +109,7 @@ def _walk(hunt: Hunt, seen: Seen, step_size: float, gamma: float, steps: int) ->
         away = (far + reach(seen, "l2")).masked_fill(hunt.distance.isfinite(), 0)
         grown = torch.maximum(radius, away) * (1 + change)
         radius = torch.where(seen.won, radius * (1 - change), grown).minimum(limit)
-        turned = delta.addcmul_(seen.slope, per_row(step * radius / seen.steepness, delta))
-        share = radius / length(turned, "l2").clamp_min(_TINY)
+        turned = delta.addcmul_(seen.slope, seen.along(step * radius))
+        share = radius / never_zero(length(turned, "l2"))
         point = torch.addcmul(clean, turned, per_row(share, turned)).clamp_(0, 1)
     hunt.read(point)

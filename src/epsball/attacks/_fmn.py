@@ -12,6 +12,7 @@ from epsball.attacks._chase import (
     cosine,
     first_look,
     length,
+    never_zero,
     reach,
     result,
     see,
@@ -26,7 +27,6 @@ from epsball.types import Norm
 
 NORMS: tuple[Norm, ...] = ("linf", "l2", "l1", "l0")
 _BEYOND = 1.001  # times the way to a border leads across it, whatever is lost in rounding
-_TINY = 1e-30  # nothing is divided by zero
 _SOFT = 0.5  # of the steps climb the log-odds: which class is reached stays open for that long
 
 
@@ -172,10 +172,10 @@ def _into_ball(hunt: Hunt, seen: Seen, delta: Tensor, radius: Tensor, step: floa
         moved = delta.addcmul_(seen.slope.sign(), per_row(step * radius, delta))
         limit = per_row(radius, delta)
         return torch.clamp(moved, -limit, limit).add_(hunt.clean).clamp_(0, 1)
-    moved = delta.addcmul_(seen.slope, per_row(step * radius / seen.steepness, delta))
+    moved = delta.addcmul_(seen.slope, seen.along(step * radius))
     if hunt.norm == "l1":
         return project_into_box(hunt.clean + moved, hunt.clean, radius, "l1")
-    share = (radius / length(moved, "l2").clamp_min(_TINY)).clamp_max(1)
+    share = (radius / never_zero(length(moved, "l2"))).clamp_max(1)
     return torch.addcmul(hunt.clean, moved, per_row(share, moved)).clamp_(0, 1)
 
 
