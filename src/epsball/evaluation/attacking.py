@@ -102,7 +102,7 @@ def seek_verdicts(
                 step = advance if i == 0 else lambda _: None
                 made = _attack_rows(engine, setting, (eps,), batch.rows(going), step)[0]
             _put(now, made, going)
-            if not all_at_once:
+            if not all_at_once and i + 1 < len(setting.eps):
                 going = going[_is_safe(engine, made.images, batch.labels[going])]
         found.append(now)
         held = now
