@@ -1,5 +1,8 @@
 """The ensembles: who is left goes on, masks are looked behind, nothing is spent in vain."""
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -14,7 +17,7 @@ def seeded(seed: int = 1) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def fooled(model: nn.Module, made: Tensor, labels: Tensor) -> int:
+def fooled(model: Callable[[Tensor], Tensor], made: Tensor, labels: Tensor) -> int:
     with torch.no_grad():
         return int(is_adversarial(model(made), labels).sum())
 
@@ -42,7 +45,7 @@ class Stepped(Rounded):
 def test_at_least_as_strong_as_its_parts() -> None:
     for seed in range(3):
         p = Problem(seed, classes=5)
-        given = {"eps": 0.06, "generator": seeded()}
+        given: dict[str, Any] = {"eps": 0.06, "generator": seeded()}
         whole = fooled(p.model, strongest(p.model, p.inputs, p.labels, **given), p.labels)
         for part in (apgd, apgd_t, square):
             alone = part(p.model, p.inputs, p.labels, **given)
@@ -96,7 +99,7 @@ def test_a_model_without_any_gradient_is_attacked_all_the_same() -> None:
 
 def test_the_standard_composition_wins_what_its_parts_win() -> None:
     p = Problem(3, classes=4)
-    given = {"eps": 0.05, "steps": 20}
+    given: dict[str, Any] = {"eps": 0.05, "steps": 20}
     made = autoattack(p.model, p.inputs, p.labels, queries=100, generator=seeded(), **given)
     alone = apgd(p.model, p.inputs, p.labels, generator=seeded(), **given)
     assert fooled(p.model, made, p.labels) >= fooled(p.model, alone, p.labels)
