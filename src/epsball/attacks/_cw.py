@@ -19,7 +19,7 @@ from epsball.types import Norm
 NORMS: tuple[Norm, ...] = ("l2",)
 _DECAY, _DECAY_SQUARES, _TINY = 0.9, 0.999, 1e-8  # Adam's own constants
 _GROWTH = 10.0  # of the constant, until one is found that fools
-_LEAST_GAIN = 1e-4  # of the loss, in a tenth of the steps; below that a row gives up
+_LEAST_GAIN = 1e-4  # of the loss, in a quarter of the steps; with less a row gives up
 _BACK = 0.1  # of the distance is halved at the end
 _MOST = 1e10  # a constant beyond it means that no slope leads to the border
 
@@ -82,7 +82,7 @@ def cw(
     code. Departures: the box is kept by clipping after every step (their section V-B calls it
     projected gradient descent), not by tanh, whose slope is almost zero at black and white;
     learning rate and first constant are each picture's own and come from its clean gradient, and
-    the rate falls; a picture gives up alone, when its best loss has not fallen for a tenth of the
+    the rate falls; a picture gives up alone, when its best loss has not fallen for a quarter of the
     steps, not with its batch; 5 searches of 100 steps, not 9 of 10,000; the last point is scored;
     the result is drawn back towards the clean picture.
     """
@@ -120,7 +120,7 @@ class _Plan:
 
     def gives_up_at(self, number: int) -> bool:
         """Say whether progress is looked at before a step."""
-        return self.abort_early and number > 0 and number % max(1, self.steps // 10) == 0
+        return self.abort_early and number > 0 and number % max(1, self.steps // 4) == 0
 
 
 def _rates(hunt: Hunt, seen: Seen, step_size: float | None) -> Tensor:

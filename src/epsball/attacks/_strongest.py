@@ -11,6 +11,7 @@ from epsball.attacks._apgd_t import apgd_t
 from epsball.attacks._ascent import look
 from epsball.attacks._asking import Part, relaxed_of
 from epsball.attacks._checks import check_call
+from epsball.attacks._combinators import best_of
 from epsball.attacks._fab import fab
 from epsball.attacks._pgd import Mislead, pgd
 from epsball.attacks._relay import Relay
@@ -48,9 +49,16 @@ class Method:
     blind: bool = False
 
 
-# the last shares are standard AutoAttack's own budgets
+# the last shares are standard AutoAttack's own budgets, or more
 METHODS: tuple[Method, ...] = (
-    Method("cross-entropy", (partial(apgd, steps=10), partial(apgd, steps=100))),
+    Method(
+        "cross-entropy",
+        (
+            partial(apgd, steps=10),
+            partial(apgd, steps=100),
+            partial(best_of(apgd, restarts=10), steps=100),
+        ),
+    ),
     Method(
         "towards a class",
         (

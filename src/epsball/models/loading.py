@@ -58,7 +58,7 @@ class _Settings(TypedDict):
 def load_model(
     spec: str,
     *,
-    weights: Path | None = None,
+    weights: Path | str | None = None,
     classes: int | None = None,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
@@ -108,7 +108,8 @@ def load_model(
     asked: _Settings = {"mean": mean, "std": std, "resize": resize, "channels": channels}
     Preprocess(**asked)  # a bad value is told before anything is fetched
     step = None if defence is None else defence_named(defence)
-    request = Request(spec, name, weights, classes, device, require_weights)
+    file = None if weights is None else Path(weights)
+    request = Request(spec, name, file, classes, device, require_weights)
     built = SOURCES[source](request)
     model = _with_preprocessing(built, spec, asked)
     if step is not None:
