@@ -1,0 +1,148 @@
+"""DDN on models whose nearest borders are known."""
+
+from functools import partial
+
+import pytest
+import torch
+from tests.attacks import sparsest
+from tests.attacks.borders import ROUNDING, Counting, curved, held_by_the_box, nearest_border
+from tests.attacks.sparsest import far_problem
+from torch import Tensor, nn
+
+from epsball._contract_models import Problem, linear_problem
+from epsball.attacks._ddn import ddn
+from epsball.attacks._hyperplane import step_to_plane
+from epsball.errors import InvalidInput, UnsupportedNorm
+from epsball.geometry import size
+
+short = partial(ddn, steps=40)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_finds_the_border_of_a_linear_model(seed: int) -> None:
+    """Much nearer than the 5 % by which a radius would swing whose changes never fall."""
+    model, inputs, labels = linear_problem(seed, 2)
+    made = ddn(model, inputs, labels)
+    assert (model(made).argmax(1) != labels).all()
+    found, true = size(made - inputs, "l2"), nearest_border(model, inputs, labels, "l2")
+    assert (found > 0.9999 * true).all()
+    assert (found <= 1.002 * true + ROUNDING).all()
+
+
+@pytest.mark.parametrize("classes", [3, 10, 1000])
+def test_finds_the_nearest_of_many_borders_mostly(classes: int) -> None:
+    ratios = []
+    for seed in range(3):
+        model, inputs, labels = linear_problem(seed, classes)
+        made = ddn(model, inputs, labels)
+        assert (model(made).argmax(1) != labels).all()
+        true = nearest_border(model, inputs, labels, "l2")
+        ratios.append((size(made - inputs, "l2") - ROUNDING) / true)
+    assert torch.cat(ratios).quantile(0.8) <= 1.02
+    assert torch.cat(ratios).max() < 1.5
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_walls_of_the_box(seed: int) -> None:
+    model, inputs, labels = far_problem(seed)
+    planes, logits = model.weight.detach(), model(inputs).detach()
+    slope = (planes[1 - labels] - planes[labels]).view_as(inputs)
+    gap = logits.gather(1, labels[:, None]) - logits.gather(1, 1 - labels[:, None])
+    true = size(step_to_plane(inputs, slope, gap[:, 0], "l2"), "l2")
+    made = ddn(model, inputs, labels)
+    assert (model(made).argmax(1) != labels).all()
+    assert (size(made - inputs, "l2") <= 1.02 * true).all()
+    assert made.min() >= 0
+    assert made.max() <= 1
+
+
+def test_pictures_held_by_the_box() -> None:
+    model, inputs, labels = held_by_the_box()
+    made = ddn(model, inputs, labels)
+    assert (model(made).argmax(1) != labels).all()
+    assert (size(made - inputs, "l2") <= 1.02 * model.distance(inputs, labels, "l2")).all()
+
+
+def test_more_steps_come_nearer() -> None:
+    p, labels, wrong = curved(0)
+    rough, fine = (ddn(p.model, p.inputs, labels, steps=steps) for steps in (5, 100))
+    for made in (rough, fine):
+        assert (p.model(made).argmax(1) != labels).all()
+        assert torch.equal(made[wrong], p.inputs[wrong])
+    assert size(fine - p.inputs, "l2").sum() < 0.99 * size(rough - p.inputs, "l2").sum()
+
+
+def test_one_step_is_enough_for_a_linear_model() -> None:
+    """The last point is scored, and the first one lies beyond the border."""
+    model, inputs, labels = linear_problem(1, 2)
+    made = ddn(model, inputs, labels, steps=1)
+    assert (model(made).argmax(1) != labels).all()
+
+
+def test_a_model_that_is_very_sure() -> None:
+    """In float32 the cross-entropy of these scores has no gradient at all."""
+    model, inputs, labels = linear_problem(2, 2)
+
+    def sure(pictures: Tensor) -> Tensor:
+        scores: Tensor = 1e4 * model(pictures)
+        return scores
+
+    here = inputs.clone().requires_grad_()
+    loss = nn.functional.cross_entropy(sure(here), labels, reduction="sum")
+    (slope,) = torch.autograd.grad(loss, here)
+    assert (slope == 0).flatten(1).all(1).sum() >= 4
+    found = size(ddn(sure, inputs, labels) - inputs, "l2")
+    assert (found <= 1.002 * nearest_border(model, inputs, labels, "l2") + ROUNDING).all()
+
+
+def test_passes_are_what_the_knobs_say() -> None:
+    p = Problem(0)
+    counting = Counting(p.model, len(p.inputs))
+    ddn(counting, p.inputs, p.model(p.inputs).argmax(1), steps=10)
+    assert (counting.forwards == 10 + 1).all()
+
+
+@pytest.mark.parametrize("value", [0.0, torch.nan])
+def test_without_slope_the_clean_picture_comes_back(value: float) -> None:
+    def flat(inputs: Tensor) -> Tensor:
+        return (value * inputs.flatten(1))[:, :3] + torch.tensor([1.0, 0.0, 0.0])
+
+    inputs = torch.rand((2, 1, 3, 4), generator=torch.Generator().manual_seed(0))
+    assert torch.equal(ddn(flat, inputs, torch.tensor([0, 0]), steps=5), inputs)
+
+
+def test_reaches_targets() -> None:
+    sparsest.check_reaches_targets(short)
+
+
+def test_a_thousand_classes() -> None:
+    sparsest.check_a_thousand_classes(short)
+
+
+def test_being_rejected_is_no_success() -> None:
+    sparsest.check_rejected_is_no_success(short)
+
+
+def test_wrong_ones_cost_one_pass() -> None:
+    sparsest.check_wrong_ones_cost_one_pass(short)
+
+
+def test_clean_where_nothing_is_found() -> None:
+    sparsest.check_clean_where_nothing_is_found(short)
+
+
+def test_pure() -> None:
+    sparsest.check_pure(short)
+
+
+def test_rows_alone() -> None:
+    sparsest.check_rows_alone(short)
+
+
+def test_bad_input() -> None:
+    sparsest.check_bad_input(ddn, gamma=1.0, step_size=0.0)
+    model, inputs, labels = linear_problem(0, 2)
+    with pytest.raises(InvalidInput, match=r"ddn: gamma must be in \(0, 1\), got 0.0"):
+        ddn(model, inputs, labels, gamma=0.0)
+    with pytest.raises(UnsupportedNorm, match="ddn: norm must be one of l2; got 'l0'"):
+        ddn(model, inputs, labels, norm="l0")
