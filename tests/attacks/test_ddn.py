@@ -9,7 +9,7 @@ from tests.attacks.borders import ROUNDING, Counting, curved, held_by_the_box, n
 from tests.attacks.sparsest import far_problem
 from torch import Tensor, nn
 
-from epsball._contract_models import Problem, linear_problem
+from epsball._contract_models import SHAPE, Linear, Problem, linear_problem
 from epsball.attacks._ddn import ddn
 from epsball.attacks._hyperplane import step_to_plane
 from epsball.errors import InvalidInput, UnsupportedNorm
@@ -146,3 +146,11 @@ def test_bad_input() -> None:
         ddn(model, inputs, labels, gamma=0.0)
     with pytest.raises(UnsupportedNorm, match="ddn: norm must be one of l2; got 'l0'"):
         ddn(model, inputs, labels, norm="l0")
+
+
+def test_a_tie_is_left() -> None:
+    model, inputs = Linear(0, 3), torch.full((1, *SHAPE), 0.5)
+    labels = torch.tensor([0])
+    made = short(model, inputs, labels)
+    assert (model(made).argmax(1) != labels).all()
+    assert size(made - inputs, "l2") < 1e-3

@@ -11,7 +11,7 @@ from tests.attacks.borders import ROUNDING, Counting, curved, held_by_the_box, n
 from tests.attacks.sparsest import changed, far_problem, fewest
 from torch import Tensor, nn
 
-from epsball._contract_models import Problem, Wavy, linear_problem
+from epsball._contract_models import SHAPE, Linear, Problem, Wavy, linear_problem
 from epsball.attacks._border import Winning
 from epsball.attacks._chase import Odds
 from epsball.attacks._fmn import NORMS, fmn
@@ -271,3 +271,12 @@ def test_no_other_norm() -> None:
     unknown: Norm = "l7"  # type: ignore[assignment]  # what somebody may type
     with pytest.raises(UnsupportedNorm, match="fmn: norm must be one of linf, l2, l1, l0"):
         fmn(model, inputs, labels, norm=unknown)
+
+
+@pytest.mark.parametrize("norm", SMOOTH)
+def test_a_tie_is_left(norm: Norm) -> None:
+    model, inputs = Linear(0, 3), torch.full((1, *SHAPE), 0.5)
+    labels = torch.tensor([0])
+    made = short(model, inputs, labels, norm=norm)
+    assert (model(made).argmax(1) != labels).all()
+    assert size(made - inputs, norm) < 1e-3

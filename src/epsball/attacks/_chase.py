@@ -18,6 +18,7 @@ from epsball.types import Norm
 # of the scores by which a clean picture's class leads, in units of the softmax: as a network of ten
 # classes has it that was trained on MNIST
 _SHARPNESS, _ROUNDING = 10.0, 1e-6
+_LEAST = 1e-5  # of the way to the farthest corner
 _ORDERS: dict[Norm, float] = {"linf": math.inf, "l2": 2, "l1": 1, "l0": 0}
 
 
@@ -41,7 +42,7 @@ class Odds:
         seen = logits.detach()
         lead = self.goal.value(seen) if self.clean_lead is None else self.clean_lead
         # on a tie there is no lead to measure by
-        least = never_zero(_ROUNDING * seen.abs().amax(1))
+        least = (_ROUNDING * seen.abs().amax(1)).clamp_min(torch.finfo(seen.dtype).tiny ** 0.5)
         unit = torch.maximum(lead.abs() / _SHARPNESS, least)[:, None]
         wins, scaled = self.goal.columns(logits), logits / unit
         for_them = scaled.masked_fill(~wins, -torch.inf).logsumexp(1)
@@ -160,6 +161,15 @@ def length(delta: Tensor, norm: Norm) -> Tensor:
     """Return (m,), `size` in a single pass over memory, for what is not too small to be squared."""
     measured: Tensor = torch.linalg.vector_norm(delta.flatten(1), _ORDERS[norm], dim=1)
     return measured
+
+
+def first_radius(far: Tensor, seen: Seen, norm: Norm, limit: Tensor) -> Tensor:
+    """Return (m,), a radius to try while nothing is found yet, at most limit.
+
+    A model that goes on as its slope tells has its border there. A clean picture on a tie has no
+    way to go, but must leave it all the same.
+    """
+    return torch.maximum(far + reach(seen, norm), _LEAST * limit).minimum(limit)
 
 
 def reach(seen: Seen, norm: Norm) -> Tensor:

@@ -7,9 +7,9 @@ from epsball.attacks._chase import (
     Seen,
     cosine,
     first_look,
+    first_radius,
     length,
     never_zero,
-    reach,
     result,
     see,
     widest,
@@ -106,7 +106,7 @@ def _walk(hunt: Hunt, seen: Seen, step_size: float, gamma: float, steps: int) ->
             seen = see(hunt, point, far, odds if number < _SOFT * steps else hunt.goal)
         step = cosine(step_size, _LAST * step_size, number, steps)
         change = cosine(gamma, _LAST * gamma, number, steps)
-        away = (far + reach(seen, "l2")).masked_fill(hunt.distance.isfinite(), 0)
+        away = first_radius(far, seen, "l2", limit).masked_fill(hunt.distance.isfinite(), 0)
         grown = torch.maximum(radius, away) * (1 + change)
         radius = torch.where(seen.won, radius * (1 - change), grown).minimum(limit)
         turned = delta.addcmul_(seen.slope, seen.along(step * radius))

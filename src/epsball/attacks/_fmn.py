@@ -11,9 +11,9 @@ from epsball.attacks._chase import (
     Seen,
     cosine,
     first_look,
+    first_radius,
     length,
     never_zero,
-    reach,
     result,
     see,
     widest,
@@ -152,17 +152,17 @@ def _walk(hunt: Hunt, seen: Seen, pace: _Pace, steps: int) -> None:
         if hunt.norm == "l0":
             point, radius = _few_entries(hunt, seen, delta, radius, step=step, change=change)
         else:
-            radius = _radius(hunt, seen, far, radius, change).minimum(limit)
+            away = _BEYOND * first_radius(far, seen, hunt.norm, limit)
+            radius = _radius(hunt, seen, radius, away, change).minimum(limit)
             point = _into_ball(hunt, seen, delta, radius, step)
     hunt.read(point)
 
 
-def _radius(hunt: Hunt, seen: Seen, far: Tensor, radius: Tensor, change: float) -> Tensor:
-    """Return the radii of the next balls in linf, l2 or l1."""
+def _radius(hunt: Hunt, seen: Seen, radius: Tensor, away: Tensor, change: float) -> Tensor:
+    """Return the radii of the next balls in linf, l2 or l1; at least away till one is found."""
     shrunk = torch.minimum(radius * (1 - change), hunt.distance)
     grown = radius * (1 + change)
-    away = torch.maximum((far + reach(seen, hunt.norm)) * _BEYOND, grown)
-    lost = torch.where(hunt.distance.isfinite(), grown, away)
+    lost = torch.where(hunt.distance.isfinite(), grown, torch.maximum(away, grown))
     return torch.where(seen.won, shrunk, lost)
 
 
