@@ -8,6 +8,7 @@ from epsball.cli._compare import compare
 from epsball.cli._demo import demo
 from epsball.cli._list import list_table
 from epsball.cli._report import report
+from epsball.cli._study import study
 from epsball.cli._train import train
 
 app = typer.Typer(
@@ -24,6 +25,7 @@ app.command()(attack)
 app.command()(train)
 app.command()(report)
 app.command()(compare)
+app.command()(study)
 app.command("list")(list_table)
 app.command()(demo)
 

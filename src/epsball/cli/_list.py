@@ -13,12 +13,13 @@ class What(StrEnum):
     models = "models"
     data = "data"
     recipes = "recipes"
+    studies = "studies"
 
 
 def list_table(
     what: Annotated[What, typer.Argument(help="The table to list.", show_default=False)],
 ) -> None:
-    """List attacks, models, data or training recipes.
+    """List attacks, models, data, training recipes or studies.
 
     Example: epsball list attacks
     """
@@ -80,9 +81,17 @@ def _recipes() -> tuple[list[str], list[list[str]]]:
     return ["recipe", "what it does", "settings", "source"], rows
 
 
+def _studies() -> tuple[list[str], list[list[str]]]:
+    from epsball.studies import STUDIES
+
+    rows = [[name, spec.what, ", ".join(spec.known), spec.source] for name, spec in STUDIES.items()]
+    return ["study", "question", "parameters of --grid", "source"], rows
+
+
 _TABLES = {
     What.attacks: _attacks,
     What.models: _models,
     What.data: _data,
     What.recipes: _recipes,
+    What.studies: _studies,
 }

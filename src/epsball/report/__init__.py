@@ -3,7 +3,7 @@
 Example:
     >>> from epsball import report
     >>> sorted(report.__all__)
-    ['write_comparison', 'write_report']
+    ['write_comparison', 'write_report', 'write_study', 'write_study_page']
 """
 
 from typing import TYPE_CHECKING, Any
@@ -11,10 +11,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from epsball.report.comparison import write_comparison
     from epsball.report.page import write_report
+    from epsball.report.study_markdown import write_study_page
+    from epsball.report.study_page import write_study
 
-_WHERE = {"write_report": "page", "write_comparison": "comparison"}
+_WHERE = {
+    "write_report": "page",
+    "write_comparison": "comparison",
+    "write_study": "study_page",
+    "write_study_page": "study_markdown",
+}
 
-__all__ = ["write_comparison", "write_report"]
+__all__ = ["write_comparison", "write_report", "write_study", "write_study_page"]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - each public name has its own type

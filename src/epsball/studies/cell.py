@@ -1,0 +1,113 @@
+"""One unit of a study, as pure data. Imports no torch."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, TypeAlias
+
+from epsball.errors import BrokenContract
+
+Plain: TypeAlias = str | int | float | None
+_DIGITS = 32  # of the hexadecimal hash: 128 bits
+_SEED_BITS = 31  # what every generator takes
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What is to be done once, and never again, on whichever machine.
+
+    Nothing in it depends on a path or on the machine; everything that changes the result is in it.
+
+    Args:
+        study: the study's name.
+        kind: which of the study's works it is: "train", "judge" ...
+        parameters: what the work is given; numbers, words and None, by name.
+        repeat: which repetition, from 0.
+        threads: of torch on the CPU: sums in another order round differently.
+        version: of the study's arithmetic; raised when a change of code moves its numbers.
+        needs: hashes of the cells that must be done before.
+
+    Example:
+        >>> one = Cell("red-blue", "train", {"l1": 0.0, "l2": 1e-4})
+        >>> same = Cell("red-blue", "train", {"l2": 0.0001, "l1": 0})
+        >>> one.hash == same.hash, one.hash == Cell("red-blue", "train", {"l1": 0.0}).hash
+        (True, False)
+    """
+
+    study: str
+    kind: str
+    parameters: Mapping[str, Plain] = field(default_factory=dict)
+    repeat: int = 0
+    threads: int = 1
+    version: int = 1
+    needs: tuple[str, ...] = ()
+
+    @property
+    def hash(self) -> str:
+        """Return the hash of the content: 32 hexadecimal digits."""
+        return _digest(asdict(self) | {"parameters": dict(self.parameters)})
+
+    @property
+    def seed(self) -> int:
+        """Return a seed that no other cell has, below 2^31."""
+        return int(self.hash, 16) >> (4 * _DIGITS - _SEED_BITS)
+
+    def shared_seed(self, *names: str) -> int:
+        """Return a seed that cells share which agree in study, repeat and these parameters.
+
+        For paired designs: networks that differ in one setting then start from the same weights
+        and see their pictures in the same order, so that the setting alone tells them apart.
+
+        Args:
+            names: the parameters that count; the cell has them all.
+        """
+        part = {"study": self.study, "repeat": self.repeat, "version": self.version}
+        digest = _digest(part | {name: self.parameters[name] for name in names})
+        return int(digest, 16) >> (4 * _DIGITS - _SEED_BITS)
+
+    @property
+    def words(self) -> str:
+        """Return the cell in a few words, for a progress bar."""
+        known = (f"{k}={v:g}" if isinstance(v, float) else f"{k}={v}" for k, v in self._shown())
+        return f"{self.kind} {' '.join(known)} #{self.repeat}"
+
+    def _shown(self) -> Iterable[tuple[str, Plain]]:
+        return ((k, v) for k, v in list(self.parameters.items())[:4] if v is not None)
+
+
+def in_order(cells: Sequence[Cell]) -> list[Cell]:
+    """Put cells behind those they need, otherwise in the order they come in; each once.
+
+    Args:
+        cells: of one study.
+
+    Raises:
+        BrokenContract: a cell needs one that is not among them, or they need each other in a ring.
+    """
+    waiting = {cell.hash: cell for cell in cells}
+    for cell in waiting.values():
+        for missing in (need for need in cell.needs if need not in waiting):
+            raise BrokenContract(f"study {cell.study}: {cell.words} needs {missing}, not planned")
+    ordered: dict[str, Cell] = {}
+    while waiting:
+        ready = {h: c for h, c in waiting.items() if all(need in ordered for need in c.needs)}
+        if not ready:
+            raise BrokenContract(f"study: {len(waiting)} cells need each other in a ring")
+        ordered |= ready
+        waiting = {h: c for h, c in waiting.items() if h not in ready}
+    return list(ordered.values())
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    text = json.dumps(_canonical(content), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]
+
+
+def _canonical(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """Write a whole float as the integer it is: 0 and 0.0 are one setting."""
+    if isinstance(value, Mapping):
+        return {key: _canonical(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_canonical(part) for part in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -1,0 +1,157 @@
+"""How a study judges a network: by every picture's whole attack, or by verdicts alone."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from epsball.evaluation.audit import audit
+from epsball.evaluation.engine import Choices, Engine
+from epsball.evaluation.inputs import sample_of
+from epsball.evaluation.measure import Clean, Reading, read_scores
+from epsball.evaluation.settings import AttackSetting, make_settings
+from epsball.evaluation.shards import read_clean, shards_of
+from epsball.evaluation.subject import open_model
+from epsball.studies.store import Row
+from epsball.types import Dataset
+
+CLEAN = "none"  # the attack's name in rows of clean pictures
+_AT_ONCE = 1000  # pictures held in memory with all their attacked versions
+MICRO_BATCH = 250  # fixed: a measured one would differ from machine to machine
+
+
+def judge_whole(
+    model: nn.Module,
+    pictures: Dataset,
+    attacks: Sequence[str],
+    eps: Sequence[float],
+    *,
+    seed: int,
+    micro_batch: int = MICRO_BATCH,
+) -> list[Row]:
+    """Give every picture the full budget, those already wrong included, as sources report it.
+
+    Args:
+        model: in eval mode.
+        pictures: all are used.
+        attacks: with settings where wanted: "fgsm:clip=false".
+        eps: radii in linf, input units.
+        seed: of all that is random.
+        micro_batch: images a forward pass.
+
+    Returns:
+        A row for the clean pictures (attack "none", eps 0) and one for each attack and eps:
+        n, right, accuracy; confidence, the mean probability of the predicted class, over all
+        pictures, those right and those wrong; passes spent, over all pictures.
+    """
+    sample = sample_of(pictures, 2)[0]
+    subject = open_model(model, sample, "auto")
+    choices = Choices(subject.device, "float32", micro_batch, torch.get_num_threads())
+    engine = Engine(subject.model, subject.info, choices, seed)
+    settings = make_settings(attacks, norm="linf", eps=list(eps))
+    sums = {(CLEAN, 0.0): _Sum()} | {(s.variant, e): _Sum() for s in settings for e in s.eps}
+    for shard in shards_of(np.arange(len(pictures)), _AT_ONCE):
+        clean = read_clean(engine, pictures, shard.positions)
+        sums[CLEAN, 0.0].add(clean.reading, clean.labels)
+        for setting in settings:
+            _attack(engine, setting, clean, sums)
+    return [{"attack": a, "eps": e, "mode": "whole", **s.row()} for (a, e), s in sums.items()]
+
+
+def _attack(
+    engine: Engine, setting: AttackSetting, clean: Clean, sums: dict[tuple[str, float], "_Sum"]
+) -> None:
+    made = engine.attack(setting, clean.images, clean.labels, clean.positions)
+    for eps, one in zip(setting.eps, made, strict=True):
+        reading = read_scores(engine.scores(one.images), clean.labels, engine.info)
+        sums[setting.variant, eps].add(reading, clean.labels, one.forwards, one.backwards)
+
+
+class _Sum:
+    """Counts and sums of confidence over shards."""
+
+    def __init__(self) -> None:
+        self.pictures = self.right = self.forwards = self.backwards = 0
+        self.sure = {True: 0.0, False: 0.0}
+
+    def add(
+        self,
+        reading: Reading,
+        labels: Tensor,
+        forwards: Tensor | None = None,
+        backwards: Tensor | None = None,
+    ) -> None:
+        right = reading.prediction == labels
+        self.pictures += len(labels)
+        self.right += int(right.sum())
+        for kind in (True, False):
+            self.sure[kind] += float(reading.confidence[right == kind].sum())
+        self.forwards += 0 if forwards is None else int(forwards.sum())
+        self.backwards += 0 if backwards is None else int(backwards.sum())
+
+    def row(self) -> dict[str, float | int | None]:
+        wrong = self.pictures - self.right
+        return {
+            "n": self.pictures,
+            "right": self.right,
+            "accuracy": self.right / self.pictures,
+            "confidence": (self.sure[True] + self.sure[False]) / self.pictures,
+            "confidence_right": self.sure[True] / self.right if self.right else None,
+            "confidence_wrong": self.sure[False] / wrong if wrong else None,
+            "forwards": self.forwards,
+            "backwards": self.backwards,
+        }
+
+
+def judge_verdicts(
+    model: nn.Module,
+    pictures: Dataset,
+    attack: str,
+    eps: Sequence[float],
+    *,
+    restarts: int,
+    seed: int,
+    run: Path,
+) -> list[Row]:
+    """Ask for verdicts alone, with every check of an audit; killed, it goes on where it was.
+
+    Args:
+        model: in eval mode.
+        pictures: all are used.
+        attack: with settings where wanted.
+        eps: radii in linf, input units.
+        restarts: of an attack that is random.
+        seed: of all that is random.
+        run: directory of the audit.
+
+    Returns:
+        One row an eps: n, right, accuracy, passes spent, and the codes of findings that are more
+        than notes, apart by spaces. With a blocking finding right and accuracy are None.
+    """
+    found = audit(
+        model, pictures, attacks=[attack], eps=list(eps), restarts=restarts, seed=seed,
+        precision="float32", micro_batch=MICRO_BATCH, out=run,
+    )  # fmt: skip
+    doubts = sorted({f.code for f in found.findings if f.severity != "info"})
+    return [
+        {
+            "attack": attack,
+            "eps": result["eps"],
+            "mode": "verdicts",
+            "steps": result["steps"],
+            "restarts": restarts,
+            "n": result["n"],
+            "accuracy": result["robust_accuracy"],
+            "right": _count(result["robust_accuracy"], result["n"]),
+            "forwards": result["forwards"],
+            "backwards": result["backwards"],
+            "findings": " ".join(doubts),
+        }
+        for result in found.summary["results"]
+    ]
+
+
+def _count(share: float | None, pictures: int) -> int | None:
+    return None if share is None else round(share * pictures)

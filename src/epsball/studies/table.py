@@ -1,0 +1,6 @@
+"""The visible table of studies: what `epsball study` takes."""
+
+from epsball.studies.red_blue import RED_BLUE
+from epsball.studies.spec import StudySpec
+
+STUDIES: dict[str, StudySpec] = {spec.name: spec for spec in (RED_BLUE,)}
