@@ -71,7 +71,7 @@ def test_rows_tell_losses_accuracies_and_cost(
     assert row.gradient_evaluations == 160
     assert 0 <= row.train_accuracy <= 1
     assert row.seconds > 0
-    mixed = QUICK.changed(epochs=1, recipe="fgsm-mix", eps=0.1)
+    mixed = QUICK.changed(epochs=1, recipe="fgsm-mix", eps=0.1, watch_every=0)
     row = train(build(), pictures, mixed, out=tmp_path / "b").epochs[0]
     assert row.gradient_evaluations == 3 * 160 + 40  # an attack on each, and on each held out
 
@@ -82,11 +82,39 @@ def test_the_meter_judges_only_the_first_pass_of_a_step() -> None:
     with Meter(model) as meter:
         for first in (right, wrong):
             meter.expect(torch.arange(3))
+            with meter.aside():
+                model(right)
             model(first)
             model(right)
     model(right)
     assert meter.accuracy == pytest.approx(4 / 6)  # the middle class is right when flipped, too
-    assert meter.gradient_evaluations == 12
+
+
+def test_the_meter_waits_for_the_pictures_it_is_told_of() -> None:
+    model, right = nn.Identity(), torch.eye(3)
+    with Meter(model) as meter:
+        meter.expect(torch.arange(3), right)
+        model(right.flip(1))
+        assert meter.waits
+        model(right)
+        assert not meter.waits
+    assert meter.accuracy == 1
+
+
+def test_the_meter_counts_what_goes_back_and_not_what_only_could() -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
+    images = torch.rand(5, 1, 2, 2, requires_grad=True)
+    with Meter(model) as meter:
+        model(images)
+        with torch.no_grad():
+            model(images)
+        assert meter.gradient_evaluations == 0
+        torch.autograd.backward(model(images).sum())
+        assert meter.gradient_evaluations == 5
+        loss = model(images).square().sum()
+        (slope,) = torch.autograd.grad(loss, images, create_graph=True)
+        torch.autograd.backward(slope.square().sum())
+    assert meter.gradient_evaluations == 5 + 2 * 5
 
 
 def test_validation_loss_is_the_plain_loss_in_eval_mode(

@@ -9,11 +9,10 @@ from torch import Tensor, nn
 from torch.nn.functional import log_softmax
 
 from epsball.training import RECIPES, TrainSettings
-from epsball.training.fgsm_mix import fgsm_mix_step
-from epsball.training.standard import standard_step
 
 Batch = tuple[Tensor, Tensor]
 Build = Callable[[], nn.Module]
+standard_step, fgsm_mix_step = RECIPES["standard"].step, RECIPES["fgsm-mix"].step
 
 
 class Linear(nn.Module):

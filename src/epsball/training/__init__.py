@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from epsball.training.defaults import default_settings as default_settings
     from epsball.training.history import EpochRow as EpochRow
     from epsball.training.randomness import fresh_weights as fresh_weights
+    from epsball.training.recipe import RecipeSpec as RecipeSpec
     from epsball.training.recipes import RECIPES as RECIPES
-    from epsball.training.recipes import RecipeSpec as RecipeSpec
     from epsball.training.results import Progress as Progress
     from epsball.training.results import TrainResult as TrainResult
     from epsball.training.settings import TrainSettings as TrainSettings
@@ -21,7 +21,7 @@ _HOME = {
     "EpochRow": "history",
     "Progress": "results",
     "RECIPES": "recipes",
-    "RecipeSpec": "recipes",
+    "RecipeSpec": "recipe",
     "TrainResult": "results",
     "TrainSettings": "settings",
     "default_settings": "defaults",

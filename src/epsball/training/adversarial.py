@@ -1,52 +1,53 @@
 """Recipe `pgd`: every step goes down the loss of the worst pictures that several steps find."""
 
-import torch
+from collections.abc import Callable
+
 from torch import Tensor, nn
 
 from epsball.attacks import pgd
-from epsball.errors import InvalidInput
-from epsball.tensors import Images, Labels
-from epsball.training.losses import data_loss, weight_penalty
+from epsball.training.losses import data_loss
 from epsball.training.modes import evaluating
-from epsball.training.settings import TrainSettings
+from epsball.training.recipe import Batch
 
 
-def pgd_step(
-    model: nn.Module,
-    images: Images,
-    labels: Labels,
-    settings: TrainSettings,
-    generator: torch.Generator | None = None,
-) -> Tensor:
-    """Return L(x'), x' the worst picture that PGD finds within eps of x: a saddle point's descent.
+def adversarial_loss(model: nn.Module, batch: Batch, examples: Callable[[], Tensor]) -> Tensor:
+    """Return L(x'), x' being the examples: a saddle point's descent. Clean pictures are not used.
 
-    The examples are made in eval mode, the loss is taken in the mode the model is in (see
-    `fgsm_mix_step` for why). Clean pictures are not trained on.
+    Args:
+        model: gives logits (n, k); run in the mode it is in.
+        batch: `label_smoothing` is read.
+        examples: makes the pictures that the loss is taken on.
+
+    Returns:
+        A scalar that carries the gradient to the parameters.
+    """
+    return data_loss(model, examples(), batch.labels, batch.settings)
+
+
+def pgd_examples(model: nn.Module, batch: Batch) -> Tensor:
+    """Return the worst picture that PGD finds within eps of each; in eval mode, see `mixed_loss`.
 
     Args:
         model: gives logits (n, k).
-        images: (n, c, h, w), in [0, 1].
-        labels: (n,), int64, the true classes.
-        settings: `eps`, `attack_steps` and what `standard_step` reads.
-        generator: draws the random starts.
+        batch: `eps`, `norm`, `attack_steps` and `step_size` are read; its generator draws the
+            random starts.
 
     Returns:
-        A scalar that carries the gradient to the parameters; none flows through the examples.
+        (n, c, h, w), without gradient.
 
     Source: Madry et al. 2018, arXiv:1706.06083, section 2.1. Departure: of the points that the
     steps visit the one with the highest loss is taken, not the last.
     """
-    if settings.eps is None:
-        raise InvalidInput("train: pgd needs eps, got none; give eps")
-    steps = settings.attack_steps
+    settings, eps = batch.settings, batch.eps
+    usual = 2.5 * eps / settings.attack_steps if eps else None
     with evaluating(model):
-        worst = pgd(
+        return pgd(
             model,
-            images,
-            labels,
-            eps=settings.eps,
-            steps=steps,
-            step_size=2.5 * settings.eps / steps if settings.eps else None,
-            generator=generator,
+            batch.images,
+            batch.labels,
+            eps=eps,
+            norm=settings.norm,
+            steps=settings.attack_steps,
+            step_size=settings.step_size or usual,
+            generator=batch.generator,
         )
-    return weight_penalty(model, settings) + data_loss(model, worst, labels, settings)

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -29,12 +29,21 @@ class Feed:
         held: (n, c, h, w), all of them as stored; None where they would take too much memory.
         train_rows: positions to train on.
         validation_rows: positions to validate on; may be empty.
+        added: more pictures (m, c, h, w) in [0, 1] and labels (m,); their positions follow those of
+            the data set.
     """
 
     dataset: Dataset
     held: Pixels | None
     train_rows: Positions
     validation_rows: Positions
+    added: tuple[Tensor, Tensor] | None = None
+
+    def with_added(self, images: Tensor, labels: Tensor) -> "Feed":
+        """Return a feed that trains on some more pictures (m, c, h, w), labels (m,)."""
+        more = len(self.dataset) + np.arange(len(labels), dtype=np.int64)
+        rows = np.concatenate((self.train_rows, more))
+        return replace(self, train_rows=rows, added=(images, labels))
 
     def pixels(self, rows: Positions) -> Pixels:
         """Return pictures as they are stored, (m, c, h, w)."""
@@ -44,21 +53,38 @@ class Feed:
         self, size: int, placement: Placement, generator: torch.Generator
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Give the training pictures once, in an order drawn from a CPU generator."""
-        order = torch.randperm(len(self.train_rows), generator=generator).numpy()
-        return self._batches(self.train_rows[order], size, placement)
+        for rows in self.order(size, generator):
+            yield from self.batches(rows, len(rows), placement)
+
+    def order(self, size: int, generator: torch.Generator) -> list[Positions]:
+        """Return the positions of each batch of one pass, drawn from a CPU generator."""
+        drawn = torch.randperm(len(self.train_rows), generator=generator).numpy()
+        return list(cut(self.train_rows[drawn], size))
 
     def validation(self, size: int, placement: Placement) -> Iterator[tuple[Tensor, Tensor]]:
         """Give the held-out pictures once, in their own order."""
-        return self._batches(self.validation_rows, size, placement)
+        return self.batches(self.validation_rows, size, placement)
 
-    def _batches(
+    def batches(
         self, rows: Positions, size: int, placement: Placement
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Give pictures (m, c, h, w) in [0, 1] and labels (m,), where the model is."""
         place = placement.device
         for some in cut(rows, size):
-            images = to_unit(self.pixels(some)).to(place, memory_format=placement.layout)
-            yield images, torch.from_numpy(self.dataset.labels[some]).to(place)
+            images, labels = self._pictures(some)
+            yield images.to(place, memory_format=placement.layout), labels.to(place)
+
+    def _pictures(self, rows: Positions) -> tuple[Tensor, Tensor]:
+        """Return pictures (m, c, h, w) in [0, 1] and labels (m,) on the CPU."""
+        count = len(self.dataset)
+        if self.added is None:
+            return to_unit(self.pixels(rows)), torch.from_numpy(self.dataset.labels[rows])
+        own = torch.from_numpy(rows < count)
+        at = torch.from_numpy(rows)
+        images, labels = (part[(at - count).clamp_min(0)] for part in self.added)
+        images[own] = to_unit(self.pixels(rows[rows < count]))
+        labels[own] = torch.from_numpy(self.dataset.labels[rows[rows < count]])
+        return images, labels
 
     def fingerprint(self) -> str:
         """Hash all labels and pixels; of pixels a fixed choice, where they are not held."""

@@ -1,10 +1,12 @@
 """What a run has measured so far, and what follows from it: the best epoch, and when to stop."""
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any, Self
 
+from epsball.training.notes import COLLAPSE, notes_on
 from epsball.training.settings import TrainSettings
+from epsball.types import Finding
 
 
 @dataclass(frozen=True)
@@ -14,15 +16,19 @@ class EpochRow:
     Args:
         epoch: from 1.
         train_loss: mean of the recipe's loss over the epoch, penalties included.
-        train_accuracy: share of clean pictures named rightly at their first pass in each step
-            (in train mode, while the weights still move).
+        train_accuracy: share of pictures named rightly at the first pass of the loss in each step
+            (in train mode, while the weights still move): clean ones, or the examples where the
+            recipe learns from nothing else.
         validation_loss: mean of the recipe's loss in eval mode on the held-out share, without
-            penalties and smoothing; None without such a share.
+            penalties on weights and smoothing; None without such a share.
         validation_accuracy: on the held-out share, clean.
         lr: learning rate of the last update.
         seconds: of the epoch, validation included.
         gradient_evaluations: pictures taken forward and backward in this epoch, for the weights
-            or for an attack, validation included.
+            or for an attack, validation and watch included.
+        watched_accuracy: clean, on the few pictures of the watch; None where it did not look.
+        fgsm_accuracy: on the same pictures under FGSM with the true label.
+        pgd_accuracy: on the same pictures under PGD of ten steps.
     """
 
     epoch: int
@@ -33,6 +39,9 @@ class EpochRow:
     lr: float
     seconds: float
     gradient_evaluations: int
+    watched_accuracy: float | None = None
+    fgsm_accuracy: float | None = None
+    pgd_accuracy: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the row as plain data, in the form training.json holds."""
@@ -59,28 +68,41 @@ class History:
         """Return the history with one more epoch.
 
         The best epoch is the one of lowest validation loss, however little lower (the last one,
-        where nothing is validated). Patience is Keras': its bar moves only when it is beaten by
-        more than min_delta, so progress that creeps does not count.
+        where nothing is validated), or that of highest accuracy under the watch's PGD. Patience is
+        Keras': its bar moves only when it is beaten by more than min_delta, so progress that creeps
+        does not count.
         """
         loss = row.validation_loss
-        if loss is None:
-            return replace(self, rows=(*self.rows, row), best_epoch=row.epoch)
-        better = self.best_epoch == 0 or loss < _known(self.rows[self.best_epoch - 1])
-        cleared = self.bar is None or loss < self.bar - settings.min_delta
+        cleared = loss is None or self.bar is None or loss < self.bar - settings.min_delta
         return History(
             rows=(*self.rows, row),
-            best_epoch=row.epoch if better else self.best_epoch,
+            best_epoch=row.epoch if self._beaten_by(row, settings) else self.best_epoch,
             bar=loss if cleared else self.bar,
             waited=0 if cleared else self.waited + 1,
         )
 
-    def ran_out_of_patience(self, settings: TrainSettings) -> bool:
-        """Say whether validation has not improved for `patience` epochs."""
+    def _beaten_by(self, row: EpochRow, settings: TrainSettings) -> bool:
+        if self.best_epoch == 0:
+            return True
+        best = self.rows[self.best_epoch - 1]
+        if settings.best_by == "pgd":
+            return (row.pgd_accuracy or 0) >= (best.pgd_accuracy or 0)
+        return row.validation_loss is None or row.validation_loss < _known(best)
+
+    @property
+    def notes(self) -> list[Finding]:
+        """Return the doubts that the epochs so far give cause for."""
+        return notes_on([row.as_dict() for row in self.rows])
+
+    def stops_early(self, settings: TrainSettings) -> bool:
+        """Say whether patience has run out, or the watch has seen a collapse that is to end it."""
+        if settings.stop_at_collapse and any(note.code == COLLAPSE for note in self.notes):
+            return True
         return settings.patience is not None and self.waited >= settings.patience
 
     def is_over(self, settings: TrainSettings) -> bool:
         """Say whether no further epoch is to be run."""
-        return len(self.rows) >= settings.epochs or self.ran_out_of_patience(settings)
+        return len(self.rows) >= settings.epochs or self.stops_early(settings)
 
     def as_text(self) -> str:
         """Return the history as JSON."""

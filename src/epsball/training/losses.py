@@ -4,10 +4,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from epsball.tensors import Images, Labels
+from epsball.tensors import Images, Labels, Logits
 from epsball.training.settings import TrainSettings
 
 _MATRIX = 2
+
+
+def scores_of(model: nn.Module, images: Images) -> Tensor:
+    """Return a model's logits (n, k), float32 whatever precision it computes in."""
+    logits: Tensor = model(images)
+    return logits.float()
+
+
+def cross_entropy_of(logits: Logits, labels: Labels, settings: TrainSettings) -> Tensor:
+    """Return the mean cross-entropy of logits, with the settings' label smoothing."""
+    return functional.cross_entropy(logits, labels, label_smoothing=settings.label_smoothing)
 
 
 def data_loss(model: nn.Module, images: Images, labels: Labels, settings: TrainSettings) -> Tensor:
@@ -22,8 +33,7 @@ def data_loss(model: nn.Module, images: Images, labels: Labels, settings: TrainS
     Returns:
         A scalar, float32 whatever precision the model computes in.
     """
-    logits = model(images).float()
-    return functional.cross_entropy(logits, labels, label_smoothing=settings.label_smoothing)
+    return cross_entropy_of(scores_of(model, images), labels, settings)
 
 
 def weight_penalty(model: nn.Module, settings: TrainSettings) -> Tensor:

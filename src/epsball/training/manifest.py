@@ -13,7 +13,9 @@ from torch import nn
 
 from epsball.errors import InvalidInput
 from epsball.files import write_bytes
+from epsball.models import fingerprint
 from epsball.training.placement import choose_placement
+from epsball.training.settings import TrainSettings
 from epsball.training.workshop import Workshop
 
 MANIFEST = "training.json"
@@ -43,11 +45,14 @@ def open_manifest(shop: Workshop, out: Path) -> dict[str, Any]:
     manifest = {
         "recipe": shop.settings.recipe,
         **asked,
-        "placement": choose_placement(shop.model, shop.sample, shop.settings).as_dict(),
+        "placement": choose_placement(
+            shop.model, shop.sample, shop.settings, shop.sources
+        ).as_dict(),
         "versions": _versions(),
         "finished": False,
         "stopped_early": False,
         "best_epoch": 0,
+        "notes": [],
         "epochs": [],
     }
     write_manifest(out, manifest)
@@ -85,6 +90,10 @@ def _identity(shop: Workshop) -> dict[str, dict[str, Any]]:
             "shape": list(data.shape),
             "content": shop.feed.fingerprint(),
         },
+        "sources": {
+            f"{number} ({type(source).__name__})": fingerprint(source)
+            for number, source in enumerate(shop.sources, 1)
+        },
     }
 
 
@@ -109,10 +118,13 @@ def _differences(manifest: dict[str, Any], asked: dict[str, dict[str, Any]]) -> 
     found = []
     for part, values in asked.items():
         prefix = "" if part == "settings" else f"{part} "
-        for name, value in values.items():
-            before = manifest[part].get(name)
-            if before != value:
-                found.append(f"{prefix}{name}: {_short(before)} there, {_short(value)} asked for")
+        # settings that are younger than the run: it was begun with what is their default
+        default = TrainSettings().model_dump(mode="json") if part == "settings" else {}
+        before = default | manifest.get(part, {})
+        for name in dict.fromkeys((*values, *before)):
+            there, here = before.get(name), values.get(name)
+            if there != here:
+                found.append(f"{prefix}{name}: {_short(there)} there, {_short(here)} asked for")
     begun, here = manifest["versions"]["torch"], _versions()["torch"]
     if not manifest["finished"] and begun != here:
         found.append(f"torch: begun with {begun!r}, {here!r} here")

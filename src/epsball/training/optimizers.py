@@ -19,29 +19,31 @@ def build_optimizer(model: nn.Module, settings: TrainSettings) -> Optimizer:
 
     Args:
         model: whose parameters.
-        settings: `optimizer`, `lr` and `momentum` are read.
+        settings: `optimizer`, `lr`, `momentum` and `weight_decay` are read.
 
     Returns:
         "sgd": w -= lr v with v = momentum v + g; "rmsprop": MS = 0.9 MS + 0.1 g^2,
-        w -= lr g / (sqrt(MS) + 1e-7); "adam": Kingma and Ba's constants, as in torch.
+        w -= lr g / (sqrt(MS) + 1e-7); "adam": Kingma and Ba's constants, as in torch. In all of
+        them g is the gradient plus weight_decay times w.
 
     Source: Keras' optimizers before version 3. Departure: Keras puts lr inside the momentum's sum,
     which differs only while lr changes.
     """
     weights = [w for w in model.parameters() if w.requires_grad]
+    lr, momentum, decay = settings.lr, settings.momentum, settings.weight_decay
     if settings.optimizer == "rmsprop":
-        return RMSprop(weights, lr=settings.lr, alpha=_RHO, eps=_TINY, momentum=settings.momentum)
+        return RMSprop(weights, lr=lr, alpha=_RHO, eps=_TINY, momentum=momentum, weight_decay=decay)
     # fused: the same arithmetic in one pass over memory; a tenth of a step of `base-cnn`
     if settings.optimizer == "sgd":
-        return SGD(weights, lr=settings.lr, momentum=settings.momentum, fused=True)
-    return Adam(weights, lr=settings.lr, fused=True)
+        return SGD(weights, lr=lr, momentum=momentum, weight_decay=decay, fused=True)
+    return Adam(weights, lr=lr, weight_decay=decay, fused=True)
 
 
 def learning_rate(settings: TrainSettings, update: int, updates: int) -> float:
     """Return the learning rate of one update.
 
     Args:
-        settings: `lr`, `schedule` and `decay` are read.
+        settings: `lr`, `schedule`, `milestones`, `factor` and `decay` are read.
         update: number of updates made before this one, from 0.
         updates: how many there are in all, if nothing stops the run early.
 
@@ -52,7 +54,7 @@ def learning_rate(settings: TrainSettings, update: int, updates: int) -> float:
         >>> learning_rate(TrainSettings(lr=0.1, decay=1.0), update=1, updates=10)
         0.05
     """
-    return settings.lr * _share(settings.schedule, update / updates) / (1 + settings.decay * update)
+    return settings.lr * _share(settings, update / updates) / (1 + settings.decay * update)
 
 
 def set_learning_rate(optimizer: Optimizer, rate: float) -> None:
@@ -61,10 +63,13 @@ def set_learning_rate(optimizer: Optimizer, rate: float) -> None:
         group["lr"] = rate
 
 
-def _share(schedule: str, done: float) -> float:
-    if schedule == "cosine":
+def _share(settings: TrainSettings, done: float) -> float:
+    if settings.schedule == "cosine":
         return (1 + math.cos(math.pi * done)) / 2
-    if schedule == "one-cycle":
+    if settings.schedule == "step":
+        passed = sum(done >= milestone for milestone in settings.milestones)
+        return math.pow(settings.factor, passed)
+    if settings.schedule == "one-cycle":
         if done < _WARM_UP:
             return _COLD + (1 - _COLD) * done / _WARM_UP
         return (1 - done) / (1 - _WARM_UP)

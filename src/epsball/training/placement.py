@@ -1,6 +1,6 @@
 """Where and how a run computes: device, precision, memory layout, threads. Chosen once a run."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -56,7 +56,9 @@ class Placement:
         return asdict(self)
 
 
-def choose_placement(model: nn.Module, sample: Tensor, settings: TrainSettings) -> Placement:
+def choose_placement(
+    model: nn.Module, sample: Tensor, settings: TrainSettings, sources: Sequence[nn.Module] = ()
+) -> Placement:
     """Choose what is fastest on this machine without costing accuracy.
 
     bfloat16 is taken where the hardware multiplies matrices in it (AMX, Ampere and later) and the
@@ -67,6 +69,7 @@ def choose_placement(model: nn.Module, sample: Tensor, settings: TrainSettings) 
         model: decides whether there is anything to gain.
         sample: (m, c, h, w), a few pictures, to try a layout with.
         settings: `device` and `precision` are read.
+        sources: other models, which are shown the same pictures.
 
     Returns:
         The choices.
@@ -81,7 +84,7 @@ def choose_placement(model: nn.Module, sample: Tensor, settings: TrainSettings) 
         settings.precision == "auto" and convolves and _has_bfloat16_units(device)
     ):
         precision = "bfloat16"
-    channels_last = convolves and _takes_channels_last(model, sample)
+    channels_last = convolves and all(_takes_channels_last(m, sample) for m in (model, *sources))
     return Placement(str(device), precision, channels_last, torch.get_num_threads())
 
 
@@ -143,7 +146,7 @@ def _cpu_has(capability: str) -> bool:
 
 def _takes_channels_last(model: nn.Module, sample: Tensor) -> bool:
     """Try: `x.view(n, -1)` after a convolution, for one, works in the ordinary layout only."""
-    home = next(model.parameters()).device
+    home = next((w.device for w in model.parameters()), torch.device("cpu"))
     try:
         _arrange(model, torch.channels_last)
         with torch.no_grad(), evaluating(model):

@@ -1,17 +1,22 @@
 """What is checked before the first step, so that a mistake costs seconds and not an epoch."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from epsball.data import to_unit
-from epsball.errors import InvalidInput
+from epsball.errors import EpsballError, InvalidInput
 from epsball.models import probe
 from epsball.training.feeding import Feed
 from epsball.training.modes import evaluating
+from epsball.training.recipe import RecipeSpec
+from epsball.training.settings import TrainSettings
 from epsball.types import ModelInfo
 
 _SHOWN = 8  # pictures
+_SPREAD = 512  # pictures whose range is compared with eps
 _TRAINABLE = ("logits", "log-probabilities")  # cross-entropy is the same for both
 
 
@@ -42,6 +47,95 @@ def check_fit(model: nn.Module, feed: Feed) -> Tensor:
     _check_scores(info)
     _check_labels(feed.dataset.labels, info.classes, feed.dataset.name)
     return sample
+
+
+def check_eps(feed: Feed, settings: TrainSettings) -> None:
+    """Check that the radius of the examples is none that could make any picture of any other.
+
+    Raises:
+        InvalidInput: eps exceeds the range of the pictures' values; they may not be scaled to
+            [0, 1].
+    """
+    count = len(feed.dataset)
+    rows = np.linspace(0, count - 1, min(count, _SPREAD), dtype=np.int64)
+    pictures = to_unit(feed.pixels(rows))
+    low, high = float(pictures.min()), float(pictures.max())
+    for name, eps in (("eps", settings.eps), ("watch_eps", settings.watch_eps)):
+        if eps is not None and settings.norm == "linf" and low < high and eps > high - low:
+            raise InvalidInput(
+                f"train: {name} {eps:g} exceeds the range of the pictures, {low:g} to {high:g}; "
+                "give a smaller one, or pictures that are scaled to [0, 1]"
+            )
+
+
+def check_sources(
+    model: nn.Module,
+    sources: Sequence[nn.Module],
+    sample: Tensor,
+    recipe: RecipeSpec,
+    name: str,
+) -> None:
+    """Check that source models are as many as the recipe takes, and take these pictures.
+
+    Args:
+        model: the one that is trained.
+        sources: the others.
+        sample: (m, c, h, w), a few pictures.
+        recipe: what it says of sources.
+        name: of the recipe.
+
+    Raises:
+        InvalidInput: too few or too many; one takes pictures of another size, names other classes,
+            or, where its weights are trained on, has another architecture.
+    """
+    fewest, most = recipe.sources
+    if len(sources) < fewest:
+        raise InvalidInput(
+            f"train: recipe {name!r} makes examples on source models, got none; give trained ones "
+            "(--source MODEL=WEIGHTS, or sources=[...])"
+        )
+    if most is not None and len(sources) > most:
+        takes = f"at most {most} source" if most else "no source"
+        raise InvalidInput(
+            f"train: recipe {name!r} takes {takes}, got {len(sources)}; leave it out"
+        )
+    for number, source in enumerate(sources, 1):
+        _check_source(model, source, sample, f"source {number} ({type(source).__name__})")
+        if recipe.made_once and recipe.made_once.from_source:
+            _check_same_shapes(model, source, f"source {number} ({type(source).__name__})")
+
+
+def _check_source(model: nn.Module, source: nn.Module, sample: Tensor, who: str) -> None:
+    shape = "x".join(map(str, sample.shape[1:]))
+    with evaluating(source), evaluating(model), torch.no_grad():
+        try:
+            named = probe(source, sample.to(home_of(source))).classes
+        except (EpsballError, RuntimeError, ValueError) as error:
+            line = next(iter(str(error).splitlines()), "")
+            raise InvalidInput(
+                f"train: {who} does not take pictures of {shape} ({line}); give a source that was "
+                "trained on these data"
+            ) from None
+        wanted = probe(model, sample.to(home_of(model))).classes
+    if named != wanted:
+        raise InvalidInput(
+            f"train: {who} names {named} classes and the model {wanted}; give a source that was "
+            "trained on these data"
+        )
+
+
+def _check_same_shapes(model: nn.Module, source: nn.Module, who: str) -> None:
+    own = {name: value.shape for name, value in model.state_dict().items()}
+    if own != {name: value.shape for name, value in source.state_dict().items()}:
+        raise InvalidInput(
+            f"train: {who} has other weights than the model, and this recipe trains the source's "
+            "weights on; give one of the model's own architecture"
+        )
+
+
+def home_of(model: nn.Module) -> torch.device:
+    """Return the device of a model's parameters."""
+    return next((weight.device for weight in model.parameters()), torch.device("cpu"))
 
 
 def _check_scores(info: ModelInfo) -> None:

@@ -1,69 +1,127 @@
-"""The table of recipes. A recipe is one function that says what loss a step goes down.
+"""The table of recipes. A recipe is a loss that a step goes down, and the examples it asks for.
 
 The trainer does the rest, the same for all: order, optimizer, schedule, checkpoints, resume.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TypeAlias
-
-import torch
-from torch import Tensor, nn
+from collections.abc import Mapping
 
 from epsball.errors import InvalidInput, unknown_name
-from epsball.training.adversarial import pgd_step
-from epsball.training.fgsm_mix import fgsm_mix_step
+from epsball.training.adversarial import adversarial_loss, pgd_examples
+from epsball.training.agreement import check_agreement
+from epsball.training.ensemble import ensemble_examples
+from epsball.training.fast import fast_examples
+from epsball.training.free import carry_on, free_examples
+from epsball.training.gradient_penalty import gradient_penalty_loss
+from epsball.training.mart import mart_loss
+from epsball.training.mixes import fgsm_examples, iterative_examples, mixed_loss
+from epsball.training.recipe import MadeOnce, RecipeSpec
 from epsball.training.settings import TrainSettings
-from epsball.training.standard import standard_step
+from epsball.training.standard import standard_loss
+from epsball.training.trades import trades_examples, trades_loss
 
-# (model, images (n, c, h, w), labels (n,), settings, generator) -> scalar loss
-RecipeStep: TypeAlias = Callable[
-    [nn.Module, Tensor, Tensor, TrainSettings, torch.Generator | None], Tensor
-]
-
-
-@dataclass(frozen=True)
-class RecipeSpec:
-    """One way of training.
-
-    Args:
-        step: the loss of a batch.
-        description: what it does, in one line.
-        source: where it comes from.
-        parameters: the settings that only some recipes read and this one does; another recipe's
-            may not be set, because it would be ignored in silence.
-        required: those of them that have no sensible default.
-    """
-
-    step: RecipeStep
-    description: str
-    source: str
-    parameters: tuple[str, ...]
-    required: tuple[str, ...] = ()
-
-
-_PENALTIES = ("l1", "l2", "label_smoothing")
+_WEIGHTS = ("l1", "l2")
+_PENALTIES = (*_WEIGHTS, "label_smoothing")
+_BALL = ("eps", "norm", "eps_warmup")
+_WALK = (*_BALL, "attack_steps", "step_size")
+_ONCE = ("eps", "norm", "attack_steps", "step_size")
 
 RECIPES: Mapping[str, RecipeSpec] = {
     "standard": RecipeSpec(
-        standard_step,
+        standard_loss,
         description="clean pictures only; cross-entropy, with L1 and L2 penalties if asked for",
         source="Limaye, Tirupari and Rangan, Red team, blue team",
         parameters=_PENALTIES,
     ),
     "fgsm-mix": RecipeSpec(
-        fgsm_mix_step,
+        mixed_loss,
         description="clean pictures and fresh FGSM examples of them in every step",
         source="Goodfellow et al. 2015, arXiv:1412.6572, section 6",
-        parameters=("alpha", "eps", "reference", *_PENALTIES),
+        parameters=("alpha", *_BALL, "reference", *_PENALTIES),
         required=("eps",),
+        craft=fgsm_examples,
+    ),
+    "iterative-mix": RecipeSpec(
+        mixed_loss,
+        description="clean pictures and fresh examples of several small steps",
+        source="Kurakin et al. 2017, arXiv:1611.01236",
+        parameters=("alpha", *_WALK, "reference", *_PENALTIES),
+        required=("eps",),
+        craft=iterative_examples,
     ),
     "pgd": RecipeSpec(
-        pgd_step,
+        adversarial_loss,
         description="the worst pictures that several steps find within eps, and nothing else",
         source="Madry et al. 2018, arXiv:1706.06083, section 2.1",
-        parameters=("eps", "attack_steps", *_PENALTIES),
+        parameters=(*_WALK, *_PENALTIES),
         required=("eps",),
+        craft=pgd_examples,
+    ),
+    "fast": RecipeSpec(
+        adversarial_loss,
+        description="one step from a random start, and nothing else; watched, because it may fail",
+        source="Wong et al. 2020, arXiv:2001.03994",
+        parameters=(*_BALL, "step_size", *_PENALTIES),
+        required=("eps",),
+        craft=fast_examples,
+    ),
+    "free": RecipeSpec(
+        adversarial_loss,
+        description="one gradient moves weights and perturbation; every batch comes replays times",
+        source="Shafahi et al. 2019, arXiv:1904.12843",
+        parameters=(*_BALL, "replays", *_PENALTIES),
+        required=("eps",),
+        craft=free_examples,
+        judge=fast_examples,
+        learned=carry_on,
+    ),
+    "trades": RecipeSpec(
+        trades_loss,
+        description="the clean loss, and beta times how much predictions differ within eps",
+        source="Zhang et al. 2019, arXiv:1901.08573",
+        parameters=(*_WALK, "beta", *_PENALTIES),
+        required=("eps",),
+        craft=trades_examples,
+    ),
+    "mart": RecipeSpec(
+        mart_loss,
+        description="a boosted loss of the worst pictures; agreement counts most where clean fails",
+        source="Wang et al. 2020, ICLR",
+        parameters=(*_WALK, "beta", *_WEIGHTS),
+        required=("eps",),
+        craft=pgd_examples,
+    ),
+    "gradient-penalty": RecipeSpec(
+        gradient_penalty_loss,
+        description="the clean loss, and the size of its gradient with respect to the picture",
+        source="Ross and Doshi-Velez 2018, arXiv:1711.09404",
+        parameters=("gradient_penalty", "gradient_norm", *_PENALTIES),
+    ),
+    "ensemble": RecipeSpec(
+        mixed_loss,
+        description="clean pictures, and FGSM examples made on other models and itself by turns",
+        source="Tramer et al. 2018, arXiv:1705.07204",
+        parameters=("alpha", *_BALL, "reference", *_PENALTIES),
+        required=("eps",),
+        craft=ensemble_examples,
+        sources=(1, None),
+    ),
+    "offline": RecipeSpec(
+        standard_loss,
+        description="examples of all pictures, made once on a plainly trained model, and added",
+        source="Szegedy et al. 2014, arXiv:1312.6199; Goodfellow et al. 2015",
+        parameters=(*_ONCE, *_PENALTIES),
+        required=("eps",),
+        sources=(0, 1),
+        made_once=MadeOnce(successes=False, from_source=False),
+    ),
+    "two-step": RecipeSpec(
+        standard_loss,
+        description="train, attack, add the examples that fooled it, and train those weights on",
+        source="Thanthulage, Neural Rejection and Deep Neural Rejection",
+        parameters=(*_ONCE, *_PENALTIES),
+        required=("eps",),
+        sources=(0, 1),
+        made_once=MadeOnce(successes=True, from_source=True),
     ),
 }
 
@@ -94,17 +152,19 @@ def recipe_of(settings: TrainSettings) -> RecipeSpec:
             raise InvalidInput(
                 f"train: recipe {settings.recipe!r} needs {name}, got none; give {name}"
             )
-    for name in _recipe_settings() - set(recipe.parameters):
+    for name in recipe_settings() - set(recipe.parameters):
         value = getattr(settings, name)
         if value != TrainSettings.model_fields[name].default:
             raise InvalidInput(
                 f"train: recipe {settings.recipe!r} does not use {name}, got {name}={value!r}; "
                 f"leave it out or take {' or '.join(_users(name))}"
             )
+    check_agreement(settings)
     return recipe
 
 
-def _recipe_settings() -> set[str]:
+def recipe_settings() -> set[str]:
+    """Return the names of the settings that only some recipes read."""
     return {name for recipe in RECIPES.values() for name in recipe.parameters}
 
 

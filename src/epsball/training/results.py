@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from epsball.training.history import EpochRow
+from epsball.types import Finding
 
 
 class Progress(Protocol):
@@ -21,9 +22,27 @@ class Progress(Protocol):
             batch: batches of it that are done; equal to `batches` once it is over and validated.
             batches: batches an epoch has.
             metrics: "loss", "accuracy" and "lr" so far in this epoch; at its end also
-                "validation_loss" and "validation_accuracy", where there is a validation share.
+                "validation_loss" and "validation_accuracy", where there is a validation share, and
+                "fgsm_accuracy" and "pgd_accuracy", where the watch looked.
         """
         ...
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What was done before the first epoch, by recipes that make examples once.
+
+    Args:
+        gradient_evaluations: of the source model's training and of the attack.
+        seconds: of both.
+        attacked: number of pictures that were attacked.
+        added: number of examples that were added to them.
+    """
+
+    gradient_evaluations: int = 0
+    seconds: float = 0.0
+    attacked: int = 0
+    added: int = 0
 
 
 @dataclass(frozen=True)
@@ -36,7 +55,9 @@ class TrainResult:
             state_dict.
         epochs: one row for each epoch that ran.
         best_epoch: whose weights these are.
-        stopped_early: whether patience ran out.
+        stopped_early: whether patience ran out, or the watch saw a collapse that was to end it.
+        preparation: what came before the first epoch, where anything did.
+        notes: doubts that the epochs give cause for: catastrophic overfitting, label leaking.
     """
 
     out: Path
@@ -44,6 +65,8 @@ class TrainResult:
     epochs: tuple[EpochRow, ...]
     best_epoch: int
     stopped_early: bool
+    notes: tuple[Finding, ...] = ()
+    preparation: Preparation = Preparation()
 
     @property
     def best(self) -> EpochRow:
@@ -52,10 +75,11 @@ class TrainResult:
 
     @property
     def seconds(self) -> float:
-        """Return the time that all epochs took together, over all resumes."""
-        return sum(row.seconds for row in self.epochs)
+        """Return the time that preparation and epochs took together, over all resumes."""
+        return self.preparation.seconds + sum(row.seconds for row in self.epochs)
 
     @property
     def gradient_evaluations(self) -> int:
-        """Return the cost of all epochs together."""
-        return sum(row.gradient_evaluations for row in self.epochs)
+        """Return the cost of preparation and epochs together."""
+        epochs = sum(row.gradient_evaluations for row in self.epochs)
+        return self.preparation.gradient_evaluations + epochs

@@ -2,27 +2,35 @@
 
     training.json           what the run is (see manifest.py), and its epochs
     checkpoint.safetensors  everything that the next epoch depends on: model.*, optimizer.*,
-                            best.* (the best epoch's weights), and the history as metadata
+                            best.* (the best epoch's weights), ema.* (averaged weights), memory.*
+                            (what the recipe keeps), and the history as metadata
     model.safetensors       the best weights, once the run is over
+
+and what `staging.py` says, for recipes that make examples once.
 
 The checkpoint is the truth; training.json repeats its epochs for people and reports.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 from torch.optim import Optimizer
 
+from epsball.training.average import Average
 from epsball.training.checkpoints import read_tensors, state_of, write_tensors
 from epsball.training.history import EpochRow, History
 from epsball.training.manifest import open_manifest, write_manifest
+from epsball.training.modes import evaluating
 from epsball.training.optimizers import build_optimizer, optimizer_tensors, restore_optimizer
 from epsball.training.placement import Placement, placed
-from epsball.training.results import TrainResult
+from epsball.training.results import Preparation, TrainResult
 from epsball.training.workshop import Workshop
+from epsball.types import Finding
 
 CHECKPOINT = "checkpoint.safetensors"
 WEIGHTS = "model.safetensors"
@@ -35,11 +43,16 @@ class TrainRun:
         shop: what it works with.
         out: its directory.
         placement: where and how it computes.
+        preparation: what was done before the first epoch.
         history: its finished epochs.
         optimizer: set while it is under way.
+        average: of the weights, while it is under way, where one was asked for.
+        memory: what the recipe keeps from step to step, while it is under way.
     """
 
     optimizer: Optimizer
+    average: Average | None
+    memory: dict[str, Tensor]
 
     def __init__(self, shop: Workshop, out: Path) -> None:
         """Find the run in its directory, or begin it there.
@@ -51,6 +64,7 @@ class TrainRun:
         self._manifest = open_manifest(shop, out)
         self.placement = Placement(**self._manifest["placement"])
         self.history = History()
+        self.preparation = Preparation(**self._manifest.get("preparation", {}))
         self._best: dict[str, Tensor] = {}
 
     @property
@@ -66,8 +80,14 @@ class TrainRun:
         weights of the last finished epoch.
         """
         model = self.shop.model
-        with placed(model, self.placement):
+        with ExitStack() as places:
+            for source in self.shop.sources:
+                places.enter_context(evaluating(source))
+                places.enter_context(placed(source, self.placement))
+            places.enter_context(placed(model, self.placement))
             self.optimizer = build_optimizer(model, self.shop.settings)
+            self.average = Average(model, ema) if (ema := self.shop.settings.ema) else None
+            self.memory = {}
             if (self.out / CHECKPOINT).exists():
                 self._load()
             else:
@@ -79,6 +99,16 @@ class TrainRun:
                 self._load()
                 raise
 
+    def begin_at(self, state: dict[str, Tensor]) -> None:
+        """Begin at other weights than the model came with."""
+        self.shop.model.load_state_dict(state)
+        if self.average:
+            self.average = Average(self.shop.model, self.shop.settings.ema)
+
+    def judged(self) -> AbstractContextManager[None]:
+        """Return a context in which the model has the weights that are validated and kept."""
+        return self.average.in_place(self.shop.model) if self.average else nullcontext()
+
     def keep(self, row: EpochRow) -> None:
         """Write down a finished epoch.
 
@@ -87,7 +117,8 @@ class TrainRun:
         """
         self.history = self.history.after(row, self.shop.settings)
         if self.history.best_epoch == row.epoch:
-            self._best = state_of(self.shop.model)
+            with self.judged():
+                self._best = state_of(self.shop.model)
         self._save()
         self._describe()
 
@@ -107,6 +138,8 @@ class TrainRun:
             tuple(EpochRow(**row) for row in self._manifest["epochs"]),
             best_epoch=self._manifest["best_epoch"],
             stopped_early=self._manifest["stopped_early"],
+            preparation=self.preparation,
+            notes=tuple(Finding(**note) for note in self._manifest.get("notes", [])),
         )
 
     def _save(self) -> None:
@@ -114,6 +147,8 @@ class TrainRun:
             "model": state_of(self.shop.model),
             "optimizer": optimizer_tensors(self.optimizer),
             "best": self._best,
+            "ema": self.average.tensors if self.average else {},
+            "memory": self.memory,
         }
         tensors = {
             f"{group}.{name}": v for group, held in groups.items() for name, v in held.items()
@@ -122,20 +157,25 @@ class TrainRun:
 
     def _load(self) -> None:
         tensors, history = read_tensors(self.out / CHECKPOINT)
-        groups: dict[str, dict[str, Tensor]] = {"model": {}, "optimizer": {}, "best": {}}
+        groups: defaultdict[str, dict[str, Tensor]] = defaultdict(dict)
         for key, value in tensors.items():
             group, _, name = key.partition(".")
             groups[group][name] = value
         self.shop.model.load_state_dict(groups["model"])
         restore_optimizer(self.optimizer, groups["optimizer"])
+        if self.average:
+            self.average.restore(groups["ema"])
+        self.memory = {name: v.to(self.placement.device) for name, v in groups["memory"].items()}
         self._best = groups["best"]
         self.history = History.from_text(history)
 
     def _describe(self, *, finished: bool = False) -> None:
         changes: dict[str, Any] = {
             "finished": finished,
-            "stopped_early": self.history.ran_out_of_patience(self.shop.settings),
+            "stopped_early": self.history.stops_early(self.shop.settings),
             "best_epoch": self.history.best_epoch,
+            "preparation": asdict(self.preparation),
+            "notes": [note.as_dict() for note in self.history.notes],
             "epochs": [row.as_dict() for row in self.history.rows],
         }
         self._manifest = {**self._manifest, **changes}

@@ -1,5 +1,6 @@
 """Train a model by any recipe; stop early, keep the best weights, lose an epoch to a kill."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from torch import nn
@@ -8,6 +9,7 @@ from epsball.training.epochs import run_epoch
 from epsball.training.results import Progress, TrainResult
 from epsball.training.run import TrainRun
 from epsball.training.settings import TrainSettings
+from epsball.training.staging import prepare
 from epsball.training.workshop import furnish
 from epsball.types import Dataset
 
@@ -19,6 +21,7 @@ def train(
     *,
     out: Path,
     progress: Progress | None = None,
+    sources: Sequence[nn.Module] = (),
 ) -> TrainResult:
     """Train a model and leave its best weights in a directory, and in the model.
 
@@ -33,7 +36,9 @@ def train(
         train_set: pictures and labels in [0, k); a share of them is held out for validation.
         settings: see `TrainSettings`; `default_settings` proposes some.
         out: the run's directory; made if need be.
-        progress: hears every few batches how it goes.
+        progress: hears every few batches how it goes, of a source model's training too.
+        sources: other models, for recipes that make examples on some: "ensemble" takes one or more,
+            "offline" and "two-step" one, or train it themselves. Not changed.
 
     Returns:
         Where the weights are, and what was measured in each epoch.
@@ -54,10 +59,11 @@ def train(
         >>> train(model, data, asked, out=Path(tempfile.mkdtemp())).best.validation_accuracy
         1.0
     """
-    shop = furnish(model, train_set, settings, progress)
+    shop = furnish(model, train_set, settings, progress, sources)
     run = TrainRun(shop, out)
     if not run.finished:
         with run.under_way():
+            prepare(run, train)
             while not run.history.is_over(settings):
                 run.keep(run_epoch(run))
             run.finish()

@@ -1,12 +1,17 @@
 """What a run works with and never changes: recipe, pictures, settings; checked before it starts."""
 
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor, nn
 
 from epsball.training.feeding import Feed, batch_count, open_feed
-from epsball.training.preflight import check_fit
-from epsball.training.recipes import RecipeSpec, recipe_of
+from epsball.training.placement import Placement
+from epsball.training.preflight import check_eps, check_fit, check_sources
+from epsball.training.randomness import seeded
+from epsball.training.recipe import RecipeSpec
+from epsball.training.recipes import recipe_of
 from epsball.training.results import Progress
 from epsball.training.settings import TrainSettings
 from epsball.types import Dataset
@@ -23,6 +28,7 @@ class Workshop:
         sample: (m, c, h, w), a few of them.
         settings: what was asked for.
         progress: who hears how it goes; may be None.
+        sources: other models, for recipes that take some.
     """
 
     model: nn.Module
@@ -31,6 +37,32 @@ class Workshop:
     sample: Tensor
     settings: TrainSettings
     progress: Progress | None
+    sources: Sequence[nn.Module] = ()
+
+    def lesson(self, epoch: int, placement: Placement) -> Iterator[tuple[Tensor, Tensor]]:
+        """Give the batches of one epoch, in an order that depends on seed and epoch alone.
+
+        Where batches are replayed, every one comes several times in a row, across the end of an
+        epoch if need be; an epoch then visits as many times fewer pictures.
+        """
+        size, seed = self.settings.batch_size, self.settings.seed
+        times = self.settings.replays if "replays" in self.recipe.parameters else 1
+        if times == 1:
+            return self.feed.training(size, placement, seeded(seed, epoch, "order"))
+        return self._replayed(epoch, placement, times)
+
+    def _replayed(
+        self, epoch: int, placement: Placement, times: int
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Give steps number (epoch - 1) * batches and on of a walk over whole passes."""
+        size, first = self.settings.batch_size, (epoch - 1) * self.batches
+        steps = range(first, first + self.batches)
+        for place, again in itertools.groupby(steps, lambda step: step // times):
+            cycle, number = divmod(place, self.batches)
+            order = seeded(self.settings.seed, cycle + 1, "order")
+            rows = self.feed.order(size, order)[number]
+            (held,) = self.feed.batches(rows, len(rows), placement)
+            yield from itertools.repeat(held, len(list(again)))
 
     @property
     def batches(self) -> int:
@@ -44,13 +76,20 @@ class Workshop:
 
 
 def furnish(
-    model: nn.Module, dataset: Dataset, settings: TrainSettings, progress: Progress | None
+    model: nn.Module,
+    dataset: Dataset,
+    settings: TrainSettings,
+    progress: Progress | None,
+    sources: Sequence[nn.Module] = (),
 ) -> Workshop:
-    """Check that recipe, settings, model and pictures go together, and gather them.
+    """Check that recipe, settings, models and pictures go together, and gather them.
 
     Raises:
         InvalidInput: they do not; the message says which and why.
     """
     recipe = recipe_of(settings)
     feed = open_feed(dataset, settings)
-    return Workshop(model, recipe, feed, check_fit(model, feed), settings, progress)
+    sample = check_fit(model, feed)
+    check_eps(feed, settings)
+    check_sources(model, sources, sample, recipe, settings.recipe)
+    return Workshop(model, recipe, feed, sample, settings, progress, tuple(sources))
