@@ -189,7 +189,7 @@ class Slow(nn.Module):
         time.sleep(float(sys.argv[2]))
         return self.inner(x)
 audit(Slow().eval(), pictures(96), attacks=["fgsm", "pgd"], eps=[0.1, 0.2], steps=6,
-      micro_batch=16, out=sys.argv[1])
+      precision="float32", micro_batch=16, out=sys.argv[1])
 """
 
 

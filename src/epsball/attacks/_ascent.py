@@ -19,7 +19,7 @@ Keep = Literal["best", "last"]
 # float32 scores of the same picture differ in their last bits from batch to batch; a lead smaller
 # than this share of the largest score is no reason to stop looking for a larger one
 _HAIR = 1e-5
-_FINISH = 20  # in low precision the last of so many steps is made on the model itself
+_FINISH = 40  # in low precision the last of so many steps is made on the model itself
 _FULL = Search(retire=False)
 
 
@@ -95,7 +95,7 @@ def ascend(
         keep: "best": of the steps + 1 points, the one that ranks highest by (won, value), which
             costs one more forward pass; "last": where the walk ends.
         search: what may be saved. A fooled image ends its walk where it was fooled. In low
-            precision the last twentieth of the steps is made on the caller's own model.
+            precision the last fortieth of the steps is made on the caller's own model.
         best: what earlier walks of the same pictures have seen.
         inside: (points, rows) -> (m,) bool, for a walk that leaves the ball on its way: which
             points may be returned. None: all.

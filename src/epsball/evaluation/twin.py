@@ -8,9 +8,11 @@ from torch import Tensor, nn
 
 from epsball.errors import EpsballError
 from epsball.evaluation.asking import ask
+from epsball.evaluation.rewriting import rewritten
 from epsball.tensors import Classifier
 
 _ALIKE = 0.9  # share of pictures on which the copy must say what the model says
+_FEW = 4  # pictures on which a rewritten copy is compared with the model
 _HEAVY = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.Linear)
 
 
@@ -22,18 +24,25 @@ class Twin:
     """
 
     def __init__(self, module: nn.Module) -> None:
-        """Copy the model; weights of convolutions and linear layers become bfloat16."""
-        held = copy.deepcopy(module).requires_grad_(requires_grad=False)
+        """Copy the model as it is now; what is made of the copy depends on the first pictures."""
+        self._held, self._ready = copy.deepcopy(module).requires_grad_(requires_grad=False), False
+
+    def _prepare(self, sample: Tensor) -> None:
+        """Make the copy cheap: weights of convolutions and linear layers become bfloat16."""
+        held = rewritten(self._held, sample)
         for layer in held.modules():
             if type(layer) in _HEAVY:  # a subclass may do anything with its weights
                 layer.to(torch.bfloat16)
-        self.module = held.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
+        self._held = held.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
+        self._ready = True
 
     def __call__(self, inputs: Tensor) -> Tensor:
         """Return the copy's scores, in float32."""
+        if not self._ready:
+            self._prepare(inputs[:_FEW].detach())
         nhwc = inputs.contiguous(memory_format=torch.channels_last)
         with torch.autocast(inputs.device.type, torch.bfloat16):
-            scores: Tensor = self.module(nhwc)
+            scores: Tensor = self._held(nhwc)
         return scores.float()
 
 
