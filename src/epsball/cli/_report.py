@@ -12,13 +12,16 @@ def report(
         bool, typer.Option("--figures", help="Write the figures as SVG, PNG and PDF too.")
     ] = False,
 ) -> None:
-    """Write report.html again from what a run left in its directory.
+    """Write the page of an audit or a training run again, from what it left in its directory.
 
     Example: epsball report runs/audit-base-cnn-mnist-1a2b3c4d --figures
     """
     from epsball.cli._show import say, show_summary
     from epsball.evaluation.records import read_summary
-    from epsball.report import write_report
+    from epsball.report import write_report, write_training_report
 
+    if (directory / "training.json").exists():
+        say(f"report: {write_training_report(directory)}")
+        return
     show_summary(read_summary(directory))
     say(f"report: {write_report(directory, figures=figures)}")

@@ -102,17 +102,26 @@ class EpochBars:
 
     def __call__(self, epoch: int, batch: int, batches: int, metrics: Mapping[str, float]) -> None:
         """Hear where training is."""
+        at = (epoch - 1) * batches + batch
+        if at < self.done:  # a source model's training is over, and the model's own begins
+            self.done = 0
         if self.done == 0:
             self.bars.begin("training", self.epochs * batches)
-        at = (epoch - 1) * batches + batch
         self.bars.advance(max(0, at - self.done), f"loss {metrics['loss']:.4f}")
         self.done = max(self.done, at)
         if batch == batches and "validation_accuracy" in metrics:
             self.bars.say(
                 f"epoch {epoch}: loss {metrics['loss']:.4f}, "
                 f"accuracy {percent(metrics['accuracy'])}, "
-                f"validation {percent(metrics['validation_accuracy'])}"
+                f"validation {percent(metrics['validation_accuracy'])}" + _under_attack(metrics)
             )
+
+
+def _under_attack(metrics: Mapping[str, float]) -> str:
+    if "pgd_accuracy" not in metrics:
+        return ""
+    fgsm, pgd = percent(metrics["fgsm_accuracy"]), percent(metrics["pgd_accuracy"])
+    return f", under fgsm {fgsm}, under pgd-10 {pgd}"
 
 
 def show_summary(summary: Mapping[str, Any]) -> None:

@@ -6,43 +6,32 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from epsball.cli import _options as options
+from epsball.cli._train_options import given, takes_settings
 from epsball.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from epsball.training import TrainResult
 
+Sources = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--source",
+        help="ensemble, offline, two-step: a trained model to make examples on, and its weights; "
+        "repeatable.",
+        metavar="MODEL=WEIGHTS",
+    ),
+]
 
+
+@takes_settings
 def train(
     model: options.Model,
     data: options.Data,
     out: Annotated[Path, typer.Option(help="Directory of the run; a killed one is continued.")],
-    recipe: Annotated[str, typer.Option(help="standard or fgsm-mix.")] = "standard",
-    eps: Annotated[
-        str | None, typer.Option(help="fgsm-mix, pgd: radius of the examples, 0.1 or 8/255.")
-    ] = None,
-    attack_steps: Annotated[
-        int | None, typer.Option(help="pgd: gradient steps that make an example.")
-    ] = None,
-    alpha: Annotated[
-        float | None, typer.Option(help="fgsm-mix: weight of the clean loss, in [0, 1].")
-    ] = None,
-    reference: Annotated[
-        str | None,
-        typer.Option(help="fgsm-mix: whose gradient: true, predicted, least_likely, random."),
-    ] = None,
-    l1: Annotated[float | None, typer.Option(help="Penalty on the sum of |w|.")] = None,
-    l2: Annotated[float | None, typer.Option(help="Penalty on the sum of w^2.")] = None,
-    label_smoothing: Annotated[float | None, typer.Option(help="In [0, 1).")] = None,
-    epochs: Annotated[int | None, typer.Option(help="At most.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Pictures a step.")] = None,
-    optimizer: Annotated[str | None, typer.Option(help="sgd, rmsprop or adam.")] = None,
-    lr: Annotated[float | None, typer.Option(help="Learning rate, the highest.")] = None,
-    momentum: Annotated[float | None, typer.Option(help="In [0, 1).")] = None,
-    decay: Annotated[float | None, typer.Option(help="Keras' decay per update.")] = None,
-    schedule: Annotated[str | None, typer.Option(help="constant, cosine, one-cycle.")] = None,
-    validation: Annotated[float | None, typer.Option(help="Share held out, in [0, 1).")] = None,
-    patience: Annotated[int | None, typer.Option(help="Epochs without progress.")] = None,
-    min_delta: Annotated[float | None, typer.Option(help="What counts as progress.")] = None,
+    recipe: Annotated[str, typer.Option(help="See: epsball list recipes.")] = "standard",
+    source: Sources = None,
     weights: options.Weights = None,
     mean: options.Mean = None,
     std: options.Std = None,
@@ -50,9 +39,7 @@ def train(
     channels: options.Channels = None,
     seed: options.Seed = 0,
     device: options.Device = "auto",
-    precision: Annotated[
-        str | None, typer.Option(help="auto, float32 or bfloat16 (weights stay float32).")
-    ] = None,
+    **settings: Any,  # noqa: ANN401 - see _train_options
 ) -> None:
     """Train a model; what is left out takes values that suit the model.
 
@@ -62,23 +49,25 @@ def train(
     Example: epsball train zoo:base-cnn --data mnist --recipe fgsm-mix --eps 0.3 --out hardened
     """
     from epsball.cli._show import say
-    from epsball.evaluation.settings import parse_eps
+    from epsball.report import write_training_report
 
-    given: dict[str, Any] = {
-        "alpha": alpha, "attack_steps": attack_steps, "reference": reference, "l1": l1, "l2": l2,
-        "epochs": epochs,
-        "label_smoothing": label_smoothing, "batch_size": batch_size, "optimizer": optimizer,
-        "lr": lr, "momentum": momentum, "decay": decay, "schedule": schedule,
-        "validation": validation, "patience": patience, "min_delta": min_delta,
-        "precision": precision, "eps": None if eps is None else parse_eps(eps),
-    }  # fmt: skip
-    changes = {name: value for name, value in given.items() if value is not None}
-    changes |= {"recipe": recipe, "seed": seed, "device": device}
+    changes = given(settings) | {"recipe": recipe, "seed": seed, "device": device}
     loading = options.loading(weights, mean, std, resize, channels)
-    result = trained(model, data, out, changes, loading)
-    say(f"weights: {result.weights} (epoch {result.best_epoch}, {result.seconds:.0f} s)")
+    result = trained(model, data, out, changes, loading, source or [])
+    tell(result)
     accuracy = test_accuracy(model, data, loading | {"weights": result.weights}, device)
     say(f"clean accuracy on the test pictures: {accuracy}")
+    say(f"report: {write_training_report(out)}")
+
+
+def tell(result: "TrainResult") -> None:
+    """Print where the weights are, what they cost, and what the watch has to say."""
+    from epsball.cli._show import err, say, show_finding
+
+    for note in result.notes:
+        show_finding(err(), note.as_dict())
+    say(f"weights: {result.weights} (epoch {result.best_epoch})")
+    say(f"cost: {result.gradient_evaluations:,} gradient evaluations, {result.seconds:.0f} s")
 
 
 def trained(
@@ -87,10 +76,9 @@ def trained(
     out: Path,
     changes: dict[str, Any],
     loading: dict[str, Any],
+    sources: list[str] | None = None,
 ) -> "TrainResult":
     """Train a named model on named data, with a bar."""
-    from torch import nn
-
     from epsball.cli._show import Bars, EpochBars
     from epsball.data import load_data
     from epsball.models import load_model
@@ -99,15 +87,15 @@ def trained(
 
     pictures = load_data(data, split="train")
     settings = default_settings(model, len(pictures), **changes)
+    classes = len(pictures.class_names)
+    others = [_source(text, classes, loading) for text in sources or []]
     with fresh_weights(settings.seed):
-        loaded = load_model(
-            model, classes=len(pictures.class_names), require_weights=False, **loading
-        )
-    if not isinstance(loaded.model, nn.Module):
-        raise InvalidInput(f"{model} is no torch module and cannot be trained; give a module")
+        loaded = load_model(model, classes=classes, require_weights=False, **loading).model
     with Bars() as bars:
         progress = EpochBars(bars, settings.epochs)
-        return run_training(loaded.model, pictures, settings, out=out, progress=progress)
+        return run_training(
+            _module(loaded, model), pictures, settings, out=out, progress=progress, sources=others
+        )
 
 
 def test_accuracy(model: str, data: str, loading: dict[str, Any], device: str) -> str:
@@ -123,3 +111,20 @@ def test_accuracy(model: str, data: str, loading: dict[str, Any], device: str) -
         module.eval()  # a factory of one's own gives it back as it is for training
     accuracy, (low, high), count = clean_accuracy(module, data, device=device)
     return f"{accuracy:.2%} ({percent(low)} to {percent(high)}, {count:,} pictures)"
+
+
+def _source(text: str, classes: int, loading: dict[str, Any]) -> "nn.Module":
+    """Load MODEL=WEIGHTS, or MODEL where its weights come with it."""
+    from epsball.models import load_model
+
+    name, _, weights = text.partition("=")
+    asked = loading | {"weights": Path(weights) if weights else None}
+    return _module(load_model(name, classes=classes, **asked).model, f"--source {name}")
+
+
+def _module(model: object, name: str) -> "nn.Module":
+    from torch import nn
+
+    if not isinstance(model, nn.Module):
+        raise InvalidInput(f"{name} is no torch module and cannot be trained; give a module")
+    return model

@@ -3,7 +3,7 @@
 Example:
     >>> from epsball import report
     >>> sorted(report.__all__)
-    ['write_comparison', 'write_report', 'write_study', 'write_study_page']
+    ['write_comparison', 'write_report', 'write_study', 'write_study_page', 'write_training_report']
 """
 
 from typing import TYPE_CHECKING, Any
@@ -13,15 +13,23 @@ if TYPE_CHECKING:
     from epsball.report.page import write_report
     from epsball.report.study_markdown import write_study_page
     from epsball.report.study_page import write_study
+    from epsball.report.training import write_training_report
 
 _WHERE = {
     "write_report": "page",
     "write_comparison": "comparison",
     "write_study": "study_page",
     "write_study_page": "study_markdown",
+    "write_training_report": "training",
 }
 
-__all__ = ["write_comparison", "write_report", "write_study", "write_study_page"]
+__all__ = [
+    "write_comparison",
+    "write_report",
+    "write_study",
+    "write_study_page",
+    "write_training_report",
+]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - each public name has its own type

@@ -15,6 +15,7 @@ from epsball.errors import InvalidInput
 from epsball.files import write_bytes
 from epsball.models import fingerprint
 from epsball.training.placement import choose_placement
+from epsball.training.recipes import recipe_settings
 from epsball.training.settings import TrainSettings
 from epsball.training.workshop import Workshop
 
@@ -45,6 +46,7 @@ def open_manifest(shop: Workshop, out: Path) -> dict[str, Any]:
     manifest = {
         "recipe": shop.settings.recipe,
         **asked,
+        "idle": sorted(recipe_settings() - set(shop.recipe.parameters)),  # settings not read
         "placement": choose_placement(
             shop.model, shop.sample, shop.settings, shop.sources
         ).as_dict(),
