@@ -58,4 +58,5 @@ def finish(summary: dict[str, Any], out: Path, page: Path | None) -> None:
     show_table(["what the source found", "verdict", "why"], rows)
     say(summary["story"]["answer"])
     say(f"report: {write_study(out)}")
-    say(f"page: {write_study_page(out, page)}")
+    for file in (None, page) if page else (None,):
+        say(f"page: {write_study_page(out, file)}")

@@ -1,4 +1,4 @@
-"""The verdicts of a study as tables: findings first, then numbers."""
+"""The verdicts of a study, in words and as a table."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,27 +16,24 @@ VERDICTS = {
 _HEADS = "claim|verdict|#measured|why"
 
 
-def claim_tables(claims: Sequence[Mapping[str, Any]]) -> list[Table]:
-    """List every verdict with what was measured and one line of why.
+def number_table(claims: Sequence[Mapping[str, Any]]) -> Table | None:
+    """List every number of the source with what was measured and one line of why.
 
     Args:
-        claims: the `claims` of summary.json, each with the source's "text", "kind" and "source".
+        claims: the `claims` of summary.json.
 
     Returns:
-        Findings (orderings and statements), then numbers; those that there are.
+        The table; None where the source has no number.
     """
-    findings = [c for c in claims if c["kind"] != "value"]
-    numbers = [c for c in claims if c["kind"] == "value"]
-    both = (("Findings of the source", findings), ("Numbers of the source", numbers))
-    return [table(name, _HEADS, [claim_row(c) for c in some]) for name, some in both if some]
+    rows = [claim_row(claim) for claim in claims if claim["kind"] == "value"]
+    return table("Numbers of the source", _HEADS, rows) if rows else None
 
 
 def claim_row(claim: Mapping[str, Any]) -> Row:
     """Lay one verdict out."""
-    beside = [] if claim["same_setting"] or claim["verdict"] == "not run" else ["another setting"]
     return [
         str(claim["text"]),
-        Cell(str(claim["verdict"]), note=", ".join(beside)),
+        str(claim["verdict"]),
         Cell(measured(claim["value"]), note=interval(claim)),
         str(claim["note"]),
     ]

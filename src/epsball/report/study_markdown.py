@@ -81,8 +81,8 @@ def _table(block: Mapping[str, Any]) -> list[str]:
 def _cell(cell: str | Sequence[str]) -> str:
     if isinstance(cell, str):
         return cell
-    text, note = cell
-    return f"{text} ({note})" if note else text
+    text, *notes = filter(None, cell)
+    return f"{text} ({', '.join(notes)})" if notes else text
 
 
 def _claims(claims: Sequence[Mapping[str, Any]], numbers: bool) -> str:  # noqa: FBT001 - which half

@@ -7,7 +7,7 @@ from typing import Any
 from epsball.files import write_bytes
 from epsball.report.document import render
 from epsball.report.figure import write_figures
-from epsball.report.study_claims import VERDICTS, claim_tables
+from epsball.report.study_claims import VERDICTS, number_table
 from epsball.report.study_facts import study_facts
 from epsball.report.study_figures import study_figure
 from epsball.report.study_strips import study_strip
@@ -41,7 +41,8 @@ def write_study(out: Path, *, figures: bool = False) -> Path:
         story=story,
         sections=sections,
         tally=[(words, summary["verdicts"].get(name, 0)) for name, words in VERDICTS.items()],
-        claims=claim_tables(summary["claims"]),
+        findings=[claim for claim in summary["claims"] if claim["kind"] != "value"],
+        numbers=number_table(summary["claims"]),
         facts=study_facts(summary["manifest"]),
     )
     if figures:
@@ -50,9 +51,9 @@ def write_study(out: Path, *, figures: bool = False) -> Path:
 
 
 def table_of(block: Mapping[str, Any]) -> Table:
-    """Turn a study's table into the page's form: a cell is text, or text and a small note."""
+    """Turn a study's table into the page's form: a cell is text, or text and small lines."""
     rows = [
-        [Cell(cell) if isinstance(cell, str) else Cell(cell[0], note=cell[1]) for cell in row]
+        [Cell(c) if isinstance(c, str) else Cell(c[0], note="\n".join(c[1:])) for c in row]
         for row in block["rows"]
     ]
     return table(str(block["caption"]), str(block["heads"]), rows)

@@ -18,7 +18,7 @@ from epsball.studies.story import Story
 MANIFEST, SUMMARY = "study.json", "summary.json"
 SCHEMA_VERSION = 1
 # more seeds or settings only add cells; where they are done is no part of what is asked
-_MAY_CHANGE = ("seeds", "grid", "device", "data")
+_MAY_CHANGE = ("seeds", "grid", "searched", "device", "data")
 
 
 def settle(out: Path, study: str, options: Options, materials: Materials, command: str) -> None:

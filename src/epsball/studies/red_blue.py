@@ -153,7 +153,8 @@ def _training(setting: Mapping[str, Plain], seed: int) -> TrainSettings:
         value: Any = setting[name]
         if not low <= value < beyond:
             raise InvalidInput(f"grid: {name} must be in [{low}, {beyond}), got {value}")
-    return TrainSettings(optimizer="rmsprop", validation=0.0, seed=seed, **given)
+    # watched by nobody: the judges look at every network anyway
+    return TrainSettings(optimizer="rmsprop", validation=0.0, watch_every=0, seed=seed, **given)
 
 
 def _network(cell: Cell, place: Place) -> Any:  # noqa: ANN401 - a module

@@ -1,12 +1,10 @@
 """What the rows of study `red-blue` say: the answer and the sections. Imports no torch."""
 
-from collections import Counter
 from collections.abc import Sequence
 
 import polars as pl
 
 from epsball.evaluation.present import percent
-from epsball.studies.claims import Verdict
 from epsball.studies.materials import Materials
 from epsball.studies.measured import Measured, Point, Setting
 from epsball.studies.options import Options
@@ -54,7 +52,7 @@ def sum_up(rows: pl.DataFrame, options: Options, materials: Materials) -> Story:
     verdicts = judge(found, base, options, materials)
     return Story(
         question="Do penalties on the weights protect a small network against FGSM?",
-        answer=_answer(found, clean, verdicts),
+        answer=_answer(found, clean),
         sections=_sections(found, base, clean, other),
         verdicts=verdicts,
         notes=_NOTES,
@@ -124,25 +122,15 @@ def _sections(
     ]
 
 
-def _answer(found: Measured, settings: Sequence[Setting], verdicts: Sequence[Verdict]) -> str:
-    """Say in two sentences what penalties do, and how many of the claims agree."""
-    counted = Counter(verdict.verdict for verdict in verdicts)
-    agree, disagree = counted["match"] + counted["holds"], counted["differs"] + counted["refuted"]
-    tally = (
-        f"Of {len(verdicts)} claims of the source {agree} agree with what was measured here, "
-        f"{disagree} do not, {counted['not run']} were not run."
-    )
-    return f"{_finding(found, settings)} {tally}".strip()
-
-
-def _finding(found: Measured, settings: Sequence[Setting]) -> str:
+def _answer(found: Measured, settings: Sequence[Setting]) -> str:
+    """Say in one sentence what penalties do."""
     plain = [s for s in settings if not s["l1"] and not s["l2"]]
     penalised = [s for s in settings if s["l1"] or s["l2"]]
     left = {words(s): found.estimate(Point(s, "fgsm", EPS)) for s in penalised}
     known = {name: e.value for name, e in left.items() if e is not None}
     without = found.estimate(Point(plain[0], "fgsm", EPS)) if plain else None
     if without is None or not known:
-        return ""
+        return "The settings of the source were not run: see the tables."
     best = max(known, key=lambda name: known[name])
     far = [found.estimate(Point(s, "fgsm", FAR)) for s in penalised]
     most = max(e.value for e in far if e is not None)

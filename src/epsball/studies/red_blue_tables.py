@@ -99,8 +99,8 @@ def _cell(found: Measured, setting: Setting, where: Where, *, source: bool = Tru
     if ours is None:
         return _DASH
     theirs = _theirs(setting, where) if source and setting["arm"] == "clean" else None
-    beside = "" if theirs is None else f"; source {theirs:.4g}"
-    return f"{ours.value:.4f}", f"{ours.low:.3f} to {ours.high:.3f}{beside}"
+    beside = () if theirs is None else (f"source {theirs:.4g}",)
+    return f"{ours.value:.4f}", f"{ours.low:.3f} to {ours.high:.3f}", *beside
 
 
 def _plain(found: Measured, setting: Setting, where: Where) -> Words:

@@ -6,7 +6,7 @@ from typing import Any, Literal, TypeAlias
 
 from epsball.studies.claims import Verdict
 
-Words: TypeAlias = str | tuple[str, str]  # of a cell; the second stands small below the first
+Words: TypeAlias = str | tuple[str, ...]  # of a cell; all but the first stand small below it
 
 
 @dataclass(frozen=True)

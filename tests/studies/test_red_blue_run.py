@@ -1,0 +1,141 @@
+"""Study red-blue, small, from the command line to its pages."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from epsball.cli._app import app
+from epsball.errors import InvalidInput
+from epsball.studies import load_claims, read_rows, run_study
+
+SMALL = {
+    "grid": "l1=0,3e-4;l2=0;hidden=64;dropout=0;arm_eps=0.02",
+    "data": "digits",
+    "seeds": 1,
+    "limit": 60,
+    "train_limit": 1000,
+    "searched": 20,
+    "epochs": 5,
+}
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study that the command line ran."""
+    out = tmp_path_factory.mktemp("study") / "out"
+    flags = [f for k, v in SMALL.items() for f in (f"--{k.replace('_', '-')}", str(v))]
+    page = out.parent / "pages" / "red-blue.md"
+    asked = ["study", "red-blue", "--out", str(out), *flags, "--page", str(page)]
+    result = CliRunner().invoke(app, asked, catch_exceptions=False)
+    assert result.exit_code == 0
+    assert page.exists()
+    return out
+
+
+def test_rows_say_what_was_measured(done: Path) -> None:
+    rows = read_rows(done)
+    judged = rows.filter(kind="judge")
+    assert set(judged["attack"]) == {"none", "fgsm", "fgsm:clip=False"}
+    assert len(judged) == 4 * 9  # four networks; clean, and two attacks at four eps
+    assert set(judged["n"]) == {60}
+    assert (judged["right"] == (judged["accuracy"] * 60).round()).all()
+    mean = judged.filter(attack="fgsm", eps=0.1).to_dicts()[0]
+    parts = mean["right"] * (mean["confidence_right"] or 0)
+    parts += (60 - mean["right"]) * (mean["confidence_wrong"] or 0)
+    assert mean["confidence"] == pytest.approx(parts / 60)
+    searched = rows.filter(kind="search")
+    assert set(searched["attack"]) == {"pgd", "strongest"}
+    assert set(searched["n"]) == {20}
+
+
+def test_settings_differ_in_their_penalty_alone(done: Path) -> None:
+    nets = read_rows(done).filter(kind="train", arm="clean").sort("l1")
+    assert nets["weights_l1"][1] < 0.9 * nets["weights_l1"][0]
+    assert nets["gradient_evaluations"][0] == nets["gradient_evaluations"][1] == 5 * 1000
+
+
+def test_every_claim_has_its_verdict(done: Path) -> None:
+    summary = json.loads((done / "summary.json").read_text())
+    assert [c["id"] for c in summary["claims"]] == [c.id for c in load_claims("red-blue")]
+    needed = {"id", "verdict", "value", "interval", "seeds", "note", "same_setting"}
+    assert all(needed <= claim.keys() for claim in summary["claims"])
+    assert not any(claim["same_setting"] for claim in summary["claims"])
+    assert {c["verdict"] for c in summary["claims"]} <= {"not run", "holds"}
+
+
+def test_pages(done: Path) -> None:
+    html = (done / "report.html").read_text()
+    assert "every one of the eight penalties" in html
+    assert html.count('<ol class="tiles') == 2  # two networks, one digit each
+    page = (done / "red-blue.md").read_text()
+    assert page == (done.parent / "pages" / "red-blue.md").read_text()
+    assert page.count("\n| `red-blue.") == 70
+    assert "## Stronger attacks" in page
+
+
+def test_what_is_lost_is_done_again_to_the_same_rows(done: Path) -> None:
+    before = read_rows(done)
+    files = {f: f.stat().st_mtime_ns for f in (done / "rows").iterdir()}
+    lost = done / "rows" / f"{before.filter(kind='judge')['cell'][0]}.parquet"
+    lost.unlink()
+    run_study("red-blue", done, **SMALL)  # type: ignore[arg-type]  # values of several types
+    touched = {f for f in files if f.stat().st_mtime_ns != files[f]}
+    assert touched == {lost}
+    assert read_rows(done).drop("seconds").equals(before.drop("seconds"))
+
+
+def test_weights_that_are_gone_are_told_with_the_remedy(tmp_path: Path) -> None:
+    few = SMALL | {"grid": "l1=0;l2=0;arm=clean;hidden=8", "searched": 0, "epochs": 1}
+    run_study("red-blue", tmp_path, **few)  # type: ignore[arg-type]  # values of several types
+    rows = read_rows(tmp_path)
+    judge, net = (rows.filter(kind=kind)["cell"][0] for kind in ("judge", "train"))
+    (tmp_path / "rows" / f"{judge}.parquet").unlink()
+    (tmp_path / "models" / net / "model.safetensors").unlink()
+    with pytest.raises(InvalidInput, match=f"delete .*{net}.parquet too"):
+        run_study("red-blue", tmp_path, **few)  # type: ignore[arg-type]  # values of several types
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"epochs": 6}, "differs in epochs"),
+        ({"limit": 50}, "differs in limit"),
+        ({"seeds": 0}, "seeds must be 1 or more"),
+        ({"grid": "l9=1"}, "unknown parameter of the grid 'l9'"),
+        ({"workers": 0}, "workers must be 1 or more"),
+        ({"colour": 1}, "unknown option of a study 'colour'"),
+    ],
+)
+def test_bad_input_is_refused(done: Path, change: dict[str, object], words: str) -> None:
+    with pytest.raises(InvalidInput, match=words):
+        run_study("red-blue", done, **SMALL | change)  # type: ignore[arg-type]  # see above
+
+
+def test_other_directories_are_left_alone(done: Path, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="did you mean 'red-blue'"):
+        run_study("redblue", tmp_path / "new")
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(InvalidInput, match="holds something else"):
+        run_study("red-blue", tmp_path, data="digits")
+    manifest = done / "study.json"
+    text = manifest.read_text()
+    manifest.write_text(text.replace('"study": "red-blue"', '"study": "other"'))
+    try:
+        with pytest.raises(InvalidInput, match="differs in study"):
+            run_study("red-blue", done, data="digits")
+    finally:
+        manifest.write_text(text)
+    assert not (tmp_path / "new").exists()
+
+
+def test_the_command_ends_with_2_for_bad_input(tmp_path: Path) -> None:
+    from epsball.cli._list import What
+
+    listed = CliRunner().invoke(app, ["list", What.studies], catch_exceptions=False)
+    assert "red-blue" in listed.output
+    with pytest.raises(InvalidInput, match="did you mean"):
+        CliRunner().invoke(
+            app, ["study", "red-blu", "--out", str(tmp_path)], catch_exceptions=False
+        )
