@@ -59,11 +59,20 @@ def download(name: str, urls: Sequence[str], folder: Path, md5: str) -> Path:
         try:
             return _fetch(name, url, folder, md5)
         except (OSError, ValueError) as error:  # requests' errors are OSErrors; a hash: ValueError
-            reasons.append(f"{url}: {' '.join(str(error).split())}")
+            reasons.append(f"{url}: {_in_short(error)}")
     raise InvalidInput(
         f"{name} could not be downloaded ({'; '.join(reasons)}): check the network and the disk, "
         f"or put the file into the folder {folder.name} of ${VARIABLE}"
     )
+
+
+def _in_short(error: Exception) -> str:
+    """Return what went wrong without the chain of wrappers that network libraries put around it."""
+    told = " ".join(str(error).split())
+    if "Max retries" in told:
+        told = told.rpartition("] ")[2].rpartition(": ")[2].strip(" ')\"(") or told
+        return f"no connection ({told})"
+    return told
 
 
 def _fetch(name: str, url: str, folder: Path, md5: str) -> Path:
