@@ -12,17 +12,18 @@ class BaseCnn(nn.Module):
     fitted on.
     """
 
-    def __init__(self, *, classes: int, dropout: float) -> None:
+    def __init__(self, *, classes: int, dropout: float, width: float) -> None:
         super().__init__()
-        self.layer1 = _convolution(1, 32)
-        self.layer2 = _convolution(32, 32)
+        few, many, units = (max(1, round(width * size)) for size in (32, 64, 200))
+        self.layer1 = _convolution(1, few)
+        self.layer2 = _convolution(few, few)
         self.layer3 = nn.MaxPool2d(2)
-        self.layer4 = _convolution(32, 64)
-        self.layer5 = _convolution(64, 64)
+        self.layer4 = _convolution(few, many)
+        self.layer5 = _convolution(many, many)
         self.layer6 = nn.MaxPool2d(2)
-        self.layer7 = nn.Sequential(nn.Linear(7 * 7 * 64, 200), nn.ReLU())
-        self.layer8 = nn.Sequential(nn.Linear(200, 200), nn.ReLU())
-        self.layer9 = nn.Linear(200, classes)
+        self.layer7 = nn.Sequential(nn.Linear(7 * 7 * many, units), nn.ReLU())
+        self.layer8 = nn.Sequential(nn.Linear(units, units), nn.ReLU())
+        self.layer9 = nn.Linear(units, classes)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, inputs: Images) -> Logits:
@@ -34,12 +35,13 @@ class BaseCnn(nn.Module):
         return logits
 
 
-def build_base_cnn(*, classes: int = 10, dropout: float = 0.5) -> BaseCnn:
+def build_base_cnn(*, classes: int = 10, dropout: float = 0.5, width: float = 1.0) -> BaseCnn:
     """Build the base classifier with fresh weights.
 
     Args:
         classes: k, the number of logits.
         dropout: probability of dropping a unit between the fully connected layers while training.
+        width: times the source's filters and units, rounded; 1 is the source's own network.
 
     Returns:
         The module in train mode, for pictures (n, 1, 28, 28); 734,602 parameters by default.
@@ -54,7 +56,7 @@ def build_base_cnn(*, classes: int = 10, dropout: float = 0.5) -> BaseCnn:
         >>> sum(p.numel() for p in build_base_cnn().parameters())
         734602
     """
-    return BaseCnn(classes=classes, dropout=dropout)
+    return BaseCnn(classes=classes, dropout=dropout, width=width)
 
 
 def _convolution(inputs: int, filters: int) -> nn.Sequential:

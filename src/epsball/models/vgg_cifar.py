@@ -1,5 +1,6 @@
 """The VGG-like network of the class imbalance study."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 from torch import nn
@@ -12,18 +13,20 @@ BLOCKS = ((32, 32), (64, 64, 64), (128, 128, 128))  # filters of each convolutio
 class VggCifar(nn.Module):
     """Three convolutional blocks and two fully connected layers; see `build_vgg_cifar`."""
 
-    def __init__(self, *, classes: int, block_dropout: float, dropout: float) -> None:
+    def __init__(self, *, classes: int, block_dropout: float, dropout: float, width: float) -> None:
         super().__init__()
-        inputs = (3, *(block[-1] for block in BLOCKS))
+        blocks = [tuple(max(1, round(width * size)) for size in block) for block in BLOCKS]
+        units = max(1, round(width * 512))
+        inputs = (3, *(block[-1] for block in blocks))
         self.blocks = nn.Sequential(
             *(
                 _block(first, filters, block_dropout)
-                for first, filters in zip(inputs, BLOCKS, strict=False)
+                for first, filters in zip(inputs, blocks, strict=False)
             )
         )
-        self.hidden = nn.Linear(128 * 4 * 4, 512)
+        self.hidden = nn.Linear(inputs[-1] * 4 * 4, units)
         self.dropout = nn.Dropout(dropout)
-        self.output = nn.Linear(512, classes)
+        self.output = nn.Linear(units, classes)
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
                 _initialise_as_keras(module)
@@ -36,7 +39,7 @@ class VggCifar(nn.Module):
 
 
 def build_vgg_cifar(
-    *, classes: int = 10, block_dropout: float = 0.25, dropout: float = 0.5
+    *, classes: int = 10, block_dropout: float = 0.25, dropout: float = 0.5, width: float = 1.0
 ) -> VggCifar:
     """Build the VGG-like network with fresh weights.
 
@@ -44,6 +47,7 @@ def build_vgg_cifar(
         classes: k, the number of logits.
         block_dropout: probability of dropping a value after each block while training.
         dropout: the same after the hidden layer.
+        width: times the source's filters and units, rounded; 1 is the source's own network.
 
     Returns:
         The module in train mode, for pictures (n, 3, 32, 32); 1,525,738 parameters by default.
@@ -55,10 +59,10 @@ def build_vgg_cifar(
         >>> sum(p.numel() for p in build_vgg_cifar().parameters())
         1525738
     """
-    return VggCifar(classes=classes, block_dropout=block_dropout, dropout=dropout)
+    return VggCifar(classes=classes, block_dropout=block_dropout, dropout=dropout, width=width)
 
 
-def _block(inputs: int, filters: tuple[int, ...], dropout: float) -> nn.Sequential:
+def _block(inputs: int, filters: Sequence[int], dropout: float) -> nn.Sequential:
     layers: list[nn.Module] = []
     for before, after in pairwise((inputs, *filters)):
         layers += [nn.Conv2d(before, after, 3, padding=1), nn.ReLU()]
