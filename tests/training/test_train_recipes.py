@@ -5,50 +5,24 @@ from typing import Any
 
 import pytest
 import torch
+from tests.training.linear_models import cross_entropy_by_hand, linear, moved_by_hand
 from torch import Tensor, nn
 from torch.nn.functional import log_softmax
 
 from epsball.training import RECIPES, TrainSettings
 
-Batch = tuple[Tensor, Tensor]
+Pair = tuple[Tensor, Tensor]
 Build = Callable[[], nn.Module]
 standard_step, fgsm_mix_step = RECIPES["standard"].step, RECIPES["fgsm-mix"].step
 
 
-class Linear(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.layer = nn.Linear(64, 10)
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        logits: Tensor = self.layer(inputs.flatten(1))
-        return logits
-
-
-def linear() -> Linear:
-    with torch.random.fork_rng():
-        torch.manual_seed(5)
-        return Linear()
-
-
-def cross_entropy_by_hand(model: nn.Module, images: Tensor, classes: Tensor) -> Tensor:
-    return -log_softmax(model(images), 1)[torch.arange(len(classes)), classes].mean()
-
-
-def moved_by_hand(model: Linear, images: Tensor, classes: Tensor, step: float) -> Tensor:
-    """One signed step; the gradient of a linear model's cross-entropy is (p - onehot) W."""
-    probabilities = log_softmax(model(images), 1).exp()
-    slope = (probabilities - torch.eye(10)[classes]) @ model.layer.weight
-    return (images + step * slope.sign().view_as(images)).clamp(0, 1).detach()
-
-
-def test_standard_is_the_cross_entropy(batch: Batch) -> None:
+def test_standard_is_the_cross_entropy(batch: Pair) -> None:
     model = linear()
     loss = standard_step(model, *batch, TrainSettings())
     torch.testing.assert_close(loss, cross_entropy_by_hand(model, *batch))
 
 
-def test_label_smoothing_gives_every_class_its_part(batch: Batch) -> None:
+def test_label_smoothing_gives_every_class_its_part(batch: Pair) -> None:
     model, (images, labels) = linear(), batch
     everything = -log_softmax(model(images), 1).mean()
     loss = standard_step(model, images, labels, TrainSettings(label_smoothing=0.2))
@@ -57,8 +31,9 @@ def test_label_smoothing_gives_every_class_its_part(batch: Batch) -> None:
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_penalties_are_raw_sums_over_weights_without_biases(name: str, batch: Batch) -> None:
+def test_penalties_are_raw_sums_over_weights_without_biases(name: str, batch: Pair) -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10), nn.BatchNorm1d(10)).eval()
+    sources = [linear()] if RECIPES[name].sources[0] else []
     extra: dict[str, Any] = {"eps": 0.1} if "eps" in RECIPES[name].parameters else {}
     plain = TrainSettings(recipe=name, **extra)
     weight = next(iter(model.parameters())).detach()
@@ -66,13 +41,13 @@ def test_penalties_are_raw_sums_over_weights_without_biases(name: str, batch: Ba
 
     def loss(settings: TrainSettings) -> Tensor:
         same = torch.Generator().manual_seed(0)  # a recipe may draw random starts
-        return RECIPES[name].step(model, *batch, settings, same)
+        return RECIPES[name].step(model, *batch, settings, same, sources=sources)
 
     added = loss(plain.changed(l1=0.01, l2=0.003)) - loss(plain)
     torch.testing.assert_close(added, expected)
 
 
-def test_a_frozen_weight_costs_no_penalty(batch: Batch) -> None:
+def test_a_frozen_weight_costs_no_penalty(batch: Pair) -> None:
     model = linear()
     model.layer.weight.requires_grad_(False)
     with_penalty = standard_step(model, *batch, TrainSettings(l1=1.0, l2=1.0))
@@ -80,7 +55,7 @@ def test_a_frozen_weight_costs_no_penalty(batch: Batch) -> None:
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.3, 0.5, 1.0])
-def test_fgsm_mix_weighs_clean_and_adversarial_loss(alpha: float, batch: Batch) -> None:
+def test_fgsm_mix_weighs_clean_and_adversarial_loss(alpha: float, batch: Pair) -> None:
     model, (images, labels) = linear(), batch
     adversarial = moved_by_hand(model, images, labels, 0.1)
     expected = alpha * cross_entropy_by_hand(model, images, labels)
@@ -89,7 +64,7 @@ def test_fgsm_mix_weighs_clean_and_adversarial_loss(alpha: float, batch: Batch) 
     torch.testing.assert_close(fgsm_mix_step(model, images, labels, settings), expected)
 
 
-def test_the_true_reference_reads_the_label_and_the_others_do_not(batch: Batch) -> None:
+def test_the_true_reference_reads_the_label_and_the_others_do_not(batch: Pair) -> None:
     """Label leaking: under "true", other labels give other examples of the same pictures."""
     model, (images, labels) = linear(), batch
     logits = model(images)
@@ -107,7 +82,7 @@ def test_the_true_reference_reads_the_label_and_the_others_do_not(batch: Batch) 
 
 
 def test_the_random_reference_moves_towards_a_wrong_class_drawn_from_the_generator(
-    batch: Batch,
+    batch: Pair,
 ) -> None:
     model, (images, labels) = linear(), batch
     one, same = images[:1], labels[:1]
@@ -128,7 +103,7 @@ def test_the_random_reference_moves_towards_a_wrong_class_drawn_from_the_generat
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_examples_are_made_in_eval_mode_and_the_mode_comes_back(build: Build, batch: Batch) -> None:
+def test_examples_are_made_in_eval_mode_and_the_mode_comes_back(build: Build, batch: Pair) -> None:
     model = build().train()
     frozen = model[1]  # type: ignore[index]  # a Sequential
     frozen.eval()
@@ -141,14 +116,14 @@ def test_examples_are_made_in_eval_mode_and_the_mode_comes_back(build: Build, ba
 
 
 def test_the_attack_leaves_running_statistics_to_the_two_training_passes(
-    build: Build, batch: Batch
+    build: Build, batch: Pair
 ) -> None:
     model = build().train()
     fgsm_mix_step(model, *batch, TrainSettings(recipe="fgsm-mix", eps=0.1))
     assert int(model.state_dict()["1.num_batches_tracked"]) == 2
 
 
-def test_no_gradient_flows_through_the_examples_but_the_weights_get_theirs(batch: Batch) -> None:
+def test_no_gradient_flows_through_the_examples_but_the_weights_get_theirs(batch: Pair) -> None:
     model, (images, labels) = linear(), batch
     settings = TrainSettings(recipe="fgsm-mix", eps=0.1, alpha=0.0)
     loss = fgsm_mix_step(model, images, labels, settings)

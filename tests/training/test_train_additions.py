@@ -1,0 +1,183 @@
+"""What goes with any recipe: weight perturbation, averages, warm-up, decay, replays."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from tests.training.linear_models import cross_entropy_by_hand, linear
+from torch import Tensor, nn
+
+from epsball.errors import InvalidInput
+from epsball.training import TrainSettings, train
+from epsball.training.average import Average
+from epsball.training.awp import weights_uphill
+from epsball.training.optimizers import build_optimizer, learning_rate
+from epsball.training.recipes import recipe_of
+from epsball.training.workshop import furnish
+from epsball.types import Dataset
+
+Build = Callable[[], nn.Module]
+QUICK = TrainSettings(epochs=2, batch_size=20, lr=0.01, validation=0.2)
+
+
+def test_awp_moves_each_layer_up_its_gradient_by_a_share_of_its_length(
+    batch: tuple[Tensor, Tensor],
+) -> None:
+    model = linear()
+    weight = model.layer.weight
+    before = weight.detach().clone(), model.layer.bias.detach().clone()
+    loss = cross_entropy_by_hand(model, *batch)
+    (slope,) = torch.autograd.grad(loss, [weight])
+    with weights_uphill(model, lambda: cross_entropy_by_hand(model, *batch), 0.05):
+        moved = weight.detach() - before[0]
+        torch.testing.assert_close(moved, 0.05 * before[0].norm() * slope / slope.norm())
+        assert torch.equal(model.layer.bias, before[1])
+        assert cross_entropy_by_hand(model, *batch) > loss
+    assert torch.equal(weight, before[0])
+    assert weight.grad is None
+
+
+def test_awp_puts_weights_back_after_an_error_and_leaves_batch_norm_alone(
+    build: Build, batch: tuple[Tensor, Tensor]
+) -> None:
+    model = build().train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+
+    def loss() -> Tensor:
+        return cross_entropy_by_hand(model, *batch)
+
+    with pytest.raises(ZeroDivisionError), weights_uphill(model, loss, 0.1):
+        raise ZeroDivisionError
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_a_step_with_awp_takes_the_gradient_of_the_moved_weights(
+    pictures: Dataset, tmp_path: Path
+) -> None:
+    """One update by plain gradient descent, written out."""
+    settings = TrainSettings(
+        optimizer="sgd", lr=0.5, epochs=1, batch_size=200, validation=0, awp=0.2, l2=0.01,
+        precision="float32",
+    )  # fmt: skip
+    images = torch.from_numpy(pictures.read(np.arange(200))).float() / 255
+    labels = torch.from_numpy(pictures.labels)
+    model, expected = linear(), linear()
+    weight = expected.layer.weight
+    (slope,) = torch.autograd.grad(cross_entropy_by_hand(expected, images, labels), [weight])
+    start = weight.detach().clone()
+    with torch.no_grad():
+        weight += 0.2 * start.norm() * slope / slope.norm()
+    penalised = cross_entropy_by_hand(expected, images, labels) + 0.01 * weight.square().sum()
+    (slope,) = torch.autograd.grad(penalised, [weight])
+    train(model, pictures, settings, out=tmp_path)
+    torch.testing.assert_close(model.layer.weight.detach(), start - 0.5 * slope)
+
+
+def test_the_average_follows_its_formula() -> None:
+    model = nn.Linear(1, 1, bias=False)
+    nn.init.constant_(model.weight, 1.0)
+    average, known = Average(model, 0.5), 1.0
+    for update, value in enumerate([3.0, 5.0, 2.0]):
+        nn.init.constant_(model.weight, value)
+        average.update(model, update)
+        keep = min(0.5, (1 + update) / (10 + update))
+        known = keep * known + (1 - keep) * value
+    with average.in_place(model):
+        assert model.weight.item() == pytest.approx(known)
+    assert model.weight.item() == 2.0
+
+
+def test_the_averaged_weights_are_validated_and_kept(
+    pictures: Dataset, build: Build, tmp_path: Path
+) -> None:
+    model = build()
+    settings = QUICK.changed(ema=0.9, precision="float32", epochs=1)
+    result = train(model, pictures, settings, out=tmp_path)
+    held = load_file(tmp_path / "checkpoint.safetensors")
+    kept = load_file(result.weights)
+    assert torch.equal(kept["0.weight"], held["ema.0.weight"])
+    assert torch.equal(kept["1.running_var"], held["ema.1.running_var"])
+    assert not torch.equal(kept["0.weight"], held["model.0.weight"])
+    rows = furnish(model, pictures, settings, None).feed.validation_rows
+    images = torch.from_numpy(pictures.read(rows)).float() / 255
+    with torch.no_grad():
+        right = (model(images).argmax(1).numpy() == pictures.labels[rows]).mean()
+    assert result.best.validation_accuracy == pytest.approx(right)
+
+
+def test_an_average_does_not_disturb_what_is_averaged(
+    pictures: Dataset, build: Build, tmp_path: Path
+) -> None:
+    for name, settings in {"plain": QUICK, "ema": QUICK.changed(ema=0.9)}.items():
+        train(build(), pictures, settings, out=tmp_path / name)
+    plain, averaged = (
+        load_file(tmp_path / name / "checkpoint.safetensors") for name in ("plain", "ema")
+    )
+    ours = [key for key in plain if key.startswith(("model.", "optimizer."))]
+    assert all(torch.equal(plain[key], averaged[key]) for key in ours)
+
+
+def test_the_step_schedule_falls_at_its_milestones() -> None:
+    asked = TrainSettings(lr=1.0, schedule="step", milestones=(0.5, 0.75), factor=0.1)
+    rates = [learning_rate(asked, update, 8) for update in range(8)]
+    assert rates == pytest.approx([1, 1, 1, 1, 0.1, 0.1, 0.01, 0.01])
+
+
+@pytest.mark.parametrize("name", ["sgd", "rmsprop", "adam"])
+def test_weight_decay_is_part_of_the_gradient(name: str) -> None:
+    decayed, by_hand = nn.Linear(3, 2), nn.Linear(3, 2)
+    by_hand.load_state_dict(decayed.state_dict())
+    asked = TrainSettings(optimizer=name, lr=0.1, momentum=0.0)
+    optimizers = (
+        build_optimizer(decayed, asked.changed(weight_decay=0.3)),
+        build_optimizer(by_hand, asked),
+    )
+    inputs = torch.rand(4, 3)
+    for _ in range(3):
+        for model, optimizer in zip((decayed, by_hand), optimizers, strict=True):
+            optimizer.zero_grad()
+            loss = model(inputs).square().sum()
+            if model is by_hand:
+                loss = loss + 0.15 * sum(w.square().sum() for w in model.parameters())
+            torch.autograd.backward(loss)
+            optimizer.step()
+    torch.testing.assert_close(decayed.weight, by_hand.weight)
+
+
+def test_replayed_batches_come_in_a_row_and_whole_passes_see_every_picture_once(
+    pictures: Dataset, build: Build
+) -> None:
+    asked = QUICK.changed(recipe="free", eps=0.1, replays=3, precision="float32")
+    shop = furnish(build(), pictures, asked, None)
+    from epsball.training.placement import Placement
+
+    where = Placement("cpu", "float32", channels_last=False, threads=1)
+    walk = [images for epoch in (1, 2, 3) for images, _ in shop.lesson(epoch, where)]
+    assert len(walk) == 3 * 8
+    for first in range(0, 24, 3):
+        assert torch.equal(walk[first], walk[first + 1])
+        assert torch.equal(walk[first], walk[first + 2])
+    once = torch.cat(walk[::3]).flatten(1)
+    known = torch.from_numpy(pictures.read(shop.feed.train_rows)).float().flatten(1) / 255
+    assert sorted(once.tolist()) == sorted(known.tolist())
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"milestones": (0.3,)}, "milestones need schedule 'step', got 'constant'"),
+        ({"factor": 0.2, "schedule": "cosine"}, "factor need schedule 'step', got 'cosine'"),
+        ({"watch_every": 2}, "watch_every needs a radius"),
+        ({"best_by": "pgd"}, "best_by needs a watch after every epoch"),
+        (
+            {"recipe": "pgd", "eps": 0.1, "watch_every": 2, "stop_at_collapse": True},
+            "stop_at_collapse needs a watch after every epoch, got watch_every=2",
+        ),
+    ],
+)
+def test_settings_that_others_make_idle_are_refused(changes: dict[str, object], said: str) -> None:
+    with pytest.raises(InvalidInput, match=said):
+        recipe_of(TrainSettings(**changes))
