@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +15,13 @@ from torch import nn
 from epsball.training import TrainSettings, fresh_weights, train
 from epsball.types import Dataset
 
+CHANGES: dict[str, dict[str, Any]] = {
+    "fgsm-mix": {"eps": 0.1, "reference": "random", "optimizer": "rmsprop"},
+    "free": {"eps": 0.1, "replays": 2, "ema": 0.9},
+    "trades": {"eps": 0.1, "attack_steps": 2, "awp": 0.01, "ema": 0.9, "watch_every": 0},
+    "two-step": {"eps": 0.1, "attack_steps": 2, "watch_every": 0},
+}
+
 
 def main(recipe: str, out: Path, epoch: int) -> None:
     held = load_digits()
@@ -21,8 +29,7 @@ def main(recipe: str, out: Path, epoch: int) -> None:
     labels = held.target[:150].astype(np.int64)
     data = Dataset("d", labels, tuple("0123456789"), (1, 8, 8), lambda rows: pixels[rows])
     settings = TrainSettings(recipe=recipe, epochs=3, batch_size=5, validation=0.1)
-    if recipe == "fgsm-mix":
-        settings = settings.changed(eps=0.1, reference="random", optimizer="rmsprop")
+    settings = settings.changed(**CHANGES.get(recipe, {}))
     with fresh_weights(0):
         model = nn.Sequential(
             nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Dropout(),

@@ -6,43 +6,20 @@ import runpy
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.training.stopping import QUICK, Build, StopHere, begun, equal, stop_at, weights
 from torch import nn
 
 from epsball.errors import InvalidInput
-from epsball.training import TrainSettings, train
+from epsball.training import train
 from epsball.types import Dataset
 
-Build = Callable[[], nn.Module]
 SCRIPT = Path(__file__).with_name("killed_run.py")
-QUICK = TrainSettings(epochs=4, batch_size=20, lr=0.01, validation=0.2)
-
-
-class StopHere(Exception):
-    pass
-
-
-def stop_at(epoch: int, batch: int) -> Callable[..., None]:
-    def progress(now: int, number: int, batches: int, metrics: Mapping[str, float]) -> None:
-        if (now, number) == (epoch, batch):
-            raise StopHere
-
-    return progress
-
-
-def weights(out: Path) -> dict[str, torch.Tensor]:
-    return load_file(out / "model.safetensors")
-
-
-def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
-    return one.keys() == other.keys() and all(torch.equal(one[k], other[k]) for k in one)
 
 
 def measured(out: Path) -> list[dict[str, Any]]:
@@ -50,7 +27,7 @@ def measured(out: Path) -> list[dict[str, Any]]:
     return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
 
 
-@pytest.mark.parametrize("recipe", ["standard", "fgsm-mix"])
+@pytest.mark.parametrize("recipe", ["standard", "fgsm-mix", "free", "trades"])
 def test_kill_9_in_mid_epoch_changes_nothing(recipe: str, tmp_path: Path) -> None:
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     command = [sys.executable, str(SCRIPT), recipe, str(killed), "2"]
@@ -62,6 +39,24 @@ def test_kill_9_in_mid_epoch_changes_nothing(recipe: str, tmp_path: Path) -> Non
     script["main"](recipe, killed, 0)
     script["main"](recipe, whole, 0)
     assert equal(weights(killed), weights(whole))
+    assert measured(killed) == measured(whole)
+
+
+def test_kill_9_while_the_source_model_is_trained_changes_nothing(tmp_path: Path) -> None:
+    """The first training that reaches epoch 2 is that of the source."""
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    command = [sys.executable, str(SCRIPT), "two-step", str(killed), "2"]
+    process = subprocess.run(command, check=False, capture_output=True)
+    assert process.returncode == -signal.SIGKILL, process.stderr.decode()
+    assert len(measured(killed / "source")) == 1
+    assert not (killed / "examples.safetensors").exists()
+    script = runpy.run_path(str(SCRIPT))
+    script["main"]("two-step", killed, 0)
+    script["main"]("two-step", whole, 0)
+    assert equal(weights(killed), weights(whole))
+    assert equal(
+        load_file(killed / "examples.safetensors"), load_file(whole / "examples.safetensors")
+    )
     assert measured(killed) == measured(whole)
 
 
@@ -120,65 +115,6 @@ def test_a_kill_between_the_last_checkpoint_and_the_weights_is_mended(
     first.weights.unlink()
     assert train(build(), pictures, QUICK, out=tmp_path) == first
     assert equal(weights(tmp_path), expected)
-
-
-def begun(pictures: Dataset, build: Build, out: Path) -> None:
-    with pytest.raises(StopHere):
-        train(build(), pictures, QUICK, out=out, progress=stop_at(2, 8))
-
-
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({"lr": 0.02}, "lr: 0.01 there, 0.02 asked for"),
-        ({"epochs": 9}, "epochs: 4 there, 9 asked for"),
-        ({"recipe": "fgsm-mix", "eps": 0.1}, "recipe: 'standard' there, 'fgsm-mix' asked for"),
-    ],
-)
-def test_other_settings_are_refused(
-    changes: dict[str, Any], said: str, pictures: Dataset, build: Build, tmp_path: Path
-) -> None:
-    begun(pictures, build, tmp_path)
-    with pytest.raises(InvalidInput, match=said) as error:
-        train(build(), pictures, QUICK.changed(**changes), out=tmp_path)
-    assert "another --out" in str(error.value)
-
-
-def test_other_data_are_refused(pictures: Dataset, build: Build, tmp_path: Path) -> None:
-    begun(pictures, build, tmp_path)
-    labels = pictures.labels.copy()
-    labels[0] = 9 - labels[0]
-    with pytest.raises(InvalidInput, match="data content"):
-        train(build(), replace(pictures, labels=labels), QUICK, out=tmp_path)
-
-
-@pytest.mark.parametrize(
-    "model",
-    [
-        nn.Sequential(nn.Flatten(), nn.Dropout(0.1), nn.Linear(64, 10)),
-        nn.Sequential(nn.Flatten(), nn.Dropout(0.2), nn.Linear(64, 11)),
-    ],
-    ids=["dropout", "width"],
-)
-def test_another_architecture_is_refused(
-    model: nn.Module, pictures: Dataset, tmp_path: Path
-) -> None:
-    def build() -> nn.Module:
-        return nn.Sequential(nn.Flatten(), nn.Dropout(0.2), nn.Linear(64, 10))
-
-    begun(pictures, build, tmp_path)
-    with pytest.raises(InvalidInput, match="model architecture"):
-        train(model, pictures, QUICK, out=tmp_path)
-
-
-def test_an_unfinished_run_of_another_torch_is_refused(
-    pictures: Dataset, build: Build, tmp_path: Path
-) -> None:
-    begun(pictures, build, tmp_path)
-    file = tmp_path / "training.json"
-    file.write_text(file.read_text().replace(str(torch.__version__), "1.0.0"))
-    with pytest.raises(InvalidInput, match=r"torch: begun with '1\.0\.0'"):
-        train(build(), pictures, QUICK, out=tmp_path)
 
 
 @pytest.mark.parametrize("name", ["training.json", "checkpoint.safetensors"])
