@@ -16,6 +16,7 @@ INDICATORS = {
     "no-gradient",
     "zero-gradient",
     "random-forward",
+    "few-draws",
     "gradient-noise",
     "silent-success",
     "not-converged",

@@ -132,6 +132,16 @@ def test_random_layer(model: nn.Module) -> None:
     assert "expectation" in found["random-forward"].remedy
 
 
+def test_the_mean_of_many_draws_of_a_random_layer(model: nn.Module) -> None:
+    noisy = Around(model, before=lambda x: x + 0.05 * torch.randn_like(x))
+    found = run(noisy, draws=8)
+    assert raised(found).keys() - {"not-converged"} == {"few-draws"}
+    assert raised(found)["few-draws"].evidence["draws"] == 8
+    assert not found.blocked
+    plain = {one.code: one for one in run(noisy).findings}["random-forward"].evidence["difference"]
+    assert raised(found)["few-draws"].evidence["difference"] < plain
+
+
 @pytest.mark.parametrize("masked", [rippled, quantised_and_rippled])
 def test_a_loss_with_ripples(model: nn.Module, masked: Callable[..., nn.Module]) -> None:
     found = run(masked(model), attacks=["pgd:steps=10", "square:queries=150"])

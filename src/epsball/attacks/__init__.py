@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from epsball.attacks._deepfool import deepfool as deepfool
     from epsball.attacks._ead import ead as ead
     from epsball.attacks._ensemble import ensemble as ensemble
+    from epsball.attacks._expectation import Expectation as Expectation
     from epsball.attacks._expectation import expectation as expectation
     from epsball.attacks._fab import fab as fab
     from epsball.attacks._fgsm import fgsm as fgsm
@@ -44,6 +45,7 @@ _HOME = {
     "ATTACKS": "_table",
     "AttackSpec": "_spec",
     "CORRUPTIONS": "_corruptions",
+    "Expectation": "_expectation",
     "apgd": "_apgd",
     "apgd_t": "_apgd_t",
     "autoattack": "_autoattack",

@@ -49,6 +49,10 @@ def audit(
     queries: Annotated[
         int | None, typer.Option(help="Questions a picture, for attacks that count them.")
     ] = None,
+    draws: Annotated[
+        int | None,
+        typer.Option(help="A random model is judged by the mean of so many draws (EoT).", min=1),
+    ] = None,
     micro_batch: Annotated[
         int | None, typer.Option(help="Pictures a forward pass; measured where left out.", min=1)
     ] = None,
@@ -79,12 +83,12 @@ def audit(
     loading = options.loading(weights, mean, std, resize, channels)
     loading |= {} if defence is None else {"defence": defence}
     run = out or options.default_out(
-        "audit", *asked, loading, device, precision, full_budget, queries
+        "audit", *asked, loading, device, precision, full_budget, queries, draws
     )
     audited = _audited(
         model, data, attacks=attack, norm=norm, eps=eps, steps=steps, restarts=restarts,
         limit=limit, sample=sample.value, seed=seed, device=device, precision=precision.value,
-        full_budget=full_budget, queries=queries,
+        full_budget=full_budget, queries=queries, draws=draws,
         micro_batch=micro_batch, budget=options.seconds(budget), out=run, **loading,
     )  # fmt: skip
     finish(audited, run, figures=figures, fail_under=fail_under)

@@ -85,6 +85,7 @@ def audit(
     precision: str = "auto",
     full_budget: bool = False,
     queries: int | None = None,
+    draws: int | None = None,
     micro_batch: int | None = None,
     budget: float | None = None,
     out: Path | str | None = None,
@@ -118,6 +119,7 @@ def audit(
             image is done with once it is fooled, at this and at every larger eps, and one that is
             wrong when clean carries its clean picture.
         queries: how often an image may be asked about, for the attacks that count queries.
+        draws: of a random model, whose mean is then attacked and judged (EoT); None: one at a time.
         micro_batch: images a forward pass; None: measured.
         budget: seconds; a stratified sample is taken and the audit ends in time. None: no limit.
         out: directory of the run; one that was killed is continued. None: nothing is kept.
@@ -158,7 +160,9 @@ def audit(
     with tempfile.TemporaryDirectory() as scratch:
         run = Path(scratch) / "run" if out is None else Path(out)
         with deterministic(torch.get_num_threads()):
-            subject = open_model(model, sample_of(pictures, 2)[0], device, **loading)
+            subject = open_model(
+                model, sample_of(pictures, 2)[0], device, draws=draws, seed=seed, **loading
+            )
             begun = read_begun(run)
             plan = make_plan(subject, pictures, settings, options, begun=begun, told=told)
         plan = replace(plan, manifest=settle(run, plan.manifest))

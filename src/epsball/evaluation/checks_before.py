@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from epsball.attacks import Expectation
 from epsball.evaluation.asking import ask, modules_behind
 from epsball.evaluation.engine import Engine
 from epsball.evaluation.findings import finding
@@ -102,6 +103,12 @@ def _check_repeatable(engine: Engine, images: Tensor, scores: Tensor) -> list[Fi
     wide = Engine(engine.model, engine.info, replace(engine.choices, micro_batch=batch))
     alone = torch.cat([engine.scores(image[None]) for image in few])
     apart = float((alone - wide.scores(images)[: len(few)]).abs().amax()) / scale
+    if apart > _SAME and (draws := _draws_of(engine.model)):
+        message = (
+            f"the model's scores are means of {draws} draws, and differ by {apart:.2g} of their "
+            "size with other draws"
+        )
+        return [finding("few-draws", message, difference=apart, draws=draws)]
     if apart > _SAME:
         message = (
             f"asked alone instead of in a batch of {len(images)}, a picture's scores "
@@ -109,6 +116,12 @@ def _check_repeatable(engine: Engine, images: Tensor, scores: Tensor) -> list[Fi
         )
         return [finding("batch-dependent", message, difference=apart)]
     return []
+
+
+def _draws_of(model: Classifier) -> int:
+    """Return how many draws of a random model are averaged; 0 where none are."""
+    parts = [part for module in modules_behind(model) for part in module.modules()]
+    return next((part.samples for part in parts if isinstance(part, Expectation)), 0)
 
 
 def _check_classes(info: ModelInfo) -> list[Finding]:

@@ -37,7 +37,10 @@ FINDINGS: dict[str, FindingSpec] = {
     "random-forward": FindingSpec(
         "warning",
         "fix the model's randomness, or read the result as that of one draw: a fair attack climbs "
-        "the mean of many (EoT: give it epsball.attacks.expectation(model, samples=...))",
+        "the mean of many (EoT: --draws 20, or epsball.attacks.expectation(model, samples=20))",
+    ),
+    "few-draws": FindingSpec(
+        "warning", "raise the number of draws (--draws, samples=) until the rates stay as they are"
     ),
     "non-finite-scores": FindingSpec(
         "blocking", "find where the model divides by zero or overflows"

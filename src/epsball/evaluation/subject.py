@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from epsball.attacks import expectation
 from epsball.errors import BrokenContract, EpsballError, InvalidInput
 from epsball.evaluation.asking import is_out_of_memory, modules_behind
 from epsball.evaluation.checks_before import check_mode
@@ -48,7 +49,15 @@ class Subject:
     findings: tuple[Finding, ...] = ()
 
 
-def open_model(model: Model, sample: torch.Tensor, device: str, **loading: Any) -> Subject:  # noqa: ANN401 - load_model's own
+def open_model(
+    model: Model,
+    sample: torch.Tensor,
+    device: str,
+    *,
+    draws: int | None = None,
+    seed: int = 0,
+    **loading: Any,  # noqa: ANN401 - load_model's own
+) -> Subject:
     """Load or take a model, put it on its device, and find out what it gives.
 
     Args:
@@ -56,6 +65,8 @@ def open_model(model: Model, sample: torch.Tensor, device: str, **loading: Any) 
             device is another one, a copy goes there.
         sample: (m, c, h, w), float, a few clean pictures.
         device: "auto": a GPU where there is one; for a module, where it is.
+        draws: of a random model, whose mean is attacked and judged; None: the model itself.
+        seed: names these draws.
         **loading: weights, mean, std, resize, channels for `load_model`.
 
     Raises:
@@ -64,6 +75,9 @@ def open_model(model: Model, sample: torch.Tensor, device: str, **loading: Any) 
     spec = model if isinstance(model, str) else _name_of(model)
     place = choose_device(device, model)
     classifier, name = _placed(model, place, loading)
+    if draws is not None:
+        drawn = torch.Generator().manual_seed(seed)
+        classifier = expectation(classifier, samples=draws, generator=drawn)
     findings = tuple(check_mode(classifier))
     # a forward pass in train mode would change its statistics: such a model is not asked at all
     info = ModelInfo(classes=0) if findings else probe(classifier, sample.to(place))
