@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from epsball.errors import BrokenContract, InvalidInput
-from epsball.training import TrainSettings, placement, train
+from epsball.training import RECIPES, TrainSettings, placement, train
 from epsball.training.placement import Placement, choose_placement, placed
 from epsball.types import Dataset, ModelInfo
 
@@ -169,3 +169,20 @@ def test_a_negative_label_and_an_empty_set_are_refused(
     empty = replace(pictures, labels=np.empty(0, dtype=np.int64))
     with pytest.raises(InvalidInput, match="no picture"):
         train(build(), empty, QUICK, out=tmp_path)
+
+
+@pytest.mark.parametrize("recipe", ["pgd", "fast", "free", "trades"])
+def test_gray_examples_reach_the_first_layer_channel_by_channel(
+    recipe: str, build: Build, batch: tuple[Tensor, Tensor]
+) -> None:
+    """What an attack adds up loses the layout where there is one channel, and costs a third."""
+    model, met = build(), set()
+    first = next(iter(model.children()))
+    first.register_forward_hook(
+        lambda _, inputs, out: met.add((inputs[0].stride(1), out.stride(1)))
+    )
+    settings = QUICK.changed(recipe=recipe, eps=0.1)
+    with placed(model, Placement("cpu", "float32", channels_last=True, threads=1)):
+        torch.autograd.backward(RECIPES[recipe].step(model, *batch, settings))
+    assert met == {(1, 1)}
+    assert not model._forward_pre_hooks

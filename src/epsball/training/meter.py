@@ -22,13 +22,15 @@ class Meter:
         self._model, self._sources = model, sources
         self._labels: Tensor | None = None
         self._images: Tensor | None = None
-        self._aside = False
+        self._aside = self._awaited = False
         self._right: Tensor | int = 0
         self._seen = 0
 
     def __enter__(self) -> Self:
         """Start watching."""
-        self._handles = [self._model.register_forward_hook(self._watch)]
+        # before any other hook: that of a placement hands the model other tensors
+        self._handles = [self._model.register_forward_pre_hook(self._recognise, prepend=True)]
+        self._handles += [self._model.register_forward_hook(self._watch)]
         self._handles += [s.register_forward_hook(self._watch_cost) for s in self._sources]
         return self
 
@@ -69,10 +71,14 @@ class Meter:
         """Return the share of right answers so far."""
         return float(self._right) / max(1, self._seen)
 
+    def _recognise(self, model: nn.Module, inputs: tuple[Any, ...]) -> None:
+        del model
+        known = self._images is None or (bool(inputs) and inputs[0] is self._images)
+        self._awaited = self._labels is not None and known and not self._aside
+
     def _watch(self, model: nn.Module, inputs: tuple[Any, ...], logits: Tensor) -> None:
         self._watch_cost(model, inputs, logits)
-        awaited = self._images is None or (bool(inputs) and inputs[0] is self._images)
-        if self._labels is not None and awaited and not self._aside:
+        if self._awaited and self._labels is not None:
             # stays on the device: reading it after every batch would make a GPU wait
             self._right = self._right + (logits.detach().argmax(1) == self._labels).sum()
             self._seen += len(logits)

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from epsball.errors import InvalidInput
 from epsball.training.modes import evaluating
@@ -100,17 +101,36 @@ def placed(model: nn.Module, placement: Placement) -> Iterator[None]:
     """
     device, threads = _device(placement.device), torch.get_num_threads()
     home = next((w.device for w in model.parameters()), torch.device("cpu"))
+    laid: RemovableHandle | None = None
     try:
         torch.set_num_threads(placement.threads)
         model.to(device)
         _arrange(model, placement.layout)
+        if placement.channels_last:
+            laid = model.register_forward_pre_hook(_laid_out)
         with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
             yield
     finally:
+        if laid is not None:
+            laid.remove()
         model.to(home)
         _arrange(model, torch.contiguous_format)
         model.eval()
         torch.set_num_threads(threads)
+
+
+def _laid_out(model: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Lay pictures out channel by channel, whatever an attack has made of them.
+
+    Sums and clips of pictures of one channel come out in the ordinary layout, in which the first
+    convolution would then answer, and every later layer convert: a third of a pass of `base-cnn`.
+    `contiguous` would not do it: with one channel both layouts are contiguous.
+    """
+    del model
+    images, *others = inputs
+    if isinstance(images, Tensor) and images.dim() == _MAPS:
+        images = images.to(memory_format=torch.channels_last)
+    return (images, *others)
 
 
 def _arrange(model: nn.Module, layout: torch.memory_format) -> None:
