@@ -49,8 +49,9 @@ $(PEERS_READY): pyproject.toml constraints.txt constraints-peers.txt
 	$(PEERS)/bin/python -m pip install --quiet --no-deps --requirement constraints-peers.txt
 	touch $@
 
-bench: $(READY)  ## the engine against the bare forward and backward passes it cannot do without
+bench: $(READY)  ## the engine and the trainer against the bare passes they cannot do without
 	$(BIN)/python benchmarks/engine_floor.py
+	$(BIN)/python benchmarks/training_floor.py
 
 bench-peers: $(BENCH_READY)  ## beside other libraries: ARGS="--autoattack CHECKOUT --case mnist"
 	$(BENCH)/bin/python -m benchmarks.peers --train $(ARGS)

@@ -31,7 +31,9 @@ def page() -> str:
         [f"`{n}`", s.summary, ", ".join(s.knobs), s.remedy, s.source] for n, s in DEFENCES.items()
     ]
     data = [[f"`{s.form}`", s.source] for s in DATASETS.values()]
-    recipes = [[f"`{n}`", s.description, ", ".join(s.parameters)] for n, s in RECIPES.items()]
+    recipes = [
+        [f"`{n}`", s.description, ", ".join(s.parameters), s.source] for n, s in RECIPES.items()
+    ]
     findings = [[f"[{n}](findings.md#{n})", s.severity, s.remedy] for n, s in FINDINGS.items()]
     return "\n".join(
         [
@@ -45,7 +47,7 @@ def page() -> str:
             "## Data\n",
             table(["data", "what it is"], data),
             "## Training recipes\n",
-            table(["recipe", "what it does", "settings"], recipes),
+            table(["recipe", "what it does", "settings", "source"], recipes),
             "## Findings\n",
             table(["finding", "severity", "remedy"], findings),
         ]

@@ -1,0 +1,82 @@
+"""`epsball train`: every setting is an option; what it prints and leaves."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from epsball.cli import main
+from epsball.cli._train_options import OPTIONS, given
+from epsball.errors import InvalidInput
+from epsball.training import TrainSettings
+
+
+def epsball(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["epsball", *arguments])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    code = stopped.value.code
+    return code if isinstance(code, int) else 0
+
+
+def test_every_setting_is_an_option_of_its_type() -> None:
+    shared = {"recipe", "seed", "device"}  # options that every command spells alike
+    assert set(OPTIONS) == set(TrainSettings.model_fields) - shared
+    as_text = {"eps", "step_size", "watch_eps", "milestones"}
+    for name, option in OPTIONS.items():
+        default = TrainSettings.model_fields[name].default
+        if name not in as_text and default is not None:
+            assert option.kind is type(default), name
+
+
+def test_what_is_typed_is_read_and_what_is_not_is_left_out() -> None:
+    typed: dict[str, Any] = dict.fromkeys(OPTIONS) | {"stop_at_collapse": False}
+    assert given(typed) == {}
+    typed |= {"eps": "8/255", "step_size": "2/255", "milestones": "0.5, 0.9", "awp": 0.0}
+    assert given(typed) == {
+        "eps": 8 / 255, "step_size": 2 / 255, "milestones": (0.5, 0.9), "awp": 0.0,
+    }  # fmt: skip
+    with pytest.raises(InvalidInput, match="--milestones must be numbers"):
+        given({"milestones": "half"})
+
+
+def test_a_hardened_model_its_cost_and_its_page(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    command = ["train", "zoo:mlp", "--data", "digits", "--epochs", "1", "--batch-size", "64"]
+    hardened = ["--recipe", "trades", "--eps", "0.1", "--attack-steps", "2", "--awp", "0.005"]
+    assert epsball(monkeypatch, *command, *hardened, "--ema", "0.9", "--out", "run") == 0
+    printed = capsys.readouterr()
+    assert "weights: run/model.safetensors (epoch 1)" in printed.out
+    assert "gradient evaluations" in printed.out
+    assert "under pgd-10" in printed.err
+    assert "report: run/training.html" in printed.out
+    page = (tmp_path / "run" / "training.html").read_text(encoding="utf-8")
+    assert "recipe trades" in page
+    held = json.loads((tmp_path / "run" / "training.json").read_text())["settings"]
+    assert (held["awp"], held["ema"], held["attack_steps"]) == (0.005, 0.9, 2)
+    stamp = (tmp_path / "run" / "training.html").read_bytes()
+    assert epsball(monkeypatch, "report", "run") == 0
+    assert (tmp_path / "run" / "training.html").read_bytes() == stamp
+
+
+def test_a_source_is_named_with_its_weights(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    command = ["train", "zoo:mlp", "--data", "digits", "--epochs", "1", "--batch-size", "64"]
+    assert epsball(monkeypatch, *command, "--out", "plain") == 0
+    asked = [*command, "--recipe", "ensemble", "--eps", "0.1", "--watch-every", "0"]
+    source = ["--source", "zoo:mlp=plain/model.safetensors"]
+    assert epsball(monkeypatch, *asked, *source, "--out", "run") == 0
+    held = json.loads((tmp_path / "run" / "training.json").read_text())
+    assert list(held["sources"]) == ["1 (Mlp)"]
+    capsys.readouterr()
+    assert epsball(monkeypatch, *asked, "--out", "other") == 2
+    assert "makes examples on source models, got none" in capsys.readouterr().err
+    assert epsball(monkeypatch, *asked, "--source", "zoo:mlp=none.st", "--out", "other") == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not (tmp_path / "other").exists()
