@@ -114,6 +114,7 @@ def judge_verdicts(
     restarts: int,
     seed: int,
     run: Path,
+    precision: str = "float32",
 ) -> list[Row]:
     """Ask for verdicts alone, with every check of an audit; killed, it goes on where it was.
 
@@ -125,6 +126,7 @@ def judge_verdicts(
         restarts: of an attack that is random.
         seed: of all that is random.
         run: directory of the audit.
+        precision: of the search; "fast" where the network convolves. Verdicts are float32.
 
     Returns:
         One row an eps: n, right, accuracy, passes spent, and the codes of findings that are more
@@ -132,7 +134,7 @@ def judge_verdicts(
     """
     found = audit(
         model, pictures, attacks=[attack], eps=list(eps), restarts=restarts, seed=seed,
-        precision="float32", micro_batch=MICRO_BATCH, out=run,
+        precision=precision, micro_batch=MICRO_BATCH, out=run,
     )  # fmt: skip
     doubts = sorted({f.code for f in found.findings if f.severity != "info"})
     return [

@@ -1,5 +1,6 @@
 """Networks of a study: trained once, each in the directory of its cell, and found there again."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -10,14 +11,20 @@ from epsball.errors import InvalidInput
 from epsball.studies.cell import Cell
 from epsball.studies.place import Place
 from epsball.studies.store import Row
-from epsball.training import TrainSettings, train
+from epsball.training import EpochRow, TrainSettings, train
 from epsball.types import Dataset
 
 _WEIGHTS = "model.safetensors"
 
 
 def train_net(
-    place: Place, cell: Cell, model: nn.Module, pictures: Dataset, settings: TrainSettings
+    place: Place,
+    cell: Cell,
+    model: nn.Module,
+    pictures: Dataset,
+    settings: TrainSettings,
+    *,
+    sources: Sequence[nn.Module] = (),
 ) -> list[Row]:
     """Train a cell's network; killed in the middle, it goes on at the last finished epoch.
 
@@ -27,11 +34,13 @@ def train_net(
         model: with its first weights.
         pictures: to train on.
         settings: how.
+        sources: other models, for recipes that take some.
 
     Returns:
-        One row: what training cost and what the weights amount to.
+        One row: what training cost, what the weights amount to, and the doubts that the epochs
+        give cause for; then one for each epoch that was watched (mode "epoch").
     """
-    result = train(model, pictures, settings, out=place.model(cell.hash))
+    result = train(model, pictures, settings, out=place.model(cell.hash), sources=sources)
     weights = [w.detach() for w in model.parameters() if w.dim() > 1]
     last = result.epochs[-1]
     row: Row = {
@@ -43,8 +52,20 @@ def train_net(
         "weights": sum(w.numel() for w in weights),
         "weights_l1": float(sum(w.abs().sum() for w in weights)),
         "weights_l2": float(sum(w.square().sum() for w in weights)),
+        "findings": " ".join(note.code for note in result.notes),
     }
-    return [row]
+    return [row, *_watched(result.epochs)]
+
+
+def _watched(epochs: Sequence[EpochRow]) -> list[Row]:
+    return [
+        {
+            "mode": "epoch", "epoch": one.epoch, "watched_accuracy": one.watched_accuracy,
+            "fgsm_accuracy": one.fgsm_accuracy, "pgd_accuracy": one.pgd_accuracy,
+        }
+        for one in epochs
+        if one.pgd_accuracy is not None
+    ]  # fmt: skip
 
 
 def trained_net(place: Place, cell: str, model: nn.Module) -> nn.Module:

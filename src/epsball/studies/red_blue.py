@@ -115,6 +115,7 @@ def _searches(options: Options, nets: list[Cell]) -> list[Cell]:
         return []
     arm = _as(nets[0], "arm")
     chosen = [net for net in nets if net.repeat == 0 or _as(net, "arm") == arm]
+    chosen.sort(key=lambda net: net.repeat)  # a study that is stopped early has whole repetitions
     return [
         _after(net, "search", options.searched, search=attack, restarts=restarts)
         for attack, restarts in _SEARCHES

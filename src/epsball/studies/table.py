@@ -1,6 +1,7 @@
 """The visible table of studies: what `epsball study` takes."""
 
+from epsball.studies.adversarial_training import ADVERSARIAL_TRAINING
 from epsball.studies.red_blue import RED_BLUE
 from epsball.studies.spec import StudySpec
 
-STUDIES: dict[str, StudySpec] = {spec.name: spec for spec in (RED_BLUE,)}
+STUDIES: dict[str, StudySpec] = {spec.name: spec for spec in (RED_BLUE, ADVERSARIAL_TRAINING)}

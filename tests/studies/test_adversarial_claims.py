@@ -1,0 +1,91 @@
+"""Verdicts of study adversarial-training on rows that are made up, so that they are known."""
+
+import polars as pl
+import pytest
+
+from epsball.studies.adversarial_claims import judge
+from epsball.studies.claims import Verdict, load_claims
+from epsball.studies.materials import Materials
+from epsball.studies.measured import Measured
+
+MNIST = Materials("mnist", "abc", 60_000, 10_000, (1, 28, 28), 10)
+EPS = 0.3
+Accuracies = dict[tuple[str, str], float]
+# what the field knows: one step leaks and falls, several hold
+KNOWN: Accuracies = {
+    ("none", "none"): 0.99, ("none", "fgsm"): 0.1, ("none", "pgd"): 0.0,
+    ("dropout", "none"): 0.991, ("dropout", "fgsm"): 0.12,
+    ("offline", "none"): 0.990, ("offline", "fgsm"): 0.5,
+    ("fgsm-mix", "none"): 0.991, ("fgsm-mix", "fgsm"): 0.995, ("fgsm-mix", "pgd"): 0.05,
+    ("fgsm-mix", "transfer:fgsm"): 0.7, ("fgsm-mix", "strongest"): 0.01,
+    ("fgsm-mix-narrow", "fgsm"): 0.6, ("fgsm-mix-wide", "fgsm"): 0.997,
+    ("iterative-mix", "pgd"): 0.9,
+    ("ensemble", "transfer:fgsm"): 0.9,
+}  # fmt: skip
+SMALL = {("slopes", EPS): 0.95, ("levels", 0.45 / 255): 0.0, ("levels", 0.9 / 255): 1.0}
+
+
+def verdicts(changes: Accuracies | None = None, data: Materials = MNIST) -> dict[str, Verdict]:
+    table = KNOWN | (changes or {})
+    measured = [(r, a, 0.0 if a == "none" else EPS, v) for (r, a), v in table.items()]
+    measured += [("none", attack, eps, value) for (attack, eps), value in SMALL.items()]
+    rows = [
+        {"kind": "judge", "mode": "whole", "row": row, "attack": attack, "eps": eps, "n": 10_000,
+         "repeat": repeat, "accuracy": value}
+        for row, attack, eps, value in measured
+        for repeat in (0, 1)
+    ]  # fmt: skip
+    found = judge(Measured(pl.DataFrame(rows)), EPS, data)
+    return {v.id.removeprefix("adversarial-training."): v for v in found}
+
+
+def test_what_the_field_knows() -> None:
+    found = verdicts()
+    assert len(found) == len(load_claims("adversarial-training")) == 12
+    words = {name: v.verdict for name, v in found.items()}
+    assert words == {
+        "offline-like-dropout": "holds", "fgsm-regulariser": "holds", "capacity": "holds",
+        "label-leak": "holds", "one-step-fails": "holds", "iterative-helps": "holds",
+        "black-box-hole": "holds", "ensemble": "holds", "eight-bit": "refuted", "linear": "holds",
+        "goodfellow-before": "not run", "goodfellow-after": "not run",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        ({("offline", "none"): 0.98}, "offline-like-dropout"),
+        ({("fgsm-mix", "fgsm"): 0.05}, "fgsm-regulariser"),
+        ({("fgsm-mix-wide", "fgsm"): 0.9}, "capacity"),
+        ({("fgsm-mix-narrow", "fgsm"): 0.999}, "capacity"),
+        ({("fgsm-mix", "fgsm"): 0.99}, "label-leak"),
+        ({("fgsm-mix", "pgd"): 0.6}, "one-step-fails"),
+        ({("iterative-mix", "pgd"): 0.04}, "iterative-helps"),
+        ({("fgsm-mix", "transfer:fgsm"): 0.999}, "black-box-hole"),
+        ({("ensemble", "transfer:fgsm"): 0.6}, "ensemble"),
+    ],
+)
+def test_each_finding_can_be_refuted(change: Accuracies, name: str) -> None:
+    assert verdicts(change)[name].verdict == "refuted"
+
+
+def test_the_errors_of_another_network_stand_beside_goodfellows_and_decide_nothing() -> None:
+    found = verdicts()["goodfellow-before"]
+    assert found.value == pytest.approx(0.01)
+    assert found.interval == pytest.approx((0.01, 0.01))
+    assert "maxout" in found.note
+
+
+def test_digits_refute_nothing() -> None:
+    digits = Materials("digits", "abc", 1438, 359, (1, 28, 28), 10)
+    found = verdicts({("ensemble", "transfer:fgsm"): 0.6}, digits)
+    assert found["ensemble"].verdict == "not run"
+    assert found["linear"].verdict == "holds"
+    assert not any(v.same_setting for v in found.values())
+
+
+def test_what_was_not_run_is_said() -> None:
+    rows = [{"kind": "judge", "mode": "whole", "row": "none", "attack": "none", "eps": 0.0,
+             "n": 10, "repeat": 0, "accuracy": 0.9}]  # fmt: skip
+    found = judge(Measured(pl.DataFrame(rows)), EPS, MNIST)
+    assert {v.verdict for v in found} == {"not run"}
