@@ -127,6 +127,8 @@ def _axis(frame: pl.DataFrame, side: str, block: Mapping[str, Any], *, zero: boo
     axis = alt.Axis(title=block[side], grid=side == "y", tickCount=5)
     if share:
         axis.format = ".0%"
+    elif all(value.is_integer() for value in frame[side].to_list()):
+        axis.format, axis.tickMinStep = "d", 1  # no half epochs
     scale = alt.Scale(domain=[0, 1], nice=False) if share and zero else _fitting(frame, side)
     return channel.axis(axis).scale(scale)
 

@@ -101,7 +101,8 @@ def _costs(found: Measured, names: Sequence[str]) -> TableBlock:
         told = f"{gradients:,.0f}", times, f"{seconds:.0f}", doubts or "none"
         rows.append([EVERY[name].words, *told])
     heads = "training|#gradients|#times plain|#seconds|what the watch saw"
-    return TableBlock("What training cost, per network", heads, rows)
+    caption = "What training cost, per network; static models' own training left out"
+    return TableBlock(caption, heads, rows)
 
 
 def _cost(found: Measured, name: str) -> tuple[float, float, str]:
