@@ -6,6 +6,7 @@ from epsball.attacks import ATTACKS
 from epsball.data import DATASETS
 from epsball.evaluation.findings import FINDINGS
 from epsball.models import DEFENCES, MODELS
+from epsball.studies import STUDIES
 from epsball.training import RECIPES
 
 PAGE = Path(__file__).parent / "tables.md"
@@ -34,6 +35,7 @@ def page() -> str:
     recipes = [
         [f"`{n}`", s.description, ", ".join(s.parameters), s.source] for n, s in RECIPES.items()
     ]
+    studies = [[f"`{n}`", s.what, ", ".join(s.known), s.source] for n, s in STUDIES.items()]
     findings = [[f"[{n}](findings.md#{n})", s.severity, s.remedy] for n, s in FINDINGS.items()]
     return "\n".join(
         [
@@ -48,6 +50,8 @@ def page() -> str:
             table(["data", "what it is"], data),
             "## Training recipes\n",
             table(["recipe", "what it does", "settings", "source"], recipes),
+            "## Studies\n",
+            table(["study", "question", "parameters of `--grid`", "source"], studies),
             "## Findings\n",
             table(["finding", "severity", "remedy"], findings),
         ]
