@@ -277,6 +277,18 @@ def test_a_learning_rate_that_is_far_too_high_is_named(
         train(build(), pictures, settings, out=tmp_path)
 
 
+def test_a_large_weight_of_the_second_term_is_named_beside_the_learning_rate(
+    pictures: Dataset, build: Build, tmp_path: Path
+) -> None:
+    settings = QUICK.changed(
+        recipe="trades", eps=0.1, beta=1e30, attack_steps=1, optimizer="sgd", lr=1e15,
+        precision="float32",
+    )  # fmt: skip
+    said = r"epoch 1.*learning rate 1e\+15 is too high for sgd or beta 1e\+30 is too large.*beta=1e"
+    with pytest.raises(BrokenContract, match=said):
+        train(build(), pictures, settings, out=tmp_path)
+
+
 class Failing(nn.Module):
     """Fails in train mode only: no check before the first step can see it."""
 

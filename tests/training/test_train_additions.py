@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,14 +13,17 @@ from torch import Tensor, nn
 
 from epsball.errors import InvalidInput
 from epsball.training import TrainSettings, train
+from epsball.training.augmenting import crop_and_flip
 from epsball.training.average import Average
 from epsball.training.awp import weights_uphill
 from epsball.training.optimizers import build_optimizer, learning_rate
+from epsball.training.placement import Placement
 from epsball.training.recipes import recipe_of
 from epsball.training.workshop import furnish
 from epsball.types import Dataset
 
 Build = Callable[[], nn.Module]
+HERE = Placement("cpu", "float32", channels_last=False, threads=1)
 QUICK = TrainSettings(epochs=2, batch_size=20, lr=0.01, validation=0.2)
 
 
@@ -152,10 +156,7 @@ def test_replayed_batches_come_in_a_row_and_whole_passes_see_every_picture_once(
 ) -> None:
     asked = QUICK.changed(recipe="free", eps=0.1, replays=3, precision="float32")
     shop = furnish(build(), pictures, asked, None)
-    from epsball.training.placement import Placement
-
-    where = Placement("cpu", "float32", channels_last=False, threads=1)
-    walk = [images for epoch in (1, 2, 3) for images, _ in shop.lesson(epoch, where)]
+    walk = [images for epoch in (1, 2, 3) for images, _ in shop.lesson(epoch, HERE)]
     assert len(walk) == 3 * 8
     for first in range(0, 24, 3):
         assert torch.equal(walk[first], walk[first + 1])
@@ -181,3 +182,31 @@ def test_replayed_batches_come_in_a_row_and_whole_passes_see_every_picture_once(
 def test_settings_that_others_make_idle_are_refused(changes: dict[str, object], said: str) -> None:
     with pytest.raises(InvalidInput, match=said):
         recipe_of(TrainSettings(**changes))
+
+
+def test_crop_and_flip_shifts_and_mirrors_and_nothing_else() -> None:
+    picture = torch.rand(1, 2, 8, 8)
+    drawn = crop_and_flip(picture.expand(300, -1, -1, -1), torch.Generator().manual_seed(0))
+    padded = nn.functional.pad(picture, (1, 1, 1, 1))[0]
+    ways = [
+        way
+        for y in range(3)
+        for x in range(3)
+        for way in (padded[:, y : y + 8, x : x + 8], padded[:, y : y + 8, x : x + 8].flip(2))
+    ]
+    met = [sum(bool(torch.equal(one, way)) for one in drawn) for way in ways]
+    assert sum(met) == 300
+    assert min(met) > 3  # 18 ways, 17 of each expected
+
+
+def test_augmented_batches_depend_on_seed_and_place_alone(pictures: Dataset, build: Build) -> None:
+    def walk(epoch: int, **changes: Any) -> torch.Tensor:
+        shop = furnish(build(), pictures, QUICK.changed(augment="crop-flip", **changes), None)
+        return torch.cat([images for images, _ in shop.lesson(epoch, HERE)])
+
+    assert torch.equal(walk(2), walk(2))
+    assert not torch.equal(walk(2), walk(2, seed=1))
+    plain = furnish(build(), pictures, QUICK, None)
+    assert not torch.equal(walk(1), torch.cat([x for x, _ in plain.lesson(1, HERE)]))
+    replayed = walk(1, recipe="free", eps=0.1, replays=2)
+    assert torch.equal(replayed[:20], replayed[20:40])

@@ -48,6 +48,7 @@ OPTIONS: Mapping[str, Option] = {
     "ema": Option(float, _LOSS, "Any recipe: average the weights, 0.999 say."),
     "epochs": Option(int, _STEPS, "At most."),
     "batch_size": Option(int, _STEPS, "Pictures a step."),
+    "augment": Option(str, _STEPS, "none, or crop-flip: shifted and mirrored pictures."),
     "optimizer": Option(str, _STEPS, "sgd, rmsprop or adam."),
     "lr": Option(float, _STEPS, "Learning rate, the highest."),
     "momentum": Option(float, _STEPS, "In [0, 1)."),

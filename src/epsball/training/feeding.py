@@ -49,13 +49,6 @@ class Feed:
         """Return pictures as they are stored, (m, c, h, w)."""
         return self.dataset.read(rows) if self.held is None else self.held[rows]
 
-    def training(
-        self, size: int, placement: Placement, generator: torch.Generator
-    ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Give the training pictures once, in an order drawn from a CPU generator."""
-        for rows in self.order(size, generator):
-            yield from self.batches(rows, len(rows), placement)
-
     def order(self, size: int, generator: torch.Generator) -> list[Positions]:
         """Return the positions of each batch of one pass, drawn from a CPU generator."""
         drawn = torch.randperm(len(self.train_rows), generator=generator).numpy()

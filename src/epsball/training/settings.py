@@ -12,6 +12,7 @@ TrainReference: TypeAlias = Literal["true", "predicted", "least_likely", "random
 PrecisionChoice: TypeAlias = Literal["auto", "float32", "bfloat16"]
 BallNorm: TypeAlias = Literal["linf", "l2"]
 GradientNorm: TypeAlias = Literal["l2", "l1"]
+AugmentName: TypeAlias = Literal["none", "crop-flip"]
 BestBy: TypeAlias = Literal["loss", "pgd"]
 Share: TypeAlias = Annotated[float, Field(gt=0, lt=1)]
 
@@ -47,6 +48,8 @@ class TrainSettings(BaseModel):
         label_smoothing: share of the label's probability given to all classes alike, in [0, 1).
         epochs: passes over the training pictures, at most.
         batch_size: pictures a step.
+        augment: "none", or "crop-flip": pictures are shifted and mirrored at random, never twice
+            alike (not for digits, whose mirror images mean nothing).
         optimizer: "sgd", "rmsprop" (rho 0.9) or "adam".
         lr: learning rate; the highest one where a schedule moves it.
         momentum: for "sgd" and "rmsprop", in [0, 1).
@@ -105,6 +108,7 @@ class TrainSettings(BaseModel):
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     epochs: int = Field(default=20, ge=1)
     batch_size: int = Field(default=128, ge=1)
+    augment: AugmentName = "none"
     optimizer: OptimizerName = "adam"
     lr: float = Field(default=1e-3, gt=0)
     momentum: float = Field(default=0.0, ge=0, lt=1)

@@ -1,11 +1,13 @@
 """What a run works with and never changes: recipe, pictures, settings; checked before it starts."""
 
+import functools
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from epsball.training.augmenting import crop_and_flip
 from epsball.training.feeding import Feed, batch_count, open_feed
 from epsball.training.placement import Placement
 from epsball.training.preflight import check_eps, check_fit, check_sources
@@ -14,7 +16,7 @@ from epsball.training.recipe import RecipeSpec
 from epsball.training.recipes import recipe_of
 from epsball.training.results import Progress
 from epsball.training.settings import TrainSettings
-from epsball.types import Dataset
+from epsball.types import Dataset, Positions
 
 
 @dataclass(frozen=True)
@@ -45,24 +47,25 @@ class Workshop:
         Where batches are replayed, every one comes several times in a row, across the end of an
         epoch if need be; an epoch then visits as many times fewer pictures.
         """
-        size, seed = self.settings.batch_size, self.settings.seed
         times = self.settings.replays if "replays" in self.recipe.parameters else 1
-        if times == 1:
-            return self.feed.training(size, placement, seeded(seed, epoch, "order"))
-        return self._replayed(epoch, placement, times)
-
-    def _replayed(
-        self, epoch: int, placement: Placement, times: int
-    ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Give steps number (epoch - 1) * batches and on of a walk over whole passes."""
-        size, first = self.settings.batch_size, (epoch - 1) * self.batches
-        steps = range(first, first + self.batches)
+        steps = range((epoch - 1) * self.batches, epoch * self.batches)
+        order_of = functools.lru_cache(1)(self._order)
         for place, again in itertools.groupby(steps, lambda step: step // times):
             cycle, number = divmod(place, self.batches)
-            order = seeded(self.settings.seed, cycle + 1, "order")
-            rows = self.feed.order(size, order)[number]
-            (held,) = self.feed.batches(rows, len(rows), placement)
-            yield from itertools.repeat(held, len(list(again)))
+            batch = self._batch(order_of(cycle)[number], place, placement)
+            yield from itertools.repeat(batch, len(list(again)))
+
+    def _order(self, cycle: int) -> list[Positions]:
+        """Return the rows of each batch of a whole pass."""
+        drawn = seeded(self.settings.seed, cycle + 1, "order")
+        return self.feed.order(self.settings.batch_size, drawn)
+
+    def _batch(self, rows: Positions, place: int, placement: Placement) -> tuple[Tensor, Tensor]:
+        ((images, labels),) = self.feed.batches(rows, len(rows), placement)
+        if self.settings.augment == "crop-flip":
+            drawn = seeded(self.settings.seed, place, "augment", placement.device)
+            images = crop_and_flip(images, drawn)
+        return images, labels
 
     @property
     def batches(self) -> int:
