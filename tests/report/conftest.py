@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from epsball.report import write_comparison, write_report
+from epsball.report import write_comparison, write_report, write_study
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # `tests.report.*`, however pytest was started
 
@@ -115,3 +115,17 @@ def blocked_page(blocked: Path) -> Path:
 def thousand_page(thousand: Path) -> Path:
     """The report of `thousand`."""
     return write_report(thousand)
+
+
+@pytest.fixture(scope="session")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished study with every kind of block."""
+    from tests.report.fake_study import build
+
+    return build(tmp_path_factory.mktemp("study"))
+
+
+@pytest.fixture(scope="session")
+def study_page(study: Path) -> Path:
+    """Its page."""
+    return write_study(study)

@@ -11,7 +11,14 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 pytestmark = pytest.mark.browser
-PAGES = ["digits_page", "single_page", "thousand_page", "blocked_page", "comparison_page"]
+PAGES = [
+    "digits_page",
+    "single_page",
+    "thousand_page",
+    "blocked_page",
+    "comparison_page",
+    "study_page",
+]
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 DARK, LIGHT = "rgb(21, 24, 28)", "rgb(253, 252, 250)"
 LIVE = "document.querySelectorAll('.chart.is-live .live svg')"

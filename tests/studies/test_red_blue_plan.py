@@ -47,7 +47,7 @@ def test_the_path_of_the_pictures_is_no_part_of_a_cell() -> None:
 
 
 def test_their_content_is() -> None:
-    changed = Materials("mnist", "abd", 60_000, 10_000, (1, 28, 28), 10)
+    changed = Materials("mnist", "xyz", 60_000, 10_000, (1, 28, 28), 10)
     a, b = ({c.hash for c in plan(Options(), m)} for m in (MNIST, changed))
     assert not a & b
 
