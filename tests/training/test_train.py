@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from epsball.errors import BrokenContract, InvalidInput
 from epsball.training import TrainResult, TrainSettings, train
-from epsball.training.meter import Meter
 from epsball.training.optimizers import learning_rate
 from epsball.types import Dataset
 
@@ -74,47 +73,6 @@ def test_rows_tell_losses_accuracies_and_cost(
     mixed = QUICK.changed(epochs=1, recipe="fgsm-mix", eps=0.1, watch_every=0)
     row = train(build(), pictures, mixed, out=tmp_path / "b").epochs[0]
     assert row.gradient_evaluations == 3 * 160 + 40  # an attack on each, and on each held out
-
-
-def test_the_meter_judges_only_the_first_pass_of_a_step() -> None:
-    model = nn.Identity()
-    right, wrong = torch.eye(3), torch.eye(3).flip(1)
-    with Meter(model) as meter:
-        for first in (right, wrong):
-            meter.expect(torch.arange(3))
-            with meter.aside():
-                model(right)
-            model(first)
-            model(right)
-    model(right)
-    assert meter.accuracy == pytest.approx(4 / 6)  # the middle class is right when flipped, too
-
-
-def test_the_meter_waits_for_the_pictures_it_is_told_of() -> None:
-    model, right = nn.Identity(), torch.eye(3)
-    with Meter(model) as meter:
-        meter.expect(torch.arange(3), right)
-        model(right.flip(1))
-        assert meter.waits
-        model(right)
-        assert not meter.waits
-    assert meter.accuracy == 1
-
-
-def test_the_meter_counts_what_goes_back_and_not_what_only_could() -> None:
-    model = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
-    images = torch.rand(5, 1, 2, 2, requires_grad=True)
-    with Meter(model) as meter:
-        model(images)
-        with torch.no_grad():
-            model(images)
-        assert meter.gradient_evaluations == 0
-        torch.autograd.backward(model(images).sum())
-        assert meter.gradient_evaluations == 5
-        loss = model(images).square().sum()
-        (slope,) = torch.autograd.grad(loss, images, create_graph=True)
-        torch.autograd.backward(slope.square().sum())
-    assert meter.gradient_evaluations == 5 + 2 * 5
 
 
 def test_validation_loss_is_the_plain_loss_in_eval_mode(
@@ -233,60 +191,6 @@ def test_progress_hears_of_batches_and_ends_of_epochs(
     assert set(heard[1][3]) == {
         "loss", "accuracy", "lr", "validation_loss", "validation_accuracy",
     }  # fmt: skip
-
-
-def test_a_loss_that_is_no_number_stops_training_and_keeps_the_last_good_checkpoint(
-    pictures: Dataset, build: Build, tmp_path: Path
-) -> None:
-    model = build()
-
-    def poison(epoch: int, batch: int, batches: int, metrics: Mapping[str, float]) -> None:
-        if (epoch, batch) == (3, 20):
-            with torch.no_grad():
-                next(model.parameters()).fill_(float("nan"))
-
-    settings = QUICK.changed(batch_size=4, validation=0)
-    good = train(build(), pictures, settings.changed(epochs=2), out=tmp_path / "good")
-    with pytest.raises(BrokenContract, match=r"epoch 3: the loss is nan.*learning rate 0\.01"):
-        train(model, pictures, settings.changed(epochs=5), out=tmp_path / "bad", progress=poison)
-    assert [row["epoch"] for row in manifest(tmp_path / "bad")["epochs"]] == [1, 2]
-    kept, held = load_file(tmp_path / "bad" / "checkpoint.safetensors"), load_file(good.weights)
-    for name, value in model.state_dict().items():
-        assert torch.equal(value, held[name])
-        assert torch.equal(kept[f"model.{name}"], held[name])
-
-
-def test_a_weight_broken_by_the_last_update_of_an_epoch_is_not_written_down(
-    pictures: Dataset, build: Build, tmp_path: Path
-) -> None:
-    """One batch an epoch: the loss is taken before the update, and is still finite."""
-    model = build()
-    model[6].bias.register_hook(lambda gradient: gradient * float("nan"))  # type: ignore[index]  # a Linear
-    settings = QUICK.changed(batch_size=200, validation=0)
-    with pytest.raises(BrokenContract, match="epoch 1: a weight is no longer a finite number"):
-        train(model, pictures, settings, out=tmp_path)
-    kept = load_file(tmp_path / "checkpoint.safetensors")
-    assert all(value.isfinite().all() for value in kept.values())
-
-
-def test_a_learning_rate_that_is_far_too_high_is_named(
-    pictures: Dataset, build: Build, tmp_path: Path
-) -> None:
-    settings = QUICK.changed(optimizer="sgd", lr=1e30, precision="float32")
-    with pytest.raises(BrokenContract, match=r"epoch 1.*1e\+30 is too high for sgd.*another --out"):
-        train(build(), pictures, settings, out=tmp_path)
-
-
-def test_a_large_weight_of_the_second_term_is_named_beside_the_learning_rate(
-    pictures: Dataset, build: Build, tmp_path: Path
-) -> None:
-    settings = QUICK.changed(
-        recipe="trades", eps=0.1, beta=1e30, attack_steps=1, optimizer="sgd", lr=1e15,
-        precision="float32",
-    )  # fmt: skip
-    said = r"epoch 1.*learning rate 1e\+15 is too high for sgd or beta 1e\+30 is too large.*beta=1e"
-    with pytest.raises(BrokenContract, match=said):
-        train(build(), pictures, settings, out=tmp_path)
 
 
 class Failing(nn.Module):
