@@ -75,6 +75,14 @@ def test_pages(done: Path) -> None:
     assert "## Stronger attacks" in page
 
 
+def test_the_page_can_be_written_again(done: Path) -> None:
+    before = (done / "report.html").read_bytes()
+    (done / "report.html").unlink()
+    result = CliRunner().invoke(app, ["report", str(done)], catch_exceptions=False)
+    assert result.exit_code == 0
+    assert (done / "report.html").read_bytes() == before
+
+
 def test_what_is_lost_is_done_again_to_the_same_rows(done: Path) -> None:
     before = read_rows(done)
     files = {f: f.stat().st_mtime_ns for f in (done / "rows").iterdir()}
