@@ -89,6 +89,7 @@ def _summary() -> dict[str, Any]:
         "study": "s",
         "what": "is it so?",
         "source": f"Somebody, {VILLAIN}",
+        "cells": {"planned": 9, "done": 8},
         "claims": _claims(),
         "verdicts": {"match": 1, "refuted": 1, "not run": 1, "holds": 1},
         "story": told,

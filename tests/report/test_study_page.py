@@ -21,6 +21,7 @@ def test_the_page_has_every_block_that_can_be_shown(study_page: Path) -> None:
     assert text.count('<ol class="tiles') == 1  # so is the strip whose pictures are gone
     assert text.count("Not measured in this study.") == 1
     assert "source 0.975" in text
+    assert "8 of 9 cells are done" in text
     for words in ("refuted", "claim", "2 of 3 hold", "on digits", "a choice", "nobody was asked"):
         assert words in text
 

@@ -86,6 +86,10 @@ def test_the_red_team_is_judged_by_the_strongest_attack() -> None:
     assert found.verdict == "refuted"
     assert "under strongest (l1 1e-4, l2 1e-4)" in found.note
     assert found.value == pytest.approx(like_the_source(1e-4, 1e-4, "strongest", 0.1) + 0.001)
+    few = verdicts(
+        lambda l1, l2, a, eps: 0.0 if a == "strongest" else like_the_source(l1, l2, a, eps)
+    )
+    assert few["red-fails"].value == pytest.approx(0.001)
     kept = verdicts(lambda *_: 0.97)["red-fails"]
     assert kept.verdict == "holds"
 

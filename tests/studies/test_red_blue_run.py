@@ -58,6 +58,7 @@ def test_settings_differ_in_their_penalty_alone(done: Path) -> None:
 
 def test_every_claim_has_its_verdict(done: Path) -> None:
     summary = json.loads((done / "summary.json").read_text())
+    assert summary["cells"]["done"] == summary["cells"]["planned"] == 18
     assert [c["id"] for c in summary["claims"]] == [c.id for c in load_claims("red-blue")]
     needed = {"id", "verdict", "value", "interval", "seeds", "note", "same_setting"}
     assert all(needed <= claim.keys() for claim in summary["claims"])

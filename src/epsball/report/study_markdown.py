@@ -37,6 +37,7 @@ def _page(summary: Mapping[str, Any]) -> str:
         f"Study `{summary['study']}`, after {summary['source']}.",
         f"**{story['answer']}**",
         _how(manifest),
+        _unfinished(**summary["cells"]),
         "## Claims",
         f"{'; '.join(tally)}. {_RULES}",
         *(_claims(summary["claims"], kind) for kind in (False, True)),
@@ -61,6 +62,11 @@ def _how(manifest: Mapping[str, Any]) -> str:
         f"{versions['epsball']} and torch {versions['torch']} on {machine['cores']} cores "
         f"({machine['processor']}), {manifest['created'][:10]}."
     )
+
+
+def _unfinished(planned: int, done: int) -> str:
+    rest = f"{done} of {planned} cells are done; the same command goes on where it stopped."
+    return "" if done == planned else f"**Unfinished**: {rest}"
 
 
 def _section(section: Mapping[str, Any]) -> list[str]:

@@ -50,13 +50,17 @@ def settle(out: Path, study: str, options: Options, materials: Materials, comman
     write_bytes(file, (text + "\n").encode())
 
 
-def write_summary(out: Path, spec: StudySpec, story: Story) -> dict[str, Any]:
+def write_summary(
+    out: Path, spec: StudySpec, story: Story, *, planned: int, done: int
+) -> dict[str, Any]:
     """Write summary.json, and return its content.
 
     Args:
         out: the study's directory.
         spec: the study.
         story: what its rows say.
+        planned: number of cells.
+        done: how many of them an executor has done; all, if it did not leave some to others.
     """
     told = story.as_dict()
     said = {claim.id: claim for claim in load_claims(spec.name)}
@@ -69,6 +73,7 @@ def write_summary(out: Path, spec: StudySpec, story: Story) -> dict[str, Any]:
         "study": spec.name,
         "what": spec.what,
         "source": spec.source,
+        "cells": {"planned": planned, "done": done},
         "claims": claims,
         "verdicts": dict(Counter(claim["verdict"] for claim in claims)),
         "story": told,

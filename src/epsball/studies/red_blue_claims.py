@@ -132,14 +132,20 @@ def of_the_source(base: Setting) -> list[Setting]:
 def _red_fails(claim: Claim, found: Measured, base: Setting, differs: Sequence[str]) -> Verdict:
     """The red team fails where a penalised network keeps 9 in 10 of its right answers."""
     penalised = [s for s in of_the_source(base) if s["l1"] or s["l2"]]
-    for attack in _JUDGES:
-        kept = [
-            (found.estimate(Point(s, attack, EPS)), found.estimate(Point(s)), s) for s in penalised
-        ]
-        known = [(a, c, s) for a, c, s in kept if a is not None and c is not None]
-        if known:
-            return _failure(claim, known, attack, differs)
-    return not_run(claim, "no penalised setting was run")
+    judged = {attack: _kept(found, penalised, attack) for attack in _JUDGES}
+    # the strongest of the attacks that saw most of the networks
+    attack = max(_JUDGES, key=lambda name: (len(judged[name]), -_JUDGES.index(name)))
+    if not judged[attack]:
+        return not_run(claim, "no penalised setting was run")
+    return _failure(claim, judged[attack], attack, differs)
+
+
+def _kept(
+    found: Measured, settings: Sequence[Setting], attack: str
+) -> list[tuple[Estimate, Estimate, Setting]]:
+    """Return what is left under an attack, what was right clean, and the setting."""
+    kept = [(found.estimate(Point(s, attack, EPS)), found.estimate(Point(s)), s) for s in settings]
+    return [(a, c, s) for a, c, s in kept if a is not None and c is not None]
 
 
 def _failure(

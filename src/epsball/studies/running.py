@@ -82,7 +82,9 @@ def run_study(
     doing = executor or (InProcess() if workers == 1 else Workers(workers))
     doing.run(cells, work, store, progress or Silent())
     story = spec.sum_up(store.gather(cells), options, materials)
-    return StudyResult(place.out, write_summary(place.out, spec, story))
+    done = sum(store.has(cell.hash) for cell in cells)
+    summary = write_summary(place.out, spec, story, planned=len(cells), done=done)
+    return StudyResult(place.out, summary)
 
 
 def study_named(name: str) -> StudySpec:
