@@ -16,8 +16,9 @@ def gradient_penalty_loss(model: nn.Module, batch: Batch, examples: Callable[[],
     The size is the squared length ("l2"), or the sum of absolute values ("l1"): eps times that sum
     is what one FGSM step adds to the loss, to first order.
 
-    The gradient is itself differentiated (double backpropagation), which costs about as much as one
-    more pass. Layers without a second derivative (ReLU, max pooling) are no obstacle: theirs is
+    The gradient is itself differentiated (double backpropagation). It is counted as one more
+    gradient evaluation, and takes longer than one: second derivatives of convolutions have no
+    kernels of their own. Layers without a second derivative (ReLU, max pooling) are no obstacle: theirs is
     zero almost everywhere, and the products with the weights remain.
 
     Args:
