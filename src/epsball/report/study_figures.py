@@ -14,6 +14,7 @@ from epsball.report.table import table
 _COLUMNS = ("low", "high", "left", "right")
 _GAP = 28  # pixels between panels
 _AXIS = 62  # pixels that an axis takes
+_COARSE = 0.1  # of shares: ticks of a narrower axis need a decimal
 _ROOM = 0.06  # of the span, left free around points that are not joined
 
 
@@ -126,11 +127,16 @@ def _axis(frame: pl.DataFrame, side: str, block: Mapping[str, Any], *, zero: boo
     channel: Any = {"x": alt.X, "y": alt.Y}[side](f"{side}:Q")
     axis = alt.Axis(title=block[side], grid=side == "y", tickCount=5)
     if share:
-        axis.format = ".0%"
+        axis.format = ".0%" if zero or _span(frame, side) > _COARSE else ".1%"
     elif all(value.is_integer() for value in frame[side].to_list()):
         axis.format, axis.tickMinStep = "d", 1  # no half epochs
     scale = alt.Scale(domain=[0, 1], nice=False) if share and zero else _fitting(frame, side)
     return channel.axis(axis).scale(scale)
+
+
+def _span(frame: pl.DataFrame, side: str) -> float:
+    values = frame[side].to_list()
+    return float(max(values) - min(values))
 
 
 def _fitting(frame: pl.DataFrame, side: str) -> alt.Scale:

@@ -33,8 +33,8 @@ def name_of(setting: Setting) -> str:
 def source_table(found: Measured, settings: Sequence[Setting]) -> TableBlock:
     """Set our values beside the source's, clean and under FGSM at eps 0.10 and 0.25."""
     rows = [[name_of(s), *(_cell(found, s, w) for w in _COLUMNS)] for s in settings]
-    arm = _ARMS[str(settings[0]["arm"])] if settings else ""
-    caption = f"{arm}clean and under FGSM".capitalize() if not arm else "Trained on FGSM examples"
+    trained = bool(settings) and settings[0]["arm"] == "adversarial"
+    caption = "Trained on FGSM examples" if trained else "Clean and under FGSM"
     return TableBlock(caption, f"{_HEADS}|#confidence", rows)
 
 
@@ -55,6 +55,7 @@ def strong_table(found: Measured, settings: Sequence[Setting]) -> TableBlock:
     attacks = ("fgsm", "pgd", "strongest")
     places = [(attack, eps, "accuracy") for eps in (EPS, FAR) for attack in attacks]
     rows = [[name_of(s), *(_plain(found, s, w) for w in places)] for s in settings]
+    rows = [row for row in rows if any(cell != _DASH for cell in row[1:])]
     heads = "|".join(f"#{attack}, eps {eps:.2f}" for attack, eps, _ in places)
     return TableBlock("Accuracy that is left", f"penalty|{heads}", rows)
 
