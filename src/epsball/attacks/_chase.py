@@ -13,11 +13,12 @@ from epsball.attacks._border import Winning
 from epsball.attacks._sparse import Hunt
 from epsball.geometry import per_row, size
 from epsball.tensors import Classifier
-from epsball.types import Norm
+from epsball.types import Norm, Search
 
 # of the scores by which a clean picture's class leads, in units of the softmax: as a network of ten
 # classes has it that was trained on MNIST
 _SHARPNESS, _ROUNDING = 10.0, 1e-6
+_FINISH = 10
 _LEAST = 1e-5  # of the way to the farthest corner
 _ORDERS: dict[Norm, float] = {"linf": math.inf, "l2": 2, "l1": 1, "l0": 0}
 
@@ -96,6 +97,7 @@ def first_look(
     norm: Norm,
     soft: bool = False,
     confidence: float = 0.0,
+    search: Search | None = None,
 ) -> tuple[Hunt, Seen]:
     """Look at the clean pictures, and begin a hunt for those that do not fool the model yet.
 
@@ -109,34 +111,36 @@ def first_look(
         norm: in which a picture is near.
         soft: whether the slope is that of the log-odds, not of the lead.
         confidence: the lead that a picture needs, in scores.
+        search: what may be saved; the first look is the model's own in any case.
 
     Returns:
         The hunt of m rows, and what was seen at their clean pictures.
     """
     clean, goal = inputs.detach(), Winning(model, labels, targets)
     climbed = Odds(goal) if soft else goal
-    visit, logits = look(model, clean, all_rows(clean), climbed)
+    search = search or Search()
+    visit, logits = look(
+        search.confirm or model, clean, all_rows(clean), climbed, micro_batch=search.micro_batch
+    )
     logits = handicapped(goal, logits, confidence)
     won = confirmed(None, goal, clean, logits, all_rows(clean))
     rows = (~won).nonzero()[:, 0]
-    hunt = Hunt(model, goal.rows(rows), clean[rows], rows, norm)
+    hunt = Hunt(model, goal.rows(rows), clean[rows], rows, norm, search=search)
     return hunt, Seen(won, goal.value(logits), visit.slope).rows(rows)
 
 
-def see(hunt: Hunt, points: Tensor, far: Tensor, climbed: Winning | Odds) -> Seen:
+def see(hunt: Hunt, points: Tensor, climbed: Winning | Odds, *, exact: bool = True) -> Seen:
     """Look at a point of every row, with its gradient; the hunt keeps those nearer than before.
 
     Args:
         hunt: the hunt.
         points: (m, c, h, w).
-        far: (m,), their distance from the clean pictures.
         climbed: of all rows of the hunt, what the slope is taken of.
+        exact: whether the model itself is looked at, where there is a cheaper copy.
     """
-    visit, logits = look(hunt.model, points, hunt.rows, climbed)
-    won = confirmed(None, hunt.goal, points, logits, hunt.rows)
-    better = won & (far < hunt.distance)
-    hunt.points = torch.where(per_row(better, points), points, hunt.points)
-    hunt.distance = torch.where(better, far, hunt.distance)
+    model, size = hunt.exact if exact else hunt.model, hunt.search.micro_batch
+    visit, logits = look(model, points, hunt.rows, climbed, micro_batch=size)
+    won = hunt.keep(points, logits, all_rows(points), exact=exact)
     return Seen(won, hunt.goal.value(logits), visit.slope)
 
 
@@ -170,6 +174,11 @@ def first_radius(far: Tensor, seen: Seen, norm: Norm, limit: Tensor) -> Tensor:
     way to go, but must leave it all the same.
     """
     return torch.maximum(far + reach(seen, norm), _LEAST * limit).minimum(limit)
+
+
+def is_exact(number: int, steps: int) -> bool:
+    """Say whether a step is one of the last tenth, which search on the model itself."""
+    return number >= steps - max(1, steps // _FINISH)
 
 
 def reach(seen: Seen, norm: Norm) -> Tensor:

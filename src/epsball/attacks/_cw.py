@@ -1,7 +1,7 @@
 """Carlini and Wagner's attack: distance and success in one loss, weighed for each picture."""
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
@@ -14,7 +14,7 @@ from epsball.attacks._sparse import Hunt, require
 from epsball.geometry import per_row
 from epsball.randomness import Randomness
 from epsball.tensors import Classifier, Images, Labels
-from epsball.types import Norm
+from epsball.types import Norm, Search
 
 NORMS: tuple[Norm, ...] = ("l2",)
 _DECAY, _DECAY_SQUARES, _TINY = 0.9, 0.999, 1e-8  # Adam's own constants
@@ -40,6 +40,7 @@ def cw(
     halvings: int = 6,
     targets: Labels | None = None,
     generator: Randomness = None,  # noqa: ARG001 - of the house signature; nothing here is random
+    search: Search | None = None,
 ) -> Images:
     """Find for each picture the nearest adversarial one in l2, by Carlini and Wagner's loss.
 
@@ -63,6 +64,8 @@ def cw(
             over the last tenth of the distance.
         targets: (n,), int64; the classes to reach; None: any class but the label.
         generator: not used.
+        search: a cheaper copy to search on, whose every find the model itself confirms; not used
+            where a confidence is asked for. None: float32 throughout.
 
     Returns:
         (n, c, h, w) in [0, 1]; of all points seen the nearest that is adversarial (by confidence);
@@ -101,7 +104,11 @@ def cw(
     require("cw", "constant", "> 0", constant or 0, holds=constant is None or constant > 0)
     require("cw", "halvings", ">= 0", halvings, holds=halvings >= 0)
     require("cw", "confidence", ">= 0", confidence, holds=confidence >= 0)
-    hunt, seen = first_look(model, inputs, labels, targets, norm=norm, confidence=confidence)
+    if search is not None and confidence:
+        model, search = search.confirm or model, replace(search, confirm=None)
+    hunt, seen = first_look(
+        model, inputs, labels, targets, norm=norm, confidence=confidence, search=search
+    )
     if len(hunt.rows):
         plan = _Plan(steps, _rates(hunt, seen, step_size), confidence, abort_early)
         _search(hunt, seen, plan, _constants(seen, constant), searches)
@@ -196,15 +203,17 @@ def _descend(hunt: Hunt, seen: Seen, plan: _Plan, constants: Tensor) -> Tensor:
 
 def _see(hunt: Hunt, state: _State, confidence: float) -> Seen:
     goal = hunt.goal.rows(state.part)
-    visit, logits = look(hunt.model, state.point, hunt.rows[state.part], goal)
+    rows, batch = hunt.rows[state.part], hunt.search.micro_batch
+    visit, logits = look(hunt.model, state.point, rows, goal, micro_batch=batch)
     logits = handicapped(goal, logits, confidence)
     return Seen(hunt.keep(state.point, logits, state.part), goal.value(logits), visit.slope)
 
 
 def _score(hunt: Hunt, points: Tensor, part: Tensor, confidence: float) -> Tensor:
     """Return (m,), who has won at points; the hunt keeps those that are nearer than before."""
-    logits = read(hunt.model, points, hunt.rows[part])
-    return hunt.keep(points, handicapped(hunt.goal.rows(part), logits, confidence), part)
+    logits = read(hunt.exact, points, hunt.rows[part], hunt.search.micro_batch)
+    logits = handicapped(hunt.goal.rows(part), logits, confidence)
+    return hunt.keep(points, logits, part, exact=True)
 
 
 def _step(hunt: Hunt, seen: Seen, plan: _Plan, state: _State, number: int) -> None:

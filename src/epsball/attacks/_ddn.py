@@ -8,6 +8,7 @@ from epsball.attacks._chase import (
     cosine,
     first_look,
     first_radius,
+    is_exact,
     length,
     never_zero,
     result,
@@ -19,7 +20,7 @@ from epsball.attacks._sparse import Hunt, require
 from epsball.geometry import per_row
 from epsball.randomness import Randomness
 from epsball.tensors import Classifier, Images, Labels
-from epsball.types import Norm
+from epsball.types import Norm, Search
 
 NORMS: tuple[Norm, ...] = ("l2",)
 _SOFT = 0.5  # of the steps climb the log-odds: which class is reached stays open for that long
@@ -38,6 +39,7 @@ def ddn(
     gamma: float = 0.1,
     targets: Labels | None = None,
     generator: Randomness = None,  # noqa: ARG001 - of the house signature; nothing here is random
+    search: Search | None = None,
 ) -> Images:
     """Find for each picture the nearest adversarial one in l2, direction and distance apart.
 
@@ -55,6 +57,8 @@ def ddn(
         gamma: in (0, 1), the share of the radius by which it changes at first; falls likewise.
         targets: (n,), int64; the classes to reach; None: any class but the label.
         generator: not used; the walk is not random.
+        search: a cheaper copy to search on, whose every find the model itself confirms, and which
+            the last tenth of the steps leaves; None: float32 throughout.
 
     Returns:
         (n, c, h, w) in [0, 1]; of all points seen the nearest that is adversarial; the clean
@@ -89,7 +93,7 @@ def ddn(
         step_size=step_size,
     )
     require("ddn", "gamma", "in (0, 1)", gamma, holds=0 < gamma < 1)
-    hunt, seen = first_look(model, inputs, labels, targets, norm=norm, soft=True)
+    hunt, seen = first_look(model, inputs, labels, targets, norm=norm, soft=True, search=search)
     if len(hunt.rows):
         _walk(hunt, seen, step_size, gamma, steps)
     return result(hunt, inputs)
@@ -103,7 +107,8 @@ def _walk(hunt: Hunt, seen: Seen, step_size: float, gamma: float, steps: int) ->
         delta = point - clean
         if number:
             far = length(delta, "l2")
-            seen = see(hunt, point, far, odds if number < _SOFT * steps else hunt.goal)
+            climbed = odds if number < _SOFT * steps else hunt.goal
+            seen = see(hunt, point, climbed, exact=is_exact(number, steps))
         step = cosine(step_size, _LAST * step_size, number, steps)
         change = cosine(gamma, _LAST * gamma, number, steps)
         away = first_radius(far, seen, "l2", limit).masked_fill(hunt.distance.isfinite(), 0)

@@ -74,13 +74,17 @@ def deepfool(
     point, found = clean.clone(), torch.zeros_like(labels, dtype=torch.bool)
     rows = all_rows(clean)
     for number in range(steps):
-        plane, logits = nearest_plane(
+        # asked first: a forward pass is cheap beside the gradients of all candidates
+        won = goal.rows(rows).won(read(model, point[rows], rows))
+        found[rows[won]] = True
+        rows = rows[~won]
+        if not len(rows):
+            break
+        plane, _ = nearest_plane(
             model, point[rows], rows, goal.rows(rows), norm=norm, candidates=candidates
         )
-        won = goal.rows(rows).won(logits)
-        found[rows[won]] = True
         # without a slope there is nowhere to go, in this step or any later one
-        going = (~won & plane.slope.flatten(1).any(1)).nonzero()[:, 0]
+        going = plane.slope.flatten(1).any(1).nonzero()[:, 0]
         rows = rows[going]
         if not len(rows):
             break

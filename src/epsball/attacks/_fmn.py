@@ -12,6 +12,7 @@ from epsball.attacks._chase import (
     cosine,
     first_look,
     first_radius,
+    is_exact,
     length,
     never_zero,
     result,
@@ -23,7 +24,7 @@ from epsball.attacks._sparse import Hunt, require
 from epsball.geometry import per_row, project_into_box
 from epsball.randomness import Randomness
 from epsball.tensors import Classifier, Images, Labels
-from epsball.types import Norm
+from epsball.types import Norm, Search
 
 NORMS: tuple[Norm, ...] = ("linf", "l2", "l1", "l0")
 _BEYOND = 1.001  # times the way to a border leads across it, whatever is lost in rounding
@@ -67,6 +68,7 @@ def fmn(
     gamma: float | None = None,
     targets: Labels | None = None,
     generator: Randomness = None,  # noqa: ARG001 - of the house signature; nothing here is random
+    search: Search | None = None,
 ) -> Images:
     """Find for each picture the nearest adversarial one, in a ball that follows the border.
 
@@ -86,6 +88,8 @@ def fmn(
             cosine. None: 0.1, in l1 0.2, in l0 0.3.
         targets: (n,), int64; the classes to reach; None: any class but the label.
         generator: not used; the walk is not random.
+        search: a cheaper copy to search on, whose every find the model itself confirms, and which
+            the last tenth of the steps leaves; None: float32 throughout.
 
     Returns:
         (n, c, h, w) in [0, 1]; of all points seen the nearest that is adversarial; the clean
@@ -123,7 +127,7 @@ def fmn(
         step_size=step_size,
     )
     pace = _pace(norm, step_size, gamma)
-    hunt, seen = first_look(model, inputs, labels, targets, norm=norm, soft=True)
+    hunt, seen = first_look(model, inputs, labels, targets, norm=norm, soft=True, search=search)
     if len(hunt.rows):
         _walk(hunt, seen, pace, steps)
     return result(hunt, inputs)
@@ -147,7 +151,8 @@ def _walk(hunt: Hunt, seen: Seen, pace: _Pace, steps: int) -> None:
         delta = point - hunt.clean
         if number:
             far = length(delta, hunt.norm)
-            seen = see(hunt, point, far, odds if number < _SOFT * steps else hunt.goal)
+            climbed = odds if number < _SOFT * steps else hunt.goal
+            seen = see(hunt, point, climbed, exact=is_exact(number, steps))
         step, change = cosine(*pace.step, number, steps), cosine(*pace.gamma, number, steps)
         if hunt.norm == "l0":
             point, radius = _few_entries(hunt, seen, delta, radius, step=step, change=change)

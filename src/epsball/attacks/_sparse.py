@@ -15,7 +15,7 @@ from epsball.attacks._border import Winning
 from epsball.errors import InvalidInput
 from epsball.geometry import per_row, size
 from epsball.tensors import Classifier
-from epsball.types import Norm
+from epsball.types import Norm, Search
 
 
 class Hunt:
@@ -26,7 +26,14 @@ class Hunt:
     """
 
     def __init__(
-        self, model: Classifier, goal: Winning, clean: Tensor, rows: Tensor, norm: Norm
+        self,
+        model: Classifier,
+        goal: Winning,
+        clean: Tensor,
+        rows: Tensor,
+        norm: Norm,
+        *,
+        search: Search | None = None,
     ) -> None:
         """Start with nothing found.
 
@@ -36,27 +43,45 @@ class Hunt:
             clean: (m, c, h, w).
             rows: (m,), int64, where these rows stand in the attack's batch.
             norm: in which a picture is near.
+            search: on which model gradients are taken, and which one has the last word.
         """
+        self.search = search or Search()
         self.model, self.goal, self.clean, self.rows, self.norm = model, goal, clean, rows, norm
         self.points = clean.clone()
         self.distance = clean.new_full((len(clean),), torch.inf)
 
+    @property
+    def exact(self) -> Classifier:
+        """Return the model that has the last word."""
+        return self.search.confirm or self.model
+
     def look(self, points: Tensor, part: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """Return who has won (m,), the lead (m,) and its gradient (m, c, h, w) at points."""
         part = all_rows(points) if part is None else part
-        seen, logits = look(self.model, points, self.rows[part], self.goal.rows(part))
+        goal, size = self.goal.rows(part), self.search.micro_batch
+        seen, logits = look(self.model, points, self.rows[part], goal, micro_batch=size)
         return self.keep(points, logits, part), seen.value, seen.slope
 
     def read(self, points: Tensor, part: Tensor | None = None) -> Tensor:
         """Return who has won (m,) at points."""
         part = all_rows(points) if part is None else part
-        return self.keep(points, read(self.model, points, self.rows[part]), part)
+        logits = read(self.exact, points, self.rows[part], self.search.micro_batch)
+        return self.keep(points, logits, part, exact=True)
 
-    def keep(self, points: Tensor, logits: Tensor, part: Tensor) -> Tensor:
-        """Take the points that fool and are nearer than what was found; return who has won."""
-        won = confirmed(None, self.goal.rows(part), points, logits, self.rows[part])
+    def keep(self, points: Tensor, logits: Tensor, part: Tensor, *, exact: bool = False) -> Tensor:
+        """Take the points that fool and are nearer than what was found; return who has won.
+
+        Logits that are not `exact` are a cheaper copy's: of the points that they would have taken
+        the model itself is asked, and those that do not fool it have not won.
+        """
+        goal, rows = self.goal.rows(part), self.rows[part]
+        won = confirmed(None, goal, points, logits, rows)
         distance = size(points - self.clean[part], self.norm)
         better = won & (distance < self.distance[part])
+        if self.search.confirm is not None and not exact:
+            asked = better.nonzero()[:, 0]
+            told = (points[asked], logits[asked], rows[asked])
+            better[asked] = won[asked] = confirmed(self.search, goal.rows(asked), *told)
         self.points[part] = torch.where(per_row(better, points), points, self.points[part])
         self.distance[part] = torch.where(better, distance, self.distance[part])
         return won
