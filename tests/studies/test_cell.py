@@ -56,7 +56,14 @@ def test_a_cell_comes_after_those_it_needs_and_once() -> None:
     judge = Cell("red-blue", "judge", needs=(NET.hash,))
     last = Cell("red-blue", "table", needs=(judge.hash, NET.hash))
     first = Cell("red-blue", "train", repeat=9)
-    assert in_order([last, judge, first, NET, judge]) == [first, NET, judge, last]
+    assert in_order([last, judge, first, NET, judge]) == [NET, judge, last, first]
+
+
+def test_cells_in_order_stay_in_order() -> None:
+    # what was planned to come early gives its rows early
+    other = replace(NET, repeat=2)
+    plan = [NET, Cell("s", "judge", needs=(NET.hash,)), other, Cell("s", "judge", repeat=2)]
+    assert in_order(plan) == plan
 
 
 def test_a_need_that_is_not_planned_is_told() -> None:

@@ -85,18 +85,26 @@ def in_order(cells: Sequence[Cell]) -> list[Cell]:
     Raises:
         BrokenContract: a cell needs one that is not among them, or they need each other in a ring.
     """
-    waiting = {cell.hash: cell for cell in cells}
-    for cell in waiting.values():
-        for missing in (need for need in cell.needs if need not in waiting):
-            raise BrokenContract(f"study {cell.study}: {cell.words} needs {missing}, not planned")
+    planned = {cell.hash: cell for cell in cells}
     ordered: dict[str, Cell] = {}
-    while waiting:
-        ready = {h: c for h, c in waiting.items() if all(need in ordered for need in c.needs)}
-        if not ready:
-            raise BrokenContract(f"study: {len(waiting)} cells need each other in a ring")
-        ordered |= ready
-        waiting = {h: c for h, c in waiting.items() if h not in ready}
+    for cell in planned.values():
+        _place(cell, planned, ordered, above=())
     return list(ordered.values())
+
+
+def _place(
+    cell: Cell, planned: Mapping[str, Cell], ordered: dict[str, Cell], above: tuple[str, ...]
+) -> None:
+    """Put a cell behind what it needs; `above` are the cells that wait for it."""
+    if cell.hash in ordered:
+        return
+    if cell.hash in above:
+        raise BrokenContract(f"study {cell.study}: {cell.words} needs itself, by way of others")
+    for need in cell.needs:
+        if need not in planned:
+            raise BrokenContract(f"study {cell.study}: {cell.words} needs {need}, not planned")
+        _place(planned[need], planned, ordered, (*above, cell.hash))
+    ordered[cell.hash] = cell
 
 
 def _digest(content: Mapping[str, Any]) -> str:
