@@ -83,28 +83,22 @@ def in_order(cells: Sequence[Cell]) -> list[Cell]:
         cells: of one study.
 
     Raises:
-        BrokenContract: a cell needs one that is not among them, or they need each other in a ring.
+        BrokenContract: a cell needs one that is not among them.
     """
     planned = {cell.hash: cell for cell in cells}
     ordered: dict[str, Cell] = {}
     for cell in planned.values():
-        _place(cell, planned, ordered, above=())
+        _place(cell, planned, ordered)
     return list(ordered.values())
 
 
-def _place(
-    cell: Cell, planned: Mapping[str, Cell], ordered: dict[str, Cell], above: tuple[str, ...]
-) -> None:
-    """Put a cell behind what it needs; `above` are the cells that wait for it."""
-    if cell.hash in ordered:
-        return
-    if cell.hash in above:
-        raise BrokenContract(f"study {cell.study}: {cell.words} needs itself, by way of others")
+def _place(cell: Cell, planned: Mapping[str, Cell], ordered: dict[str, Cell]) -> None:
+    """Put a cell behind what it needs. There are no rings: a hash holds those of its needs."""
     for need in cell.needs:
         if need not in planned:
             raise BrokenContract(f"study {cell.study}: {cell.words} needs {need}, not planned")
-        _place(planned[need], planned, ordered, (*above, cell.hash))
-    ordered[cell.hash] = cell
+        _place(planned[need], planned, ordered)
+    ordered.setdefault(cell.hash, cell)
 
 
 def _digest(content: Mapping[str, Any]) -> str:
