@@ -1,10 +1,12 @@
 """epsball's attacks, every cost of reaching the verdicts included.
 
-Attacks with a radius go through the engine: what is timed is the clean pass, the search, the
-confirmation of what it found, and the last pass, in float32 by the untouched model, that gives the
-verdicts. The other libraries are timed up to the pictures they return, without those passes.
-Attacks that look for the nearest picture are plain functions, here as for everybody.
+All attacks go through the engine: what is timed is the clean pass, the search, the confirmation of
+what it found, and the last pass, in float32 by the untouched model, that gives the verdicts. The
+other libraries are timed up to the pictures they return, without those passes.
 """
+
+import math
+from dataclasses import replace
 
 import torch
 from benchmarks.peers.jobs import (
@@ -14,7 +16,6 @@ from benchmarks.peers.jobs import (
     OVERSHOOT,
     Attack,
     Job,
-    in_batches,
 )
 from torch import Tensor
 
@@ -50,15 +51,10 @@ def through_engine(job: Job, attack: str, *, precision: Precision, full_budget: 
     return made.images
 
 
-def nearest(job: Job, attack: str, **knobs: float) -> Tensor:
-    """Look for the nearest adversarial picture."""
-    spec = TABLE[attack]
-    generator = torch.Generator(job.device).manual_seed(job.seed)
-
-    def one(images: Tensor, labels: Tensor) -> Tensor:
-        return spec.attack(job.model, images, labels, norm=job.norm, generator=generator, **knobs)
-
-    return in_batches(job, one)
+def nearest(job: Job, attack: str) -> Tensor:
+    """Look for the nearest adversarial picture, as far away as it may be."""
+    farthest = 1.0 if job.norm == "linf" else math.sqrt(job.images[0].numel())
+    return through_engine(replace(job, eps=farthest), attack, precision=SEARCHED, full_budget=False)
 
 
 def _verdict(attack: str) -> Attack:
@@ -79,29 +75,23 @@ def full_pgd(job: Job) -> Tensor:
 
 def fmn(job: Job) -> Tensor:
     """Fast minimum norm."""
-    return nearest(job, "fmn", steps=job.steps)
+    return nearest(job, f"fmn:steps={job.steps}")
 
 
 def ddn(job: Job) -> Tensor:
     """Decoupled direction and norm."""
-    return nearest(job, "ddn", steps=job.steps)
+    return nearest(job, f"ddn:steps={job.steps}")
 
 
 def deepfool(job: Job) -> Tensor:
     """DeepFool."""
-    return nearest(job, "deepfool", steps=job.steps, overshoot=OVERSHOOT)
+    return nearest(job, f"deepfool:steps={job.steps},overshoot={OVERSHOOT}")
 
 
 def cw(job: Job) -> Tensor:
     """Carlini and Wagner's."""
-    return nearest(
-        job,
-        "cw",
-        searches=CW_SEARCHES,
-        steps=job.steps,
-        step_size=CW_STEP,
-        constant=CW_CONSTANT,
-    )
+    own = f"searches={CW_SEARCHES},steps={job.steps},step_size={CW_STEP},constant={CW_CONSTANT}"
+    return nearest(job, f"cw:{own}")
 
 
 VERDICT: dict[str, Attack] = {
