@@ -18,8 +18,8 @@ def gradient_penalty_loss(model: nn.Module, batch: Batch, examples: Callable[[],
 
     The gradient is itself differentiated (double backpropagation). It is counted as one more
     gradient evaluation, and takes longer than one: second derivatives of convolutions have no
-    kernels of their own. Layers without a second derivative (ReLU, max pooling) are no obstacle: theirs is
-    zero almost everywhere, and the products with the weights remain.
+    kernels of their own. Layers without a second derivative (ReLU, max pooling) are no obstacle:
+    theirs is zero almost everywhere, and the products with the weights remain.
 
     Args:
         model: gives logits (n, k); run in the mode it is in. In train mode BatchNorm makes a
