@@ -29,6 +29,7 @@ from epsball.types import Dataset, Finding
 # the same question need not be answered the same way: checks that ask again mean nothing
 _RANDOM = ("random-forward", "few-draws")
 
+
 def run_plan(
     run: Path,
     subject: Subject,
