@@ -57,7 +57,9 @@ def strong_table(found: Measured, settings: Sequence[Setting]) -> TableBlock:
     rows = [[name_of(s), *(_plain(found, s, w) for w in places)] for s in settings]
     rows = [row for row in rows if any(cell != _DASH for cell in row[1:])]
     heads = "|".join(f"#{attack}, eps {eps:.2f}" for attack, eps, _ in places)
-    return TableBlock("Accuracy that is left", f"penalty|{heads}", rows)
+    counts = [max((found.pictures(Point(s, a, EPS)) for s in settings), default=0) for a in attacks]
+    shown = ", ".join(f"{a} on {n:,}" for a, n in zip(attacks, counts, strict=True) if n)
+    return TableBlock(f"Accuracy that is left ({shown} pictures)", f"penalty|{heads}", rows)
 
 
 def unclipped_table(found: Measured, settings: Sequence[Setting]) -> TableBlock:
