@@ -40,7 +40,7 @@ class Twin:
         """Return the copy's scores, in float32."""
         if not self._ready:
             self._prepare(inputs[:_FEW].detach())
-        nhwc = inputs.contiguous(memory_format=torch.channels_last)
+        nhwc = inputs.to(memory_format=torch.channels_last)
         with torch.autocast(inputs.device.type, torch.bfloat16):
             scores: Tensor = self._held(nhwc)
         return scores.float()
