@@ -1,12 +1,15 @@
 """Slopes, grey levels and transfer, where the answer is known."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from epsball.errors import InvalidInput
 from epsball.studies.slopes import judge_levels, judge_slopes
-from epsball.studies.transfer import judge_transfer
+from epsball.studies.transfer import judge_examples, make_examples
 from epsball.types import Dataset
 
 
@@ -63,14 +66,20 @@ def test_less_than_half_a_level_vanishes_and_more_does_not() -> None:
     assert (below["accuracy"], above["accuracy"]) == (0, 1)
 
 
-def test_examples_carry_over_to_the_same_model_and_help_the_opposite_one() -> None:
-    made, other = linear(), linear(-1)
+def test_examples_carry_over_to_the_same_model_and_help_the_opposite_one(tmp_path: Path) -> None:
+    made, other, file = linear(), linear(-1), tmp_path / "examples" / "abc.npz"
+    spent = make_examples(made, grey(), ["fgsm"], [0.2], seed=0, file=file)
+    assert [(row["n"], row["backwards"]) for row in spent] == [(4, 4)]
 
     def right(judged: nn.Module) -> object:
-        rows = judge_transfer(made, judged, grey(), ["fgsm"], [0.2], seed=0)
-        assert [row["attack"] for row in rows] == ["transfer:fgsm"]
-        assert rows[0]["backwards"] == 4
-        return rows[0]["accuracy"]
+        (row,) = judge_examples(judged, grey(), file)
+        assert (row["attack"], row["eps"], row["n"]) == ("transfer:fgsm", 0.2, 4)
+        return row["accuracy"]
 
     assert right(made) == 0
     assert right(other) == 1
+
+
+def test_examples_that_are_gone_are_told_with_the_remedy(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match=r"delete .*rows/abc.parquet too"):
+        judge_examples(linear(), grey(), tmp_path / "examples" / "abc.npz")

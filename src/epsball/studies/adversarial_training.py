@@ -26,7 +26,7 @@ from epsball.studies.place import Place
 from epsball.studies.slopes import judge_levels, judge_slopes
 from epsball.studies.spec import StudySpec
 from epsball.studies.store import Row
-from epsball.studies.transfer import judge_transfer
+from epsball.studies.transfer import judge_examples, make_examples
 from epsball.training import TrainSettings, default_settings, fresh_weights
 
 NAME, VERSION = "adversarial-training", 1
@@ -62,10 +62,12 @@ def _repetition(
         needs = tuple(nets[source].hash for source in EVERY[name].sources)
         nets[name] = _net(name, options, materials, repeat, needs)
     rows = [nets[name] for name in names]
-    held, moved = nets["held-out"].hash, min(options.limit or _TRANSFERRED, _TRANSFERRED)
+    moved = min(options.limit or _TRANSFERRED, _TRANSFERRED)
+    made = _after(nets["held-out"], "examples", moved)
     cheap = [
+        made,
         *(_after(net, "judge", options.limit) for net in rows),
-        *(_after(net, "transfer", moved, held) for net in rows),
+        *(_after(net, "transfer", moved, made.hash) for net in rows),
         *(_after(nets["none"], kind, _SLOPED) for kind in ("slopes", "levels") if "none" in nets),
     ]
     dear = [
@@ -178,13 +180,16 @@ def _search(cell: Cell, place: Place) -> list[Row]:
     )  # fmt: skip
 
 
-def _transfer(cell: Cell, place: Place) -> list[Row]:
-    held = EVERY["held-out"]
-    maker = _network(place, _as(cell, "model"), held.width, held.dropout)
-    return judge_transfer(
-        trained_net(place, cell.needs[1], maker), _trained(cell, place),
-        place.test_set(_as(cell, "pictures")), _CARRIERS, [_as(cell, "study_eps")], seed=0,
+def _examples(cell: Cell, place: Place) -> list[Row]:
+    return make_examples(
+        _trained(cell, place), place.test_set(_as(cell, "pictures")), _CARRIERS,
+        [_as(cell, "study_eps")], seed=cell.seed, file=place.examples(cell.hash),
     )  # fmt: skip
+
+
+def _transfer(cell: Cell, place: Place) -> list[Row]:
+    pictures = place.test_set(_as(cell, "pictures"))
+    return judge_examples(_trained(cell, place), pictures, place.examples(cell.needs[1]))
 
 
 def _slopes(cell: Cell, place: Place) -> list[Row]:
@@ -197,8 +202,8 @@ def _levels(cell: Cell, place: Place) -> list[Row]:
 
 
 _WORKS = {
-    "train": _train, "judge": _judge, "search": _search, "transfer": _transfer, "slopes": _slopes,
-    "levels": _levels,
+    "train": _train, "judge": _judge, "search": _search, "examples": _examples,
+    "transfer": _transfer, "slopes": _slopes, "levels": _levels,
 }  # fmt: skip
 
 ADVERSARIAL_TRAINING = StudySpec(

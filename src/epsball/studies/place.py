@@ -37,6 +37,10 @@ class Place:
         """Return the directory of an audit under way, by its cell's hash."""
         return self.out / "searches" / cell
 
+    def examples(self, cell: str) -> Path:
+        """Return the file of adversarial examples, by their cell's hash."""
+        return self.out / "examples" / f"{cell}.npz"
+
     def pictures(self, cell: str) -> Path:
         """Return the file of kept pictures, by their cell's hash."""
         return self.out / "pictures" / f"{cell}.npz"
