@@ -121,19 +121,28 @@ def _line(result: Result, kind: str) -> list[str]:
 
 def _words(table: Table) -> list[str]:
     """Say how ours stands, and whether that is what it has to be."""
-    found, ours = table.standing, table.ours
-    if found is None or ours is None:
-        return ["- Nothing to hold side by side."]
+    said = [line for ours in table.both for line in _held(table, ours)]
+    return said or ["- Nothing to hold side by side."]
+
+
+def _held(table: Table, ours: Result) -> list[str]:
+    """Hold one of our entrants against the rival."""
+    found = table.standing_of(ours)
+    if found is None:
+        return []
+    who = f" of {ours.entrant}" if len(table.both) > 1 else ""
     met = _met(found.time, found.target)
-    said = [f"- Time: {found.time:.3f} of the seconds of {found.rival}{met}."]
+    said = [f"- Time{who}: {found.time:.3f} of the seconds of {found.rival}{met}."]
     if found.better is None or found.against is None:
         return said
     if table.method.kind == "minimal":
         ratio = f"{_number(ours.distance, 'none')} against {found.against:.4g} of the nearest peer"
-        said.append(f"- Median distance: {ratio}, at most 1.01 times: {_yes(ok=found.better)}.")
+        said.append(
+            f"- Median distance{who}: {ratio}, at most 1.01 times: {_yes(ok=found.better)}."
+        )
     else:
         ratio = f"{100 * ours.robust:.1f} % against {100 * found.against:.1f} %"
-        said.append(f"- Robust accuracy: {ratio}; no higher: {_yes(ok=found.better)}.")
+        said.append(f"- Robust accuracy{who}: {ratio}; no higher: {_yes(ok=found.better)}.")
     return said
 
 

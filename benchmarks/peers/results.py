@@ -10,6 +10,7 @@ from benchmarks.peers.registry import ENTRANTS
 from benchmarks.peers.rows import Row, Rows
 
 HEADLINE = {"floor": "epsball-full-budget"}  # whose numbers are held against the targets
+OWN = "epsball-own-steps"
 SLACK = {"budget": 0.0, "minimal": 0.01, "floor": 0.0}  # of distances, relative
 POINTS = {"strongest": 0.002}  # of robust accuracies
 _FLOOR = "bare-passes"
@@ -121,7 +122,16 @@ class Table:
     @property
     def standing(self) -> Standing | None:
         """Return how ours compares; None: one side is missing."""
-        ours, rival = self.ours, self._rival()
+        return self.standing_of(self.ours)
+
+    @property
+    def both(self) -> list[Result]:
+        """Return ours, and ours with its own step sizes where that is another entrant."""
+        return [one for one in (self.ours, self.of(OWN)) if one is not None]
+
+    def standing_of(self, ours: Result | None) -> Standing | None:
+        """Return how one of our entrants compares; None: one side is missing."""
+        rival = self._rival()
         if ours is None or rival is None:
             return None
         target = self.case.targets.get(self.setup["method"])
