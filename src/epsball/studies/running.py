@@ -1,14 +1,11 @@
 """How a study is run: plan, cells, rows, summary. What is done is never done twice."""
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from epsball.errors import unknown_name
 from epsball.evaluation.engine import deterministic
@@ -22,6 +19,7 @@ from epsball.studies.spec import StudySpec
 from epsball.studies.store import Row, Store
 from epsball.studies.table import STUDIES
 from epsball.studies.workers import Workers
+from epsball.training.arithmetic import without_denormals
 
 
 @dataclass(frozen=True)
@@ -124,21 +122,7 @@ def perform(cell: Cell, place: Place) -> Sequence[Row]:
         place: directory, pictures, device.
     """
     started = time.perf_counter()
-    with deterministic(cell.threads), _without_denormals():
+    with deterministic(cell.threads), without_denormals():
         rows = STUDIES[cell.study].run(cell, place)
     seconds = time.perf_counter() - started
     return [dict(row) | {"seconds": seconds / len(rows), "device": place.device} for row in rows]
-
-
-@contextmanager
-def _without_denormals() -> Iterator[None]:
-    """Run a block in which numbers below 1e-38 are zero.
-
-    Penalties shrink the weights of dead units, and RMSProp its averages, until they are such
-    numbers, with which a processor calculates some twenty times slower. No accuracy sees them.
-    """
-    torch.set_flush_denormal(True)
-    try:
-        yield
-    finally:
-        torch.set_flush_denormal(False)

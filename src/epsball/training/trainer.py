@@ -5,6 +5,7 @@ from pathlib import Path
 
 from torch import nn
 
+from epsball.training.arithmetic import without_denormals
 from epsball.training.epochs import run_epoch
 from epsball.training.results import Progress, TrainResult
 from epsball.training.run import TrainRun
@@ -62,7 +63,7 @@ def train(
     shop = furnish(model, train_set, settings, progress, sources)
     run = TrainRun(shop, out)
     if not run.finished:
-        with run.under_way():
+        with without_denormals(), run.under_way():
             prepare(run, train)
             while not run.history.is_over(settings):
                 run.keep(run_epoch(run))
