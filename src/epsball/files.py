@@ -1,9 +1,11 @@
 """Writing so that a kill at any moment leaves either the whole file or none of it."""
 
 import errno
+import json
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from epsball.errors import InvalidInput
 
@@ -33,6 +35,27 @@ def write_bytes(file: Path, content: bytes) -> Path:
     """Write all of a file's content, as `write_atomically` does, and return the file."""
     write_atomically(file, lambda beside: beside.write_bytes(content))
     return file
+
+
+def read_json(file: Path, command: str) -> dict[str, Any]:
+    """Read an object that a command of ours wrote.
+
+    Args:
+        file: in the command's directory.
+        command: "audit", whose --out it is.
+
+    Raises:
+        InvalidInput: it is not there, or is no JSON.
+    """
+    try:
+        return dict(json.loads(file.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise InvalidInput(
+            f"{file.parent} holds no {file.name}: name a directory that "
+            f"`epsball {command} --out` finished"
+        ) from None
+    except ValueError as error:
+        raise InvalidInput(f"{file} is not valid JSON ({error}): run the {command} again") from None
 
 
 def unwritable(file: Path, error: OSError) -> InvalidInput:

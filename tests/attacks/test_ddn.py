@@ -111,34 +111,6 @@ def test_without_slope_the_clean_picture_comes_back(value: float) -> None:
     assert torch.equal(ddn(flat, inputs, torch.tensor([0, 0]), steps=5), inputs)
 
 
-def test_reaches_targets() -> None:
-    sparsest.check_reaches_targets(short)
-
-
-def test_a_thousand_classes() -> None:
-    sparsest.check_a_thousand_classes(short)
-
-
-def test_being_rejected_is_no_success() -> None:
-    sparsest.check_rejected_is_no_success(short)
-
-
-def test_wrong_ones_cost_one_pass() -> None:
-    sparsest.check_wrong_ones_cost_one_pass(short)
-
-
-def test_clean_where_nothing_is_found() -> None:
-    sparsest.check_clean_where_nothing_is_found(short)
-
-
-def test_pure() -> None:
-    sparsest.check_pure(short)
-
-
-def test_rows_alone() -> None:
-    sparsest.check_rows_alone(short)
-
-
 def test_bad_input() -> None:
     sparsest.check_bad_input(ddn, gamma=1.0, step_size=0.0)
     model, inputs, labels = linear_problem(0, 2)

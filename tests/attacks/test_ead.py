@@ -106,36 +106,8 @@ def test_passes_are_what_the_knobs_say() -> None:
     assert (counting.forwards == 2 + 3 * (10 + 1) + 4 * found).all()
 
 
-def test_reaches_targets() -> None:
-    sparsest.check_reaches_targets(short)
-
-
-def test_a_thousand_classes() -> None:
-    sparsest.check_a_thousand_classes(short)
-
-
-def test_being_rejected_is_no_success() -> None:
-    sparsest.check_rejected_is_no_success(short)
-
-
-def test_wrong_ones_cost_one_pass() -> None:
-    sparsest.check_wrong_ones_cost_one_pass(short)
-
-
-def test_clean_where_nothing_is_found() -> None:
-    sparsest.check_clean_where_nothing_is_found(short)
-
-
 def test_nearest_of_all_seen() -> None:
     sparsest.check_nearest_of_all_seen(short, "l1")
-
-
-def test_pure() -> None:
-    sparsest.check_pure(short)
-
-
-def test_rows_alone() -> None:
-    sparsest.check_rows_alone(short)
 
 
 def test_bad_input() -> None:

@@ -2,10 +2,10 @@
 
 import random
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 import torch
+from tests.evaluation.masked import downhill
 from torch import Tensor, fx, nn
 from torch.nn import functional
 
@@ -145,16 +145,6 @@ def test_batch_norm_in_train_mode_is_not_folded() -> None:
     assert nn.BatchNorm2d in kinds(rewritten(module, PICTURES.double()))
 
 
-class Backwards(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, inputs: Tensor) -> Tensor:
-        return inputs.clone()
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        return -gradients[0]
-
-
 class Own(nn.Module):
     """A backward pass that a trace does not see."""
 
@@ -163,8 +153,7 @@ class Own(nn.Module):
         self.body = block()
 
     def forward(self, inputs: Tensor) -> Tensor:
-        swap: Any = Backwards.apply
-        made: Tensor = self.body(swap(inputs))
+        made: Tensor = self.body(downhill(inputs))
         return made
 
 

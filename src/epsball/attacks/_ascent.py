@@ -110,7 +110,7 @@ def ascend(
     best, point = best or BestSeen(start), start.detach()
     rows = all_rows(start)
     for i in range(steps):
-        exact = search.confirm is None or i >= steps - max(1, steps // _FINISH)
+        exact = is_exact(search, i, steps, finish=_FINISH)
         asked = search.confirm or model if exact else model
         visit, logits = look(asked, point, rows, goal, number=i, micro_batch=search.micro_batch)
         won, firmly = judge(search, goal, point, logits, rows, exact=exact)
@@ -129,6 +129,14 @@ def ascend(
     logits = read(search.confirm or model, point, rows, search.micro_batch)
     best.update(point, goal.value(logits), goal.won(logits), rows, inside)
     return best.points
+
+
+def is_exact(search: Search, number: int, steps: int, *, finish: int) -> bool:
+    """Say whether a step is one of the last, which are made on the caller's own model.
+
+    One in `finish` is, and at least one. Without another model to search on, every step is.
+    """
+    return search.confirm is None or number >= steps - max(1, steps // finish)
 
 
 class BestSeen:

@@ -18,7 +18,7 @@ from epsball.types import Norm, Search
 # of the scores by which a clean picture's class leads, in units of the softmax: as a network of ten
 # classes has it that was trained on MNIST
 _SHARPNESS, _ROUNDING = 10.0, 1e-6
-_FINISH = 10
+FINISH = 10  # in low precision the last of so many steps is made on the model itself
 _LEAST = 1e-5  # of the way to the farthest corner
 _ORDERS: dict[Norm, float] = {"linf": math.inf, "l2": 2, "l1": 1, "l0": 0}
 
@@ -129,18 +129,19 @@ def first_look(
     return hunt, Seen(won, goal.value(logits), visit.slope).rows(rows)
 
 
-def see(hunt: Hunt, points: Tensor, climbed: Winning | Odds, *, exact: bool = True) -> Seen:
+def see(hunt: Hunt, points: Tensor, far: Tensor, climbed: Winning | Odds, *, exact: bool) -> Seen:
     """Look at a point of every row, with its gradient; the hunt keeps those nearer than before.
 
     Args:
         hunt: the hunt.
         points: (m, c, h, w).
+        far: (m,), their distance from the clean pictures.
         climbed: of all rows of the hunt, what the slope is taken of.
         exact: whether the model itself is looked at, where there is a cheaper copy.
     """
-    model, size = hunt.exact if exact else hunt.model, hunt.search.micro_batch
-    visit, logits = look(model, points, hunt.rows, climbed, micro_batch=size)
-    won = hunt.keep(points, logits, all_rows(points), exact=exact)
+    model, batch = hunt.exact if exact else hunt.model, hunt.search.micro_batch
+    visit, logits = look(model, points, hunt.rows, climbed, micro_batch=batch)
+    won = hunt.keep(points, logits, all_rows(points), exact=exact, far=far)
     return Seen(won, hunt.goal.value(logits), visit.slope)
 
 
@@ -174,11 +175,6 @@ def first_radius(far: Tensor, seen: Seen, norm: Norm, limit: Tensor) -> Tensor:
     way to go, but must leave it all the same.
     """
     return torch.maximum(far + reach(seen, norm), _LEAST * limit).minimum(limit)
-
-
-def is_exact(number: int, steps: int) -> bool:
-    """Say whether a step is one of the last tenth, which search on the model itself."""
-    return number >= steps - max(1, steps // _FINISH)
 
 
 def reach(seen: Seen, norm: Norm) -> Tensor:

@@ -2,13 +2,14 @@
 
 import torch
 
+from epsball.attacks._ascent import is_exact
 from epsball.attacks._chase import (
+    FINISH,
     Odds,
     Seen,
     cosine,
     first_look,
     first_radius,
-    is_exact,
     length,
     never_zero,
     result,
@@ -108,7 +109,8 @@ def _walk(hunt: Hunt, seen: Seen, step_size: float, gamma: float, steps: int) ->
         if number:
             far = length(delta, "l2")
             climbed = odds if number < _SOFT * steps else hunt.goal
-            seen = see(hunt, point, climbed, exact=is_exact(number, steps))
+            exact = is_exact(hunt.search, number, steps, finish=FINISH)
+            seen = see(hunt, point, far, climbed, exact=exact)
         step = cosine(step_size, _LAST * step_size, number, steps)
         change = cosine(gamma, _LAST * gamma, number, steps)
         away = first_radius(far, seen, "l2", limit).masked_fill(hunt.distance.isfinite(), 0)

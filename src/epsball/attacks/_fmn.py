@@ -5,14 +5,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from epsball.attacks._ascent import is_exact
 from epsball.attacks._asking import all_rows
 from epsball.attacks._chase import (
+    FINISH,
     Odds,
     Seen,
     cosine,
     first_look,
     first_radius,
-    is_exact,
     length,
     never_zero,
     result,
@@ -152,7 +153,8 @@ def _walk(hunt: Hunt, seen: Seen, pace: _Pace, steps: int) -> None:
         if number:
             far = length(delta, hunt.norm)
             climbed = odds if number < _SOFT * steps else hunt.goal
-            seen = see(hunt, point, climbed, exact=is_exact(number, steps))
+            exact = is_exact(hunt.search, number, steps, finish=FINISH)
+            seen = see(hunt, point, far, climbed, exact=exact)
         step, change = cosine(*pace.step, number, steps), cosine(*pace.gamma, number, steps)
         if hunt.norm == "l0":
             point, radius = _few_entries(hunt, seen, delta, radius, step=step, change=change)

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from epsball.attacks._ascent import BestSeen, Goal, judge, look
+from epsball.attacks._ascent import BestSeen, Goal, is_exact, judge, look
 from epsball.attacks._asking import all_rows, read
 from epsball.attacks._patch_place import Place
 from epsball.randomness import Randomness
 from epsball.tensors import Classifier
 from epsball.types import Search
+
+_FINISH = 10  # in low precision the last of so many steps is made on the model itself
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class Walk:
         """
         best, rows, goal = BestSeen(self.place.inputs), all_rows(patches), self.goal
         for i in range(self.steps):
-            exact = self.search.confirm is None or i >= self.steps - max(1, self.steps // 10)
+            exact = is_exact(self.search, i, self.steps, finish=_FINISH)
             seen = self.see(patches, rows, goal, exact=exact)
             won, firmly = judge(self.search, goal, seen.worn, seen.logits, rows, exact=exact)
             best.update(seen.worn, seen.value, won, rows)

@@ -58,8 +58,8 @@ class Hunt:
     def look(self, points: Tensor, part: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """Return who has won (m,), the lead (m,) and its gradient (m, c, h, w) at points."""
         part = all_rows(points) if part is None else part
-        goal, size = self.goal.rows(part), self.search.micro_batch
-        seen, logits = look(self.model, points, self.rows[part], goal, micro_batch=size)
+        goal, batch = self.goal.rows(part), self.search.micro_batch
+        seen, logits = look(self.model, points, self.rows[part], goal, micro_batch=batch)
         return self.keep(points, logits, part), seen.value, seen.slope
 
     def read(self, points: Tensor, part: Tensor | None = None) -> Tensor:
@@ -68,15 +68,24 @@ class Hunt:
         logits = read(self.exact, points, self.rows[part], self.search.micro_batch)
         return self.keep(points, logits, part, exact=True)
 
-    def keep(self, points: Tensor, logits: Tensor, part: Tensor, *, exact: bool = False) -> Tensor:
+    def keep(
+        self,
+        points: Tensor,
+        logits: Tensor,
+        part: Tensor,
+        *,
+        exact: bool = False,
+        far: Tensor | None = None,
+    ) -> Tensor:
         """Take the points that fool and are nearer than what was found; return who has won.
 
         Logits that are not `exact` are a cheaper copy's: of the points that they would have taken
-        the model itself is asked, and those that do not fool it have not won.
+        the model itself is asked, and those that do not fool it have not won. `far` is how far the
+        points are, where that is known.
         """
         goal, rows = self.goal.rows(part), self.rows[part]
         won = confirmed(None, goal, points, logits, rows)
-        distance = size(points - self.clean[part], self.norm)
+        distance = size(points - self.clean[part], self.norm) if far is None else far
         better = won & (distance < self.distance[part])
         if self.search.confirm is not None and not exact:
             asked = better.nonzero()[:, 0]

@@ -9,7 +9,6 @@ A run is a directory:
     summary.json  report.html
 """
 
-import json
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from epsball.errors import InvalidInput
+from epsball.files import read_json
 
 RECORDS = "records"
 PICTURES = "pictures"
@@ -115,7 +114,7 @@ def read_manifest(run: Path) -> dict[str, Any]:
     Raises:
         InvalidInput: the directory holds no run.
     """
-    return _read_json(run / "manifest.json", run)
+    return read_json(run / "manifest.json", "audit")
 
 
 def read_summary(run: Path) -> dict[str, Any]:
@@ -124,7 +123,7 @@ def read_summary(run: Path) -> dict[str, Any]:
     Raises:
         InvalidInput: the directory holds no finished run.
     """
-    return _read_json(run / "summary.json", run)
+    return read_json(run / "summary.json", "audit")
 
 
 def read_pictures(run: Path) -> Pictures | None:
@@ -149,14 +148,3 @@ def _pictures(run: Path) -> Iterator[tuple[str, dict[str, NDArray[Any]]]]:
     for file in sorted((run / PICTURES).glob("*.npz")):
         with np.load(file, allow_pickle=False) as kept:
             yield file.stem, dict(kept)
-
-
-def _read_json(file: Path, run: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads(file.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        raise InvalidInput(
-            f"{run} holds no {file.name}: name a directory that `epsball audit --out` finished"
-        ) from None
-    except ValueError as error:
-        raise InvalidInput(f"{file} is not valid JSON ({error}): run the audit again") from None

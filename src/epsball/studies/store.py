@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import polars as pl
 
 from epsball.errors import InvalidInput
-from epsball.files import write_atomically
+from epsball.files import read_json, write_atomically
 from epsball.studies.cell import Cell, Plain
 
 Row: TypeAlias = Mapping[str, Plain | bool]
@@ -93,14 +93,7 @@ def read_study(out: Path) -> dict[str, Any]:
         InvalidInput: it holds none, or something else's.
     """
     file = out / "summary.json"
-    try:
-        summary = dict(json.loads(file.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        raise InvalidInput(
-            f"{out} holds no summary.json: name a directory that `epsball study --out` finished"
-        ) from None
-    except ValueError as error:
-        raise InvalidInput(f"{file} is not valid JSON ({error}): run the study again") from None
+    summary = read_json(file, "study")
     if "claims" not in summary:
         raise InvalidInput(f"{file} is not a study's summary: name a study's directory")
     return summary
