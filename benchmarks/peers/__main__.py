@@ -58,19 +58,22 @@ def run(asked: Asked, command: str) -> None:
 
     Args:
         asked: what is wanted.
-        command: how to reproduce it.
+        command: how to reproduce it; kept with the rows, since several commands may fill a page.
     """
     if asked.threads is not None:
         torch.set_num_threads(asked.threads)
     if asked.options.autoattack is not None:
         locate(asked.options.autoattack)
     rows = Rows(asked.out / "rows.jsonl")
+    if not rows.of(what="command", command=command):
+        rows.add(what="command", command=command)
     if asked.train:
         for case in asked.cases:
             train_missing(CASES[case], asked.options.weights)
     for case in asked.cases:
         _measure_case(case, asked, rows)
-        machine = describe(asked.device, command)
+        commands = [row["command"] for row in rows.of(what="command")]
+        machine = describe(asked.device, commands)
         text = page(tables_of(rows), machine, date=asked.date, precision=PRECISION)
         write_bytes(asked.page, text.encode())
     print(f"written: {asked.page}")

@@ -2,13 +2,14 @@
 
 import platform
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from benchmarks.peers.rows import Row
 
 
-def describe(device: str, command: str) -> Row:
+def describe(device: str, commands: Sequence[str]) -> Row:
     """Return processor, memory, system and versions; no names of hosts, users or folders."""
     return {
         "processor": _processor(device),
@@ -16,7 +17,7 @@ def describe(device: str, command: str) -> Row:
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "command": command,
+        "commands": list(commands),
     }
 
 

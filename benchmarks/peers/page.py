@@ -58,7 +58,8 @@ def _machine(machine: Row, date: str | None) -> str:
     lines = [
         f"Machine: {machine['processor']}, {machine['memory']:.0f} GiB, {machine['system']}{when}.",
         f"Python {machine['python']}, torch {machine['torch']}.",
-        f"Command: `{machine['command']}`.",
+        "Measured by:",
+        *(f"- `{command}`" for command in machine["commands"]),
     ]
     return "\n".join(lines) + "\n"
 

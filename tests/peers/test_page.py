@@ -96,7 +96,8 @@ def test_the_page_names_no_place_of_this_machine(rows: Rows) -> None:
     )
     assert command.endswith("-m benchmarks.peers --weights DIR --out=DIR --rounds 3")
     table = written(rows, "pgd", epsball=(1, 0.3, 0), foolbox=(2, 0.3, 0))
-    text = page([table], describe("cpu", command), date=None, precision="float32")
+    text = page([table], describe("cpu", [command, "again"]), date=None, precision="float32")
+    assert f"- `{command}`\n- `again`\n" in text
     assert "/home" not in text
     assert "/tmp" not in text
 
