@@ -65,13 +65,11 @@ def run(asked: Asked, command: str) -> None:
     if asked.options.autoattack is not None:
         locate(asked.options.autoattack)
     rows = Rows(asked.out / "rows.jsonl")
-    if not rows.of(what="command", command=command):
-        rows.add(what="command", command=command)
     if asked.train:
         for case in asked.cases:
             train_missing(CASES[case], asked.options.weights)
     for case in asked.cases:
-        _measure_case(case, asked, rows)
+        _measure_case(case, asked, rows, command)
         commands = [row["command"] for row in rows.of(what="command")]
         machine = describe(asked.device, commands)
         text = page(tables_of(rows), machine, date=asked.date, precision=PRECISION)
@@ -79,10 +77,12 @@ def run(asked: Asked, command: str) -> None:
     print(f"written: {asked.page}")
 
 
-def _measure_case(name: str, asked: Asked, rows: Rows) -> None:
+def _measure_case(name: str, asked: Asked, rows: Rows, command: str) -> None:
     case = CASES[name]
     count = asked.images or case.images
     subject = open_subject(case, asked.options.weights, count, asked.device)
+    if not rows.of(what="command", command=command):  # bad input measured nothing: it is no source
+        rows.add(what="command", command=command)
     for wanted in asked.methods or case.methods:
         method = METHODS[wanted]
         setup = Setup(

@@ -24,8 +24,8 @@ MUTANTS = {
     ),
     "last point instead of best": (
         "_ascent.py",
-        "    return best.points\n\n\nclass",
-        "    best.points[rows] = point\n    return best.points\n\n\nclass",
+        "    return best.points\n\n\ndef is_exact",
+        "    best.points[rows] = point\n    return best.points\n\n\ndef is_exact",
         "pgd",
         "check_strongest_point",
     ),
