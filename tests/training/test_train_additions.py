@@ -210,3 +210,36 @@ def test_augmented_batches_depend_on_seed_and_place_alone(pictures: Dataset, bui
     assert not torch.equal(walk(1), torch.cat([x for x, _ in plain.lesson(1, HERE)]))
     replayed = walk(1, recipe="free", eps=0.1, replays=2)
     assert torch.equal(replayed[:20], replayed[20:40])
+
+
+class Dropping(nn.Module):
+    """A network that keeps count of the probabilities it drops by while it trains."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.drop, self.layer = nn.Dropout(0.5), nn.Linear(64, 10)
+        self.seen: set[tuple[float, bool]] = set()
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        self.seen.add((self.drop.p, self.training))
+        scores: Tensor = self.layer(self.drop(inputs.flatten(1)))
+        return scores
+
+
+def test_dropout_is_the_runs_own_and_is_put_back(pictures: Dataset, tmp_path: Path) -> None:
+    model = Dropping()
+    train(model, pictures, QUICK.changed(epochs=1, dropout=0.25), out=tmp_path)
+    assert {p for p, training in model.seen if training} == {0.25}
+    assert model.drop.p == 0.5
+    # another probability is another run
+    with pytest.raises(InvalidInput, match="dropout"):
+        train(model, pictures, QUICK.changed(epochs=1, dropout=0.1), out=tmp_path)
+
+
+def test_dropout_for_a_model_without_such_layers_is_refused(
+    pictures: Dataset, tmp_path: Path
+) -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    with pytest.raises(InvalidInput, match=r"dropout 0.3 needs dropout layers.*Sequential"):
+        train(model, pictures, QUICK.changed(dropout=0.3), out=tmp_path)
+    assert list(tmp_path.iterdir()) == []

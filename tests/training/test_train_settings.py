@@ -93,6 +93,15 @@ def test_what_the_caller_says_wins_over_what_is_proposed() -> None:
     assert (settings.epochs, settings.optimizer, settings.lr) == (2, "sgd", 0.5)
 
 
+def test_a_recipe_has_a_say_unless_recipes_are_compared() -> None:
+    plain = default_settings("zoo:base-cnn", 60_000)
+    hardened = default_settings("zoo:base-cnn", 60_000, recipe="pgd", eps=0.3, lr=0.01)
+    assert hardened.epochs > plain.epochs
+    assert (hardened.dropout, hardened.lr) == (0.0, 0.01)
+    alike = default_settings("zoo:base-cnn", 60_000, by_recipe=False, recipe="pgd", eps=0.3)
+    assert alike == plain.changed(recipe="pgd", eps=0.3)
+
+
 def test_settings_and_defaults_need_no_torch() -> None:
     code = (
         "import sys; from epsball.training import TrainSettings, default_settings; "

@@ -44,6 +44,7 @@ OPTIONS: Mapping[str, Option] = {
     "l1": Option(float, _LOSS, "Penalty on the sum of |w|."),
     "l2": Option(float, _LOSS, "Penalty on the sum of w^2."),
     "label_smoothing": Option(float, _LOSS, "In [0, 1)."),
+    "dropout": Option(float, _LOSS, "In every dropout layer, in [0, 1); else the model's own."),
     "awp": Option(float, _LOSS, "Any recipe: adversarial weight perturbation, 0.005 say."),
     "ema": Option(float, _LOSS, "Any recipe: average the weights, 0.999 say."),
     "epochs": Option(int, _STEPS, "At most."),

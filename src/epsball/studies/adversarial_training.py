@@ -97,7 +97,7 @@ def _net(
     epochs = _one(options, "epochs", options.epochs)
     asked |= {} if epochs is None else {"epochs": epochs}
     count = min(options.train_limit or materials.train, materials.train)
-    settings = default_settings(model, count, validation=0.0, **asked)
+    settings = default_settings(model, count, by_recipe=False, validation=0.0, **asked)
     changed = settings.model_dump(exclude_defaults=True, mode="json")
     parameters: dict[str, Plain] = {
         "row": name, "model": model, "width": line.width, "dropout": line.dropout,

@@ -10,7 +10,7 @@ from epsball.data import to_unit
 from epsball.errors import EpsballError, InvalidInput
 from epsball.models import probe
 from epsball.training.feeding import Feed
-from epsball.training.modes import evaluating
+from epsball.training.modes import dropout_layers, evaluating
 from epsball.training.recipe import RecipeSpec
 from epsball.training.settings import TrainSettings
 from epsball.types import ModelInfo
@@ -66,6 +66,19 @@ def check_eps(feed: Feed, settings: TrainSettings) -> None:
                 f"train: {name} {eps:g} exceeds the range of the pictures, {low:g} to {high:g}; "
                 "give a smaller one, or pictures that are scaled to [0, 1]"
             )
+
+
+def check_dropout(model: nn.Module, dropout: float | None) -> None:
+    """Check that a model has layers to which a probability of dropping can be given.
+
+    Raises:
+        InvalidInput: it has none, so that the setting would do nothing.
+    """
+    if dropout and not dropout_layers(model):
+        raise InvalidInput(
+            f"train: dropout {dropout:g} needs dropout layers, and {type(model).__name__} has "
+            "none; put nn.Dropout where values are to be dropped, or leave it out"
+        )
 
 
 def check_sources(

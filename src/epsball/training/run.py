@@ -25,7 +25,7 @@ from epsball.training.average import Average
 from epsball.training.checkpoints import read_tensors, state_of, write_tensors
 from epsball.training.history import EpochRow, History
 from epsball.training.manifest import open_manifest, write_manifest
-from epsball.training.modes import evaluating
+from epsball.training.modes import dropping, evaluating
 from epsball.training.optimizers import build_optimizer, optimizer_tensors, restore_optimizer
 from epsball.training.placement import Placement, placed
 from epsball.training.results import Preparation, TrainResult
@@ -85,6 +85,7 @@ class TrainRun:
                 places.enter_context(evaluating(source))
                 places.enter_context(placed(source, self.placement))
             places.enter_context(placed(model, self.placement))
+            places.enter_context(dropping(model, self.shop.settings.dropout))
             self.optimizer = build_optimizer(model, self.shop.settings)
             self.average = Average(model, ema) if (ema := self.shop.settings.ema) else None
             self.memory = {}

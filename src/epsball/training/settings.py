@@ -46,6 +46,8 @@ class TrainSettings(BaseModel):
         l1: penalty on the sum of |w| over weights (biases and normalisation scales left out).
         l2: penalty on the sum of w^2 over the same weights.
         label_smoothing: share of the label's probability given to all classes alike, in [0, 1).
+        dropout: probability in every dropout layer while training, in [0, 1), put back afterwards.
+            None: the model's own.
         epochs: passes over the training pictures, at most.
         batch_size: pictures a step.
         augment: "none", or "crop-flip": pictures are shifted and mirrored at random, never twice
@@ -106,6 +108,7 @@ class TrainSettings(BaseModel):
     l1: float = Field(default=0.0, ge=0)
     l2: float = Field(default=0.0, ge=0)
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    dropout: float | None = Field(default=None, ge=0, lt=1)
     epochs: int = Field(default=20, ge=1)
     batch_size: int = Field(default=128, ge=1)
     augment: AugmentName = "none"

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from epsball.training.augmenting import crop_and_flip
 from epsball.training.feeding import Feed, batch_count, open_feed
 from epsball.training.placement import Placement
-from epsball.training.preflight import check_eps, check_fit, check_sources
+from epsball.training.preflight import check_dropout, check_eps, check_fit, check_sources
 from epsball.training.randomness import seeded
 from epsball.training.recipe import RecipeSpec
 from epsball.training.recipes import recipe_of
@@ -94,5 +94,6 @@ def furnish(
     feed = open_feed(dataset, settings)
     sample = check_fit(model, feed)
     check_eps(feed, settings)
+    check_dropout(model, settings.dropout)
     check_sources(model, sources, sample, recipe, settings.recipe)
     return Workshop(model, recipe, feed, sample, settings, progress, tuple(sources))
