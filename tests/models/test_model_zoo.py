@@ -11,6 +11,8 @@ from safetensors.torch import save_file
 from tests.models.fakes import Refusal
 from torch import Tensor
 
+from epsball.attacks import pgd
+from epsball.data import load_data, to_unit
 from epsball.models import MODELS, count_parameters, load_model, load_weights
 from epsball.models.base_cnn import build_base_cnn
 from epsball.models.mlp import build_mlp
@@ -189,3 +191,18 @@ def test_squeezenet_names_pictures_as_measured() -> None:
         found = torch.cat([model(part).argmax(1) for part in inputs.view(4, 25, 3, 224, 224)])
     hits = (found == torch.from_numpy(sample["labels"][::10])).sum().item()
     assert 51 <= hits <= 71  # 60.8 % of all 1,000; two standard errors of 100 are 9.8
+
+
+@pytest.mark.data
+def test_the_weights_that_come_along_withstand_what_they_are_said_to(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if "EPSBALL_DATA" not in os.environ:
+        pytest.skip("EPSBALL_DATA is not set")
+    pictures = load_data("mnist", split="test")
+    rows = np.arange(100)
+    images, labels = to_unit(pictures.read(rows)), torch.from_numpy(pictures.labels[rows])
+    model = load_model("zoo:base-cnn-robust").model
+    assert (model(images).argmax(1) == labels).float().mean() >= 0.97
+    attacked = pgd(model, images, labels, eps=0.3, generator=torch.Generator().manual_seed(0))
+    assert (model(attacked).argmax(1) == labels).float().mean() >= 0.88

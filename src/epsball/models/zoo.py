@@ -29,7 +29,8 @@ class ModelSpec:
         classes: k, when nothing else is asked for.
         parameters: how many it then has.
         source: where it comes from.
-        weights: published weights, below `$EPSBALL_DATA` or the user's cache; None: train it.
+        weights: published weights, below `$EPSBALL_DATA`, the user's cache or this folder, for
+            those that come along; None: train it.
         sha256: of that file.
     """
 
@@ -49,6 +50,16 @@ MODELS = {
         ModelSpec("mlp", build_mlp, (1, 28, 28), 10, 496_885, "Limaye, Tirupari and Rangan"),
         ModelSpec(
             "base-cnn", build_base_cnn, (1, 28, 28), 10, 734_602, "Thanthulage; Sotgiu et al. 2020"
+        ),
+        ModelSpec(
+            "base-cnn-robust",
+            build_base_cnn,
+            (1, 28, 28),
+            10,
+            734_602,
+            "base-cnn, recipe pgd at eps 0.3 on MNIST; weights come along",
+            weights="shipped/base-cnn-robust.safetensors",
+            sha256="bbf7bf80b2ccd11d0972277e3819f9044922da71c6ca3795a84992adf11e7154",
         ),
         ModelSpec("vgg-cifar", build_vgg_cifar, (3, 32, 32), 10, 1_525_738, "Possas, thesis"),
         ModelSpec(
@@ -122,4 +133,5 @@ def _folders() -> list[Path]:
     import pooch
 
     data = os.environ.get("EPSBALL_DATA")
-    return [*([Path(data)] if data else []), Path(pooch.os_cache("epsball"))]
+    folders = [Path(data)] if data else []
+    return [*folders, Path(pooch.os_cache("epsball")), Path(__file__).parent]
