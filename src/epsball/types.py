@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 Norm: TypeAlias = Literal["linf", "l2", "l1", "l0"]
 NORMS: tuple[Norm, ...] = ("linf", "l2", "l1", "l0")
 Severity: TypeAlias = Literal["info", "warning", "blocking"]
-Gives: TypeAlias = Literal["logits", "log-probabilities", "probabilities", "labels"]
+Gives: TypeAlias = Literal["logits", "log-probabilities", "log-odds", "probabilities", "labels"]
 Precision: TypeAlias = Literal["float32", "bfloat16"]
 Pixels: TypeAlias = NDArray[Any]  # (m, c, h, w), uint8 or float32 in [0, 1]
 Positions: TypeAlias = NDArray[np.int64]  # (m,), rows of a data set

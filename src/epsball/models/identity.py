@@ -1,28 +1,14 @@
-"""What tells one model from another: a hash of all that decides its scores."""
+"""The hash of a model that was asked for by name."""
 
-import contextlib
-import functools
-import hashlib
 import importlib.util
-import inspect
-import re
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from torch import Tensor, fx, nn
+from torch import nn
 
+from epsball.identity import model_hash
 from epsball.models._request import split_spec
-
-ADDRESS = re.compile(
-    r" at 0x[0-9a-fA-F]+"
-)  # of objects without a repr: another one in each process
-# Code that the versions in a manifest already tell apart; names suffice.
-SETTLED = frozenset({"torch", "numpy", *sys.stdlib_module_names})
-DEPTH = 8  # how far to follow what a callable holds; an end for objects that hold each other
 
 
 def fingerprint(model: Callable[..., Any], spec: str = "") -> str:
@@ -45,104 +31,12 @@ def fingerprint(model: Callable[..., Any], spec: str = "") -> str:
         >>> fingerprint(nn.ReLU()) == fingerprint(nn.Tanh())
         False
     """
-    digest = hashlib.sha256()
-    for part in _parts(model, DEPTH):
-        digest.update(len(part).to_bytes(8, "little") + part)
-    if source := _source_file(spec):
-        digest.update(source.read_bytes())
-    return digest.hexdigest()
+    return model_hash(model, _source_file(spec))
 
 
 def count_parameters(model: Callable[..., Any]) -> int | None:
     """Return the number of parameters of a module; None for any other callable."""
     return sum(p.numel() for p in model.parameters()) if isinstance(model, nn.Module) else None
-
-
-def _parts(value: object, depth: int) -> Iterator[bytes]:
-    if isinstance(value, nn.Module):
-        yield from _module_parts(value, depth)
-    elif isinstance(value, Tensor):
-        yield _tensor_bytes(value)
-    elif isinstance(value, np.ndarray):
-        yield f"{value.dtype} {value.shape} ".encode() + value.tobytes()
-    elif depth and isinstance(value, list | tuple | dict | set | frozenset):
-        for held in _items(value):
-            yield from _parts(held, depth - 1)
-    elif depth and (callable(value) or hasattr(value, "__dict__")):
-        yield from _object_parts(value, depth)
-    else:
-        yield ADDRESS.sub("", repr(value)).encode()
-
-
-def _module_parts(module: nn.Module, depth: int) -> Iterator[bytes]:
-    yield ADDRESS.sub("", repr(module)).encode()
-    state = {**dict(module.named_buffers()), **module.state_dict()}  # buffers outside the state too
-    for name, value in sorted(state.items()):
-        yield name.encode()
-        yield _tensor_bytes(value) if isinstance(value, Tensor) else repr(value).encode()
-    children = [child for child in module.modules() if not isinstance(child, fx.GraphModule)]
-    for kind in dict.fromkeys(type(child) for child in children):  # reading a source takes time
-        yield from _object_parts(kind, 0)
-    for child in children:
-        for held in _settings(child):
-            yield from _parts(held, depth - 1)
-    for graph in module.modules():
-        if isinstance(graph, fx.GraphModule):
-            yield str(graph.code).encode()
-
-
-def _settings(module: nn.Module) -> Iterator[object]:
-    """Give the plain attributes of a module, a temperature or a function, but not its mode."""
-    for name, value in sorted(vars(module).items()):
-        simple = isinstance(value, bool | int | float | str | bytes | list | tuple | np.ndarray)
-        if not name.startswith("_") and name != "training" and (simple or callable(value)):
-            yield (name, value)
-
-
-def _tensor_bytes(tensor: Tensor) -> bytes:
-    flat = tensor.detach().cpu().contiguous().reshape(-1)
-    return f"{tensor.dtype} {tuple(tensor.shape)} ".encode() + bytes(flat.view(torch.uint8).numpy())
-
-
-def _items(
-    value: list[Any] | tuple[Any, ...] | dict[Any, Any] | set[Any] | frozenset[Any],
-) -> list[Any]:
-    if isinstance(value, dict):
-        return sorted(value.items(), key=lambda item: repr(item[0]))
-    return sorted(value, key=repr) if isinstance(value, set | frozenset) else list(value)
-
-
-def _object_parts(value: object, depth: int) -> Iterator[bytes]:
-    code: Any = value if inspect.isroutine(value) or inspect.isclass(value) else type(value)
-    module = str(getattr(code, "__module__", ""))
-    yield f"{module}.{getattr(code, '__qualname__', code)}".encode()
-    if module.partition(".")[0] not in SETTLED:
-        with contextlib.suppress(OSError, TypeError):  # built in, or typed at a prompt
-            yield inspect.getsource(code).encode()
-    for held in _held(value):
-        yield from _parts(held, depth - 1)
-
-
-def _held(value: object) -> list[object]:
-    """Give what an object carries along: bound arguments, names its code looks up, attributes."""
-    if isinstance(value, functools.partial):
-        return [value.func, value.args, value.keywords]
-    if inspect.ismethod(value):
-        return [value.__self__, value.__func__]
-    if inspect.isfunction(value) and value.__module__.partition(".")[0] not in SETTLED:
-        return [value.__defaults__, value.__kwdefaults__, _looked_up(value)]
-    if inspect.isroutine(value) or inspect.isclass(value):
-        return []
-    return [getattr(value, "__dict__", {})]
-
-
-def _looked_up(function: Callable[..., Any]) -> dict[str, object]:
-    try:
-        names = inspect.getclosurevars(function)
-    except ValueError:  # a name that is bound only later
-        return {}
-    found = {**names.globals, **names.nonlocals}
-    return {name: value for name, value in found.items() if not inspect.ismodule(value)}
 
 
 def _source_file(spec: str) -> Path | None:

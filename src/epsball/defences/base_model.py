@@ -1,0 +1,99 @@
+"""What a rejector asks of the model it is put around."""
+
+import torch
+from torch import Tensor, nn
+
+from epsball.errors import BrokenContract, InvalidInput
+from epsball.tensors import Classifier
+from epsball.types import Gives, ModelInfo
+
+_ROWS_AND_COLUMNS = 2
+_PAIR = 2  # the fewest classes
+_SHOWN = 5  # classes in a message
+
+
+def check_mode(model: Classifier, name: str) -> None:
+    """Refuse a model any part of which is in train mode.
+
+    Raises:
+        InvalidInput: it is.
+    """
+    parts = model.modules() if isinstance(model, nn.Module) else [model]
+    if any(getattr(part, "training", False) for part in parts):
+        raise InvalidInput(f"{name}: the model is in train mode; call model.eval() first")
+
+
+def where(model: Classifier) -> Tensor:
+    """Return a tensor of the device and dtype that the model wants its pictures in."""
+    parts = (*model.parameters(), *model.buffers()) if isinstance(model, nn.Module) else ()
+    return next((part for part in parts if part.is_floating_point()), torch.zeros(()))
+
+
+def base_scores(model: Classifier, inputs: Tensor) -> Tensor:
+    """Return the model's scores (n, k).
+
+    Raises:
+        BrokenContract: it gives something else.
+    """
+    scores = model(inputs)
+    if scores.dim() != _ROWS_AND_COLUMNS or len(scores) != len(inputs):
+        raise BrokenContract(
+            f"the model must return scores (n, k), got {tuple(scores.shape)} for pictures "
+            f"{tuple(inputs.shape)}"
+        )
+    return scores
+
+
+def check_logits(model: Classifier, name: str) -> None:
+    """Refuse a model that is known to give something else than logits.
+
+    Raises:
+        InvalidInput: it does.
+    """
+    known = getattr(model, "info", None)
+    if isinstance(known, ModelInfo) and known.gives not in {"logits", "log-probabilities"}:
+        raise InvalidInput(
+            f"{name}: needs a model that gives logits, this one gives {known.gives}; leave what "
+            "turns logits into them out of it"
+        )
+
+
+def info_of(model: Classifier, classes: int, gives: Gives) -> ModelInfo:
+    """Return what is known of a rejector around a model."""
+    known = getattr(model, "info", None)
+    through = known.differentiable if isinstance(known, ModelInfo) else True
+    return ModelInfo(classes, rejects=True, gives=gives, differentiable=through)
+
+
+def class_count(model: Classifier, example: Tensor, labels: Tensor, name: str) -> int:
+    """Return k, and refuse labels that do not name each of the model's classes.
+
+    Args:
+        model: what is to be defended.
+        example: a picture or more, (n, c, h, w).
+        labels: (m,), int64, of the fit.
+        name: who asks, for messages.
+
+    Raises:
+        InvalidInput: the model rejects already or names one class; a label is too large; a class
+            has no picture.
+    """
+    known = getattr(model, "info", None)
+    if isinstance(known, ModelInfo) and known.rejects:
+        raise InvalidInput(f"{name}: the model rejects already; give the one inside it")
+    with torch.no_grad():
+        classes = base_scores(model, example).shape[1]
+    if classes < _PAIR:
+        raise InvalidInput(f"{name}: the model must name 2 classes or more, got {classes}")
+    if int(labels.max()) >= classes:
+        raise InvalidInput(
+            f"{name}: labels must be below the model's {classes} classes, got {int(labels.max())}"
+        )
+    missing = sorted(set(range(classes)) - set(labels.tolist()))
+    if missing:
+        raise InvalidInput(
+            f"{name}: the model names {classes} classes, the fit has pictures of "
+            f"{classes - len(missing)}, none of {', '.join(map(str, missing[:_SHOWN]))}: give "
+            "pictures of every class"
+        )
+    return classes

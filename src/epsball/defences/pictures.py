@@ -1,0 +1,115 @@
+"""Labelled pictures as a person has them, turned into batches when they are needed."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from epsball.errors import InvalidInput
+
+Stored: TypeAlias = Tensor | NDArray[Any]  # (n, c, h, w), uint8, or float in [0, 1]
+Marks: TypeAlias = Tensor | NDArray[Any]  # (n,), integers
+_BRIGHTEST = 255
+_DIMENSIONS = 4
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Pictures and labels; the pictures are converted batch by batch, never all at once.
+
+    Args:
+        images: (n, c, h, w), uint8 or float.
+        rows: (m,), int64, those that are meant, on the CPU.
+        place: device of the batches.
+        dtype: of the batches.
+        size: pictures a batch.
+    """
+
+    images: Stored
+    rows: Tensor
+    place: torch.device
+    dtype: torch.dtype
+    size: int
+
+    def __iter__(self) -> Iterator[Tensor]:
+        """Give batches (size, c, h, w), float in [0, 1].
+
+        Raises:
+            InvalidInput: a float picture leaves [0, 1] or is not finite.
+        """
+        for at in range(0, len(self.rows), self.size):
+            yield self._batch(self.rows[at : at + self.size])
+
+    def example(self) -> Tensor:
+        """Return the first picture, (1, c, h, w)."""
+        return self._batch(self.rows[:1])
+
+    def __len__(self) -> int:
+        """Return the number of pictures."""
+        return len(self.rows)
+
+    def part(self, chosen: Tensor) -> "Pictures":
+        """Return some of the pictures, by position (m,)."""
+        return replace(self, rows=self.rows[chosen])
+
+    def _batch(self, rows: Tensor) -> Tensor:
+        if isinstance(self.images, Tensor):
+            pixels = self.images[rows.to(self.images.device)]
+        else:
+            pixels = torch.from_numpy(np.ascontiguousarray(self.images[rows.numpy()]))
+        whole = pixels.dtype == torch.uint8
+        batch = pixels.to(self.place, self.dtype)
+        if whole:
+            return batch / _BRIGHTEST
+        # written so that NaN is refused too
+        if not bool(((batch >= 0) & (batch <= 1)).all()):
+            raise InvalidInput(
+                f"float images must be in [0, 1], got {float(batch.min()):.4g} to "
+                f"{float(batch.max()):.4g}; divide by 255, or give uint8"
+            )
+        return batch
+
+
+def read_pictures(
+    images: Stored, *, place: torch.device, dtype: torch.dtype, size: int
+) -> Pictures:
+    """Check the form of pictures and give them in batches.
+
+    Args:
+        images: (n, c, h, w), tensor or array, uint8, or float in [0, 1].
+        place: device of the batches.
+        dtype: of the batches.
+        size: pictures a batch.
+
+    Raises:
+        InvalidInput: another shape or dtype, or no picture.
+    """
+    kind = images.dtype if isinstance(images, Tensor) else torch.from_numpy(images[:0]).dtype
+    if images.ndim != _DIMENSIONS or not len(images):
+        raise InvalidInput(
+            f"images must be (n, c, h, w), one picture or more, got {tuple(images.shape)}"
+        )
+    if kind != torch.uint8 and not kind.is_floating_point:
+        raise InvalidInput(f"images must be uint8 or float in [0, 1], got {kind}")
+    return Pictures(images, torch.arange(len(images)), place, dtype, size)
+
+
+def read_labels(labels: Marks, count: int) -> Tensor:
+    """Return labels as int64 (n,) on the CPU.
+
+    Raises:
+        InvalidInput: they are no integers, or not one a picture, or negative.
+    """
+    held = torch.as_tensor(labels).detach().cpu()
+    if held.dtype.is_floating_point or held.dtype.is_complex or held.shape != (count,):
+        raise InvalidInput(
+            f"labels must be integers of shape ({count},), got {held.dtype} of shape "
+            f"{tuple(held.shape)}"
+        )
+    if bool((held < 0).any()):
+        raise InvalidInput(f"labels must be 0 or more, got {int(held.min())}")
+    return held.long()

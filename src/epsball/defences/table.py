@@ -1,0 +1,59 @@
+"""The table of rejectors."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from epsball.defences.deep_neural_rejection import DeepNeuralRejection
+from epsball.defences.max_softmax import MaxSoftmax
+from epsball.defences.neural_rejection import NeuralRejection
+from epsball.defences.rejector import Rejector
+from epsball.errors import unknown_name
+
+
+@dataclass(frozen=True)
+class RejectorSpec:
+    """One way of rejecting.
+
+    Args:
+        name: as it is asked for.
+        build: makes it around a model; its settings have defaults.
+        source: where it comes from.
+    """
+
+    name: str
+    build: Callable[..., Rejector]
+    source: str
+
+    @property
+    def summary(self) -> str:
+        """Return the first line of what it says of itself."""
+        return (inspect.getdoc(self.build) or "").partition("\n")[0]
+
+    @property
+    def knobs(self) -> dict[str, Any]:
+        """Return its settings and their defaults."""
+        parameters = list(inspect.signature(self.build).parameters.items())[1:]
+        return {name: parameter.default for name, parameter in parameters}
+
+
+REJECTORS = {
+    spec.name: spec
+    for spec in (
+        RejectorSpec("nr", NeuralRejection, "Melis et al. 2017, arXiv:1708.06939"),
+        RejectorSpec("dnr", DeepNeuralRejection, "Sotgiu et al. 2020; Thanthulage"),
+        RejectorSpec("msp", MaxSoftmax, "Hendrycks and Gimpel 2017, arXiv:1610.02136"),
+    )
+}
+
+
+def rejector_named(name: str) -> RejectorSpec:
+    """Return a line of the table.
+
+    Raises:
+        InvalidInput: no such name.
+    """
+    if name not in REJECTORS:
+        raise unknown_name("rejector", name, REJECTORS)
+    return REJECTORS[name]
