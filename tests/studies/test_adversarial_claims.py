@@ -58,7 +58,6 @@ def test_what_the_field_knows() -> None:
         ({("fgsm-mix", "fgsm"): 0.05}, "fgsm-regulariser"),
         ({("fgsm-mix-wide", "fgsm"): 0.9}, "capacity"),
         ({("fgsm-mix-narrow", "fgsm"): 0.999}, "capacity"),
-        ({("fgsm-mix", "fgsm"): 0.99}, "label-leak"),
         ({("fgsm-mix", "pgd"): 0.6}, "one-step-fails"),
         ({("iterative-mix", "pgd"): 0.04}, "iterative-helps"),
         ({("fgsm-mix", "transfer:fgsm"): 0.999}, "black-box-hole"),
@@ -67,6 +66,16 @@ def test_what_the_field_knows() -> None:
 )
 def test_each_finding_can_be_refuted(change: Accuracies, name: str) -> None:
     assert verdicts(change)[name].verdict == "refuted"
+
+
+def test_one_network_that_leaks_bears_can_out_and_a_few_that_do_not_leave_it_open() -> None:
+    none = {("fgsm-mix", "fgsm"): 0.99}
+    assert verdicts(none)["label-leak"].verdict == "not run"
+    assert "too few to refute" in verdicts(none)["label-leak"].note
+    long: Accuracies = {("fgsm-only-long", "fgsm"): 0.97, ("fgsm-only-long", "none"): 0.95}
+    found = verdicts(none | long)["label-leak"]
+    assert found.verdict == "holds"
+    assert found.value == pytest.approx(0.02)
 
 
 def test_the_errors_of_another_network_stand_beside_goodfellows_and_decide_nothing() -> None:

@@ -22,6 +22,7 @@ _ALIKE = 0.005  # of clean accuracy: what is called performing alike
 _FALLS = 0.5  # of the accuracy under FGSM: less than that under PGD is falling
 _LINEAR = 0.9  # of the spread that a straight line explains: what is called almost linear
 _ONE_STEP = ("fgsm-only", "fgsm-mix")
+_LEAKING = (*_ONE_STEP, "fgsm-only-long", "fast")  # made by one step with the true label
 _MISSING = "the rows that it compares were not all run"
 
 
@@ -133,7 +134,7 @@ def _capacity(claim: Claim, case: Case) -> Verdict:
 
 
 def _leak(claim: Claim, case: Case) -> Verdict:
-    gaps = {row: case.found.gap(case.at(row, "fgsm"), case.at(row)) for row in _ONE_STEP}
+    gaps = {row: case.found.gap(case.at(row, "fgsm"), case.at(row)) for row in _LEAKING}
     known = {row: gap for row, gap in gaps.items() if gap is not None}
     if not known:
         return not_run(claim, _MISSING)
@@ -142,7 +143,10 @@ def _leak(claim: Claim, case: Case) -> Verdict:
         f"{row}: {_shown(case, (row, 'fgsm'))} under FGSM with the true label, "
         f"{_shown(case, (row, 'none'))} clean; one such case bears 'can' out"
     )
-    return case.finding(claim, known[row], holds=known[row].value > 0, note=note)
+    holds = known[row].value > 0
+    few = () if holds else ("the networks tried here are too few to refute that it can",)
+    differs = (*case.differs, *few)
+    return judge_finding(claim, known[row], holds=holds, note=note, differs=differs)
 
 
 def _one_step_fails(claim: Claim, case: Case) -> Verdict:

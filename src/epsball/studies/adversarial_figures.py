@@ -9,10 +9,12 @@ from epsball.studies.adversarial_rows import EVERY
 from epsball.studies.measured import Measured, Point
 from epsball.studies.story import PlotBlock
 
-_WATCHED = ("fgsm-only", "fgsm-mix", "fast", "pgd")
+_WATCHED = ("fgsm-only-long", "fgsm-mix", "fast", "fgsm-only", "pgd")
 _CURVES = (("watched_accuracy", "clean"), ("fgsm_accuracy", "FGSM"), ("pgd_accuracy", "PGD"))
 _PANELS = 3
-_MIXES = ("fgsm-mix", "fgsm-mix-predicted", "fgsm-mix-least-likely", "fgsm-only")
+_MIXES = (
+    "fgsm-mix", "fgsm-mix-predicted", "fgsm-mix-least-likely", "fgsm-only", "fgsm-only-long",
+)  # fmt: skip
 
 
 def over_epochs(found: Measured, names: Sequence[str]) -> PlotBlock:

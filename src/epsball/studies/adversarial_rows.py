@@ -18,6 +18,7 @@ class Line:
         sources: helpers whose networks the recipe makes examples on.
         attacked: whether the recipe makes examples within eps.
         steps: whether it takes the study's number of attack steps.
+        longer: times the study's epochs.
     """
 
     words: str
@@ -27,6 +28,7 @@ class Line:
     sources: tuple[str, ...] = ()
     attacked: bool = True
     steps: bool = False
+    longer: int = 1
 
 
 def _mix(reference: str = "true", alpha: float = 0.5) -> dict[str, Plain]:
@@ -54,6 +56,8 @@ LINES: Mapping[str, Line] = {
     "fgsm-mix-predicted": Line("FGSM mix, predicted label", _mix("predicted")),
     "fgsm-mix-least-likely": Line("FGSM mix, least likely", _mix("least_likely")),
     "fgsm-only": Line("FGSM examples only", _mix(alpha=0.0)),
+    # the label leaks late: not before the network has learned to read the perturbation
+    "fgsm-only-long": Line("FGSM examples only, three times as long", _mix(alpha=0.0), longer=3),
     "fast": Line("one step from a random start", {"recipe": "fast"}),
     "iterative-mix": Line("iterative mix", {"recipe": "iterative-mix", "alpha": 0.5}, steps=True),
     "pgd": Line("PGD, min-max", {"recipe": "pgd"}, steps=True),

@@ -98,6 +98,7 @@ def _net(
     asked |= {} if epochs is None else {"epochs": epochs}
     count = min(options.train_limit or materials.train, materials.train)
     settings = default_settings(model, count, by_recipe=False, validation=0.0, **asked)
+    settings = settings.changed(epochs=settings.epochs * line.longer)
     changed = settings.model_dump(exclude_defaults=True, mode="json")
     parameters: dict[str, Plain] = {
         "row": name, "model": model, "width": line.width, "dropout": line.dropout,
