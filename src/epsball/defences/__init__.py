@@ -8,11 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from epsball.defences.deep_neural_rejection import DeepNeuralRejection as DeepNeuralRejection
+    from epsball.defences.energy import Energy as Energy
     from epsball.defences.features import Features as Features
     from epsball.defences.features import Layer as Layer
     from epsball.defences.features import layers_of as layers_of
+    from epsball.defences.kernel_density import KernelDensity as KernelDensity
+    from epsball.defences.mahalanobis import Mahalanobis as Mahalanobis
     from epsball.defences.max_softmax import MaxSoftmax as MaxSoftmax
+    from epsball.defences.mixture import DirichletMixture as DirichletMixture
     from epsball.defences.neural_rejection import NeuralRejection as NeuralRejection
+    from epsball.defences.projection import Projection as Projection
     from epsball.defences.rbf_svm import RbfSvm as RbfSvm
     from epsball.defences.rejector import Rejector as Rejector
     from epsball.defences.saving import load as load
@@ -22,10 +27,15 @@ if TYPE_CHECKING:
 
 _HOME = {
     "DeepNeuralRejection": "deep_neural_rejection",
+    "DirichletMixture": "mixture",
+    "Energy": "energy",
     "Features": "features",
+    "KernelDensity": "kernel_density",
     "Layer": "features",
+    "Mahalanobis": "mahalanobis",
     "MaxSoftmax": "max_softmax",
     "NeuralRejection": "neural_rejection",
+    "Projection": "projection",
     "REJECTORS": "table",
     "RbfSvm": "rbf_svm",
     "Rejector": "rejector",
@@ -37,10 +47,15 @@ _HOME = {
 
 __all__ = [
     "DeepNeuralRejection",
+    "DirichletMixture",
+    "Energy",
     "Features",
+    "KernelDensity",
     "Layer",
+    "Mahalanobis",
     "MaxSoftmax",
     "NeuralRejection",
+    "Projection",
     "REJECTORS",
     "RbfSvm",
     "Rejector",

@@ -6,8 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from epsball.defences.deep_neural_rejection import DeepNeuralRejection
+from epsball.defences.energy import Energy
+from epsball.defences.kernel_density import KernelDensity
+from epsball.defences.mahalanobis import Mahalanobis
 from epsball.defences.max_softmax import MaxSoftmax
+from epsball.defences.mixture import DirichletMixture
 from epsball.defences.neural_rejection import NeuralRejection
+from epsball.defences.projection import Projection
 from epsball.defences.rejector import Rejector
 from epsball.errors import unknown_name
 
@@ -44,6 +49,17 @@ REJECTORS = {
         RejectorSpec("nr", NeuralRejection, "Melis et al. 2017, arXiv:1708.06939"),
         RejectorSpec("dnr", DeepNeuralRejection, "Sotgiu et al. 2020; Thanthulage"),
         RejectorSpec("msp", MaxSoftmax, "Hendrycks and Gimpel 2017, arXiv:1610.02136"),
+        RejectorSpec("energy", Energy, "Liu et al. 2020, arXiv:2010.03759"),
+        RejectorSpec("density", KernelDensity, "Feinman et al. 2017, arXiv:1703.00410"),
+        RejectorSpec("mahalanobis", Mahalanobis, "Lee et al. 2018, arXiv:1807.03888"),
+        RejectorSpec(
+            "mixture", DirichletMixture, "Blei and Jordan 2006; the idea: Billovits et al."
+        ),
+        RejectorSpec(
+            "projection",
+            Projection,
+            "Hendrycks and Gimpel 2017, arXiv:1608.00530; Bhagoji et al. 2017, arXiv:1704.02654",
+        ),
     )
 }
 
