@@ -4,6 +4,7 @@ from pathlib import Path
 
 from epsball.attacks import ATTACKS
 from epsball.data import DATASETS
+from epsball.defences import REJECTORS
 from epsball.evaluation.findings import FINDINGS
 from epsball.models import DEFENCES, MODELS
 from epsball.studies import STUDIES
@@ -31,6 +32,7 @@ def page() -> str:
     steps = [
         [f"`{n}`", s.summary, ", ".join(s.knobs), s.remedy, s.source] for n, s in DEFENCES.items()
     ]
+    rejectors = [[f"`{n}`", s.summary, ", ".join(s.knobs), s.source] for n, s in REJECTORS.items()]
     data = [[f"`{s.form}`", s.source] for s in DATASETS.values()]
     recipes = [
         [f"`{n}`", s.description, ", ".join(s.parameters), s.source] for n, s in RECIPES.items()
@@ -46,6 +48,8 @@ def page() -> str:
             table(["model", "pictures", "parameters", "source"], models),
             "## Preprocessing defences\n",
             table(["defence", "what it does", "settings", "broken by", "source"], steps),
+            "## Defences that are fitted, and may reject\n",
+            table(["defence", "what it does", "settings", "source"], rejectors),
             "## Data\n",
             table(["data", "what it is"], data),
             "## Training recipes\n",

@@ -14,6 +14,13 @@ from epsball.objectives import (
     margin,
     named_objective,
 )
+from epsball.rejecting import (
+    HINGES,
+    against_rejection,
+    machine_hinge,
+    machines_hinge,
+    probabilities,
+)
 
 LOGITS = torch.tensor([[2.0, 5.0, 1.0], [4.0, 0.0, -1.0]])
 LABELS = torch.tensor([0, 0])
@@ -27,11 +34,13 @@ def test_closed_forms() -> None:
     assert hinge(LOGITS, LABELS, confidence=0.0).tolist() == [0, -4]
 
 
-@pytest.mark.parametrize("name", OBJECTIVES)
+@pytest.mark.parametrize("name", OBJECTIVES | HINGES)
 def test_gradients_match_finite_differences(name: str) -> None:
     logits = torch.randn((4, 5), generator=torch.Generator().manual_seed(0)).double()
     labels = logits.topk(2, dim=1).indices[:, 1]  # dlr leaves out a part for lower classes
-    assert torch.autograd.gradcheck(lambda z: OBJECTIVES[name](z, labels), logits.requires_grad_())
+    assert torch.autograd.gradcheck(
+        lambda z: named_objective(name)(z, labels), logits.requires_grad_()
+    )
 
 
 @given(seed=st.integers(0, 99), k=st.integers(2, 12))
@@ -65,6 +74,39 @@ def test_won() -> None:
 def test_scores_that_are_not_finite_are_no_win(bad: float) -> None:
     logits = torch.tensor([[0.0, bad]])
     assert not is_adversarial(logits, torch.tensor([0])).any()
+
+
+@given(seed=st.integers(0, 99), k=st.integers(2, 8))
+def test_the_margin_past_a_rejection_is_positive_exactly_where_won(seed: int, k: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    scores = torch.randn((8, k + 1), generator=generator)
+    labels = torch.randint(k, (8,), generator=generator)
+    lead = margin(against_rejection(scores, labels, k), labels)
+    assert torch.equal(lead > 0, is_adversarial(scores, labels, classes=k))
+    own = torch.maximum(scores[:, k], scores.gather(1, labels[:, None])[:, 0])
+    others = scores[:, :k].scatter(1, labels[:, None], -torch.inf)
+    assert torch.equal(lead, others.amax(1) - own)
+    targets = (labels + 1) % k
+    won = is_adversarial(scores, labels, targets, classes=k)
+    assert torch.equal(-margin(scores, targets) > 0, won)
+
+
+def test_without_a_reject_column_scores_stay_as_they_are() -> None:
+    assert against_rejection(LOGITS, LABELS, 3) is LOGITS
+
+
+def test_the_hinges_of_the_machines() -> None:
+    machines = torch.tensor([[2.0, -3.0, 0.5]])
+    signs = torch.tensor([[-1.0, -1.0, 1.0]])
+    expected = (1 - signs * machines).clamp_min(0).sum(1)
+    assert torch.equal(machines_hinge(machines, torch.tensor([2])), expected)
+    assert machine_hinge(machines, torch.tensor([2])).tolist() == [0.5]
+
+
+def test_probabilities() -> None:
+    odds = torch.tensor([[0.0, 2.0]])
+    assert torch.equal(probabilities(odds, "log-odds"), odds.sigmoid())
+    assert torch.equal(probabilities(odds), odds.softmax(1))
 
 
 def test_named() -> None:

@@ -6,10 +6,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from epsball.types import Norm
+from epsball.types import ModelInfo, Norm
 
 SHAPE = (2, 3, 4)
 ROWS = 12
+_SHARP = 50.0
 
 
 @dataclass
@@ -69,6 +70,54 @@ class Linear(nn.Module):
         return distance
 
 
+class Banded(Linear):
+    """Two classes on both sides of a plane, and a band around it in which the model rejects.
+
+    Scores are u z, -u z and half the width of the band: an accepted wrong class lies beyond its far
+    edge. Tilted, the reject score rises by v z besides: the way through the band is not the way
+    across the plane, and what climbs the margin of the two classes alone does not find it.
+    """
+
+    info = ModelInfo(classes=2, rejects=True)
+
+    def __init__(self, seed: int, *, tilted: bool) -> None:
+        """Draw u and v, both of length one, at right angles."""
+        super().__init__(seed, classes=2)
+        self.weight = nn.Parameter(torch.linalg.qr(self.weight.detach().T).Q.T.contiguous())
+        self.tilt, self.width = float(tilted), 0.15 if tilted else 0.03
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return three scores, the last "reject"."""
+        across, along = super().forward(inputs)[:, :, None].unbind(1)  # (n, 1) each
+        # as sharp as a trained network's: a softmax of almost equal scores would look at them all
+        return _SHARP * torch.cat((across, -across, self.width + self.tilt * along), 1)
+
+    def distance(self, inputs: Tensor, labels: Tensor, norm: Norm) -> Tensor:
+        """Return how far the edge is where the wrong class beats the rejection."""
+        scores, side = self(inputs).detach(), 1 - 2 * labels[:, None]
+        uphill = side * self.weight[0].detach() + self.tilt * self.weight[1].detach()  # (n, d)
+        dual = {"linf": uphill.abs().sum(1), "l2": uphill.norm(dim=1), "l1": uphill.abs().amax(1)}
+        lacks = scores[:, 2] - scores.gather(1, 1 - labels[:, None])[:, 0]
+        distance: Tensor = lacks / dual[norm] / _SHARP
+        return distance
+
+
+class Doubting(nn.Module):
+    """A model that rejects where none of its scores is above a bar."""
+
+    def __init__(self, model: nn.Module, classes: int, bar: float) -> None:
+        """Wrap a model; it shares its mode and parameters."""
+        super().__init__()
+        self.model, self.bar = model, bar
+        self.info = ModelInfo(classes, rejects=True)
+        self.train(model.training)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return the model's scores, and the bar."""
+        scores: Tensor = self.model(inputs)
+        return torch.cat((scores, torch.full_like(scores[:, :1], self.bar)), 1)
+
+
 class Wavy(nn.Module):
     """A classifier whose loss has many hills, that remembers the points it is shown."""
 
@@ -91,6 +140,17 @@ def linear_problem(seed: int, classes: int) -> tuple[Linear, Tensor, Tensor]:
     generator = torch.Generator().manual_seed(seed + 1)
     inputs = 0.5 + 0.05 * torch.randn((6, *SHAPE), generator=generator)
     return model, inputs, model(inputs).argmax(1)
+
+
+def banded_problem(seed: int, *, tilted: bool) -> tuple[Banded, Tensor, Tensor]:
+    """Return pictures so near to grey that the box is never met.
+
+    Some are rejected at first; tilted all are, or the nearest edge would be that of two at once.
+    """
+    model = Banded(seed, tilted=tilted)
+    generator = torch.Generator().manual_seed(seed + 1)
+    inputs = 0.5 + (0.02 if tilted else 0.05) * torch.randn((4, *SHAPE), generator=generator)
+    return model, inputs, model(inputs)[:, :2].argmax(1)
 
 
 class Counting:

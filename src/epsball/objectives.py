@@ -1,7 +1,9 @@
 """What attacks climb: functions of (scores, classes) that grow as the model likes a class less.
 
 An untargeted attack climbs `objective(logits, labels)`; a targeted one climbs
-`-objective(logits, targets)`.
+`-objective(logits, targets)`. Of a model that rejects, an objective sees class scores in which
+being rejected counts as keeping the label (`epsball.rejecting`); towards a target the reject score
+is one more score to beat. So every objective knows of the rejection, and none is pulled into it.
 """
 
 import torch
@@ -9,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from epsball.errors import unknown_name
+from epsball.rejecting import HINGES
 from epsball.tensors import Labels, Logits, Objective, Values
 
 _THIRD = 3
@@ -159,6 +162,8 @@ OBJECTIVES: dict[str, Objective] = {
     "hinge": hinge,
     "dlr": dlr,
     "logit": logit,
+    # the best other class minus max(label, reject): attacks hand in scores that count so already
+    "reject-margin": margin,
 }
 
 
@@ -170,9 +175,10 @@ def named_objective(objective: Objective | str) -> Objective:
     """
     if callable(objective):
         return objective
-    if objective not in OBJECTIVES:
-        raise unknown_name("objective", objective, OBJECTIVES)
-    return OBJECTIVES[objective]
+    known = OBJECTIVES | HINGES
+    if objective not in known:
+        raise unknown_name("objective", objective, known)
+    return known[objective]
 
 
 def is_adversarial(

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 from epsball import _contract_rules as rules
 from epsball import _contract_rules_nearest as nearest
+from epsball import _contract_rules_rejecting as rejecting
 from epsball.attacks import AttackSpec
 from epsball.types import Norm
 
@@ -49,6 +50,9 @@ CHECKS: tuple[Callable[[AttackSpec, Norm, int], None], ...] = (
     rules.check_gradient_needed,
     nearest.check_nearest,
     nearest.check_query_budget,
+    rejecting.check_past_rejection,
+    rejecting.check_nearest_past_rejection,
+    rejecting.check_never_worse_than_clean,
 )
 
 

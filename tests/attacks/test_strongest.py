@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from epsball._contract_models import Counting, Problem, linear_problem
-from epsball.attacks import apgd, apgd_t, autoattack, square, strongest
+from epsball._contract_models import Counting, Doubting, Problem, linear_problem
+from epsball.attacks import apgd, apgd_t, autoattack, rejection, square, strongest
 from epsball.models.bit_depth import BitDepth
 from epsball.models.defended import defended
 from epsball.objectives import is_adversarial
@@ -103,3 +103,29 @@ def test_the_standard_composition_wins_what_its_parts_win() -> None:
     made = autoattack(p.model, p.inputs, p.labels, queries=100, generator=seeded(), **given)
     alone = apgd(p.model, p.inputs, p.labels, generator=seeded(), **given)
     assert fooled(p.model, made, p.labels) >= fooled(p.model, alone, p.labels)
+
+
+def test_a_rejecting_model_is_attacked_past_its_rejection() -> None:
+    p = Problem(5, classes=4)
+    model = Doubting(p.model, 4, bar=3.0).eval()
+
+    def won(made: Tensor) -> int:
+        with torch.no_grad():
+            return int(is_adversarial(model(made), p.labels, classes=4).sum())
+
+    given: dict[str, Any] = {"eps": 0.06, "generator": seeded()}
+    whole = won(strongest(model, p.inputs, p.labels, **given))
+    assert whole > won(p.inputs)
+    for part in (apgd, apgd_t, rejection, square):
+        assert whole >= won(part(model, p.inputs, p.labels, **{"norm": "linf"} | given))
+
+
+def test_methods_against_rejection_are_for_models_that_reject() -> None:
+    p = Problem(0)
+    for model in (p.model, Doubting(p.model, 3, bar=1e3).eval()):
+        counted = Counting(model, len(p.inputs))
+        counted.info = getattr(model, "info", None)  # type: ignore[attr-defined]  # as a defence has it
+        strongest(counted, p.inputs, p.labels, eps=1e-6, generator=seeded())
+        asked = int(counted.asked.max())
+        # nothing is won: each method that takes part has its first share
+        assert (asked > 260) == (model is not p.model), asked

@@ -183,7 +183,7 @@ def test_attack_to_png_and_back(place: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert summary["clean"]["accuracy"] == pytest.approx(1 - wrong / 24)
 
 
-@pytest.mark.parametrize("what", ["attacks", "models", "data", "recipes"])
+@pytest.mark.parametrize("what", ["attacks", "models", "data", "recipes", "defences"])
 def test_lists(
     what: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -194,12 +194,25 @@ def test_lists(
         "models": "zoo:vgg-cifar",
         "data": "imagenet-sample",
         "recipes": "fgsm-mix",
+        "defences": "dnr",
     }
     assert expected[what] in printed
 
 
 @pytest.mark.parametrize(
-    "command", ["audit", "attack", "train", "report", "compare", "list", "demo"]
+    "command",
+    [
+        "audit",
+        "attack",
+        "train",
+        "defend",
+        "layers",
+        "report",
+        "compare",
+        "study",
+        "list",
+        "demo",
+    ],
 )
 def test_help_has_an_example(
     command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

@@ -17,8 +17,8 @@ SOURCE = Path(epsball.__file__).parent / "attacks"
 MUTANTS = {
     "last point unscored": (
         "_ascent.py",
-        "    best.update(point, goal.value(logits), goal.won(logits), rows, inside)\n    return",
-        "    return",
+        "self.best.update(points, goal.value(logits), goal.won(logits), rows, self.inside)",
+        "return",
         "pgd",
         "check_strongest_point",
     ),
@@ -30,14 +30,14 @@ MUTANTS = {
         "check_strongest_point",
     ),
     "comparison reversed": (
-        "_ascent.py",
+        "_best_seen.py",
         "(value > self.value[rows])",
         "(value < self.value[rows])",
         "pgd",
         "check_strongest_point",
     ),
     "won ignored in the ranking": (
-        "_ascent.py",
+        "_best_seen.py",
         "better = (won & ~held_won) | ((won == held_won) & (value > self.value[rows]))",
         "better = value > self.value[rows] + 1e6 * held_won",
         "pgd",
@@ -77,6 +77,27 @@ MUTANTS = {
         "return self.objective(logits, self.targets)",
         "pgd",
         "check_targets",
+    ),
+    "rejection ignored": (
+        "_pgd.py",
+        "against_rejection(logits, self.labels, classes)",
+        "logits[:, :classes]",
+        "pgd",
+        "check_past_rejection",
+    ),
+    "rejected counts as fooled": (
+        "_pgd.py",
+        "self.targets, classes=classes)",
+        "self.targets)",
+        "pgd",
+        "check_past_rejection",
+    ),
+    "line search downhill": (
+        "_line_search.py",
+        "trial = point + per_row",
+        "trial = point - per_row",
+        "rejection",
+        "check_linear_oracle",
     ),
     "direction reversed": (
         "_sign_family.py",

@@ -157,8 +157,8 @@ def _records(plan: Plan, variant: str, norm: str, eps: float, made: Floats) -> p
         "prediction": said,
         "clean_confidence": _softmax(before).max(1),
         "confidence": _softmax(after).max(1),
-        "clean_top5": np.argsort(-before, 1)[:, :5].tolist(),
-        "top5": np.argsort(-after, 1)[:, :5].tolist(),
+        "clean_top5": np.argsort(-before[:, :k], 1)[:, :5].tolist(),
+        "top5": np.argsort(-after[:, :k], 1)[:, :5].tolist(),
         "clean_margin": _margin(before[:, :k], y),
         "margin": _margin(after[:, :k], y),
         "l0": (np.abs(delta) > 1e-8).sum(1),
@@ -174,11 +174,18 @@ def _records(plan: Plan, variant: str, norm: str, eps: float, made: Floats) -> p
         "queries": [0] * n,
         "clean_rejected": clean == k,
         "rejected": said == k,
+        "clean_acceptance": _acceptance(before, k),
+        "acceptance": _acceptance(after, k),
         "safe": safe,
     }
     for i, name in enumerate(("8bit", "png", "jpeg90", "jpeg75")):
         columns[f"survives_{name}"] = keeps[i * n : (i + 1) * n]
     return pl.DataFrame(columns).cast(SCHEMA).select(list(SCHEMA))
+
+
+def _acceptance(scores: Any, k: int) -> list[float | None]:
+    rejects = scores.shape[1] > k
+    return (scores[:, :k].max(1) - scores[:, k]).tolist() if rejects else [None] * len(scores)
 
 
 def _manifest(plan: Plan) -> dict[str, Any]:

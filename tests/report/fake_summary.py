@@ -1,10 +1,12 @@
-"""Sums fake records up the way an audit does, with nothing but polars."""
+"""Sums fake records up the way an audit does."""
 
 import math
 from itertools import combinations
 from typing import Any
 
 import polars as pl
+
+from epsball.evaluation.rejection import rejections
 
 KEY = ["variant", "norm", "eps"]
 SURVIVES = ["survives_8bit", "survives_png", "survives_jpeg90", "survives_jpeg75"]
@@ -50,6 +52,7 @@ def summarise(
             "clean": _cells(settings[0][1], "clean_prediction"),
             "attacked": [s | {"cells": _cells(rows, "prediction")} for s, rows in settings],
         },
+        "rejection": rejections(records),
         "comparisons": _comparisons(records),
         "findings": findings,
         "cost": cost | {"seconds": 12.5},
@@ -76,6 +79,7 @@ def _clean(rows: pl.DataFrame, classes: int) -> dict[str, Any]:
         "confidence_correct": confidence.filter(right).mean(),
         "confidence_wrong": confidence.filter(~right).mean(),
         "top5_accuracy": 0.8 if classes > 5 else None,
+        **_rejected(rows, "clean_"),
     }
 
 
@@ -96,11 +100,23 @@ def _result(rows: pl.DataFrame, classes: int) -> dict[str, Any]:
         "top1_error_all": 1 - kept,
         "top5_error": (1 - kept) / 3 if classes > 5 else None,
         "top5_error_all": (1 - kept) / 3 if classes > 5 else None,
+        **_rejected(rows, ""),
         **{name: fooled[name].mean() for name in SURVIVES},
         "sizes": {name: rows[name].median() for name in ("l0", "l1", "l2", "linf")},
         **{name: int(rows[name].sum()) for name in ("forwards", "backwards", "queries")},
         "seconds": round(0.001 * int(rows["forwards"].sum()) + 0.2, 3),
         "parts": None,
+    }
+
+
+def _rejected(rows: pl.DataFrame, prefix: str) -> dict[str, Any]:
+    refused = int(rows[f"{prefix}rejected"].sum())
+    right = int((rows[f"{prefix}prediction"] == rows["label"]).sum())
+    return {
+        "rejected": refused / len(rows),
+        "rejected_ci": wilson(refused, len(rows)),
+        "accepted_accuracy": right / (len(rows) - refused),
+        "accepted_accuracy_ci": wilson(right, len(rows) - refused),
     }
 
 
@@ -165,13 +181,13 @@ def mcnemar(a: int, b: int) -> float:
 
 
 def _without_rates(summary: dict[str, Any]) -> dict[str, Any]:
-    rate = ("accuracy", "confidence", "error", "survives", "difference")
+    rate = ("accuracy", "confidence", "error", "survives", "difference", "rejected")
 
     def strip(entry: dict[str, Any]) -> dict[str, Any]:
         return {k: None if any(word in k for word in rate) else v for k, v in entry.items()}
 
     summary["results"] = [strip(entry) | {"sizes": None} for entry in summary["results"]]
     summary["clean"], summary["worst_case"], summary["per_class"] = None, [], []
-    summary["comparisons"] = []
+    summary["comparisons"] = summary["rejection"] = []
     summary["confusion"] = {"clean": [], "attacked": []}
     return summary

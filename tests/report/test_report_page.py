@@ -117,6 +117,23 @@ def test_the_answer_comes_first_with_its_interval(digits: Path, digits_page: Pat
     assert f"{100 * low:.1f} to {100 * high:.1f} %" in text
 
 
+def test_a_rejecting_model_tells_what_it_rejects(
+    rejecting: Path, rejecting_page: Path, digits_page: Path
+) -> None:
+    summary = json.loads((rejecting / "summary.json").read_text(encoding="utf-8"))
+    text = read_page(rejecting_page.read_text(encoding="utf-8")).text.replace("\u00a0", " ")
+    assert "What is rejected, with 95 % intervals" in text
+    told = text[text.index("What is rejected") :]
+    for entry in (summary["clean"], summary["results"][-1]):
+        low, high = entry["rejected_ci"]
+        assert f"{100 * entry['rejected']:.1f} %{100 * low:.1f} to {100 * high:.1f} %" in told
+        assert f"{100 * entry['accepted_accuracy']:.1f} %" in told
+    last = summary["rejection"][-1]
+    assert f"{last['auroc']:.3f}" in told
+    assert f"{100 * last['at'][1]['safe']:.1f} %" in told
+    assert "rejected" not in read_page(digits_page.read_text(encoding="utf-8")).text.lower()
+
+
 def test_findings_say_their_severity_in_words_and_the_remedy(blocked_page: Path) -> None:
     text = read_page(blocked_page.read_text(encoding="utf-8")).text
     places = [text.index(word) for word in ("Blocking", "Warning", "Note")]

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from epsball.attacks._noise import noise as noise
     from epsball.attacks._patch import patch as patch
     from epsball.attacks._pgd import pgd as pgd
+    from epsball.attacks._rejection import rejection as rejection
     from epsball.attacks._sigma_zero import sigma_zero as sigma_zero
     from epsball.attacks._spatial import spatial as spatial
     from epsball.attacks._spec import AttackSpec as AttackSpec
@@ -70,6 +71,7 @@ _HOME = {
     "over_targets": "_targets",
     "patch": "_patch",
     "pgd": "_pgd",
+    "rejection": "_rejection",
     "sigma_zero": "_sigma_zero",
     "spatial": "_spatial",
     "spsa": "_spsa",
@@ -105,6 +107,7 @@ __all__ = [
     "over_targets",
     "patch",
     "pgd",
+    "rejection",
     "sigma_zero",
     "spatial",
     "spsa",

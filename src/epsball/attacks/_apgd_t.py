@@ -13,6 +13,7 @@ from epsball.attacks._pgd import Mislead
 from epsball.errors import InvalidInput
 from epsball.objectives import dlr, dlr_towards, is_adversarial
 from epsball.randomness import Randomness, another_run
+from epsball.rejecting import against_rejection
 from epsball.tensors import Classifier, Images, Labels
 from epsball.types import Norm, Search
 
@@ -32,8 +33,8 @@ class Towards:
     towards: Tensor
 
     def value(self, logits: Tensor) -> Tensor:
-        """Return how near the class towards is to beating the label."""
-        logits = logits[:, : class_count(self.model, logits)]
+        """Return how near the class towards is to beating the label, and the rejection."""
+        logits = against_rejection(logits, self.labels, class_count(self.model, logits))
         return dlr_towards(logits, self.labels, self.towards)
 
     def won(self, logits: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from epsball.attacks._asking import all_rows, cut, input_gradient, read, scores
+from epsball.attacks._best_seen import BestSeen as BestSeen
 from epsball.tensors import Classifier, Images
 from epsball.types import Search
 
@@ -61,7 +62,11 @@ class Visit:
 
 
 class Step(Protocol):
-    """Makes the next point from what was seen; keeps it inside ball and box."""
+    """Makes the next point from what was seen; keeps it inside ball and box.
+
+    One that may end a row's walk before its last step has `ended`, (n,) bool or None: rows for
+    which the points just returned are where the walk ends, points that were visited already.
+    """
 
     def __call__(self, visit: Visit, /) -> Tensor:
         """Return the next points."""
@@ -81,7 +86,7 @@ def ascend(
     steps: int,
     keep: Keep,
     search: Search | None = None,
-    best: "BestSeen | None" = None,
+    best: BestSeen | None = None,
     inside: Callable[[Tensor, Tensor], Tensor] | None = None,
 ) -> Images:
     """Walk uphill from start and return a point of the walk.
@@ -91,7 +96,7 @@ def ascend(
         start: (n, c, h, w), the first points.
         goal: what is climbed.
         step: makes the next point.
-        steps: gradient evaluations an image.
+        steps: gradient evaluations an image; a row whose step says `ended` is given no more.
         keep: "best": of the steps + 1 points, the one that ranks highest by (won, value), which
             costs one more forward pass; "last": where the walk ends.
         search: what may be saved. A fooled image ends its walk where it was fooled. In low
@@ -108,7 +113,7 @@ def ascend(
     """
     search = search or _FULL
     best, point = best or BestSeen(start), start.detach()
-    rows = all_rows(start)
+    rows, ends = all_rows(start), _Ends(search.confirm or model, best, keep, search, inside)
     for i in range(steps):
         exact = is_exact(search, i, steps, finish=_FINISH)
         asked = search.confirm or model if exact else model
@@ -123,11 +128,15 @@ def ascend(
             if not len(rows):
                 return best.points
         point = step(visit).detach()
-    if keep == "last":
-        best.points[rows] = point
-        return best.points
-    logits = read(search.confirm or model, point, rows, search.micro_batch)
-    best.update(point, goal.value(logits), goal.won(logits), rows, inside)
+        ended = getattr(step, "ended", None)
+        if ended is not None and bool(ended.any()):
+            done = ended.nonzero()[:, 0]
+            ends.take(point[done], rows[done], goal.rows(done))
+            going = (~ended).nonzero()[:, 0]
+            rows, goal, step, point = rows[going], goal.rows(going), step.rows(going), point[going]
+            if not len(rows):
+                return best.points
+    ends.take(point, rows, goal)
     return best.points
 
 
@@ -139,40 +148,23 @@ def is_exact(search: Search, number: int, steps: int, *, finish: int) -> bool:
     return search.confirm is None or number >= steps - max(1, steps // finish)
 
 
-class BestSeen:
-    """For each row of a batch, the highest-ranking point so far, by (won, value)."""
+@dataclass(frozen=True)
+class _Ends:
+    """Where walks end: kept as they are, or where they rank highest for the model itself."""
 
-    def __init__(self, points: Tensor) -> None:
-        """Start with points of no rank at all."""
-        self.points = points.detach().clone()
-        self.won = torch.zeros(len(points), dtype=torch.bool, device=points.device)
-        self.value = points.new_full((len(points),), -torch.inf)
+    exact: Classifier
+    best: BestSeen
+    keep: Keep
+    search: Search
+    inside: Callable[[Tensor, Tensor], Tensor] | None
 
-    def update(
-        self,
-        points: Tensor,
-        value: Tensor,
-        won: Tensor,
-        rows: Tensor,
-        inside: Callable[[Tensor, Tensor], Tensor] | None = None,
-    ) -> None:
-        """Take the points that rank above what is held for their rows.
-
-        Args:
-            points: (m, c, h, w).
-            value: (m,).
-            won: (m,), bool.
-            rows: (m,), which rows of the batch they belong to, each at most once.
-            inside: see `ascend`.
-        """
-        held_won, value = self.won[rows], value.detach().to(self.value)
-        better = (won & ~held_won) | ((won == held_won) & (value > self.value[rows]))
-        if inside is not None:
-            better &= inside(points, rows)
-        taken = rows[better]
-        self.points[taken] = points.detach()[better]
-        self.value[taken] = value[better]
-        self.won[taken] |= won[better]
+    def take(self, points: Tensor, rows: Tensor, goal: Goal) -> None:
+        """Take the last points, (m, c, h, w), of some rows; goal is of these rows."""
+        if self.keep == "last":
+            self.best.points[rows] = points
+            return
+        logits = read(self.exact, points, rows, self.search.micro_batch)
+        self.best.update(points, goal.value(logits), goal.won(logits), rows, self.inside)
 
 
 def look(

@@ -48,7 +48,8 @@ def hopskipjump(
         samples: directions that are probed for the first step; the root of t times as many for
             step t.
         starts: (n, c, h, w), float, in [0, 1]: pictures to begin with, of another class or of the
-            target's; None, and where one does not fool: noise is tried until it does.
+            target's; None, and where one does not fool: noise is tried until it does. A model that
+            rejects noise needs starts that it accepts.
         targets: (n,), int64; the classes to reach; None: any class but the label. Noise seldom
             finds one class of many: give starts.
         generator: source of noise and directions; torch's global one when None.

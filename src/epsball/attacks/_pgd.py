@@ -9,9 +9,11 @@ from epsball.attacks._ascent import ascend
 from epsball.attacks._asking import class_count
 from epsball.attacks._checks import check_call
 from epsball.attacks._sign_family import family_step
+from epsball.errors import InvalidInput
 from epsball.geometry import random_in_ball
 from epsball.objectives import cross_entropy, is_adversarial, named_objective
 from epsball.randomness import Randomness
+from epsball.rejecting import HINGES, against_rejection
 from epsball.tensors import Classifier, Images, Labels, Objective
 from epsball.types import Norm, Search
 
@@ -20,18 +22,30 @@ NORMS: tuple[Norm, ...] = ("linf", "l2")
 
 @dataclass(frozen=True)
 class Mislead:
-    """Climb an objective away from the labels, or towards the targets."""
+    """Climb an objective away from the labels, or towards the targets.
+
+    Being rejected stands against the attacker either way: see `against_rejection`.
+    """
 
     model: Classifier
     objective: Objective
     labels: Tensor
     targets: Tensor | None
 
+    def __post_init__(self) -> None:
+        """Refuse what has no slope where the model is sure."""
+        if self.targets is None and self.objective in HINGES.values():
+            raise InvalidInput(
+                "objectives reject-hinge and reject-hinge-one are lowered towards a class, and no "
+                "targets are given; use the attack rejection, which chooses one, or another "
+                "objective such as reject-margin"
+            )
+
     def value(self, logits: Tensor) -> Tensor:
         """Return the objective of the labels, or minus that of the targets."""
-        logits = logits[:, : class_count(self.model, logits)]
         if self.targets is None:
-            return self.objective(logits, self.labels)
+            classes = class_count(self.model, logits)
+            return self.objective(against_rejection(logits, self.labels, classes), self.labels)
         return -self.objective(logits, self.targets)
 
     def won(self, logits: Tensor) -> Tensor:
@@ -73,7 +87,8 @@ def pgd(
             (more where steps are few) and shrink to nothing, so that they cross the ball at first
             and settle at last.
         objective: what an untargeted attack climbs: "cross-entropy", "margin", "hinge", "dlr",
-            "logit", or a function (logits, labels) -> (n,).
+            "logit", "reject-margin" (the margin: of a model that rejects, being rejected stands
+            against the attacker under every objective), or a function (logits, labels) -> (n,).
         random_start: begin at a random point of the ball instead of at the picture.
         targets: (n,), int64; the classes to reach; None: any class but the label.
         generator: source of the random start; torch's global one when None.

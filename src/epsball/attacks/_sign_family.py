@@ -17,6 +17,7 @@ from epsball.errors import InvalidInput, unknown_name
 from epsball.geometry import project, steepest
 from epsball.objectives import cross_entropy, is_adversarial
 from epsball.randomness import ImageStreams, Randomness, random_below
+from epsball.rejecting import against_rejection
 from epsball.tensors import Classifier
 from epsball.types import Norm
 
@@ -121,8 +122,9 @@ class FamilyGoal:
     def value(self, logits: Tensor) -> Tensor:
         """Return the loss of the followed class, its sign turned for descent."""
         self.settle(lambda: logits.detach())
-        logits = logits[:, : class_count(self.model, logits)]
         followed = self.labels if self.chosen is None else self.chosen
+        if self.choice.direction == "ascent":  # towards a class, the reject score is one to beat
+            logits = against_rejection(logits, followed, class_count(self.model, logits))
         loss = cross_entropy(logits, followed)
         return loss if self.choice.direction == "ascent" else -loss
 

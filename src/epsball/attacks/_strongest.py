@@ -14,6 +14,7 @@ from epsball.attacks._checks import check_call
 from epsball.attacks._combinators import best_of
 from epsball.attacks._fab import fab
 from epsball.attacks._pgd import Mislead, pgd
+from epsball.attacks._rejection import rejection
 from epsball.attacks._relay import Relay
 from epsball.attacks._spsa import spsa
 from epsball.attacks._square import square
@@ -40,6 +41,7 @@ class Method:
         norms: where it is defined.
         masked: it is for models that hide their gradients, and waits until there is reason.
         blind: it needs no gradient.
+        rejecting: it is for models that reject.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Method:
     norms: tuple[Norm, ...] = NORMS
     masked: bool = False
     blind: bool = False
+    rejecting: bool = False
 
 
 # the last shares are standard AutoAttack's own budgets, or more
@@ -66,6 +69,31 @@ METHODS: tuple[Method, ...] = (
             partial(apgd_t, steps=40, classes=9),
             partial(apgd_t, steps=100, classes=9),
         ),
+    ),
+    # far from what a rejecting model knows its gradients are weak: many starts, no softmax
+    Method(
+        "past the rejection",
+        (
+            partial(rejection, steps=40),
+            partial(best_of(rejection, restarts=5), steps=100),
+            partial(best_of(rejection, restarts=20), steps=200),
+        ),
+        norms=("linf", "l2"),
+        rejecting=True,
+    ),
+    Method(
+        "margin past the rejection",
+        tuple(partial(best_of(apgd, restarts=n), objective=margin) for n in (1, 10)),
+        rejecting=True,
+    ),
+    Method(
+        "machine by machine",
+        (
+            partial(rejection, steps=40, objective="reject-hinge-one"),
+            partial(best_of(rejection, restarts=5), steps=100, objective="reject-hinge"),
+        ),
+        norms=("linf", "l2"),
+        rejecting=True,
     ),
     Method(
         "squares",
@@ -112,7 +140,7 @@ def strongest(
     nothing is dropped. It ends when no picture is left, or no method is. Where gradients look
     masked, because they are zero or because squares win what gradients did not, the methods for
     that case join, and a model that has a differentiable stand-in for itself is attacked through
-    it.
+    it. For a model that rejects, methods join that are made for it.
 
     Args:
         model: maps (n, c, h, w) in [0, 1] to logits (n, k); mode and gradients stay untouched.
@@ -145,7 +173,9 @@ def strongest(
     check_call("strongest", inputs, labels, targets, eps=eps, norm=norm, norms=NORMS)
     relay = Relay(model, inputs, labels, eps, norm, targets, generator, search or Search())
     blind = not _has_gradient(relay)
+    rejects = getattr(getattr(model, "info", None), "rejects", False)
     turns = [m for m in METHODS if norm in m.norms and (m.blind or not blind)]
+    turns = [m for m in turns if rejects or not m.rejecting]
     masked = blind or _is_flat(relay)
     if masked:
         _through_stand_in(relay)

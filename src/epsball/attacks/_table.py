@@ -21,6 +21,7 @@ from epsball.attacks._mifgsm import mifgsm
 from epsball.attacks._noise import noise
 from epsball.attacks._patch import patch
 from epsball.attacks._pgd import pgd
+from epsball.attacks._rejection import rejection
 from epsball.attacks._sigma_zero import sigma_zero
 from epsball.attacks._spatial import spatial
 from epsball.attacks._spec import AttackSpec
@@ -72,6 +73,14 @@ _BUILT_IN: dict[str, AttackSpec] = {
         kind="budget",
         norms=("linf", "l2", "l1"),
         source="Croce and Hein 2020, arXiv:2003.01690",
+        random=True,
+        keeps="won",
+    ),
+    "rejection": AttackSpec(
+        rejection,
+        kind="budget",
+        norms=("l2", "linf"),
+        source="Sotgiu et al. 2020, doi:10.1186/s13635-020-00105-y",
         random=True,
         keeps="won",
     ),

@@ -5,6 +5,7 @@ import typer
 from epsball.cli._attack import attack
 from epsball.cli._audit import audit
 from epsball.cli._compare import compare
+from epsball.cli._defend import defend, layers
 from epsball.cli._demo import demo
 from epsball.cli._list import list_table
 from epsball.cli._report import report
@@ -23,6 +24,8 @@ app = typer.Typer(
 app.command()(audit)
 app.command()(attack)
 app.command()(train)
+app.command()(defend)
+app.command()(layers)
 app.command()(report)
 app.command()(compare)
 app.command()(study)

@@ -13,13 +13,14 @@ class What(StrEnum):
     models = "models"
     data = "data"
     recipes = "recipes"
+    defences = "defences"
     studies = "studies"
 
 
 def list_table(
     what: Annotated[What, typer.Argument(help="The table to list.", show_default=False)],
 ) -> None:
-    """List attacks, models, data, training recipes or studies.
+    """List attacks, models, data, training recipes, defences that are fitted, or studies.
 
     Example: epsball list attacks
     """
@@ -81,6 +82,15 @@ def _recipes() -> tuple[list[str], list[list[str]]]:
     return ["recipe", "what it does", "settings", "source"], rows
 
 
+def _defences() -> tuple[list[str], list[list[str]]]:
+    from epsball.defences import REJECTORS
+
+    rows = [
+        [name, spec.summary, ", ".join(spec.knobs), spec.source] for name, spec in REJECTORS.items()
+    ]
+    return ["defence", "what it does", "settings", "source"], rows
+
+
 def _studies() -> tuple[list[str], list[list[str]]]:
     from epsball.studies import STUDIES
 
@@ -93,5 +103,6 @@ _TABLES = {
     What.models: _models,
     What.data: _data,
     What.recipes: _recipes,
+    What.defences: _defences,
     What.studies: _studies,
 }

@@ -37,7 +37,9 @@ class _Verdicts:
         groups = part.group_by("variant", "eps", maintain_order=True)
         self.safe = {(str(v), float(e)): images.sort("index")["safe"] for (v, e), images in groups}
         one = part.unique("index", keep="first").sort("index")
-        self.clean = one.select(right=pl.col("clean_prediction") == pl.col("label"))["right"]
+        right = pl.col("clean_prediction") == pl.col("label")
+        # a clean picture that is rejected fools nobody: no attack has won it beforehand
+        self.clean = one.select(unfooled=right | pl.col("clean_rejected"))["unfooled"]
 
     def eps_of(self, variant: str) -> list[float]:
         return sorted(eps for name, eps in self.safe if name == variant)
@@ -144,7 +146,9 @@ def _check_noise(verdicts: _Verdicts, settings: dict[str, AttackSetting]) -> lis
         if blind[1] != seeing[1] or blind[1] == 0:
             continue
         one, two = settings[blind[0]], settings[seeing[0]]
-        if one.spec.needs_gradient or not (two.spec.needs_gradient and two.is_plain):
+        # what is adaptive follows gradients where there are any
+        sees = one.spec.needs_gradient or one.spec.adaptive
+        if sees or not (two.spec.needs_gradient and two.is_plain):
             continue
         counts = verdicts.fooled(blind), verdicts.fooled(seeing)
         told = (
@@ -154,7 +158,7 @@ def _check_noise(verdicts: _Verdicts, settings: dict[str, AttackSetting]) -> lis
         evidence: dict[str, Any] = {"blind": blind[0], "gradient": seeing[0], "eps": blind[1]}
         if verdicts.beats(blind, seeing):
             found.append(finding("black-box-stronger", told, **evidence))
-        elif _hardly_stronger(counts[0] - wrong, counts[1] - wrong):
+        elif one.spec.kind != "query" and _hardly_stronger(*(count - wrong for count in counts)):
             found.append(finding("noise-as-strong", told, **evidence))
     return found
 

@@ -13,6 +13,7 @@ from epsball.evaluation.findings import finding
 from epsball.evaluation.settings import AttackSetting
 from epsball.evaluation.statistics import wilson
 from epsball.objectives import cross_entropy, margin
+from epsball.rejecting import against_rejection
 from epsball.tensors import Classifier
 from epsball.types import Finding, ModelInfo
 
@@ -173,7 +174,8 @@ def _each_slope(engine: Engine, probe: Probe) -> Iterator[tuple[Tensor, Tensor]]
         point = probe.images[rows].to(device, copy=True).requires_grad_()
         truth = probe.labels[rows].to(device)
         with torch.enable_grad():
-            logits = ask(engine.model, point)[:, : engine.info.classes].float()
+            logits = ask(engine.model, point).float()
+            logits = against_rejection(logits, truth, engine.info.classes)
             values = [cross_entropy(logits, truth), margin(logits, truth)]
         slopes = [torch.autograd.grad(v.sum(), point, retain_graph=True)[0] for v in values]
         yield slopes[0].flatten(1).cpu(), slopes[1].flatten(1).cpu()

@@ -65,7 +65,7 @@ def check_indicators(
         return []
     told = check_promise(engine, widest, few, found)
     if setting.spec.kind == "minimal":
-        return told + _check_nearest(widest, records)
+        return told + _check_nearest(engine, widest, records)
     if not setting.spec.takes_eps or "steps" not in setting.knobs or "queries" in setting.knobs:
         return told
     told += _check_open(engine, widest, few)
@@ -106,7 +106,7 @@ def _check_open(engine: Engine, setting: AttackSetting, few: Batch) -> list[Find
     free = replace(free, eps=(far / 4, far))  # a step across the whole box may overshoot
     verdicts = _exact(engine, full_budget=False)
     made = verdicts.attack(free, few.images, few.labels, few.positions)[-1].images
-    return _unfooled(setting, int((~_fooled(engine, made, few)).sum()), len(few))
+    return _unfooled(engine, setting, int((~_fooled(engine, made, few)).sum()), len(few))
 
 
 def _unhurried(setting: AttackSetting) -> AttackSetting:
@@ -124,19 +124,20 @@ def _unhurried(setting: AttackSetting) -> AttackSetting:
     return make_settings([asked], norm=setting.norm, eps=setting.eps)[0]
 
 
-def _check_nearest(setting: AttackSetting, records: pl.DataFrame) -> list[Finding]:
+def _check_nearest(engine: Engine, setting: AttackSetting, records: pl.DataFrame) -> list[Finding]:
     """Read off the records whom an attack that is allowed every picture fooled at no distance."""
     own = records.filter(variant=setting.variant, eps=setting.eps[0])
     right = own.filter(pl.col("clean_prediction") == pl.col("label"))
-    return _unfooled(setting, int(right["distance"].is_infinite().sum()), len(right))
+    return _unfooled(engine, setting, int(right["distance"].is_infinite().sum()), len(right))
 
 
-def _unfooled(setting: AttackSetting, left: int, count: int) -> list[Finding]:
+def _unfooled(engine: Engine, setting: AttackSetting, left: int, count: int) -> list[Finding]:
     if left == 0 or left < _SURVIVING * count:
         return []
+    or_rejected = " or rejected" if engine.info.rejects else ""
     message = (
         f"with every picture allowed, however far, {setting.variant} still leaves {left} of "
-        f"{count} right: its gradient or its objective leads nowhere"
+        f"{count} right{or_rejected}: its gradient or its objective leads nowhere"
     )
     evidence: dict[str, Any] = {"variant": setting.variant, "left": left, "of": count}
     return [finding("unconstrained-failure", message, **evidence)]

@@ -14,6 +14,7 @@ from epsball.evaluation.measure import Clean, read_scores
 from epsball.evaluation.settings import AttackSetting
 from epsball.evaluation.statistics import mcnemar
 from epsball.objectives import cross_entropy
+from epsball.rejecting import against_rejection
 from epsball.types import Finding
 
 _SURPRISE = 0.01
@@ -55,7 +56,7 @@ def check_by_probing(
 
 
 def _attack(engine: Engine, probe: Clean) -> Callable[[AttackSetting], Tensor]:
-    right = probe.reading.prediction == probe.labels
+    right = probe.reading.stands(probe.labels)
     return lambda s: (
         engine.attack(s, probe.images, probe.labels, probe.positions, right=right)[0].images
     )
@@ -158,7 +159,8 @@ class _Watched:
     def __call__(self, inputs: Tensor) -> Tensor:
         scores = self.model(inputs)
         rows = self.labels[: len(inputs)].to(scores.device)
-        loss = cross_entropy(scores.detach().float()[:, : self.info.classes], rows)
+        logits = against_rejection(scores.detach().float(), rows, self.info.classes)
+        loss = cross_entropy(logits, rows)
         self.losses.append(loss.cpu())
         return scores
 

@@ -12,6 +12,7 @@ from epsball.evaluation.findings import finding
 from epsball.evaluation.settings import AttackSetting
 from epsball.geometry import size
 from epsball.objectives import margin
+from epsball.rejecting import against_rejection
 from epsball.types import Finding
 
 _LENGTHS = (0.01, 0.1, 1.0, 4.0)  # of a move along the gradient, in radii of the ball
@@ -48,7 +49,8 @@ def check_promise(
     for length in _LENGTHS:
         moved = (few.images + length * pixel * slope.sign()).clamp(0, 1)
         promised = (slope * (moved - few.images)).double().flatten(1).sum(1)
-        rise = margin(engine.scores(moved)[:, : engine.info.classes], few.labels) - start
+        logits = against_rejection(engine.scores(moved), few.labels, engine.info.classes)
+        rise = margin(logits, few.labels) - start
         clear = promised > _ROUNDING * scores.abs().amax(1)
         best = torch.where(clear, torch.maximum(best, rise.double() / promised), best)
     looked = best > -torch.inf
@@ -64,13 +66,15 @@ def check_promise(
 
 
 def _slopes(engine: Engine, few: Batch) -> tuple[Tensor, Tensor]:
-    """Return the gradient of each picture's margin, and its scores."""
+    """Return the gradient of each picture's margin, and its scores, rejection counted in."""
 
     def work(rows: slice) -> tuple[Tensor, Tensor]:
         point = few.images[rows].to(engine.choices.device, copy=True).requires_grad_()
         with torch.enable_grad():
-            logits = ask(engine.model, point)[:, : engine.info.classes].float()
-            value = margin(logits, few.labels[rows].to(point.device))
+            truth = few.labels[rows].to(point.device)
+            logits = ask(engine.model, point).float()
+            logits = against_rejection(logits, truth, engine.info.classes)
+            value = margin(logits, truth)
         (slope,) = torch.autograd.grad(value.sum(), point)
         return slope.cpu(), logits.detach().cpu()
 

@@ -95,8 +95,8 @@ class Engine:
             labels: (n,), the true classes.
             positions: (n,), positions in the data set; they key the random streams.
             advance: told the number of images that are done.
-            right: (n,), bool, which clean pictures the model gets right. Where only verdicts are
-                sought the others are not attacked. None: all.
+            right: (n,), bool, which clean pictures do not fool the model: right, or rejected. Where
+                only verdicts are sought the others are not attacked. None: all.
 
         Returns:
             For each eps of the setting, in order, what came out.

@@ -14,6 +14,7 @@ from epsball.evaluation.settings import AttackSetting
 from epsball.evaluation.survival import Bytes, through_jpeg, through_png, to_8bit
 from epsball.geometry import size
 from epsball.objectives import is_adversarial, margin
+from epsball.rejecting import probabilities
 from epsball.types import NORMS, ModelInfo
 
 _TOP = 5
@@ -25,10 +26,13 @@ class Reading:
 
     Args:
         prediction: (n,), the first column; k where a model rejects.
-        confidence: (n,), the probability of that column, in [0, 1].
+        confidence: (n,), the probability of that column, in [0, 1]: a softmax over all columns, or,
+            of a model that gives log-odds, the sigmoid of that column, threshold included.
         top5: (n, min(5, k)), classes, most likely first.
         margin: (n,), score of the label minus the best other class: positive means right.
         rejected: (n,), bool.
+        acceptance: (n,), by how much the best class lies above the reject score: rejected below
+            zero; None of a model that does not reject.
         safe: (n,), bool; the label, or rejected. A score that is not finite is not safe.
     """
 
@@ -37,7 +41,12 @@ class Reading:
     top5: Tensor
     margin: Tensor
     rejected: Tensor
+    acceptance: Tensor | None
     safe: Tensor
+
+    def stands(self, labels: Tensor) -> Tensor:
+        """Return (n,) bool: clean pictures that an attack has still to fool, right or rejected."""
+        return (self.prediction == labels) | self.rejected
 
 
 def read_scores(scores: Tensor, labels: Tensor, info: ModelInfo) -> Reading:
@@ -53,10 +62,11 @@ def read_scores(scores: Tensor, labels: Tensor, info: ModelInfo) -> Reading:
     finite = scores.isfinite().all(1)
     return Reading(
         prediction=prediction,
-        confidence=scores.double().softmax(1).gather(1, prediction[:, None])[:, 0],
+        confidence=probabilities(scores.double(), info.gives).gather(1, prediction[:, None])[:, 0],
         top5=classes.topk(min(_TOP, info.classes), dim=1).indices,
         margin=-margin(classes, labels).double(),
         rejected=prediction >= info.classes,
+        acceptance=(classes.amax(1) - scores[:, -1]).double() if info.rejects else None,
         safe=~is_adversarial(scores, labels, classes=info.classes) & finite,
     )
 
@@ -140,9 +150,11 @@ def record_frame(
     return pl.DataFrame({name: plain[name] for name in SCHEMA}, schema=SCHEMA, strict=False)
 
 
-def _columns(reading: Reading, prefix: str) -> dict[str, Tensor]:
-    names = ("prediction", "confidence", "top5", "margin", "rejected")
-    return {prefix + name: getattr(reading, name) for name in names}
+def _columns(reading: Reading, prefix: str) -> dict[str, Any]:
+    names = ("prediction", "confidence", "top5", "margin", "rejected", "acceptance")
+    columns = {prefix + name: getattr(reading, name) for name in names}
+    nothing = [None] * len(reading.prediction)
+    return {name: nothing if column is None else column for name, column in columns.items()}
 
 
 def _survival(

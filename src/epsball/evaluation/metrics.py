@@ -25,7 +25,7 @@ RATES = (
     "median_distance",
     *(name + end for end in ("", "_ci") for name in (
         "clean_accuracy", "robust_accuracy", "top1_error", "top1_error_all", "top5_error",
-        "top5_error_all", "rejected", *_SURVIVALS,
+        "top5_error_all", "rejected", "accepted_accuracy", *_SURVIVALS,
     )),
 )  # fmt: skip
 _FIVE = 5
@@ -57,7 +57,8 @@ def clean_summary(records: pl.DataFrame, classes: int) -> Plain:
         "accuracy_ci": interval,
         **_confidence(images["clean_confidence"], right),
         "top5_accuracy": None if classes <= _FIVE else float(images.select(in_five.mean()).item()),
-        "rejected": float(images.select(pl.col("clean_rejected").mean()).item()),
+        **_proportion("rejected", images["clean_rejected"]),
+        **_proportion("accepted_accuracy", right.filter(~images["clean_rejected"])),
     }
 
 
@@ -67,7 +68,6 @@ def results(records: pl.DataFrame, classes: int) -> list[Plain]:
 
 
 def _result(name: Plain, part: pl.DataFrame, classes: int) -> Plain:
-    robust, interval = rate(part["safe"])
     right = part.select(right=pl.col("prediction") == pl.col("label"))["right"]
     first = part.row(0, named=True)
     return {
@@ -75,11 +75,11 @@ def _result(name: Plain, part: pl.DataFrame, classes: int) -> Plain:
         **{key: first[key] for key in _NAMED},
         "n": len(part),
         **_proportion("clean_accuracy", part.select(right=_RIGHT_CLEAN)["right"]),
-        "robust_accuracy": robust,
-        "robust_accuracy_ci": interval,
+        **_proportion("robust_accuracy", part["safe"]),
         **_confidence(part["confidence"], right),
         **_top_errors(part, classes),
         **_proportion("rejected", part["rejected"]),
+        **_proportion("accepted_accuracy", right.filter(~part["rejected"])),
         **{k: v for name in _SURVIVALS for k, v in _proportion(name, part[name]).items()},
         "sizes": {norm: part[norm].median() for norm in _SIZES},
         "median_distance": _median_distance(part),

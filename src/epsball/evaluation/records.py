@@ -56,6 +56,10 @@ _COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
     "queries": pl.Int64,
     "clean_rejected": pl.Boolean,
     "rejected": pl.Boolean,
+    # the best class's score minus the reject score: rejected below 0; null of a model that does not
+    # reject
+    "clean_acceptance": pl.Float64,
+    "acceptance": pl.Float64,
     "safe": pl.Boolean,  # the adversarial picture gets its label, or is rejected
     "survives_8bit": pl.Boolean,  # null where the picture is not fooled in the first place
     "survives_png": pl.Boolean,
@@ -66,8 +70,8 @@ SCHEMA = pl.Schema(_COLUMNS)
 # an image that is done with at its first success is barely fooled: how sure the model is, how far
 # the picture moved and what saving does to it then say nothing of the attack
 MEANINGLESS_WHEN_RETIRED = (
-    "confidence", "top5", "margin", "l0", "l1", "l2", "linf", "survives_8bit", "survives_png",
-    "survives_jpeg90", "survives_jpeg75",
+    "confidence", "top5", "margin", "acceptance", "l0", "l1", "l2", "linf", "survives_8bit",
+    "survives_png", "survives_jpeg90", "survives_jpeg75",
 )  # fmt: skip
 
 
@@ -96,7 +100,8 @@ def read_records(run: Path, shards: Collection[int] | None = None) -> pl.DataFra
         shards: numbers of the shards to read; None: all.
 
     Returns:
-        A frame with the columns of `SCHEMA`; empty where no shard is finished.
+        A frame with the columns of `SCHEMA`; empty where no shard is finished. A column that an
+        older version did not write is null.
     """
     files = [
         file
@@ -105,7 +110,13 @@ def read_records(run: Path, shards: Collection[int] | None = None) -> pl.DataFra
     ]
     if not files:
         return pl.DataFrame(schema=SCHEMA)
-    return pl.concat([pl.read_parquet(file) for file in files])
+    return pl.concat([_with_all_columns(pl.read_parquet(file)) for file in files])
+
+
+def _with_all_columns(frame: pl.DataFrame) -> pl.DataFrame:
+    missing = {name: kind for name, kind in SCHEMA.items() if name not in frame.columns}
+    nothing = [pl.lit(None, dtype=kind).alias(name) for name, kind in missing.items()]
+    return frame.with_columns(nothing).select(list(SCHEMA)) if missing else frame
 
 
 def read_manifest(run: Path) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from epsball.evaluation.checks_after import check_records
 from epsball.evaluation.checks_before import check_chance
 from epsball.evaluation.checks_indicators import check_indicators
@@ -86,8 +88,10 @@ def _check(
 ) -> list[Finding]:
     records = read_finished(run, done, plan.settings)
     images = records.unique("index")
-    right = int((images["clean_prediction"] == images["label"]).sum())
-    found = check_chance(right, len(images), engine.info.classes)
+    # a model that guesses does so where it answers
+    answered = images.filter(~pl.col("clean_rejected"))
+    right = int((answered["clean_prediction"] == answered["label"]).sum())
+    found = check_chance(right, len(answered), engine.info.classes) if len(answered) else []
     found += check_records(records, plan.settings)
     told.begin("checking", len(plan.settings))
     probed = spread(plan.positions[: len(images)], plan.manifest.engine.probe)

@@ -104,7 +104,7 @@ def _run_setting(
         clean.labels,
         clean.positions,
         lambda count: advance(setting, count),
-        right=clean.reading.prediction == clean.labels,
+        right=clean.reading.stands(clean.labels),
     )
     seconds = time.perf_counter() - started
     frames = [

@@ -14,6 +14,7 @@ from epsball.errors import BrokenContract, EpsballError, InvalidInput
 from epsball.evaluation.asking import is_out_of_memory, modules_behind
 from epsball.evaluation.checks_before import check_mode
 from epsball.evaluation.counting import Counted, Tally
+from epsball.evaluation.defended import SCHEME, open_defended
 from epsball.evaluation.settings import AttackSetting
 from epsball.models import as_logits, count_parameters, fingerprint, load_model, probe
 from epsball.randomness import ImageStreams
@@ -61,8 +62,8 @@ def open_model(
     """Load or take a model, put it on its device, and find out what it gives.
 
     Args:
-        model: a spec such as "zoo:squeezenet", or a callable. A module is left as it is: where the
-            device is another one, a copy goes there.
+        model: a spec such as "zoo:squeezenet" or "defended:FOLDER", or a callable. A module is
+            left as it is: where the device is another one, a copy goes there.
         sample: (m, c, h, w), float, a few clean pictures.
         device: "auto": a GPU where there is one; for a module, where it is.
         draws: of a random model, whose mean is attacked and judged; None: the model itself.
@@ -74,7 +75,7 @@ def open_model(
     """
     spec = model if isinstance(model, str) else _name_of(model)
     place = choose_device(device, model)
-    classifier, name = _placed(model, place, loading)
+    classifier, name = _placed(model, sample, place, loading)
     if draws is not None:
         drawn = torch.Generator().manual_seed(seed)
         classifier = expectation(classifier, samples=draws, generator=drawn)
@@ -93,8 +94,12 @@ def open_model(
     )
 
 
-def _placed(model: Model, place: str, loading: dict[str, Any]) -> tuple[Classifier, str]:
+def _placed(
+    model: Model, sample: torch.Tensor, place: str, loading: dict[str, Any]
+) -> tuple[Classifier, str]:
     """Return the classifier on its device, and its short name."""
+    if isinstance(model, str) and model.startswith(SCHEME):
+        return open_defended(model, sample, place, loading)
     if isinstance(model, str):
         loaded = load_model(model, device=place, **loading)
         return loaded.model, loaded.name

@@ -10,6 +10,7 @@ import polars as pl
 
 from epsball.evaluation import metrics
 from epsball.evaluation.present import eps_text, percent
+from epsball.evaluation.rejection import rejections
 from epsball.evaluation.settings import AttackSetting
 from epsball.files import write_atomically
 from epsball.types import Finding
@@ -62,6 +63,7 @@ def summarise(
         "worst_case": worst,
         "per_class": metrics.per_class(records, class_names) if rates else [],
         "confusion": metrics.confusion(records) if rates else {"clean": [], "attacked": []},
+        "rejection": rejections(records) if rates and full_budget else [],
         "comparisons": metrics.comparisons(records) if rates else [],
         "findings": [found.as_dict() for found in findings],
         "cost": _cost(results, settings),

@@ -14,6 +14,7 @@ from epsball.report.document import render
 from epsball.report.duels import duel_figure
 from epsball.report.figure import Figure, write_figures
 from epsball.report.numbers import count, distance, listing
+from epsball.report.rejection import rejection_tables
 from epsball.report.results import (
     beside_table,
     compact_tables,
@@ -61,6 +62,7 @@ def write_report(run: Path, *, figures: bool = False) -> Path:
         survival=survival_table(seen),
         beside=beside_table(seen),
         distances=distance_table(seen),
+        rejecting=rejection_tables(seen),
         strips=picture_strips(seen),
         facts=facts(seen),
     )

@@ -63,9 +63,9 @@ def full_table(run: Run) -> Table:
         for r in run.results
     ]  # fmt: skip
     if run.rejects:
-        heads += "|#rejected"
+        heads += "|#rejected|#of the accepted"
         for row, result in zip(rows, run.results, strict=True):
-            row.append(percent(result.get("rejected")))
+            row += [percent(result.get(name)) for name in ("rejected", "accepted_accuracy")]
     caption = (
         "Every setting, everything measured. Top-1 error counts, of the pictures that were right "
         "when untouched, those that were lost; top-5 error likewise; beside them, of all pictures"

@@ -1,0 +1,94 @@
+"""Rules for attacks on models that reject: only an accepted wrong class is a success."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from epsball._contract_calls import call, checked, seeded
+from epsball._contract_models import Doubting, Problem, banded_problem
+from epsball.attacks import AttackSpec
+from epsball.geometry import size
+from epsball.objectives import is_adversarial
+from epsball.types import Norm, Search
+
+# of the true distance; blind attacks only come near
+_NEAR, _NEAR_BLIND = 1.1, 2.0
+# short of the true distance, and beyond it: what does not see the rejection needs 1.4 times as much
+_BEFORE, _BEYOND = 0.98, 1.02
+
+
+def check_past_rejection(spec: AttackSpec, norm: Norm, seed: int) -> None:
+    """Being rejected is on the way: a gradient attack goes through it and wins just beyond."""
+    if not (spec.takes_eps and (spec.needs_gradient or spec.adaptive)):
+        return
+    searches: list[dict[str, Any]] = [{}, {"search": Search()}]
+    for tilted in _tilts(norm):
+        model, inputs, labels = banded_problem(seed, tilted=tilted)
+        for more in searches[: 1 + spec.takes_search]:
+            for i, distance in enumerate(model.distance(inputs, labels, norm).tolist()):
+                row = slice(i, i + 1)
+                for factor, wins in ((_BEFORE, False), (_BEYOND, True)):
+                    made = call(
+                        spec, model, inputs[row], labels[row], eps=distance * factor, norm=norm,
+                        generator=seeded(), **more,
+                    )  # fmt: skip
+                    won = bool(_fooled(model, made, labels[row])[0])
+                    checked(
+                        won == wins,
+                        f"{'win' if wins else 'not win'} against a model that rejects, at "
+                        f"{factor} of the true distance",
+                        norm=norm, tilted=tilted, eps=distance * factor,
+                    )  # fmt: skip
+
+
+def _tilts(norm: Norm) -> tuple[bool, ...]:
+    """Leave out what has no closed form: in l1 a tilted band is met at two edges at once."""
+    return (False,) if norm == "l1" else (False, True)
+
+
+def check_nearest_past_rejection(spec: AttackSpec, norm: Norm, seed: int) -> None:
+    """What takes no eps returns the nearest accepted wrong picture, not a rejected one."""
+    if spec.takes_eps or not spec.takes_norm or norm == "l0":
+        return
+    more = {"queries": 5000} if "queries" in spec.knobs else {}
+    for tilted in _tilts(norm):
+        model, inputs, labels = banded_problem(seed, tilted=tilted)
+        made = call(spec, model, inputs, labels, norm=norm, generator=seeded(), **more)
+        fooled = int(_fooled(model, made, labels).sum())
+        checked(fooled == len(made), "find the far edge of a rejecting model", fooled=fooled)
+        ratio = size(made - inputs, norm) / model.distance(inputs, labels, norm)
+        bar = _NEAR if spec.needs_gradient else _NEAR_BLIND
+        checked(
+            bool((ratio <= bar).all()), f"come within {bar} of the nearest accepted wrong picture",
+            norm=norm, tilted=tilted, ratio=float(ratio.max()),
+        )  # fmt: skip
+
+
+def check_never_worse_than_clean(spec: AttackSpec, norm: Norm, seed: int) -> None:
+    """Of a model that rejects, a picture that is accepted as a wrong class stays so."""
+    if spec.keeps == "last":
+        return
+    for classes, targeted in ((3, False), (3, True), (2, False)):
+        p = Problem(seed, classes)
+        model = Doubting(p.model, classes, bar=2.0).eval()
+        targets = p.targets if targeted else None
+        made = call(
+            spec, model, p.inputs, p.labels, eps=0.05, norm=norm, targets=targets,
+            generator=seeded(),
+        )  # fmt: skip
+        before = _fooled(model, p.inputs, p.labels, targets)
+        lost = int((before & ~_fooled(model, made, p.labels, targets)).sum())
+        checked(lost == 0, "keep a picture that fools a rejecting model already", lost=lost)
+        if not spec.takes_eps and spec.takes_norm:
+            moved = (made != p.inputs).flatten(1).any(1)
+            rejected = int((moved & ~_fooled(model, made, p.labels, targets)).sum())
+            checked(rejected == 0, "move no picture in vain", moved=rejected)
+
+
+def _fooled(
+    model: nn.Module, points: Tensor, labels: Tensor, targets: Tensor | None = None
+) -> Tensor:
+    with torch.no_grad():
+        scores = model(points)
+    return is_adversarial(scores, labels, targets, classes=scores.shape[1] - 1)

@@ -1,0 +1,69 @@
+"""Models with a fitted defence around them, opened by name.
+
+`epsball defend` leaves a folder with what `epsball.defences` saves, and `base.json`, which says how
+the model inside was asked for. So `defended:FOLDER` names a model like any other.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from torch import Tensor, nn
+
+from epsball.defences import load
+from epsball.defences.base_model import check_mode
+from epsball.errors import InvalidInput
+from epsball.files import read_json
+from epsball.models import as_logits, load_model, probe
+from epsball.tensors import Classifier
+
+SCHEME = "defended:"
+BASE = "base.json"
+
+
+def open_bare(spec: str, sample: Tensor, device: str, loading: Mapping[str, Any]) -> nn.Module:
+    """Open the model that a defence is put around, as it gives logits.
+
+    Args:
+        spec: as `load_model` takes it.
+        sample: (m, c, h, w), a few clean pictures.
+        device: where it goes.
+        loading: more arguments of `load_model`.
+
+    Raises:
+        InvalidInput: it cannot be loaded, is in train mode, or is no module.
+    """
+    model = load_model(spec, device=device, **loading).model
+    check_mode(model, spec)
+    logits = as_logits(model, probe(model, sample.to(device)))
+    if not isinstance(logits, nn.Module):
+        raise InvalidInput(f"{spec} is no torch module, so a defence cannot be put around it")
+    return logits
+
+
+def open_defended(
+    spec: str, sample: Tensor, device: str, loading: Mapping[str, Any]
+) -> tuple[Classifier, str]:
+    """Open a defence that was fitted, around its own model.
+
+    Args:
+        spec: "defended:FOLDER".
+        sample: (m, c, h, w), a few clean pictures.
+        device: where it goes.
+        loading: must name nothing: the folder knows how its model is loaded.
+
+    Returns:
+        The rejector, and a short name for titles.
+
+    Raises:
+        InvalidInput: the folder is not whole, or the model inside is not the one of the fit.
+    """
+    if given := [name for name, value in loading.items() if value is not None]:
+        raise InvalidInput(
+            f"{', '.join(given)}: {spec} knows how the model inside is loaded; leave it out"
+        )
+    folder = Path(spec.removeprefix(SCHEME))
+    content = read_json(folder / BASE, "defend")
+    base = open_bare(content["model"], sample, device, content["loading"])
+    rejector = load(folder, base)
+    return cast(Classifier, rejector), f"{content['model']} + {rejector.name}"

@@ -1,0 +1,182 @@
+"""Fitting a defence around a model that is named, and keeping it where it can be named too."""
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from epsball.data import choose
+from epsball.defences import Layer, RbfSvm, layers_of, rejector_named
+from epsball.defences.rejector import Rejector
+from epsball.defences.table import RejectorSpec
+from epsball.errors import InvalidInput, unknown_name
+from epsball.evaluation.defended import BASE, open_bare
+from epsball.evaluation.inputs import Data, open_data, sample_of
+from epsball.evaluation.subject import choose_device
+from epsball.files import write_bytes
+from epsball.types import Dataset
+
+_FEW = 2
+_TRUTH = {"true": True, "false": False, "none": None}
+
+
+@dataclass(frozen=True)
+class Defended:
+    """A defence that was fitted.
+
+    Args:
+        rejector: it.
+        folder: where it was saved.
+        pictures: how many it was fitted on.
+        seconds: what the fit took.
+    """
+
+    rejector: Rejector
+    folder: Path
+    pictures: int
+    seconds: float
+
+    @property
+    def support_vectors(self) -> dict[str, int]:
+        """Return how many pictures each machine keeps, by layer; empty where there is none."""
+        machines = [part for part in self.rejector.modules() if isinstance(part, RbfSvm)]
+        layers = getattr(self.rejector, "layers_", ()) or (getattr(self.rejector, "layer_", ""),)
+        return {
+            name: machine.support_count_
+            for name, machine in zip([*layers, "combiner"], machines, strict=False)
+        }
+
+
+def defend(
+    model: str,
+    data: Dataset,
+    *,
+    out: Path,
+    defence: str = "dnr",
+    layers: Sequence[str] = (),
+    threshold: float | None = None,
+    false_rejection: float | None = None,
+    limit: int | None = None,
+    device: str = "auto",
+    **loading: Any,  # noqa: ANN401 - load_model's own
+) -> Defended:
+    """Fit a defence around a model, and save it where `defended:OUT` names it.
+
+    Args:
+        model: as `load_model` takes it.
+        data: training pictures; every class has to be there.
+        out: the folder; made if need be.
+        defence: its name, with settings where the defaults do not suit: "dnr:gamma=0.1,c=1".
+        layers: whose activations it sees, for those that look at some; none: its own choice.
+        threshold: below which a picture is rejected; None: the defence's own.
+        false_rejection: instead of a threshold: share of clean pictures to be rejected.
+        limit: training pictures to fit on, a fair share of every class; None: all.
+        device: "auto", "cpu", "cuda" ...
+        **loading: weights, mean, std, resize, channels for `load_model`.
+
+    Raises:
+        InvalidInput: model, pictures or settings break a rule.
+    """
+    spec, settings = parse_defence(defence)
+    settings |= _layered(spec.name, spec.knobs, layers)
+    settings |= _one_threshold(threshold, false_rejection)
+    base = open_bare(model, sample_of(data, _FEW)[0], choose_device(device), loading)
+    rejector = spec.build(base, **settings)
+    rows = choose(data.labels, limit)
+    start = time.perf_counter()
+    rejector.fit(data.read(rows), data.labels[rows])
+    seconds = time.perf_counter() - start
+    rejector.save(out)
+    asked = {name: _portable(value) for name, value in loading.items() if value is not None}
+    content = {"model": _whole(model), "loading": asked, "data": data.name, "pictures": len(rows)}
+    write_bytes(out / BASE, (json.dumps(content, indent=2) + "\n").encode())
+    return Defended(rejector, out, len(rows), seconds)
+
+
+def model_layers(
+    model: str,
+    data: Data,
+    device: str = "auto",
+    **loading: Any,  # noqa: ANN401 - load_model's own
+) -> list[Layer]:
+    """List the layers of a model that a defence can look at, for pictures like these.
+
+    Raises:
+        InvalidInput: the model cannot be loaded, or is no module.
+    """
+    sample, place = sample_of(open_data(data), _FEW)[0], choose_device(device)
+    return layers_of(open_bare(model, sample, place, loading), sample.to(place))
+
+
+def parse_defence(text: str) -> tuple[RejectorSpec, dict[str, Any]]:
+    """Read a defence as a person types it.
+
+    Args:
+        text: "dnr", "nr:gamma=0.1,c=1"; a number, true, false, none or a word for each setting.
+
+    Returns:
+        Its line of the table, and the settings.
+
+    Raises:
+        InvalidInput: no such defence or setting.
+
+    Example:
+        >>> parse_defence("nr:gamma=scale,c=10,standardise=true")[1]
+        {'gamma': 'scale', 'c': 10.0, 'standardise': True}
+    """
+    name, _, rest = text.partition(":")
+    spec, settings = rejector_named(name), {}
+    for part in filter(None, rest.split(",")):
+        key, equals, value = (piece.strip() for piece in part.partition("="))
+        if key not in spec.knobs:
+            raise unknown_name(f"setting of {name}", key, spec.knobs)
+        if not equals or not value:
+            raise InvalidInput(f"{name}: write {key}=VALUE, got {part!r}")
+        settings[key] = _read(value, spec.knobs[key])
+    return spec, settings
+
+
+def _read(text: str, default: object) -> Any:  # noqa: ANN401 - any setting
+    if text.lower() in _TRUTH:
+        return _TRUTH[text.lower()]
+    for kind in (int,) if isinstance(default, int) else (float,):
+        try:
+            return kind(text)
+        except ValueError:
+            pass
+    return text
+
+
+def _layered(name: str, knobs: Mapping[str, Any], layers: Sequence[str]) -> dict[str, Any]:
+    if not layers:
+        return {}
+    if "layers" in knobs:
+        return {"layers": tuple(layers)}
+    if "layer" not in knobs:
+        raise InvalidInput(f"{name} looks at no layer, got {', '.join(layers)}: leave them out")
+    if len(layers) > 1:
+        raise InvalidInput(f"{name} looks at one layer, got {', '.join(layers)}")
+    return {"layer": layers[0]}
+
+
+def _one_threshold(threshold: float | None, share: float | None) -> dict[str, Any]:
+    """A wanted rate takes the place of the default threshold; both given is for `fit` to refuse."""
+    if share is not None:
+        return {"threshold": threshold, "false_rejection": share}
+    return {} if threshold is None else {"threshold": threshold}
+
+
+def _portable(value: Any) -> Any:  # noqa: ANN401 - any option of load_model
+    return str(value.resolve()) if isinstance(value, Path) else value
+
+
+def _whole(model: str) -> str:
+    """Return the model's name with its file's whole path, so that it is found from elsewhere."""
+    for head, _, tail in (model.partition(":"), model.rpartition(":")):
+        if Path(head).is_file():
+            return f"{Path(head).resolve()}:{tail}"
+        if head.isalnum() and Path(tail).is_file():
+            return f"{head}:{Path(tail).resolve()}"
+    return model

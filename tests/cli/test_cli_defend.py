@@ -1,0 +1,150 @@
+"""`epsball layers` and `epsball defend`, and what they leave under every other command."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from epsball.cli import main
+from epsball.errors import InvalidInput
+from epsball.evaluation.defending import parse_defence
+
+# four classes: which quarter of a picture is bright
+MODEL = """
+import torch
+from torch import nn
+
+def quarters():
+    first, second = nn.Linear(4, 4), nn.Linear(4, 4)
+    for layer in (first, second):
+        layer.weight = nn.Parameter(4 * torch.eye(4))
+        layer.bias = nn.Parameter(torch.zeros(4))
+    return nn.Sequential(nn.AvgPool2d(4), nn.Flatten(), first, nn.ReLU(), second).eval()
+
+def turned():
+    model = quarters()
+    with torch.no_grad():
+        model[4].weight.mul_(0.5)
+    return model
+"""
+
+
+def epsball(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["epsball", *arguments])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    code = stopped.value.code
+    return code if isinstance(code, int) else 0
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with a model and pictures that it tells apart."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(MODEL)
+    drawn, labels = np.random.default_rng(0), np.arange(80) % 4
+    images = drawn.integers(0, 80, (80, 8, 8, 1), dtype=np.uint8)
+    for image, label in zip(images, labels, strict=True):
+        row, column = 4 * (label // 2), 4 * (label % 2)
+        image[row : row + 4, column : column + 4] += 150
+    np.savez("pictures.npz", images=images, labels=labels)
+    return tmp_path
+
+
+DEFEND = ("defend", "mine.py:quarters", "--data", "npz:pictures.npz", "--out", "guard")
+
+
+def test_layers_are_listed(
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert epsball(monkeypatch, "layers", "mine.py:quarters", "--data", "npz:pictures.npz") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert any("3" in line and "ReLU" in line and "4" in line for line in lines)
+
+
+@pytest.mark.parametrize("defence", ["nr:gamma=1,c=10", "dnr:gamma=1,c=10,combiner_c=10", "msp"])
+def test_a_defence_is_fitted_named_and_audited(
+    defence: str,
+    place: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert epsball(monkeypatch, *DEFEND, "--with", defence, "--threshold", "0.6") == 0
+    printed = capsys.readouterr().out
+    assert "fitted on 80 pictures" in printed
+    assert ("support vectors" in printed) == (defence != "msp")
+    assert "epsball audit defended:guard" in printed
+    audit = ("audit", "defended:guard", "--data", "npz:pictures.npz", "--limit", "12")
+    pgd = ("--attack", "pgd:steps=3", "--eps", "0.05", "--out", "run")
+    assert epsball(monkeypatch, *audit, *pgd) == 0
+    summary = json.loads((place / "run" / "summary.json").read_text())
+    assert summary["results"][0]["n"] == 12
+    manifest = json.loads((place / "run" / "manifest.json").read_text())
+    assert manifest["model"]["rejects"]
+
+
+def test_a_wanted_rate_sets_the_threshold(
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert epsball(monkeypatch, *DEFEND, "--with", "msp", "--false-rejection", "0.25") == 0
+    rejected = capsys.readouterr().out.partition("accepted and right, ")[2].partition(" %")[0]
+    assert 10 <= float(rejected) <= 45  # an eighth of the pictures set it: eight of them
+
+
+def test_another_model_inside_is_refused(
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert epsball(monkeypatch, *DEFEND, "--with", "msp") == 0
+    file = place / "guard" / "base.json"
+    file.write_text(file.read_text().replace("quarters", "turned"))
+    capsys.readouterr()
+    audit = ("audit", "defended:guard", "--data", "npz:pictures.npz", "--eps", "0.05")
+    assert epsball(monkeypatch, *audit, "--out", "run") == 2
+    assert "was fitted on a model whose hash is" in capsys.readouterr().err
+    assert not (place / "run").exists()
+
+
+BAD = {
+    "no such layer": (("--layer", "layer9"), "unknown layer 'layer9': known: 0, 1, 2, 3, 4"),
+    "no such defence": (("--with", "drn"), "unknown rejector 'drn': did you mean 'dnr'?"),
+    "no such setting": (("--with", "dnr:gama=1"), "did you mean 'gamma'?"),
+    "no value": (("--with", "dnr:gamma"), "dnr: write gamma=VALUE, got 'gamma'"),
+    "a layer too many": (("--with", "nr", "--layer", "0", "--layer", "3"), "looks at one layer"),
+    "a layer for none": (("--with", "msp", "--layer", "0"), "msp looks at no layer"),
+    "threshold": (("--threshold", "1"), "threshold"),
+    "both": (("--threshold", "0.5", "--false-rejection", "0.1"), "false_rejection"),
+    "a class too few": (("--limit", "3"), "none of"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_is_told_in_one_line_and_leaves_nothing(
+    name: str, place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options, says = BAD[name]
+    assert epsball(monkeypatch, *DEFEND, *options) == 2
+    told = capsys.readouterr().err
+    assert says in " ".join(told.split())
+    assert "Traceback" not in told
+    assert not (place / "guard").exists()
+
+
+def test_a_folder_that_holds_no_defence_and_options_that_it_knows_itself(
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    audit = ("audit", "defended:nowhere", "--data", "npz:pictures.npz", "--eps", "0.05")
+    assert epsball(monkeypatch, *audit, "--out", "run") == 2
+    assert "nowhere holds no base.json" in " ".join(capsys.readouterr().err.split())
+    assert epsball(monkeypatch, *audit, "--mean", "0.5", "--out", "run") == 2
+    assert "knows how the model inside is loaded" in " ".join(capsys.readouterr().err.split())
+
+
+def test_settings_are_read_in_the_manner_of_their_defaults() -> None:
+    spec, settings = parse_defence("dnr:gamma=scale,c=2,batch_size=8,threshold=none")
+    assert spec.name == "dnr"
+    assert settings == {"gamma": "scale", "c": 2.0, "batch_size": 8, "threshold": None}
+    assert isinstance(settings["batch_size"], int)
+    with pytest.raises(InvalidInput, match="unknown setting of dnr"):
+        parse_defence("dnr:depth=3")
