@@ -1,8 +1,10 @@
 """A module that is fitted, not trained: always in eval mode, and it says when it is not ready."""
 
+from collections.abc import Callable
 from typing import Any, Self
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from epsball.errors import NotFitted
 
@@ -29,4 +31,19 @@ class FittedModule(nn.Module):
 
     def train(self, mode: bool = True) -> Self:  # noqa: ARG002, FBT001, FBT002 - torch's signature
         """Stay in eval mode: nothing here is trained by gradients."""
+        return self
+
+
+class WideModule(FittedModule):
+    """Stays float32 when it is asked to become bfloat16 or float16: distances would be noise."""
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:  # noqa: FBT001, FBT002 - torch's
+        """Move and cast the buffers, but to no half precision."""
+
+        def kept_wide(tensor: Tensor) -> Tensor:
+            made = fn(tensor)
+            half = made.is_floating_point() and made.element_size() < torch.float32.itemsize
+            return tensor.to(made.device) if half else made
+
+        super()._apply(kept_wide, recurse)  # type: ignore[no-untyped-call]  # torch's
         return self

@@ -1,14 +1,12 @@
 """Learned tensors of a rejector: buffers that are empty before the fit and never too coarse."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
-from epsball.defences.fitted import FittedModule
+from epsball.defences.fitted import WideModule
 
 
-class KeptTensors(FittedModule):
+class KeptTensors(WideModule):
     """Buffers by name, None until they are kept.
 
     They stay float32 when the module is asked to become bfloat16 or float16: distances to them
@@ -39,14 +37,3 @@ class KeptTensors(FittedModule):
         wide = torch.promote_types(like.dtype, torch.float32)
         for name, value in values.items():
             setattr(self, name, value.to(wide).to(like.device))  # not every device has float64
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "KeptTensors":  # noqa: FBT001, FBT002 - torch's
-        """Move and cast the buffers, but to no half precision."""
-
-        def kept_wide(tensor: Tensor) -> Tensor:
-            made = fn(tensor)
-            half = made.is_floating_point() and made.element_size() < torch.float32.itemsize
-            return tensor.to(made.device) if half else made
-
-        super()._apply(kept_wide, recurse)  # type: ignore[no-untyped-call]  # torch's
-        return self

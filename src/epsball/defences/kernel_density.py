@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from epsball.defences.base_model import where
 from epsball.defences.checks import check_above_zero, check_count
 from epsball.defences.kept_tensors import KeptTensors
-from epsball.defences.kernels import squared_distances
+from epsball.defences.kernels import exponents, squared_distances
 from epsball.defences.one_layer import check_layer, learn_from, scores_and_features
 from epsball.defences.pictures import Pictures
 from epsball.defences.rejector import Rejector
@@ -138,9 +138,7 @@ class KernelDensity(Rejector):
         logits, features = scores_and_features(self.model, self.layer_, inputs, kept.points)
         with torch.autocast(features.device.type, enabled=False):
             rows = (features - kept.shift) * kept.weight  # (n, d)
-            products = torch.addmm(kept.norms, rows, kept.points.T, beta=-1, alpha=2)
-            # rounding may not make it positive
-            return logits, (products - rows.square().sum(1, keepdim=True)).clamp_max(0)
+            return logits, exponents(rows, kept.points, kept.norms)
 
     def _width(self, rows: Tensor, owners: Tensor, generator: torch.Generator) -> float:
         if self.bandwidth != "median":

@@ -38,3 +38,23 @@ def squared_distances(rows: Tensor, dtype: torch.dtype = torch.float64) -> Tenso
 def rbf(distances: Tensor, gamma: float) -> Tensor:
     """Turn squared distances into exp(-gamma * distance), in place."""
     return distances.mul_(-gamma).exp_()
+
+
+def exponents(rows: Tensor, points: Tensor, norms: Tensor) -> Tensor:
+    """Return -|x - x_i|^2 of all pairs, by one matrix product, with gradient.
+
+    Args:
+        rows: (n, d), centred as the points are, so that the sum does not cancel.
+        points: (m, d).
+        norms: (m,), |x_i|^2 of these very points, rounded as they are.
+
+    Returns:
+        (n, m), at most 0: rounding may not make it positive.
+
+    Example:
+        >>> points = torch.tensor([[3.0, 4.0]])
+        >>> exponents(torch.zeros(1, 2), points, points.square().sum(1)).tolist()
+        [[-25.0]]
+    """
+    products = torch.addmm(norms, rows, points.T, beta=-1, alpha=2)
+    return (products - rows.square().sum(1, keepdim=True)).clamp_max(0)

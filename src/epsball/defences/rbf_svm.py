@@ -1,13 +1,14 @@
 """RBF-SVMs, one against the rest, as a layer: fitted by scikit-learn, scored by torch."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from epsball.defences.fitted import FittedModule
+from epsball.defences.fitted import WideModule
+from epsball.defences.kernels import exponents
 from epsball.defences.svm_fitting import Learned, fit_machines
 from epsball.defences.svm_settings import Gamma, SvmSettings
 from epsball.errors import InvalidInput
@@ -15,7 +16,7 @@ from epsball.errors import InvalidInput
 _MATRIX = 2
 
 
-class RbfSvm(FittedModule):
+class RbfSvm(WideModule):
     """Support vector machines with the kernel exp(-gamma |x - x_i|^2), one for each class.
 
     Fitted machines are buffers: no parameter is ever trained, the gradient goes through to the
@@ -124,10 +125,8 @@ class RbfSvm(FittedModule):
         shift, weight, support, norms, coefficients, intercept = self._ready(features)
         with torch.autocast(features.device.type, enabled=False):
             rows = (features.to(support.dtype) - shift) * weight  # (n, d)
-            far = rows.square().sum(1, keepdim=True)
-            # minus gamma |x - x_i|^2: gamma is in the weight; rounding may not make it positive
-            exponent = torch.addmm(norms, rows, support.T, beta=-1, alpha=2) - far  # (n, m)
-            return torch.addmm(intercept, exponent.clamp_max(0).exp(), coefficients)
+            # gamma is in the weight
+            return torch.addmm(intercept, exponents(rows, support, norms).exp(), coefficients)
 
     def log_odds(self, features: Tensor) -> Tensor:
         """Return Platt's log(p / (1 - p)) = -(A f + B) of every class, (n, k).
@@ -198,17 +197,6 @@ class RbfSvm(FittedModule):
                 f"RbfSvm: features must be (n, {wide}) as in the fit, got {tuple(features.shape)}"
             )
         return tuple(one for one in held if one is not None)
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "RbfSvm":  # noqa: FBT001, FBT002 - torch's
-        """Move and cast the buffers, but to no half precision: distances would be noise in it."""
-
-        def kept_wide(tensor: Tensor) -> Tensor:
-            made = fn(tensor)
-            half = made.is_floating_point() and made.element_size() < torch.float32.itemsize
-            return tensor.to(made.device) if half else made
-
-        super()._apply(kept_wide, recurse)  # type: ignore[no-untyped-call]  # torch's
-        return self
 
 
 # in the order in which `decision` takes them, then the sigmoids'

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from epsball.defences.checks import check_above_zero
 from epsball.errors import InvalidInput, unknown_name
 
 Gamma: TypeAlias = float | Literal["scale"]
@@ -64,7 +65,4 @@ def _check_gamma(name: str, value: Gamma) -> None:
 
 
 def _check_positive(name: str, value: object) -> None:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not 0 < float(value) < float("inf"):  # type: ignore[arg-type]  # just asked
-        hint = " or 'scale'" if "gamma" in name else ""
-        raise InvalidInput(f"RbfSvm: {name} must be a number above 0{hint}, got {value!r}")
+    check_above_zero("RbfSvm", name, value, "scale" if "gamma" in name else "")
