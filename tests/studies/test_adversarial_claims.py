@@ -25,7 +25,9 @@ KNOWN: Accuracies = {
 SMALL = {("slopes", EPS): 0.95, ("levels", 0.45 / 255): 0.0, ("levels", 0.9 / 255): 1.0}
 
 
-def verdicts(changes: Accuracies | None = None, data: Materials = MNIST) -> dict[str, Verdict]:
+def verdicts(
+    changes: Accuracies | None = None, data: Materials = MNIST, trained: int | None = None
+) -> dict[str, Verdict]:
     table = KNOWN | (changes or {})
     measured = [(r, a, 0.0 if a == "none" else EPS, v) for (r, a), v in table.items()]
     measured += [("none", attack, eps, value) for (attack, eps), value in SMALL.items()]
@@ -35,7 +37,7 @@ def verdicts(changes: Accuracies | None = None, data: Materials = MNIST) -> dict
         for row, attack, eps, value in measured
         for repeat in (0, 1)
     ]  # fmt: skip
-    found = judge(Measured(pl.DataFrame(rows)), EPS, data)
+    found = judge(Measured(pl.DataFrame(rows)), EPS, data, trained)
     return {v.id.removeprefix("adversarial-training."): v for v in found}
 
 
@@ -91,6 +93,16 @@ def test_digits_refute_nothing() -> None:
     assert found["ensemble"].verdict == "not run"
     assert found["linear"].verdict == "holds"
     assert not any(v.same_setting for v in found.values())
+
+
+def test_networks_that_saw_a_part_of_the_pictures_refute_nothing() -> None:
+    refuting: Accuracies = {("ensemble", "transfer:fgsm"): 0.6}
+    found = verdicts(refuting, trained=4_000)
+    assert found["ensemble"].verdict == "not run"
+    assert any("trained on 4,000 of" in one for one in found["ensemble"].differs)
+    assert found["iterative-helps"].verdict == "holds"
+    assert found["eight-bit"].verdict == "refuted"  # arithmetic of pixels, not of networks
+    assert verdicts(refuting, trained=60_000)["ensemble"].verdict == "refuted"
 
 
 def test_what_was_not_run_is_said() -> None:

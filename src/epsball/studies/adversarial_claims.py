@@ -34,11 +34,13 @@ class Case:
         found: the rows.
         eps: the study's.
         differs: what is not as in the source.
+        partly: how the networks were trained on less than there is.
     """
 
     found: Measured
     eps: float
     differs: tuple[str, ...]
+    partly: tuple[str, ...] = ()
 
     def at(self, row: str, attack: str = "none", *, eps: float | None = None) -> Point:
         """Return where a row was measured under an attack; clean without one."""
@@ -47,26 +49,33 @@ class Case:
 
     def finding(self, claim: Claim, least: Estimate, *, holds: bool, note: str) -> Verdict:
         """Judge a finding on the number that decides."""
-        return judge_finding(claim, least, holds=holds, note=note, differs=self.differs)
+        differs = (*self.differs, *self.partly)
+        return judge_finding(claim, least, holds=holds, note=note, differs=differs)
 
 
-def judge(found: Measured, eps: float, materials: Materials) -> list[Verdict]:
+def judge(
+    found: Measured, eps: float, materials: Materials, trained: int | None = None
+) -> list[Verdict]:
     """Judge every claim.
 
     The slides state neither data nor network, so none can differ from theirs; digits of 8 x 8
-    pixels are so much easier that they are held not to refute.
+    pixels are so much easier that they are held not to refute, and so are networks that were given
+    a part of the training pictures.
 
     Args:
         found: the rows.
         eps: the study's.
         materials: on which pictures.
+        trained: how many training pictures were used; None: all.
 
     Returns:
         A verdict for each claim of the source, in the order of the list.
     """
     strange = materials.data not in _USUAL
     differs = (f"measured on {materials.data}",) if strange else ()
-    case = Case(found, eps, differs)
+    partly = trained is not None and trained < materials.train
+    less = (f"trained on {trained:,} of {materials.train:,} pictures",) if partly else ()
+    case = Case(found, eps, differs, less)
     return complete(NAME, [_one(claim, case, materials) for claim in load_claims(NAME)])
 
 
@@ -138,14 +147,14 @@ def _leak(claim: Claim, case: Case) -> Verdict:
     known = {row: gap for row, gap in gaps.items() if gap is not None}
     if not known:
         return not_run(claim, _MISSING)
-    row = max(known, key=lambda name: known[name].value)
+    row = max(known, key=lambda name: known[name].low)
     note = (
         f"{row}: {_shown(case, (row, 'fgsm'))} under FGSM with the true label, "
         f"{_shown(case, (row, 'none'))} clean; one such case bears 'can' out"
     )
-    holds = known[row].value > 0
+    holds = known[row].low > 0
     few = () if holds else ("the networks tried here are too few to refute that it can",)
-    differs = (*case.differs, *few)
+    differs = (*case.differs, *case.partly, *few)
     return judge_finding(claim, known[row], holds=holds, note=note, differs=differs)
 
 
@@ -185,7 +194,9 @@ def _eight_bit(claim: Claim, case: Case) -> Verdict:
         f"levels, and {far.value:.1%} one of 0.9: what vanishes is below half a level, unless "
         "pictures are truncated towards the original"
     )
-    return case.finding(claim, far, holds=near.value == 0 and far.value == 0, note=note)
+    holds = near.value == 0 and far.value == 0
+    # what rounding does to a pixel has nothing to do with how a network was trained
+    return judge_finding(claim, far, holds=holds, note=note, differs=case.differs)
 
 
 def _linear(claim: Claim, case: Case) -> Verdict:

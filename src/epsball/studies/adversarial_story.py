@@ -35,10 +35,9 @@ def sum_up(rows: pl.DataFrame, options: Options, materials: Materials) -> Story:
 
     Args:
         rows: of all cells.
-        options: what was asked for; not used: the cells say all.
+        options: what was asked for.
         materials: on which pictures.
     """
-    del options
     found = Measured(rows)
     eps = float(rows["study_eps"][0])
     names = rows_of(found)
@@ -46,7 +45,7 @@ def sum_up(rows: pl.DataFrame, options: Options, materials: Materials) -> Story:
         question="What does training on adversarial examples do, and at what cost?",
         answer=_answer(found, names, eps),
         sections=_sections(found, names, eps),
-        verdicts=judge(found, eps, materials),
+        verdicts=judge(found, eps, materials, options.train_limit),
         notes=_NOTES,
     )
 
