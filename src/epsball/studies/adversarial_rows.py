@@ -56,8 +56,6 @@ LINES: Mapping[str, Line] = {
     "fgsm-mix-predicted": Line("FGSM mix, predicted label", _mix("predicted")),
     "fgsm-mix-least-likely": Line("FGSM mix, least likely", _mix("least_likely")),
     "fgsm-only": Line("FGSM examples only", _mix(alpha=0.0)),
-    # the label leaks late: not before the network has learned to read the perturbation
-    "fgsm-only-long": Line("FGSM examples only, three times as long", _mix(alpha=0.0), longer=3),
     "fast": Line("one step from a random start", {"recipe": "fast"}),
     "iterative-mix": Line("iterative mix", {"recipe": "iterative-mix", "alpha": 0.5}, steps=True),
     "pgd": Line("PGD, min-max", {"recipe": "pgd"}, steps=True),
@@ -72,6 +70,8 @@ LINES: Mapping[str, Line] = {
 
 # beyond the source, for whoever asks: --grid "row=none,trades"
 MORE: Mapping[str, Line] = {
+    # the label leaks late: not before the network has learned to read the perturbation
+    "fgsm-only-long": Line("FGSM examples only, three times as long", _mix(alpha=0.0), longer=3),
     "pgd-narrow": Line("PGD, a quarter of the width", {"recipe": "pgd"}, width=0.25, steps=True),
     "pgd-wide": Line("PGD, twice the width", {"recipe": "pgd"}, width=2.0, steps=True),
     "trades": Line("TRADES", {"recipe": "trades"}, steps=True),
