@@ -8,7 +8,7 @@ import typer
 from epsball.cli import _options as options
 
 if TYPE_CHECKING:
-    from epsball.evaluation.defending import Defended
+    from epsball.evaluation.defending import FittedDefence
 
 Layers = Annotated[
     list[str] | None,
@@ -52,7 +52,7 @@ def defend(
     _tell(made, data, device)
 
 
-def _tell(made: "Defended", data: str, device: str) -> None:
+def _tell(made: "FittedDefence", data: str, device: str) -> None:
     from epsball.cli._show import say
     from epsball.evaluation.clean import clean_rates
     from epsball.evaluation.present import percent

@@ -23,7 +23,7 @@ _TRUTH = {"true": True, "false": False, "none": None}
 
 
 @dataclass(frozen=True)
-class Defended:
+class FittedDefence:
     """A defence that was fitted.
 
     Args:
@@ -61,7 +61,7 @@ def defend(
     limit: int | None = None,
     device: str = "auto",
     **loading: Any,  # noqa: ANN401 - load_model's own
-) -> Defended:
+) -> FittedDefence:
     """Fit a defence around a model, and save it where `defended:OUT` names it.
 
     Args:
@@ -92,7 +92,7 @@ def defend(
     asked = {name: _portable(value) for name, value in loading.items() if value is not None}
     content = {"model": _whole(model), "loading": asked, "data": data.name, "pictures": len(rows)}
     write_bytes(out / BASE, (json.dumps(content, indent=2) + "\n").encode())
-    return Defended(rejector, out, len(rows), seconds)
+    return FittedDefence(rejector, out, len(rows), seconds)
 
 
 def model_layers(
