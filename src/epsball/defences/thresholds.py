@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from epsball.errors import InvalidInput
+from epsball.shares import count_of
 from epsball.types import Gives
 
 _APART = 10
@@ -52,11 +53,11 @@ def cut_for(accepted: Tensor, share: float) -> float:
     Of equal scores none is below itself, so with ties fewer may be rejected, never more.
 
     Example:
-        >>> cut_for(torch.tensor([4.0, 1.0, 3.0, 2.0]), 0.5)
-        3.0
+        >>> cut_for(torch.tensor([4.0, 1.0, 3.0, 2.0]), 0.5), cut_for(torch.arange(100.0), 0.29)
+        (3.0, 29.0)
     """
     ranked = accepted.sort().values
-    return float(ranked[int(share * len(ranked))])
+    return float(ranked[count_of(share, len(ranked))])
 
 
 def apart(labels: Tensor) -> Tensor:

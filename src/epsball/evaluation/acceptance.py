@@ -17,6 +17,7 @@ from scipy.stats import norm, rankdata
 
 from epsball.errors import InvalidInput
 from epsball.evaluation.statistics import wilson
+from epsball.shares import count_of
 
 Numbers: TypeAlias = NDArray[np.float64]
 _HAIR = 1e-9
@@ -171,8 +172,7 @@ def threshold_for(acceptance: ArrayLike, false_rejection: float) -> float:
         raise InvalidInput(
             f"threshold_for: false_rejection must be in [0, 1), got {false_rejection}"
         )
-    # a share such as 0.29 times 100 may round to a last bit below 29
-    return float(scores[int(np.floor(false_rejection * len(scores) + 1e-9))])
+    return float(scores[count_of(false_rejection, len(scores))])
 
 
 def rates_at(threshold: float, acceptance: ArrayLike, right: ArrayLike) -> dict[str, Any]:
