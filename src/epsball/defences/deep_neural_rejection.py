@@ -6,8 +6,9 @@ from typing import Any, Literal, TypeAlias
 import torch
 from torch import Tensor, nn
 
+from epsball.defences.base_model import where
 from epsball.defences.features import Features, last_layers
-from epsball.defences.pictures import Pictures
+from epsball.defences.pictures import Marks, Pictures, read_labels
 from epsball.defences.rbf_svm import RbfSvm
 from epsball.defences.rejector import Rejector
 from epsball.defences.svm_settings import Gamma
@@ -112,11 +113,46 @@ class DeepNeuralRejection(Rejector):
         for name, svm in zip(layers, svms, strict=True):
             svm.fit(features.pop(name), labels, name=f"layer {name!r}").to(example.device)
             seen.append(svm.out_of_fold_ if self.combiner == "out-of-fold" else svm.in_sample_)
-        joined = torch.cat(seen, dim=1).sigmoid()
+        self.layers_, self.svms_ = layers, nn.ModuleList(svms).eval()
+        self._combine(seen, labels, example.device)
+
+    def refit_combiner(self, labels: Marks, combiner: Combiner) -> "DeepNeuralRejection":
+        """Fit the combiner again, the layers' machines staying as they are.
+
+        Args:
+            labels: (n,), those of the fit, in its order, without the pictures it kept apart for a
+                threshold.
+            combiner: "out-of-fold" or "in-sample".
+
+        Returns:
+            Itself; the threshold stays the same number.
+
+        Raises:
+            NotFitted: nothing was learned yet.
+            InvalidInput: unknown combiner, labels of other pictures, or machines that were loaded:
+                what they said of the pictures of the fit is not saved.
+        """
+        self._check_fitted()
+        if combiner not in COMBINERS:
+            raise unknown_name("combiner", combiner, COMBINERS)
+        kept = "out_of_fold_" if combiner == "out-of-fold" else "in_sample_"
+        seen = [vars(svm).get(kept) for svm in self.svms_]
+        if any(one is None for one in seen):
+            raise InvalidInput(
+                "dnr: what the layers' machines said of the pictures of the fit is gone with the "
+                "process that fitted them; fit again, with combiner="
+                f"{combiner!r}"
+            )
+        told = [one for one in seen if one is not None]
+        self._combine(told, read_labels(labels, len(told[0])), where(self.model).device)
+        self.combiner = combiner
+        return self
+
+    def _combine(self, seen: Sequence[Tensor], labels: Tensor, place: torch.device) -> None:
+        joined = torch.cat(list(seen), dim=1).sigmoid()
         top = self._machine(self.combiner_gamma, self.combiner_c, standardise=False)
         top.fit(joined, labels, name="what the layers say")
-        self.layers_, self.svms_ = layers, nn.ModuleList(svms).eval()
-        self.combiner_ = top.to(example.device)
+        self.combiner_ = top.to(place)
 
     def _judge(self, inputs: Images) -> tuple[Tensor, Tensor]:
         columns = self.combiner_.log_odds(self.probabilities(inputs))

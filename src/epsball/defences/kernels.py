@@ -45,7 +45,8 @@ def exponents(rows: Tensor, points: Tensor, norms: Tensor) -> Tensor:
 
     Args:
         rows: (n, d), centred as the points are, so that the sum does not cancel.
-        points: (m, d).
+        points: (m, d); in bfloat16 the product is, of rows rounded alike: for a search, whose
+            results are confirmed. Its own rounding is 2^-9 of it.
         norms: (m,), |x_i|^2 of these very points, rounded as they are.
 
     Returns:
@@ -56,5 +57,10 @@ def exponents(rows: Tensor, points: Tensor, norms: Tensor) -> Tensor:
         >>> exponents(torch.zeros(1, 2), points, points.square().sum(1)).tolist()
         [[-25.0]]
     """
-    products = torch.addmm(norms, rows, points.T, beta=-1, alpha=2)
+    if points.dtype == torch.bfloat16:
+        rounded = rows.bfloat16()
+        products = (rounded @ points.T).to(norms.dtype).mul(2).sub(norms)
+        rows = rounded.to(norms.dtype)
+    else:
+        products = torch.addmm(norms, rows, points.T, beta=-1, alpha=2)
     return (products - rows.square().sum(1, keepdim=True)).clamp_max(0)

@@ -124,7 +124,7 @@ class RbfSvm(WideModule):
         """
         shift, weight, support, norms, coefficients, intercept = self._ready(features)
         with torch.autocast(features.device.type, enabled=False):
-            rows = (features.to(support.dtype) - shift) * weight  # (n, d)
+            rows = (features.to(norms.dtype) - shift) * weight  # (n, d)
             # gamma is in the weight
             return torch.addmm(intercept, exponents(rows, support, norms).exp(), coefficients)
 
@@ -144,6 +144,17 @@ class RbfSvm(WideModule):
     def forward(self, features: Tensor) -> Tensor:
         """Return `log_odds`."""
         return self.log_odds(features)
+
+    def search_in_half(self) -> None:
+        """Round the support vectors to bfloat16, for a copy that only searches; see `exponents`.
+
+        Raises:
+            NotFitted: there are no machines yet.
+        """
+        if self.support is None:
+            raise self.not_fitted()
+        self.support = self.support.bfloat16()
+        self.norms = self.support.float().square().sum(1)
 
     @property
     def support_counts_(self) -> list[int]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from epsball.defences import RbfSvm
 from epsball.errors import EpsballError
 from epsball.evaluation.asking import ask
 from epsball.evaluation.rewriting import rewritten
@@ -28,11 +29,13 @@ class Twin:
         self._held, self._ready = copy.deepcopy(module).requires_grad_(requires_grad=False), False
 
     def _prepare(self, sample: Tensor) -> None:
-        """Make the copy cheap: weights of convolutions and linear layers become bfloat16."""
+        """Make the copy cheap: weights of heavy layers and support vectors become bfloat16."""
         held = rewritten(self._held, sample)
         for layer in held.modules():
             if type(layer) in _HEAVY:  # a subclass may do anything with its weights
                 layer.to(torch.bfloat16)
+            elif isinstance(layer, RbfSvm):
+                layer.search_in_half()
         self._held = held.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
         self._ready = True
 
