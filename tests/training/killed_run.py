@@ -18,6 +18,7 @@ from epsball.types import Dataset
 CHANGES: dict[str, dict[str, Any]] = {
     "fgsm-mix": {"eps": 0.1, "reference": "random", "optimizer": "rmsprop"},
     "free": {"eps": 0.1, "replays": 2, "ema": 0.9},
+    "generator": {"eps": 0.5, "norm": "l2", "generator_width": 2, "watch_every": 0},
     "trades": {"eps": 0.1, "attack_steps": 2, "awp": 0.01, "ema": 0.9, "watch_every": 0},
     "two-step": {"eps": 0.1, "attack_steps": 2, "watch_every": 0},
 }

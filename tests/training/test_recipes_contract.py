@@ -31,10 +31,18 @@ COST = {
     "mart": (2 + STEPS, STEPS),
     "gradient-penalty": (2, 1),
     "ensemble": (3, 1),
+    "generator": (3, 1),
     "offline": (1, 0),
     "two-step": (1, 0),
 }
-TRAIN_MODE_PASSES = {"fgsm-mix": 2, "iterative-mix": 2, "trades": 2, "mart": 2, "ensemble": 2}
+TRAIN_MODE_PASSES = {
+    "fgsm-mix": 2,
+    "iterative-mix": 2,
+    "trades": 2,
+    "mart": 2,
+    "ensemble": 2,
+    "generator": 2,
+}
 every_recipe = pytest.mark.parametrize("name", RECIPES)
 
 
@@ -145,7 +153,7 @@ def test_batch_norm_sees_no_attack(
 @every_recipe
 def test_it_refuses_what_it_would_ignore(name: str) -> None:
     changed = {"eps": 0.1, "norm": "l2", "reference": "random", "gradient_norm": "l1"}
-    changed |= {"attack_steps": 2, "replays": 2}
+    changed |= {"attack_steps": 2, "replays": 2, "generator_width": 3}
     assert recipe_of(asked(name)) is RECIPES[name]
     for setting in recipe_settings() - set(RECIPES[name].parameters):
         value = changed.get(setting, 0.125)

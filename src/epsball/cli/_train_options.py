@@ -37,6 +37,9 @@ OPTIONS: Mapping[str, Option] = {
         str, _EXAMPLES, "Whose gradient is followed: true, predicted, least_likely or random."
     ),
     "replays": Option(int, _EXAMPLES, "free: how many times in a row a batch is used."),
+    "generator_lr": Option(float, _EXAMPLES, "generator: learning rate of its two networks."),
+    "generator_width": Option(int, _EXAMPLES, "generator: filters of their first layers."),
+    "gan_weight": Option(float, _EXAMPLES, "generator: how much looking clean counts; 0: nothing."),
     "alpha": Option(float, _LOSS, "Mixes: weight of the clean loss, in [0, 1]."),
     "beta": Option(float, _LOSS, "trades, mart: weight of the second term."),
     "gradient_penalty": Option(float, _LOSS, "Weight of the input gradient's size."),

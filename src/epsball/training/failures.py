@@ -16,6 +16,7 @@ from epsball.training.settings import TrainSettings
 _SUSPECTS = {
     "beta": 10.0,
     "gradient_penalty": 100.0,
+    "generator_lr": 0.05,
     "awp": 0.02,
     "l1": 0.01,
     "l2": 0.1,

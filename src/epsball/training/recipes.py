@@ -11,6 +11,7 @@ from epsball.training.agreement import check_agreement
 from epsball.training.ensemble import ensemble_examples
 from epsball.training.fast import fast_examples
 from epsball.training.free import carry_on, free_examples
+from epsball.training.generator import generator_examples
 from epsball.training.gradient_penalty import gradient_penalty_loss
 from epsball.training.mart import mart_loss
 from epsball.training.mixes import fgsm_examples, iterative_examples, mixed_loss
@@ -23,6 +24,7 @@ _WEIGHTS = ("l1", "l2")
 _PENALTIES = (*_WEIGHTS, "label_smoothing")
 _BALL = ("eps", "norm", "eps_warmup")
 _WALK = (*_BALL, "attack_steps", "step_size")
+_GENERATOR = ("generator_lr", "generator_width", "gan_weight")
 _ONCE = ("eps", "norm", "attack_steps", "step_size")
 
 RECIPES: Mapping[str, RecipeSpec] = {
@@ -104,6 +106,15 @@ RECIPES: Mapping[str, RecipeSpec] = {
         required=("eps",),
         craft=ensemble_examples,
         sources=(1, None),
+    ),
+    "generator": RecipeSpec(
+        mixed_loss,
+        description="clean pictures, and examples by one pass of a network that learns to fool",
+        source="Xiao et al. 2018, arXiv:1801.02610 (AdvGAN)",
+        parameters=("alpha", *_BALL, *_GENERATOR, *_PENALTIES),
+        required=("eps",),
+        craft=generator_examples,
+        judge=fast_examples,
     ),
     "offline": RecipeSpec(
         standard_loss,

@@ -37,6 +37,10 @@ class TrainSettings(BaseModel):
             1.25 * eps for "fast".
         beta: weight of the second term of "trades" and "mart".
         replays: how many times in a row "free" uses a batch.
+        generator_lr: learning rate of the two networks that "generator" trains beside the model.
+        generator_width: filters of their first layers.
+        gan_weight: how much their loss counts looking clean, beside fooling the model, for
+            "generator"; 0: not at all, and there is no discriminator.
         gradient_penalty: weight of the input gradient's size, for the recipe of that name.
         gradient_norm: how that size is measured: "l2", the squared length, or "l1", the sum.
         awp: with any recipe: how far the weights of a layer are moved uphill before the gradient
@@ -101,6 +105,9 @@ class TrainSettings(BaseModel):
     step_size: float | None = Field(default=None, gt=0)
     beta: float = Field(default=6.0, ge=0)
     replays: int = Field(default=4, ge=1)
+    generator_lr: float = Field(default=1e-3, gt=0)
+    generator_width: int = Field(default=8, ge=1)
+    gan_weight: float = Field(default=0.1, ge=0)
     gradient_penalty: float = Field(default=1.0, ge=0)
     gradient_norm: GradientNorm = "l2"
     awp: float = Field(default=0.0, ge=0, lt=1)
