@@ -365,6 +365,21 @@ def test_accuracy_mismatch(model: nn.Module) -> None:
     assert found.blocked
 
 
+def test_what_fools_only_within_a_smaller_ball_is_no_mismatch(
+    model: nn.Module, broken_attack: Callable[..., None]
+) -> None:
+    whole = ATTACKS["pgd"].attack
+
+    def near(model: Any, inputs: Tensor, labels: Tensor, **k: Any) -> Tensor:
+        return whole(model, inputs, labels, **k) if k["eps"] < 0.3 else inputs.clone()
+
+    broken_attack("pgd", near)
+    found = run(model, attacks=["pgd"], eps=[0.2, 0.4], full_budget=False)
+    rates = [result["robust_accuracy"] for result in found.summary["results"]]
+    assert rates[0] == rates[1] < 0.5
+    assert "accuracy-mismatch" not in codes(found)
+
+
 def test_every_code_was_raised_above_and_is_explained() -> None:
     """Runs last in this file: the tests above have filled RAISED."""
     page = (Path(__file__).parents[2] / "docs" / "findings.md").read_text(encoding="utf-8")
