@@ -1,12 +1,15 @@
 """How a study judges a network: by every picture's whole attack, or by verdicts alone."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
+from epsball.data import to_unit
 from epsball.evaluation.audit import audit
 from epsball.evaluation.engine import Choices, Engine
 from epsball.evaluation.inputs import sample_of
@@ -15,7 +18,7 @@ from epsball.evaluation.settings import AttackSetting, make_settings
 from epsball.evaluation.shards import read_clean, shards_of
 from epsball.evaluation.subject import open_model
 from epsball.studies.store import Row
-from epsball.types import Dataset
+from epsball.types import Dataset, Precision
 
 CLEAN = "none"  # the attack's name in rows of clean pictures
 _AT_ONCE = 1000  # pictures held in memory with all their attacked versions
@@ -46,10 +49,7 @@ def judge_whole(
         n, right, accuracy; confidence, the mean probability of the predicted class, over all
         pictures, those right and those wrong; passes spent, over all pictures.
     """
-    sample = sample_of(pictures, 2)[0]
-    subject = open_model(model, sample, "auto")
-    choices = Choices(subject.device, "float32", micro_batch, torch.get_num_threads())
-    engine = Engine(subject.model, subject.info, choices, seed)
+    engine = engine_for(model, pictures, seed, micro_batch)
     settings = make_settings(attacks, norm="linf", eps=list(eps))
     sums = {(CLEAN, 0.0): _Sum()} | {(s.variant, e): _Sum() for s in settings for e in s.eps}
     for shard in shards_of(np.arange(len(pictures)), _AT_ONCE):
@@ -58,6 +58,27 @@ def judge_whole(
         for setting in settings:
             _attack(engine, setting, clean, sums)
     return [{"attack": a, "eps": e, "mode": "whole", **s.row()} for (a, e), s in sums.items()]
+
+
+def engine_for(
+    model: nn.Module,
+    pictures: Dataset,
+    seed: int,
+    micro_batch: int = MICRO_BATCH,
+    precision: Precision = "float32",
+) -> Engine:
+    """Return an engine that gives every picture the full budget.
+
+    Args:
+        model: in eval mode.
+        pictures: what it will be asked about.
+        seed: of all that is random.
+        micro_batch: images a forward pass.
+        precision: of the search; scores are float32 whatever it is.
+    """
+    subject = open_model(model, sample_of(pictures, 2)[0], "auto")
+    choices = Choices(subject.device, precision, micro_batch, torch.get_num_threads())
+    return Engine(subject.model, subject.info, choices, seed)
 
 
 def _attack(
@@ -105,6 +126,29 @@ class _Sum:
         }
 
 
+def judge_losses(model: nn.Module, pictures: Dataset, split: str) -> list[Row]:
+    """Measure cross-entropy and accuracy on clean pictures.
+
+    Args:
+        model: in eval mode; gives logits.
+        pictures: all are used.
+        split: their name in the row.
+    """
+    engine = engine_for(model, pictures, seed=0)
+    losses, right = [], 0
+    for shard in shards_of(np.arange(len(pictures)), _AT_ONCE):
+        scores = engine.scores(to_unit(pictures.read(shard.positions))).double()
+        labels = torch.from_numpy(pictures.labels[shard.positions])
+        losses.append(cross_entropy(scores, labels, reduction="none"))
+        right += int((scores.argmax(1) == labels).sum())
+    each, count = torch.cat(losses), len(pictures)
+    row: Row = {
+        "mode": "losses", "split": split, "n": count, "loss": float(each.mean()),
+        "loss_error": float(each.std()) / count**0.5, "right": right, "accuracy": right / count,
+    }  # fmt: skip
+    return [row]
+
+
 def judge_verdicts(
     model: nn.Module,
     pictures: Dataset,
@@ -114,6 +158,7 @@ def judge_verdicts(
     restarts: int,
     seed: int,
     run: Path,
+    norm: str = "linf",
     precision: str = "float32",
 ) -> list[Row]:
     """Ask for verdicts alone, with every check of an audit; killed, it goes on where it was.
@@ -122,10 +167,11 @@ def judge_verdicts(
         model: in eval mode.
         pictures: all are used.
         attack: with settings where wanted.
-        eps: radii in linf, input units.
+        eps: radii in norm, input units.
         restarts: of an attack that is random.
         seed: of all that is random.
         run: directory of the audit.
+        norm: of the ball.
         precision: of the search; "fast" where the network convolves. Verdicts are float32.
 
     Returns:
@@ -133,7 +179,7 @@ def judge_verdicts(
         than notes, apart by spaces. With a blocking finding right and accuracy are None.
     """
     found = audit(
-        model, pictures, attacks=[attack], eps=list(eps), restarts=restarts, seed=seed,
+        model, pictures, attacks=[attack], norm=norm, eps=list(eps), restarts=restarts, seed=seed,
         precision=precision, micro_batch=MICRO_BATCH, out=run,
     )  # fmt: skip
     doubts = sorted({f.code for f in found.findings if f.severity != "info"})
@@ -153,6 +199,51 @@ def judge_verdicts(
         }
         for result in found.summary["results"]
     ]
+
+
+def judge_unchecked(
+    model: nn.Module,
+    pictures: Dataset,
+    attack: str,
+    eps: Sequence[float],
+    *,
+    restarts: int,
+    seed: int,
+    norm: str = "linf",
+) -> list[Row]:
+    """Ask for verdicts without an audit's checks, which ask again in float32, and at length.
+
+    Args:
+        model: in eval mode; searched in bfloat16, every success confirmed in float32.
+        pictures: all are used, at once.
+        attack: with settings where wanted.
+        eps: radii in norm, input units.
+        restarts: of an attack that is random.
+        seed: of all that is random.
+        norm: of the ball.
+
+    Returns:
+        As `judge_verdicts`, without findings.
+    """
+    whole = engine_for(model, pictures, seed, precision="bfloat16")
+    engine = replace(whole, choices=replace(whole.choices, full_budget=False))
+    setting = make_settings([attack], norm=norm, eps=list(eps), restarts=restarts)[0]
+    clean = read_clean(engine, pictures, np.arange(len(pictures)))
+    right = clean.reading.stands(clean.labels)
+    made = engine.attack(setting, clean.images, clean.labels, clean.positions, right=right)
+    rows: list[Row] = []
+    for one, attacked in zip(setting.eps, made, strict=True):
+        safe = read_scores(engine.scores(attacked.images), clean.labels, engine.info).safe
+        rows.append(
+            {
+                "attack": attack, "eps": one, "mode": "verdicts", "restarts": restarts,
+                "steps": setting.knobs.get("steps"), "n": len(safe), "right": int(safe.sum()),
+                "accuracy": float(safe.double().mean()),
+                "forwards": int(attacked.forwards.sum()),
+                "backwards": int(attacked.backwards.sum()),
+            }
+        )  # fmt: skip
+    return rows
 
 
 def _count(share: float | None, pictures: int) -> int | None:

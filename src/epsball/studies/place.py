@@ -79,7 +79,16 @@ def _loaded(data: str, split: Split) -> Dataset:
 def _some(whole: Dataset, limit: int | None) -> Dataset:
     if limit is None or limit >= len(whole):
         return whole
-    chosen: Positions = choose(whole.labels, limit)
+    return part_of(whole, choose(whole.labels, limit))
+
+
+def part_of(whole: Dataset, chosen: Positions) -> Dataset:
+    """Return some pictures of a data set, in the order that is asked for.
+
+    Args:
+        whole: the data set.
+        chosen: (m,), positions in it.
+    """
     labels, read = whole.labels[chosen], whole.read
     return Dataset(
         whole.name, labels, whole.class_names, whole.shape, lambda rows: read(chosen[rows])

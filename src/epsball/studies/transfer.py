@@ -9,14 +9,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from epsball.errors import InvalidInput
-from epsball.evaluation.engine import Choices, Engine
-from epsball.evaluation.inputs import sample_of
 from epsball.evaluation.measure import read_scores
 from epsball.evaluation.settings import make_settings
 from epsball.evaluation.shards import read_clean, shards_of
-from epsball.evaluation.subject import open_model
 from epsball.files import write_atomically
-from epsball.studies.judging import MICRO_BATCH
+from epsball.studies.judging import engine_for
 from epsball.studies.store import Row
 from epsball.types import Dataset
 
@@ -45,7 +42,7 @@ def make_examples(
     Returns:
         A row for each attack and eps: n, and the passes that were spent.
     """
-    engine = _engine(maker, pictures, seed)
+    engine = engine_for(maker, pictures, seed)
     settings = make_settings(attacks, norm="linf", eps=list(eps))
     keys = [(setting.variant, e) for setting in settings for e in setting.eps]
     made: dict[tuple[str, float], list[Tensor]] = {key: [] for key in keys}
@@ -84,7 +81,7 @@ def judge_examples(judged: nn.Module, pictures: Dataset, file: Path) -> list[Row
             f"study: {file} is gone: delete {file.parent.parent / 'rows' / file.stem}.parquet too, "
             "and give the command again"
         )
-    engine = _engine(judged, pictures, seed=0)
+    engine = engine_for(judged, pictures, seed=0)
     labels = torch.from_numpy(pictures.labels)
     rows: list[Row] = []
     with np.load(file, allow_pickle=False) as kept:
@@ -108,9 +105,3 @@ def _name(attack: str, eps: float) -> str:
 def _write(beside: Path, arrays: dict[str, NDArray[np.float32]]) -> None:
     with beside.open("wb") as stream:  # a name would have .npz appended
         np.savez(stream, allow_pickle=False, **arrays)
-
-
-def _engine(model: nn.Module, pictures: Dataset, seed: int) -> Engine:
-    subject = open_model(model, sample_of(pictures, 2)[0], "auto")
-    choices = Choices(subject.device, "float32", MICRO_BATCH, torch.get_num_threads())
-    return Engine(subject.model, subject.info, choices, seed)

@@ -1,0 +1,152 @@
+"""Who is attacked in study `neural-rejection`: networks, bare or behind a defence. No torch."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from epsball.studies.cell import Plain
+
+LAYERS = ("layer5", "layer7", "layer8")  # of `base-cnn`, numbered as the source numbers them
+
+
+# a cell's parameter: no checks of an audit, which on DNR take longer than the attack
+UNCHECKED: Mapping[str, Plain] = {"checked": "no"}
+
+
+@dataclass(frozen=True)
+class Net:
+    """One way of training the network.
+
+    Args:
+        words: for people.
+        settings: of `TrainSettings`, over the source's own.
+        slower: at a tenth of the learning rate.
+        proposed: over `default_settings` instead: the source does not say how it is done.
+        attacked: whether the recipe makes examples, within the study's `train_eps` in l2.
+        retrained: on the pictures, and on the examples that fooled it.
+    """
+
+    words: str
+    settings: Mapping[str, Plain] = field(default_factory=dict)
+    slower: bool = False
+    proposed: bool = False
+    attacked: bool = False
+    retrained: bool = False
+
+
+# what training on examples wants here: no dropout, an eps that rises, averaged weights
+_MIN_MAX: Mapping[str, Plain] = {
+    "norm": "l2", "epochs": 10, "dropout": 0.0, "eps_warmup": 0.2, "ema": 0.998,
+}  # fmt: skip
+
+NETS: Mapping[str, Net] = {
+    "source": Net("as in the source"),
+    "source-float32": Net("the same, in float32 throughout", {"precision": "float32"}),
+    # what defences are put around: the source's own rate ends in a network that knows nothing
+    "slower": Net("a tenth of the learning rate", slower=True),
+    "retrained": Net("trained again with what fooled it", slower=True, retrained=True),
+    "pgd": Net(
+        "PGD training, l2", {"recipe": "pgd", "attack_steps": 7, **_MIN_MAX}, proposed=True,
+        attacked=True,
+    ),
+    "generator": Net(
+        "generator network, l2", {"recipe": "generator", **_MIN_MAX}, proposed=True, attacked=True
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A network behind a defence, or bare.
+
+    Args:
+        words: for people.
+        net: in `NETS`.
+        defence: its name in `REJECTORS`; None: bare.
+        fit: whose fit it shares: the subjects of a fit differ in their combiner alone.
+        combiner: what DNR's last machine is fitted on.
+        layers: that DNR looks at.
+        retrained: fitted on the pictures, and on the examples that fooled DNR.
+        whole: judged on every draw of pictures; others on the first.
+        climbed: attacked in all the ways of `RUNGS`, and by the strongest attack at every eps.
+    """
+
+    words: str
+    net: str = "slower"
+    defence: str | None = None
+    fit: str = ""
+    combiner: str | None = None
+    layers: tuple[str, ...] = ()
+    retrained: bool = False
+    whole: bool = False
+    climbed: bool = False
+
+    @property
+    def variant(self) -> bool:
+        """Say whether it is DNR with something else changed."""
+        return self.defence == "dnr" and not self.whole
+
+
+SUBJECTS: Mapping[str, Subject] = {
+    "none": Subject("bare network", whole=True, climbed=True),
+    "msp": Subject("softmax threshold", defence="msp", fit="msp", whole=True),
+    "nr": Subject("NR", defence="nr", fit="nr", layers=LAYERS[2:], whole=True, climbed=True),
+    "dnr": Subject(
+        "DNR", defence="dnr", fit="dnr", combiner="in-sample", layers=LAYERS, whole=True,
+        climbed=True,
+    ),
+    "dnr-out-of-fold": Subject(
+        "DNR, combiner out of fold", defence="dnr", fit="dnr", combiner="out-of-fold", layers=LAYERS
+    ),
+    "dnr-late": Subject(
+        "DNR without layer 5", defence="dnr", fit="dnr-late", combiner="in-sample",
+        layers=LAYERS[1:],
+    ),
+    "retrained": Subject("bare network, retrained", net="retrained"),
+    "dnr-retrained": Subject(
+        "DNR, refitted", defence="dnr", fit="dnr-retrained", combiner="in-sample", layers=LAYERS,
+        retrained=True,
+    ),
+    "generator": Subject("trained on a generator network", net="generator"),
+    "pgd": Subject("trained on PGD", net="pgd"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One way of attacking, for verdicts.
+
+    Args:
+        name: in the rows.
+        words: for people.
+        attack: with settings; {steps} and {tolerance} are the study's.
+        restarts: how often it starts.
+        density: weight of the density term, for which the attack is ours on scores; None: none.
+    """
+
+    name: str
+    words: str
+    attack: str = "rejection"
+    restarts: int = 1
+    density: float | None = None
+
+
+_HINGE = "rejection:objective=reject-hinge,scale=probabilities"
+_STOP = "tolerance={tolerance:g},steps={steps:g}"
+RUNGS: tuple[Rung, ...] = (
+    Rung("raw", "the source's hinge, fixed steps of 1 times the gradient",
+         f"{_HINGE},gradient=raw,step_size=1,{_STOP}"),
+    Rung("hinge", "the source's hinge, step length searched for", f"{_HINGE},{_STOP}"),
+    Rung("restarts", "the same, 5 starts", f"{_HINGE},{_STOP}", restarts=5),
+    Rung("hinge-one", "the hinge of one machine alone",
+         f"rejection:objective=reject-hinge-one,scale=probabilities,{_STOP}"),
+    Rung("patient", "the source's hinge, without the early stop", _HINGE),
+    Rung("margin-probabilities", "the margin to rejection, on probabilities",
+         "rejection:scale=probabilities"),
+    Rung("scores", "the hinge on raw scores", "rejection:objective=reject-hinge"),
+    Rung("margin", "the margin to rejection, on raw scores"),
+    Rung("margin-restarts", "the same, 5 starts", restarts=5),
+    Rung("crowd-0", "the same, every picture to the end", density=0.0),
+    Rung("crowd-1", "and with a density term of weight 1", density=1.0),
+    Rung("black-box", "Square: scores only, 1,000 questions", "square:queries=1000"),
+    Rung("strongest", "strongest", "strongest"),
+)  # fmt: skip

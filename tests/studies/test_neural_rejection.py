@@ -1,0 +1,151 @@
+"""Study neural-rejection, as small as it goes, to its pages."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from epsball.errors import InvalidInput
+from epsball.report import write_study, write_study_page
+from epsball.studies import StudyResult, load_claims, read_rows, run_study
+from epsball.studies.cell import Cell
+from epsball.studies.neural_rejection import NEURAL_REJECTION
+from epsball.studies.neural_rejection_subjects import NETS, SUBJECTS
+from epsball.studies.place import Place
+from epsball.studies.running import make_options, perform
+
+GRID = "eps=0,1,5;steps=5"
+SMALL: dict[str, Any] = {
+    "data": "digits", "seeds": 1, "limit": 12, "train_limit": 160, "searched": 0, "epochs": 1,
+}  # fmt: skip
+WHOLE = {name for name, subject in SUBJECTS.items() if subject.whole}
+
+
+@pytest.fixture(scope="session")
+def study(tmp_path_factory: pytest.TempPathFactory) -> StudyResult:
+    """A finished study, without the dear attacks."""
+    out = tmp_path_factory.mktemp("neural-rejection") / "out"
+    return run_study("neural-rejection", out, grid=GRID, **SMALL)
+
+
+def test_every_planned_cell_is_done_and_none_is_planned_twice(study: StudyResult) -> None:
+    cells = study.summary["cells"]
+    files = list((study.out / "rows").iterdir())
+    assert cells["done"] == cells["planned"] == len(files)
+
+
+def test_rows_say_what_was_measured(study: StudyResult) -> None:
+    rows = read_rows(study.out)
+    assert set(rows.filter(kind="train")["net"]) == set(NETS)
+    assert set(rows.filter(kind="losses")["split"]) == {"train", "test"}
+    judged = rows.filter(kind="curve", mode="whole")
+    assert set(judged["subject"]) == set(SUBJECTS)
+    assert set(judged["attack"]) == {"none", "source"}
+    assert len(judged) == len(SUBJECTS) * 3
+    assert set(judged["n"]) == {12}
+    assert (judged["right"] == (judged["accuracy"] * 12).round()).all()
+    assert judged.filter(subject="none")["rejected"].sum() == 0
+    shown = rows.filter(kind="limited")
+    assert set(shown["subject"]) == WHOLE - {"none"}
+    assert set(shown["eps"]) == {1.0, 5.0}
+    assert set(rows.filter(kind="fit")["combiner"]) == {None, "in-sample", "out-of-fold"}
+
+
+def test_what_fooled_is_trained_on(study: StudyResult) -> None:
+    rows = read_rows(study.out)
+    kept = dict(rows.filter(kind="harvest").select("subject", "kept").iter_rows())
+    trained = dict(rows.filter(kind="train").select("net", "gradient_evaluations").iter_rows())
+    assert trained["retrained"] == 160 + kept["none"]
+    fitted = dict(rows.filter(kind="fit").select("fit", "n").iter_rows())
+    assert (fitted["dnr"], fitted["dnr-retrained"]) == (160, 160 + kept["dnr"])
+
+
+def test_pictures_are_the_same_for_all(study: StudyResult) -> None:
+    rows = read_rows(study.out).filter(kind="curve", subject="none", attack="source")
+    first, second = (study.out / "examples" / f"{cell}.npz" for cell in sorted(rows["cell"]))
+    with np.load(first) as one, np.load(second) as other:
+        gap = np.abs(one["pictures"] - other["pictures"]).reshape(12, -1)
+        assert one["pictures"].shape == (12, 1, 28, 28)
+    # both within 5 of the same clean pictures; other pictures are further apart
+    assert np.linalg.norm(gap, axis=1).max() <= 1 + 5 + 1e-4
+
+
+def test_every_claim_has_its_verdict(study: StudyResult) -> None:
+    assert [c["id"] for c in study.claims] == [c.id for c in load_claims("neural-rejection")]
+    assert {c["verdict"] for c in study.claims} <= {"holds", "not run"}
+    assert not any(c["same_setting"] for c in study.claims)
+    judged = [c["id"] for c in study.claims if c["value"] is None]
+    assert judged == ["neural-rejection.weaker-attack"]  # rungs were left out
+
+
+def test_pages(study: StudyResult) -> None:
+    page = write_study(study.out).read_text()
+    for key in ("accuracy", "rejected", "knowledge", "coverage"):
+        assert f'id="figure-{key}"' in page
+    assert page.count('<ol class="tiles') == len(WHOLE)
+    text = Path(write_study_page(study.out)).read_text()
+    for words in ("| DNR, combiner out of fold |", "| the source reports |", "## Costs"):
+        assert words in text
+    assert "nan" not in text
+    assert "None" not in text
+
+
+def test_a_second_run_does_nothing_and_says_the_same(study: StudyResult) -> None:
+    files = {f: f.stat().st_mtime_ns for f in (study.out / "rows").iterdir()}
+    again = run_study("neural-rejection", study.out, grid=GRID, **SMALL)
+    assert {f: f.stat().st_mtime_ns for f in (study.out / "rows").iterdir()} == files
+    assert json.dumps(again.summary["story"]) == json.dumps(study.summary["story"])
+
+
+def test_dear_attacks_speak_for_themselves(study: StudyResult) -> None:
+    place, spec = Place(study.out, "digits"), NEURAL_REJECTION
+    options = make_options(spec, GRID, SMALL | {"searched": 2})
+    planned = spec.plan(options, place.materials())
+    assert {cell.parameters["subject"] for cell in planned if cell.kind == "strong"} == set(
+        SUBJECTS
+    )
+    cells = [cell for cell in planned if is_looked_at(cell)]
+    rows = [named(cell, row) for cell in cells for row in perform(cell, place)]
+    told = {(row["attack"], row["eps"]): row for row in rows}
+    ours = {(attack, eps) for attack in ("rejection", "strongest") for eps in (1.0, 5.0)}
+    rungs = {(f"rung:{name}", 3.0) for name in ("raw", "hinge", "crowd-0", "crowd-1")}
+    assert told.keys() == ours | rungs
+    assert {told[where]["n"] for where in told if where[0] != "rejection"} == {2}
+    assert {told["rejection", eps]["n"] for eps in (1.0, 5.0)} == {12}
+    assert told["rung:crowd-1", 3.0]["log_density"] >= told["rung:crowd-0", 3.0]["log_density"]
+    frames = [read_rows(study.out), pl.DataFrame(rows, infer_schema_length=None)]
+    story = spec.sum_up(pl.concat(frames, how="diagonal_relaxed"), options, place.materials())
+    captions = [getattr(b, "caption", "") for section in story.sections for b in section.blocks]
+    assert "Accuracy at eps 3 on 2 pictures" in captions
+    assert "Strongest: accuracy on 2 pictures of the first draw" in captions
+    assert "Our rejection attack: accuracy on 12 pictures of the first draw" in captions
+
+
+def is_looked_at(cell: Cell) -> bool:
+    """Choose a few of the dear cells: those of the bare network, and one defence's density."""
+    subject, rung = (cell.parameters.get(name) for name in ("subject", "rung"))
+    if cell.kind == "crowded":
+        return subject == "nr"
+    return subject == "none" and (cell.kind == "strong" or rung in ("raw", "hinge"))
+
+
+def named(cell: Cell, row: Mapping[str, Any]) -> dict[str, Any]:
+    kind = {"kind": cell.kind, "repeat": cell.repeat, "cell": cell.hash}
+    return kind | dict(cell.parameters) | dict(row)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"grid": "theta=0.5,0.9"}, "takes one theta at a time, got 2"),
+        ({"grid": "colour=1"}, "unknown parameter of the grid 'colour'"),
+    ],
+)
+def test_bad_input_is_refused(tmp_path: Path, change: dict[str, Any], words: str) -> None:
+    with pytest.raises(InvalidInput, match=words):
+        run_study("neural-rejection", tmp_path / "new", **SMALL | change)
+    assert not (tmp_path / "new").exists()

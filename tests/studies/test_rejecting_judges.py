@@ -1,0 +1,147 @@
+"""Judging a model that rejects and whose answers are known: +- (a - b), and 0.1 for rejection."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from epsball.errors import InvalidInput
+from epsball.studies.rejecting_judges import fooled_pictures, judge_attacked, judge_shown
+from epsball.studies.strip import keep_strip
+from epsball.types import Dataset, ModelInfo
+
+ATTACK = "rejection:steps=40"
+REJECT = 0.1
+# (a, b), label: three that stand by 0.2; one that is rejected; one that stands, labelled wrongly
+PICTURES = [((0.6, 0.4), 0)] * 3 + [((0.52, 0.48), 0), ((0.6, 0.4), 1)]
+# eps in L2 moves a - b by sqrt(2) eps: at NEAR all that were right stay so, at REJECTED they are
+# between -0.1 and 0.1, at FOOLED below -0.1
+NEAR, REJECTED, FOOLED = 0.05, 0.09, 0.3
+
+
+class Rejecting(nn.Module):
+    """Two classes and rejection."""
+
+    info = ModelInfo(classes=2, rejects=True)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        lead = inputs.flatten(1)[:, 0] - inputs.flatten(1)[:, 1]
+        return torch.stack([lead, -lead, torch.full_like(lead, REJECT)], dim=1)
+
+
+class Bare(nn.Module):
+    """The same without rejection."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        lead = inputs.flatten(1)[:, 0] - inputs.flatten(1)[:, 1]
+        return torch.stack([lead, -lead], dim=1)
+
+
+def pictures() -> Dataset:
+    images = np.array([pair for pair, _ in PICTURES], np.float32).reshape(-1, 1, 1, 2)
+    labels = np.array([label for _, label in PICTURES])
+    return Dataset("made", labels, ("a", "b"), (1, 1, 2), lambda rows: images[rows])
+
+
+def attacked(eps: float, model: nn.Module | None = None, **more: Any) -> list[Mapping[str, Any]]:
+    model = Rejecting().eval() if model is None else model
+    return list(judge_attacked(model, pictures(), ATTACK, eps, name="source", seed=0, **more))
+
+
+def test_a_rejected_clean_picture_is_wrong() -> None:
+    row = attacked(0.0)[0]
+    assert (row["attack"], row["eps"], row["n"]) == ("none", 0.0, 5)
+    assert (row["right"], row["accuracy"]) == (3, pytest.approx(0.6))
+    assert (row["rejected"], row["named"]) == (pytest.approx(0.2), pytest.approx(0.8))
+    assert "auroc" not in row  # nothing was attacked
+
+
+@pytest.mark.parametrize(
+    ("eps", "right", "rejected", "named"),
+    [(NEAR, 4, 1, 3), (REJECTED, 4, 4, 3), (FOOLED, 0, 0, 0)],
+)
+def test_a_rejected_attacked_picture_is_right(
+    eps: float, right: int, rejected: int, named: int
+) -> None:
+    row = attacked(eps)[0]
+    assert (row["attack"], row["eps"]) == ("source", eps)
+    assert row["right"] == right
+    assert row["rejected"] == pytest.approx(rejected / 5)
+    assert row["named"] == pytest.approx(named / 5)
+    assert 0 < row["moved"] <= eps + 1e-6
+    assert row["backwards"] > 0
+
+
+def test_a_model_that_does_not_reject_is_right_where_it_names_the_label() -> None:
+    bare = Bare().eval()
+    assert [attacked(eps, bare)[0]["right"] for eps in (0.0, NEAR, FOOLED)] == [4, 3, 0]
+    row = attacked(FOOLED, bare)[0]
+    assert row["rejected"] == 0
+    assert "auroc" not in row
+    assert not [one for one in attacked(0.0, bare) if one["mode"] == "coverage"]
+
+
+def test_what_gives_attacked_pictures_away() -> None:
+    # acceptance is the lead over rejection; of the four named rightly, clean 0.1 three times and
+    # -0.06, at REJECTED between -0.03 and -0.01: three in four are above, one is below
+    assert attacked(REJECTED)[0]["auroc"] == pytest.approx(0.75)
+    # fooled ones are trusted more than clean ones
+    row = attacked(FOOLED)[0]
+    assert row["auroc"] == 0
+    assert row["safe_at_1%"] == 0
+
+
+def test_accuracy_among_the_most_trusted() -> None:
+    told = [row for row in attacked(0.0) if row["mode"] == "coverage"]
+    assert {row["at_eps"] for row in told} == {0.0}
+    assert told[-1]["coverage"] == 1
+    assert told[-1]["accepted_accuracy"] == pytest.approx(0.8)  # named rightly
+    assert told[0]["accepted_accuracy"] == pytest.approx(
+        0.75
+    )  # of four alike one is labelled wrongly
+
+
+def test_what_was_made_on_one_model_is_shown_to_another(tmp_path: Path) -> None:
+    file = tmp_path / "examples" / "made.npz"
+    attacked(REJECTED, Bare().eval(), file=file)
+    row = judge_shown(Rejecting().eval(), pictures(), file, REJECTED, name="limited")[0]
+    assert (row["attack"], row["eps"], row["right"]) == ("limited", REJECTED, 4)
+    file.unlink()
+    with pytest.raises(InvalidInput, match=r"made\.npz is gone"):
+        judge_shown(Rejecting().eval(), pictures(), file, REJECTED, name="limited")
+
+
+# a clean picture that is rejected passes as no other class; the one labelled wrongly does already
+@pytest.mark.parametrize(("eps", "kept"), [(REJECTED, 0), (FOOLED, 4)])
+def test_kept_is_what_passes_as_another_class_and_did_not(
+    tmp_path: Path, eps: float, kept: int
+) -> None:
+    file = tmp_path / "kept.npz"
+    model = Rejecting().eval()
+    row = fooled_pictures(model, pictures(), ATTACK, eps, seed=0, file=file)[0]
+    assert (row["n"], row["kept"]) == (5, kept)
+    with np.load(file) as found:
+        assert found["pictures"].shape == (kept, 1, 1, 2)
+        assert found["labels"].tolist() == [0] * kept
+        fooled = model(torch.from_numpy(found["pictures"])).argmax(1)
+    assert (fooled == 1).all()
+
+
+def test_a_strip_says_what_was_rejected_and_that_it_held(tmp_path: Path) -> None:
+    rows = keep_strip(
+        Rejecting().eval(), pictures(), ATTACK, [REJECTED, FOOLED], label=0, norm="l2",
+        file=tmp_path / "strip.npz",
+    )  # fmt: skip
+    assert [(r["prediction"], r["right"]) for r in rows] == [("a", 1), ("rejected", 1), ("b", 0)]
+    rejected = Dataset(
+        "made", np.array([0]), ("a", "b"), (1, 1, 2),
+        lambda rows: np.array([[[[0.52, 0.48]]]], np.float32)[rows],
+    )  # fmt: skip
+    clean = keep_strip(
+        Rejecting().eval(), rejected, ATTACK, [NEAR], label=0, norm="l2", file=tmp_path / "x.npz"
+    )[0]
+    assert (clean["prediction"], clean["right"]) == ("rejected", 0)
