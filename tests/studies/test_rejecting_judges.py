@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from epsball.errors import InvalidInput
+from epsball.studies.judging import judge_unchecked, judge_verdicts
 from epsball.studies.rejecting_judges import fooled_pictures, judge_attacked, judge_shown
 from epsball.studies.strip import keep_strip
 from epsball.types import Dataset, ModelInfo
@@ -74,6 +75,20 @@ def test_a_rejected_attacked_picture_is_right(
     assert row["named"] == pytest.approx(named / 5)
     assert 0 < row["moved"] <= eps + 1e-6
     assert row["backwards"] > 0
+
+
+def test_verdicts_without_checks_are_those_of_an_audit(tmp_path: Path) -> None:
+    model, radii = Rejecting().eval(), [NEAR, REJECTED, FOOLED]
+    asked: dict[str, Any] = {"restarts": 1, "seed": 0, "norm": "l2"}
+    quick = judge_unchecked(model, pictures(), ATTACK, radii, **asked)
+    checked = judge_verdicts(model, pictures(), ATTACK, radii, run=tmp_path / "run", **asked)
+    assert [row["eps"] for row in quick] == radii
+    assert [row["right"] for row in quick] == [4, 4, 0]  # a wrong clean one is not attacked
+    assert [row["right"] for row in checked] == [4, 4, 0]
+    shared = {"attack", "eps", "n", "right", "accuracy", "steps", "restarts", "mode"}
+    for one, other in zip(quick, checked, strict=True):
+        assert {name: one[name] for name in shared} == {name: other[name] for name in shared}
+    assert sum(int(row["backwards"] or 0) for row in quick) > 0
 
 
 def test_a_model_that_does_not_reject_is_right_where_it_names_the_label() -> None:

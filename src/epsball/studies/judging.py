@@ -225,7 +225,7 @@ def judge_unchecked(
     Returns:
         As `judge_verdicts`, without findings.
     """
-    whole = engine_for(model, pictures, seed, precision="bfloat16")
+    whole = engine_for(model, pictures, seed, _AT_ONCE, "bfloat16")
     engine = replace(whole, choices=replace(whole.choices, full_budget=False))
     setting = make_settings([attack], norm=norm, eps=list(eps), restarts=restarts)[0]
     clean = read_clean(engine, pictures, np.arange(len(pictures)))

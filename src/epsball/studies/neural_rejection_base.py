@@ -90,4 +90,5 @@ def train_below_test(claim: Claim, case: Case) -> Verdict:
         f"loss {train_loss:.4f} and {test_loss:.4f}"
     )
     holds = test > train and test_loss < train_loss
-    return bare(judge_finding(claim, gap, holds=holds, note=note, differs=case.network))
+    differs = case.network if net == AS_STATED else (*case.network, NETS[net].words)
+    return bare(judge_finding(claim, gap, holds=holds, note=note, differs=differs))

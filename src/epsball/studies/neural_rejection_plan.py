@@ -66,7 +66,7 @@ class Planner:
 
     def bases(self) -> list[Cell]:
         """Plan the networks that see clean pictures only, and what they amount to."""
-        nets = [self.net(name) for name in ("slower", "source", "source-float32")]
+        nets = [self.net(name) for name in ("slower", "source")]
         return [one for net in nets for one in (net, self._losses(net))]
 
     def source(self) -> list[Cell]:
@@ -112,8 +112,9 @@ class Planner:
         return self._about(name, "harvest", 0, _on(pictures, self._middle) | self._search)
 
     def curves(self, name: str, repeat: int) -> list[Cell]:
-        """Plan the source's attack on a subject, one cell an eps."""
-        return [self._curve(name, repeat, eps) for eps in self.eps]
+        """Plan the source's attack on a subject, one cell an eps; variants get three of them."""
+        radii = {self.eps[0], self._middle, self.eps[-1]} if SUBJECTS[name].variant else self.eps
+        return [self._curve(name, repeat, eps) for eps in self.eps if eps in radii]
 
     def shown(self, name: str) -> list[Cell]:
         """Plan to show a defence what was made on the bare network."""
@@ -135,8 +136,7 @@ class Planner:
         count = few if attack == STRONGEST else self._pictures
         radii = f"{self._middle:g}" if SUBJECTS[name].variant else self._radii
         more: dict[str, Plain] = {"attack": attack, "restarts": 1, "all_eps": radii}
-        if SUBJECTS[name].defence == "dnr" and (name != "dnr" or attack == STRONGEST):
-            more |= UNCHECKED
+        more |= UNCHECKED if SUBJECTS[name].defence == "dnr" else {}
         return self._about(name, "strong", 0, {"pictures": count} | more)
 
     def rung(self, name: str, rung: Rung) -> Cell:

@@ -40,7 +40,6 @@ _MIN_MAX: Mapping[str, Plain] = {
 
 NETS: Mapping[str, Net] = {
     "source": Net("as in the source"),
-    "source-float32": Net("the same, in float32 throughout", {"precision": "float32"}),
     # what defences are put around: the source's own rate ends in a network that knows nothing
     "slower": Net("a tenth of the learning rate", slower=True),
     "retrained": Net("trained again with what fooled it", slower=True, retrained=True),
