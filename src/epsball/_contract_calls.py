@@ -1,6 +1,8 @@
 """How the rules of the contract call an attack, and how they say what it broke."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,8 +21,15 @@ def call(spec: AttackSpec, model: Any, inputs: Tensor, labels: Tensor, **given: 
     if not spec.takes_norm:
         given.pop("norm", None)
     if "queries" in spec.knobs:
-        given = {"queries": _QUERIES} | given
+        given = {"queries": min(_QUERIES, spec.knobs["queries"])} | given
     return spec.attack(model, inputs, labels, **given)
+
+
+def shortened(spec: AttackSpec, few: Mapping[str, int]) -> AttackSpec:
+    """Return an attack whose own settings are no larger than these, where it has them."""
+    knobs = {key: value for key, value in spec.knobs.items() if isinstance(value, int)}
+    less = {key: min(most, knobs[key]) for key, most in few.items() if key in knobs}
+    return replace(spec, attack=partial(spec.attack, **less))
 
 
 def seeded(seed: int = 1) -> torch.Generator:

@@ -1,11 +1,13 @@
 """Small models and pictures on which it is known what an attack should do."""
 
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
+from epsball.objectives import is_adversarial
 from epsball.types import ModelInfo, Norm
 
 SHAPE = (2, 3, 4)
@@ -15,35 +17,70 @@ _SHARP = 50.0
 
 @dataclass
 class Problem:
-    """A small model with batch norm and dropout in eval mode, and pictures near all its borders."""
+    """A small model in eval mode, and pictures near all its borders.
+
+    Args:
+        seed: of the pictures, and of the model where none is given.
+        classes: k.
+        given: the model; None: one with batch norm and dropout is drawn.
+    """
 
     seed: int
     classes: int = 3
+    given: nn.Module | None = None
     model: nn.Module = field(init=False)
     inputs: Tensor = field(init=False)
     labels: Tensor = field(init=False)
     targets: Tensor = field(init=False)
 
     def __post_init__(self) -> None:
-        """Draw weights and pictures from the seed alone."""
+        """Draw weights and pictures from the seed alone; labels without a look at the model."""
         generator = torch.Generator().manual_seed(self.seed)
-        self.model = nn.Sequential(
-            nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(24, 16), nn.Tanh(), nn.Dropout(),
-            nn.Linear(16, self.classes),
-        ).eval()  # fmt: skip
-        for parameter in self.model.parameters():
-            parameter.data = torch.randn(parameter.shape, generator=generator)
+        self.model = self.given or _drawn(self.classes, generator)
+        first = next(self.model.parameters())
+        first.grad = torch.ones_like(first)  # what is stored already has to stay, too
         self.inputs = torch.rand((ROWS, *SHAPE), generator=generator)
         self.labels = torch.randint(self.classes, (ROWS,), generator=generator)
         step = torch.randint(1, self.classes, (ROWS,), generator=generator)
         self.targets = (self.labels + step) % self.classes
 
+    @property
+    def rejects(self) -> bool:
+        """Say whether the model's last column means "reject"."""
+        info = getattr(self.model, "info", None)
+        return isinstance(info, ModelInfo) and info.rejects
+
+    def scores(self, points: Tensor) -> Tensor:
+        """Ask the model, without gradient."""
+        with torch.no_grad():
+            scores: Tensor = self.model(points)
+        return scores
+
+    def won(self, points: Tensor, targets: Tensor | None = None) -> Tensor:
+        """Say for which pictures the attacker has won, (12,), bool."""
+        return is_adversarial(self.scores(points), self.labels, targets, classes=self.classes)
+
     def state(self) -> list[Any]:
         """Return what an attack must leave as it was."""
-        tensors = [t.clone() for t in self.model.state_dict().values()]
-        grads = [p.grad for p in self.model.parameters()]
-        flags = [p.requires_grad for p in self.model.parameters()]
-        return [tensors, grads, flags, [m.training for m in self.model.modules()]]
+        parameters = list(self.model.parameters())
+        grads = [p.grad for p in parameters if p.grad is not None]
+        tensors = [t.clone() for t in (*self.model.state_dict().values(), *grads)]
+        flags = [(p.requires_grad, p.grad is None) for p in parameters]
+        return [tensors, flags, [m.training for m in self.model.modules()]]
+
+
+# (seed, classes) -> a problem; `Problem` itself is one
+MakeProblem: TypeAlias = Callable[[int, int], Problem]
+
+
+def _drawn(classes: int, generator: torch.Generator) -> nn.Module:
+    model = nn.Sequential(
+        nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(24, 16), nn.Tanh(), nn.Dropout(),
+        nn.Linear(16, classes),
+    ).eval()  # fmt: skip
+    for parameter in model.parameters():
+        parameter.data = torch.randn(parameter.shape, generator=generator)
+    return model
 
 
 class Linear(nn.Module):
@@ -153,6 +190,23 @@ def banded_problem(seed: int, *, tilted: bool) -> tuple[Banded, Tensor, Tensor]:
     return model, inputs, model(inputs)[:, :2].argmax(1)
 
 
+class Blind:
+    """A model that gives the same scores without a gradient."""
+
+    def __init__(self, model: nn.Module) -> None:
+        """Wrap a model; what is known of it is known of this."""
+        self.model = model
+        info = getattr(model, "info", None)
+        if isinstance(info, ModelInfo):
+            self.info = replace(info, differentiable=False)
+
+    @torch.no_grad()
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """Return the model's scores."""
+        scores: Tensor = self.model(inputs)
+        return scores
+
+
 class Counting:
     """A classifier that counts how often it is asked about each picture of a batch."""
 
@@ -160,6 +214,9 @@ class Counting:
         """Wrap a model."""
         self.model, self.asked = model, torch.zeros(count, dtype=torch.int64)
         self.told: Tensor | None = None
+        info = getattr(model, "info", None)
+        if isinstance(info, ModelInfo):
+            self.info = info
 
     def about(self, rows: Tensor) -> None:
         """Hear which pictures the next question is about."""

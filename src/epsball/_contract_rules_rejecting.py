@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from epsball._contract_calls import call, checked, seeded
-from epsball._contract_models import Doubting, Problem, banded_problem
+from epsball._contract_models import Doubting, MakeProblem, Problem, banded_problem
 from epsball.attacks import AttackSpec
 from epsball.geometry import size
 from epsball.objectives import is_adversarial
@@ -16,6 +16,10 @@ from epsball.types import Norm, Search
 _NEAR, _NEAR_BLIND = 1.1, 2.0
 # short of the true distance, and beyond it: what does not see the rejection needs 1.4 times as much
 _BEFORE, _BEYOND = 0.98, 1.02
+# radii within which there is a way in for almost every picture, and the share that has to find it:
+# to some class, to one class in few steps
+_ROOM = {"linf": 0.5, "l2": 2.0, "l1": 8.0}
+_TURNED = {False: 0.5, True: 0.1}
 
 
 def check_past_rejection(spec: AttackSpec, norm: Norm, seed: int) -> None:
@@ -65,30 +69,56 @@ def check_nearest_past_rejection(spec: AttackSpec, norm: Norm, seed: int) -> Non
         )  # fmt: skip
 
 
-def check_never_worse_than_clean(spec: AttackSpec, norm: Norm, seed: int) -> None:
+def doubting(seed: int, classes: int) -> Problem:
+    """Make a problem of a model that rejects where no score is high."""
+    p = Problem(seed, classes)
+    return Problem(seed, classes, Doubting(p.model, classes, bar=2.0).eval())
+
+
+def check_never_worse_than_clean(
+    spec: AttackSpec, norm: Norm, seed: int, make: MakeProblem = doubting
+) -> None:
     """Of a model that rejects, a picture that is accepted as a wrong class stays so."""
     if spec.keeps == "last":
         return
     for classes, targeted in ((3, False), (3, True), (2, False)):
-        p = Problem(seed, classes)
-        model = Doubting(p.model, classes, bar=2.0).eval()
+        p = make(seed, classes)
         targets = p.targets if targeted else None
         made = call(
-            spec, model, p.inputs, p.labels, eps=0.05, norm=norm, targets=targets,
+            spec, p.model, p.inputs, p.labels, eps=0.05, norm=norm, targets=targets,
             generator=seeded(),
         )  # fmt: skip
-        before = _fooled(model, p.inputs, p.labels, targets)
-        lost = int((before & ~_fooled(model, made, p.labels, targets)).sum())
+        lost = int((p.won(p.inputs, targets) & ~p.won(made, targets)).sum())
         checked(lost == 0, "keep a picture that fools a rejecting model already", lost=lost)
         if not spec.takes_eps and spec.takes_norm:
             moved = (made != p.inputs).flatten(1).any(1)
-            rejected = int((moved & ~_fooled(model, made, p.labels, targets)).sum())
+            rejected = int((moved & ~p.won(made, targets)).sum())
             checked(rejected == 0, "move no picture in vain", moved=rejected)
 
 
-def _fooled(
-    model: nn.Module, points: Tensor, labels: Tensor, targets: Tensor | None = None
-) -> Tensor:
+def check_gets_in(spec: AttackSpec, norm: Norm, seed: int, make: MakeProblem = doubting) -> None:
+    """A gradient attack with room enough gets pictures accepted as another class, or as its target.
+
+    Pictures that are right at first are among them, and such as are rejected.
+    """
+    if not spec.needs_gradient or spec.kind == "other" or spec.keeps == "last" or norm == "l0":
+        return
+    for targeted in (False, True):
+        p = make(seed, 3)
+        targets = p.targets if targeted else None
+        made = call(
+            spec, p.model, p.inputs, p.labels, eps=_ROOM[norm], norm=norm, targets=targets,
+            generator=seeded(),
+        )  # fmt: skip
+        left = ~p.won(p.inputs, targets)
+        turned, of = int((p.won(made, targets) & left).sum()), int(left.sum())
+        checked(
+            turned >= _TURNED[targeted] * of, "get in where it is right or rejects at first",
+            norm=norm, targeted=targeted, turned=turned, of=of,
+        )  # fmt: skip
+
+
+def _fooled(model: nn.Module, points: Tensor, labels: Tensor) -> Tensor:
     with torch.no_grad():
         scores = model(points)
-    return is_adversarial(scores, labels, targets, classes=scores.shape[1] - 1)
+    return is_adversarial(scores, labels, classes=scores.shape[1] - 1)

@@ -9,12 +9,18 @@ from collections.abc import Callable, Iterator
 from epsball import _contract_rules as rules
 from epsball import _contract_rules_nearest as nearest
 from epsball import _contract_rules_rejecting as rejecting
+from epsball._contract_calls import shortened
+from epsball._contract_guarded import GUARDS, guarded
+from epsball._contract_models import MakeProblem
 from epsball.attacks import AttackSpec
 from epsball.types import Norm
 
 
 def check_attack(spec: AttackSpec, *, seed: int = 0) -> None:
     """Put an attack through its contract; return only if it keeps it.
+
+    Every rule is tried on networks, and, where it holds for any model, on a fitted Neural Rejection
+    and a fitted Deep Neural Rejection.
 
     Args:
         spec: the table's entry, or what is to become one.
@@ -30,6 +36,9 @@ def check_attack(spec: AttackSpec, *, seed: int = 0) -> None:
     for norm in norms_of(spec):
         for check in CHECKS:
             check(spec, norm, seed)
+        for defence in GUARDS:
+            for guarded_check in GUARDED_CHECKS:
+                guarded_check(shortened(spec, QUICK), norm, seed, guarded(defence))
 
 
 def norms_of(spec: AttackSpec) -> tuple[Norm, ...]:
@@ -53,6 +62,27 @@ CHECKS: tuple[Callable[[AttackSpec, Norm, int], None], ...] = (
     rejecting.check_past_rejection,
     rejecting.check_nearest_past_rejection,
     rejecting.check_never_worse_than_clean,
+    rejecting.check_gets_in,
+)
+
+# those whose rule holds for any model; the others need one whose borders are known
+# a forward pass through a defence takes three times that through the network
+QUICK = {
+    "steps": 10, "searches": 2, "queries": 40, "classes": 2, "angles": 3, "shifts": 2,
+}  # fmt: skip
+GUARDED_CHECKS: tuple[Callable[[AttackSpec, Norm, int, MakeProblem], None], ...] = (
+    rules.check_ball_and_box,
+    rules.check_pure,
+    rules.check_rows_alone,
+    rules.check_eps_zero,
+    rules.check_bad_input,
+    rules.check_strongest_point,
+    rules.check_sweep,
+    rules.check_gradient_needed,
+    nearest.check_nearest,
+    nearest.check_query_budget,
+    rejecting.check_never_worse_than_clean,
+    rejecting.check_gets_in,
 )
 
 

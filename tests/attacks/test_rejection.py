@@ -140,7 +140,6 @@ def test_a_tolerance_ends_walks() -> None:
     for tolerance in (0.0, 0.01, 1.0):
         for step_size in (None, 0.01):
             counting = Counting(model, len(p.inputs))
-            counting.info = model.info  # type: ignore[attr-defined]  # as a defence has it
             rejection(
                 counting, p.inputs, p.labels, eps=0.3, steps=200, tolerance=tolerance,
                 step_size=step_size, generator=seeded(),
@@ -226,7 +225,6 @@ def test_a_cheaper_model_never_decides() -> None:
 def test_a_fooled_picture_costs_no_more() -> None:
     p, model = doubting(4)
     counting = Counting(model, len(p.inputs))
-    counting.info = model.info  # type: ignore[attr-defined]  # as a defence has it
     made = rejection(counting, p.inputs, p.labels, eps=0.5, search=Search(), generator=seeded())
     won = is_adversarial(model(made), p.labels, classes=3)
     assert won.any()

@@ -124,7 +124,6 @@ def test_methods_against_rejection_are_for_models_that_reject() -> None:
     p = Problem(0)
     for model in (p.model, Doubting(p.model, 3, bar=1e3).eval()):
         counted = Counting(model, len(p.inputs))
-        counted.info = getattr(model, "info", None)  # type: ignore[attr-defined]  # as a defence has it
         strongest(counted, p.inputs, p.labels, eps=1e-6, generator=seeded())
         asked = int(counted.asked.max())
         # nothing is won: each method that takes part has its first share
