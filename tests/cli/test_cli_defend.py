@@ -83,6 +83,7 @@ def test_a_defence_is_fitted_named_and_audited(
     assert summary["results"][0]["n"] == 12
     manifest = json.loads((place / "run" / "manifest.json").read_text())
     assert manifest["model"]["rejects"]
+    assert manifest["model"]["name"] == f"mine.py:quarters + {defence.partition(':')[0]}"
 
 
 def test_a_wanted_rate_sets_the_threshold(
@@ -91,6 +92,38 @@ def test_a_wanted_rate_sets_the_threshold(
     assert epsball(monkeypatch, *DEFEND, "--with", "msp", "--false-rejection", "0.25") == 0
     rejected = capsys.readouterr().out.partition("accepted and right, ")[2].partition(" %")[0]
     assert 10 <= float(rejected) <= 45  # an eighth of the pictures set it: eight of them
+
+
+@pytest.mark.parametrize(
+    ("limit", "says"),
+    [
+        ("80", "of 80 the pictures of the fit itself"),
+        ("60", "of 20 clean pictures that the fit left"),
+    ],
+)
+def test_it_says_which_pictures_its_numbers_are_of(
+    limit: str,
+    says: str,
+    place: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert epsball(monkeypatch, *DEFEND, "--with", "nr:gamma=1,c=10", "--limit", limit) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert says in printed
+    assert "the model alone names 100.0 % right" in printed
+    assert "gamma may not suit" not in printed
+
+
+def test_settings_that_do_not_suit_the_features_are_told_with_a_remedy(
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a kernel this narrow no picture is like any other: all machines say the same of it."""
+    assert epsball(monkeypatch, *DEFEND, "--with", "nr:gamma=1e6", "--limit", "60") == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "try: machines name far fewer right than the model's 100.0 % on 3 " in printed
+    assert "--with nr:gamma=scale goes by their spread" in printed
+    assert "try: 100.0 % of clean pictures are rejected: --false-rejection 0.05" in printed
 
 
 def test_another_model_inside_is_refused(

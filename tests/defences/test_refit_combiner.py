@@ -1,4 +1,4 @@
-"""A combiner fitted again is the one a fresh fit would give; a searching copy is nearly the same."""
+"""A combiner fitted again is that of a fresh fit; a searching copy is nearly the same."""
 
 import copy
 from collections.abc import Callable
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from epsball.defences import DeepNeuralRejection, RbfSvm, load
+from epsball.defences.deep_neural_rejection import Combiner
 from epsball.errors import NotFitted
 from epsball.evaluation.twin import Twin
 
@@ -25,10 +26,10 @@ def pictures(digits: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
 def test_a_combiner_fitted_again_is_that_of_a_fresh_fit(
     net: nn.Module, pictures: tuple[Tensor, Tensor], digits: tuple[Tensor, Tensor]
 ) -> None:
-    def fitted(combiner: str) -> DeepNeuralRejection:
+    def fitted(combiner: Combiner) -> DeepNeuralRejection:
         return DeepNeuralRejection(
             net, layers=LAYERS, combiner=combiner, c=1.0, combiner_gamma=0.5
-        ).fit(*pictures)  # type: ignore[arg-type]  # one of two
+        ).fit(*pictures)
 
     one, other, new = fitted("in-sample"), fitted("out-of-fold"), digits[0][1200:]
     before = one(new)

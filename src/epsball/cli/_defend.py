@@ -1,14 +1,11 @@
 """`epsball defend` and `epsball layers`: a fitted defence around a model of one's own."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from epsball.cli import _options as options
-
-if TYPE_CHECKING:
-    from epsball.evaluation.defending import FittedDefence
 
 Layers = Annotated[
     list[str] | None,
@@ -41,6 +38,8 @@ def defend(
 
     Example: epsball defend zoo:base-cnn-robust --data mnist --limit 2000 --with dnr --out guarded
     """
+    from epsball.cli._show import say
+    from epsball.cli._show_defence import show_fitted
     from epsball.data import load_data
     from epsball.evaluation.defending import defend as fit
 
@@ -49,22 +48,7 @@ def defend(
         model, load_data(data, split="train"), out=out, defence=defence, layers=layer or (),
         threshold=threshold, false_rejection=false_rejection, limit=limit, device=device, **loading,
     )  # fmt: skip
-    _tell(made, data, device)
-
-
-def _tell(made: "FittedDefence", data: str, device: str) -> None:
-    from epsball.cli._show import say
-    from epsball.evaluation.clean import clean_rates
-    from epsball.evaluation.present import percent
-
-    say(f"fitted on {made.pictures:,} pictures in {made.seconds:.0f} s")
-    if kept := [f"{name} {count:,}" for name, count in made.support_vectors.items()]:
-        say(f"support vectors: {', '.join(kept)}")
-    right, rejected, count = clean_rates(f"defended:{made.folder}", data, device=device)
-    say(
-        f"of {count:,} clean test pictures {percent(right)} are accepted and right, "
-        f"{percent(rejected)} are rejected"
-    )
+    show_fitted(made, load_data(data))
     say(f"audit it: epsball audit defended:{made.folder} --data {data} --attack strongest")
 
 

@@ -19,7 +19,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from epsball.evaluation.present import eps_text, interval, percent
+from epsball.evaluation.present import eps_text, interval, percent, rejection_note
 
 _WIDE = 120  # of a table that goes to a file or a pipe
 _COLOURS = {"blocking": "bold red", "warning": "yellow", "info": "cyan"}
@@ -130,6 +130,8 @@ def show_summary(summary: Mapping[str, Any]) -> None:
     for found in summary["findings"]:
         show_finding(console, found)
     console.print(_results_table(summary))
+    if _rejects(summary):
+        console.print(Text(f"{rejection_note(summary['clean']['rejected'])}.", style="dim"))
     if summary["headline"]:
         console.print(Text(summary["headline"], style="bold"))
     else:
@@ -145,12 +147,18 @@ def show_finding(console: Console, found: Mapping[str, Any]) -> None:
     console.print(text)
 
 
+def _rejects(summary: Mapping[str, Any]) -> bool:
+    """Say whether any picture was rejected, attacked or not."""
+    return any(row and row.get("rejected") for row in (summary["clean"], *summary["results"]))
+
+
 def _results_table(summary: Mapping[str, Any]) -> Table:
     table = Table(title_justify="left")
     five = any(row["top5_error"] is not None for row in summary["results"])
     whole = summary.get("full_budget", True)
     far = any(row.get("median_distance") is not None for row in summary["results"])
     heads = ["attack", "norm", "eps", "steps", "n", "clean", "robust", "95 % interval"]
+    heads += ["rejected"] if (rejects := _rejects(summary)) else []
     heads += ["confidence"] if whole else []
     heads += [*(["top-5 err"] if five else []), *(["8-bit"] if whole else [])]
     heads += [*(["distance"] if far else []), "seconds"]
@@ -163,7 +171,8 @@ def _results_table(summary: Mapping[str, Any]) -> Table:
     for row in summary["results"]:
         five_cell = [share(row["top5_error"])] if five else []
         clean, robust, between, confidence = _rates(row)
-        cells = [clean, robust, between, *([confidence] if whole else []), *five_cell]
+        cells = [clean, robust, between, *([share(row["rejected"])] if rejects else [])]
+        cells += [*([confidence] if whole else []), *five_cell]
         cells += [share(row["survives_8bit"])] if whole else []
         cells += [_distance(row)] if far else []
         table.add_row(*_asked(row), *cells, f"{row['seconds']:.1f}")
@@ -212,3 +221,8 @@ def show_table(heads: Sequence[str], rows: Sequence[Sequence[str]], title: str =
 def say(text: str) -> None:
     """Print a line."""
     out().print(Text(text), soft_wrap=True)
+
+
+def hint(text: str) -> None:
+    """Print what to try."""
+    out().print(Text.assemble(("try: ", _COLOURS["warning"]), text), soft_wrap=True)

@@ -70,7 +70,8 @@ def check_rows(features: Tensor, labels: Tensor, name: str) -> None:
     if bool((features.amax(0) == features.amin(0)).all()):
         raise InvalidInput(
             f"{name}: at least one feature must vary, got {features.shape[1]} that are the same in "
-            f"all {len(features)} rows; choose another layer"
+            f"all {len(features)} rows; choose another layer, or, where these are what machines "
+            "said of other layers, a gamma that suits those: 'scale'"
         )
 
 

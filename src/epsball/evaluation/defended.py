@@ -66,4 +66,6 @@ def open_defended(
     content = read_json(folder / BASE, "defend")
     base = open_bare(content["model"], sample, device, content["loading"])
     rejector = load(folder, base)
-    return cast(Classifier, rejector), f"{content['model']} + {rejector.name}"
+    # the folder keeps whole paths, and a title wants none
+    inside = ":".join(Path(part).name for part in content["model"].split(":"))
+    return cast(Classifier, rejector), f"{inside} + {rejector.name}"

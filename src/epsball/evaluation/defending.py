@@ -16,7 +16,7 @@ from epsball.evaluation.defended import BASE, open_bare
 from epsball.evaluation.inputs import Data, open_data, sample_of
 from epsball.evaluation.subject import choose_device
 from epsball.files import write_bytes
-from epsball.types import Dataset
+from epsball.types import Dataset, Positions
 
 _FEW = 2
 _TRUTH = {"true": True, "false": False, "none": None}
@@ -31,12 +31,16 @@ class FittedDefence:
         folder: where it was saved.
         pictures: how many it was fitted on.
         seconds: what the fit took.
+        data: what they were chosen from.
+        rows: (pictures,), their positions in it.
     """
 
     rejector: Rejector
     folder: Path
     pictures: int
     seconds: float
+    data: Dataset
+    rows: Positions
 
     @property
     def support_vectors(self) -> dict[str, int]:
@@ -92,7 +96,7 @@ def defend(
     asked = {name: _portable(value) for name, value in loading.items() if value is not None}
     content = {"model": _whole(model), "loading": asked, "data": data.name, "pictures": len(rows)}
     write_bytes(out / BASE, (json.dumps(content, indent=2) + "\n").encode())
-    return FittedDefence(rejector, out, len(rows), seconds)
+    return FittedDefence(rejector, out, len(rows), seconds, data, rows)
 
 
 def model_layers(
