@@ -40,3 +40,21 @@ def eps_text(eps: float | None) -> str:
     if levels > 0 and abs(eps * 255 - levels) < _ROUNDING and eps != round(eps, 4):
         return f"{levels}/255"
     return f"{eps:.4g}"
+
+
+def rejection_note(clean_rejected: float | None) -> str:
+    """Explain how a rejected picture counts, beside any table with both kinds of accuracy.
+
+    Args:
+        clean_rejected: share of the untouched pictures that are rejected; None: not known.
+
+    Example:
+        >>> rejection_note(0.25)[:71]
+        'Rejection counts as wrong for an untouched picture (25.0 % of them) and'
+    """
+    share = "" if clean_rejected is None else f" ({percent(clean_rejected)} of them)"
+    return (
+        f"Rejection counts as wrong for an untouched picture{share} and as safe for an attacked "
+        "one, so accuracy under attack can be above the one without: changed pictures that are "
+        "rejected then outweigh those that fool"
+    )

@@ -55,7 +55,7 @@ def summarise(
     worst = metrics.worst_case(records) if rates else []
     summary = {
         "schema": SCHEMA_VERSION,
-        "headline": headline(worst[-1]) if worst else None,
+        "headline": headline(worst[-1], rejects=_rejects(records)) if worst else None,
         "complete": complete,
         "full_budget": full_budget,
         "clean": metrics.clean_summary(records, classes) if rates else None,
@@ -100,8 +100,17 @@ def write_summary(run: Path, summary: dict[str, Any]) -> None:
     )
 
 
-def headline(worst: dict[str, Any]) -> str:
+def _rejects(records: pl.DataFrame) -> bool:
+    """Say whether any picture was rejected, attacked or not."""
+    return bool((records["rejected"] | records["clean_rejected"]).any())
+
+
+def headline(worst: dict[str, Any], *, rejects: bool = False) -> str:
     """Say the answer in one sentence, as the upper bound that it is.
+
+    Args:
+        worst: the worst case of the largest eps.
+        rejects: whether the model may reject; then what it rejects is safe.
 
     Example:
         >>> headline({"robust_accuracy": 0.5, "robust_accuracy_ci": [0.4, 0.6], "n": 96,
@@ -109,9 +118,11 @@ def headline(worst: dict[str, Any]) -> str:
         'Robust accuracy is at most 50.0 % (95 % interval of the s'
     """
     rate, (low, high) = worst["robust_accuracy"], worst["robust_accuracy_ci"]
+    meant = " (right or rejected)" if rejects else ""
     return (
-        f"Robust accuracy is at most {percent(rate)} (95 % interval of the sample: {percent(low)} "
-        f"to {percent(high)}, {worst['n']:,} images) against {_listed(worst['parts'])} within "
+        f"Robust accuracy{meant} is at most {percent(rate)} (95 % interval of the sample: "
+        f"{percent(low)} to {percent(high)}, {worst['n']:,} images) against "
+        f"{_listed(worst['parts'])} within "
         f"{eps_text(worst['eps'])} in {worst['norm']}; a stronger attack can only lower it."
     )
 

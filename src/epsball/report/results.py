@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from epsball.evaluation.present import rejection_note
 from epsball.report.numbers import MISSING, count, distance, interval, note, percent, size
 from epsball.report.run import Run
 from epsball.report.table import Cell, Row, Table, bar, table
@@ -44,6 +45,8 @@ def _compact(run: Run, norm: str) -> Table:
     where = f" in {norm}" if len(run.norms) > 1 else ""
     untouched = f"{percent(clean.get('accuracy'))} ({interval(clean.get('accuracy_ci'))})"
     caption = f"Accuracy under attack{where}, with 95 % intervals. Without attack: {untouched}"
+    if run.rejects:
+        caption += f". {rejection_note(clean.get('rejected'))}"
     return table(caption, f"attack{heads}", rows)
 
 
