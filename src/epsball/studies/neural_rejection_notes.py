@@ -23,8 +23,9 @@ _FIXED = (
     "Our rejection attack climbs the margin to rejection on raw scores, with a step length that is "
     "searched for; strongest is many attacks, each on what the others leave, among them that one "
     "with restarts and a black-box attack. Both are judged by verdicts on pictures of the first "
-    "draw, the strongest on fewer of them; DNR's variants meet ours at one eps. What is fooled "
-    "within a small ball counts as fooled within a larger one.",
+    "draw, the strongest on fewer of them; DNR's variants meet ours at one eps, and DNR the "
+    "strongest, as the last of the ways of attacking. What is fooled within a small ball counts "
+    "as fooled within a larger one.",
     "The numbers of the 2020 paper are not at hand: whether the attack is weaker than its attack "
     "is judged against that attack as we rebuilt it.",
 )

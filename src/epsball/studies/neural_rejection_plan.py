@@ -91,7 +91,9 @@ class Planner:
         climbed = [name for name, subject in SUBJECTS.items() if subject.climbed]
         ours = [self.strong(name, OURS) for name in SUBJECTS]
         rungs = [self.rung(name, rung) for name in climbed for rung in RUNGS]
-        return [*ours, *rungs, *(self.strong(name, STRONGEST) for name in climbed)]
+        # at every eps it would take longer on DNR than all else does; at one it is a rung
+        quick = [name for name in climbed if SUBJECTS[name].defence != "dnr"]
+        return [*ours, *rungs, *(self.strong(name, STRONGEST) for name in quick)]
 
     def net(self, name: str) -> Cell:
         """Plan a network's training; its parameters hold every setting that is not the usual."""

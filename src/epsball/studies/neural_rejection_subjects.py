@@ -66,7 +66,7 @@ class Subject:
         layers: that DNR looks at.
         retrained: fitted on the pictures, and on the examples that fooled DNR.
         whole: judged on every draw of pictures; others on the first.
-        climbed: attacked in all the ways of `RUNGS`, and by the strongest attack at every eps.
+        climbed: attacked in all the ways of `RUNGS`; but for DNR also by the strongest, at all eps.
     """
 
     words: str
