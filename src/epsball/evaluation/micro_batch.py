@@ -22,8 +22,7 @@ def choose_micro_batch(
         model: the classifier, on the device.
         sample: (m, c, h, w), a few pictures; repeated as needed.
         device: where it runs.
-        seconds: about how long this may take on an idle machine; sizes that do not fit in are not
-            tried.
+        seconds: about how long this may take; sizes that do not fit in are not tried.
 
     Returns:
         The size, and its input gradients a second. A larger size is taken only where it is at
@@ -31,7 +30,7 @@ def choose_micro_batch(
     """
     rates: dict[int, float] = {}
     walls: dict[int, float] = {}
-    started = _clock(device)
+    started = time.perf_counter()
     for size in _CANDIDATES:
         inputs = sample[torch.arange(size) % len(sample)].to(device)
         try:
@@ -42,20 +41,13 @@ def choose_micro_batch(
             raise
         rates[size], walls[size] = size / took, size / wall
         falling = [s for s in rates if s < size and rates[s] > 1.15 * rates[size]]
-        if len(falling) > 1 or _clock(device) - started + 8 * took > seconds:
+        if len(falling) > 1 or time.perf_counter() - started + 8 * wall > seconds:
             break
     if not rates:  # not even the smallest fits: the engine halves from here
         return 1, 1.0
     best = max(rates.values())
     chosen = next(s for s, rate in rates.items() if rate > best / _WORTH)
     return chosen, walls[chosen]
-
-
-def _clock(device: str) -> float:
-    """Return seconds that count: on a busy machine too few sizes would be tried by the wall's."""
-    if device.startswith("cpu"):
-        return time.process_time() / torch.get_num_threads()
-    return time.perf_counter()
 
 
 def _fastest(model: Classifier, inputs: Tensor) -> tuple[float, float]:

@@ -114,9 +114,12 @@ class Planner:
         return self._about(name, "harvest", 0, _on(pictures, self._middle) | self._search)
 
     def curves(self, name: str, repeat: int) -> list[Cell]:
-        """Plan the source's attack on a subject, one cell an eps; variants get three of them."""
-        radii = {self.eps[0], self._middle, self.eps[-1]} if SUBJECTS[name].variant else self.eps
-        return [self._curve(name, repeat, eps) for eps in self.eps if eps in radii]
+        """Plan the source's attack on a subject, one cell an eps; DNR's variants get three."""
+        subject, radii = SUBJECTS[name], self.eps
+        if subject.variant and not subject.retrained:
+            near = min(self.eps, key=lambda eps: abs(eps - self._middle))
+            radii = [eps for eps in self.eps if eps in {self.eps[0], near, self.eps[-1]}]
+        return [self._curve(name, repeat, eps) for eps in radii]
 
     def shown(self, name: str) -> list[Cell]:
         """Plan to show a defence what was made on the bare network."""
