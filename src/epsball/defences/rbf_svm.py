@@ -151,10 +151,10 @@ class RbfSvm(WideModule):
         Raises:
             NotFitted: there are no machines yet.
         """
-        if self.support is None:
+        if self.support is None or self.norms is None:
             raise self.not_fitted()
         self.support = self.support.bfloat16()
-        self.norms = self.support.float().square().sum(1)
+        self.norms = self.support.to(self.norms.dtype).square().sum(1)
 
     @property
     def support_counts_(self) -> list[int]:

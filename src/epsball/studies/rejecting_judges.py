@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from epsball.errors import InvalidInput
 from epsball.evaluation.acceptance import auroc, auroc_interval, rates_at, risk_curve, threshold_for
+from epsball.evaluation.attacking import Attacked
+from epsball.evaluation.engine import Engine
 from epsball.evaluation.measure import Clean, Reading, read_scores
 from epsball.evaluation.rejection import FALSE_REJECTIONS
 from epsball.evaluation.settings import make_settings
@@ -60,11 +62,9 @@ def judge_attacked(
     if eps == 0:
         rows = _row(clean.reading, clean.labels, {"attack": CLEAN, "eps": 0.0}, clean=True)
         return [rows, *_coverage(clean.reading, clean.labels, 0.0)]
-    setting = make_settings([attack], norm="l2", eps=[eps])[0]
-    made = engine.attack(setting, clean.images, clean.labels, clean.positions)[0]
+    made, reading = _attack(engine, clean, attack, eps)
     if file is not None:
         write_atomically(file, lambda beside: _write(beside, made.images))
-    reading = read_scores(engine.scores(made.images), clean.labels, engine.info)
     moved = (made.images - clean.images).flatten(1).norm(dim=1)
     where: Row = {
         "attack": name,
@@ -134,10 +134,8 @@ def fooled_pictures(
         One row: n attacked, kept, passes spent.
     """
     engine = engine_for(model, pictures, seed, _AT_ONCE, precision)
-    setting = make_settings([attack], norm="l2", eps=[eps])[0]
     clean = read_clean(engine, pictures, np.arange(len(pictures)))
-    made = engine.attack(setting, clean.images, clean.labels, clean.positions)[0]
-    reading = read_scores(engine.scores(made.images), clean.labels, engine.info)
+    made, reading = _attack(engine, clean, attack, eps)
     fooled = clean.reading.stands(clean.labels) & ~reading.safe
     kept, labels = made.images[fooled], clean.labels[fooled]
     write_atomically(file, lambda beside: _write(beside, kept, labels))
@@ -147,6 +145,13 @@ def fooled_pictures(
             "backwards": int(made.backwards.sum()),
         }
     ]  # fmt: skip
+
+
+def _attack(engine: Engine, clean: Clean, attack: str, eps: float) -> tuple[Attacked, Reading]:
+    """Attack all clean pictures, and read what the model says of what came out."""
+    setting = make_settings([attack], norm="l2", eps=[eps])[0]
+    made = engine.attack(setting, clean.images, clean.labels, clean.positions)[0]
+    return made, read_scores(engine.scores(made.images), clean.labels, engine.info)
 
 
 def _row(reading: Reading, labels: Tensor, where: Row, *, clean: bool) -> Row:
