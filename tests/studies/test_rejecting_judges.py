@@ -88,7 +88,8 @@ def test_verdicts_without_checks_are_those_of_an_audit(tmp_path: Path) -> None:
     shared = {"attack", "eps", "n", "right", "accuracy", "steps", "restarts", "mode"}
     for one, other in zip(quick, checked, strict=True):
         assert {name: one[name] for name in shared} == {name: other[name] for name in shared}
-    assert sum(int(row["backwards"] or 0) for row in quick) > 0
+    # what is wrong when clean, or fooled by a step, costs no more than a full walk of the others
+    assert [row["backwards"] for row in quick] == [row["backwards"] for row in checked]
 
 
 def test_a_model_that_does_not_reject_is_right_where_it_names_the_label() -> None:
