@@ -11,7 +11,8 @@ Norm: TypeAlias = Literal["linf", "l2", "l1", "l0"]
 NORMS: tuple[Norm, ...] = ("linf", "l2", "l1", "l0")
 Severity: TypeAlias = Literal["info", "warning", "blocking"]
 Gives: TypeAlias = Literal["logits", "log-probabilities", "log-odds", "probabilities", "labels"]
-Precision: TypeAlias = Literal["float32", "bfloat16"]
+# of a search: on the model itself, or on a cheaper copy that computes in float32 or bfloat16
+Precision: TypeAlias = Literal["float32", "float32-copy", "bfloat16"]
 Pixels: TypeAlias = NDArray[Any]  # (m, c, h, w), uint8 or float32 in [0, 1]
 Positions: TypeAlias = NDArray[np.int64]  # (m,), rows of a data set
 

@@ -216,7 +216,7 @@ def test_short_steps_where_longer_ones_win_nothing_are_enough(model: nn.Module) 
 @pytest.mark.parametrize("full_budget", [False, True])
 def test_a_copy_in_low_precision_that_does_not_transfer(full_budget: bool) -> None:
     asked: dict[str, Any] = {"eps": [0.05], "full_budget": full_budget}
-    found = run(TwoFaced(0.0).eval(), two_tones(20, 20), precision="fast", **asked)
+    found = run(TwoFaced(0.0).eval(), two_tones(20, 20), precision="bfloat16", **asked)
     assert rate(found) == 1
     transfer = raised(found)["transfer-failure"]
     assert transfer.evidence["lost"] == transfer.evidence["fooled"] == 16

@@ -108,12 +108,12 @@ class Coarse(nn.Module):
 
 def test_a_copy_that_says_something_else_is_not_used() -> None:
     sample = DATA[0][:16].float() / 255
-    assert checked_twin(Coarse().eval(), sample) is None
+    assert checked_twin(Coarse().eval(), sample, "bfloat16") is None
 
 
 def test_a_twin_leaves_the_model_alone(model: nn.Module) -> None:
     assert all(p.requires_grad for p in model.parameters())
-    twin = Twin(model)
+    twin = Twin(model, "bfloat16")
     sample = DATA[0][:16].float() / 255
     assert torch.allclose(twin(sample), model(sample), atol=0.2)
     assert all(p.requires_grad and p.dtype == torch.float32 for p in model.parameters())

@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from epsball import hardware
 from epsball.errors import BrokenContract, InvalidInput
-from epsball.training import RECIPES, TrainSettings, placement, train
+from epsball.training import RECIPES, TrainSettings, train
 from epsball.training.placement import Placement, choose_placement, placed
 from epsball.types import Dataset, ModelInfo
 
@@ -38,7 +39,7 @@ def test_auto_takes_bfloat16_only_where_there_are_units_and_convolutions(
     flat = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
     asked = TrainSettings(device="cpu")
     for has, expected in ((True, "bfloat16"), (False, "float32")):
-        monkeypatch.setattr(placement, "_cpu_has", lambda _, has=has: has)
+        monkeypatch.setattr(hardware, "cpu_has", lambda _, has=has: has)
         assert choose_placement(build(), SAMPLE, asked).precision == expected
         assert choose_placement(flat, SAMPLE, asked).precision == "float32"
         fixed = choose_placement(flat, SAMPLE, asked.changed(precision="bfloat16"))

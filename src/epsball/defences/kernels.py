@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+_SPANNED = 1e-5  # of the longest: what is shorter may be rounding
 _BLOCK = 2048  # rows: two blocks of 12,544 float32 features and their product fit into 220 MB
 
 
@@ -40,7 +41,9 @@ def rbf(distances: Tensor, gamma: float) -> Tensor:
     return distances.mul_(-gamma).exp_()
 
 
-def exponents(rows: Tensor, points: Tensor, norms: Tensor) -> Tensor:
+def exponents(
+    rows: Tensor, points: Tensor, norms: Tensor, directions: Tensor | None = None
+) -> Tensor:
     """Return -|x - x_i|^2 of all pairs, by one matrix product, with gradient.
 
     Args:
@@ -48,6 +51,9 @@ def exponents(rows: Tensor, points: Tensor, norms: Tensor) -> Tensor:
         points: (m, d); in bfloat16 the product is, of rows rounded alike: for a search, whose
             results are confirmed. Its own rounding is 2^-9 of it.
         norms: (m,), |x_i|^2 of these very points, rounded as they are.
+        directions: (d, r), orthonormal, for a search too: points are (m, r), what is seen of them
+            along these, norms still count all of them. Of x what lies beside the directions counts
+            with its length; only its product with what lies beside them of x_i is left out.
 
     Returns:
         (n, m), at most 0: rounding may not make it positive.
@@ -57,10 +63,40 @@ def exponents(rows: Tensor, points: Tensor, norms: Tensor) -> Tensor:
         >>> exponents(torch.zeros(1, 2), points, points.square().sum(1)).tolist()
         [[-25.0]]
     """
+    seen = rows if directions is None else rows @ directions  # (n, r)
+    length = rows.square().sum(1, keepdim=True)
     if points.dtype == torch.bfloat16:
-        rounded = rows.bfloat16()
+        rounded = seen.bfloat16()
         products = (rounded @ points.T).to(norms.dtype).mul(2).sub(norms)
-        rows = rounded.to(norms.dtype)
+        exact = rounded.to(norms.dtype)
+        length = length - seen.square().sum(1, keepdim=True) + exact.square().sum(1, keepdim=True)
     else:
-        products = torch.addmm(norms, rows, points.T, beta=-1, alpha=2)
-    return (products - rows.square().sum(1, keepdim=True)).clamp_max(0)
+        products = torch.addmm(norms, seen, points.T, beta=-1, alpha=2)
+    return (products - length).clamp_max(0)
+
+
+def main_directions(points: Tensor, count: int, sample: int) -> Tensor:
+    """Find the directions along which centred points lie farthest out.
+
+    Args:
+        points: (m, d), float32 or float64, centred.
+        count: r, how many are wanted.
+        sample: so many of the points, evenly spread, are looked at; at least r of them.
+
+    Returns:
+        (d, r) or fewer columns, orthonormal, of the points' dtype; of a sample that spans less
+        than r dimensions only those it spans.
+
+    Example:
+        >>> main_directions(torch.tensor([[3.0, 0.0], [-3.0, 0.0], [0.0, 0.1]]), 1, 3).abs()
+        tensor([[1.],
+                [0.]])
+    """
+    chosen = torch.linspace(0, len(points) - 1, min(sample, len(points)), device=points.device)
+    some = points[chosen.round().long()]
+    # the products of s points with each other know the directions, and are smaller than d x d
+    lengths, mixtures = torch.linalg.eigh(some @ some.T)
+    spanned = lengths > _SPANNED * lengths[-1].clamp_min(torch.finfo(points.dtype).tiny)
+    chosen = spanned.nonzero()[:, 0].flip(0)[:count]
+    found: Tensor = torch.linalg.qr(some.T @ mixtures[:, chosen]).Q
+    return found

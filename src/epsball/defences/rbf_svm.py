@@ -8,12 +8,16 @@ import torch
 from torch import Tensor
 
 from epsball.defences.fitted import WideModule
-from epsball.defences.kernels import exponents
+from epsball.defences.kernels import exponents, main_directions
 from epsball.defences.svm_fitting import Learned, fit_machines
 from epsball.defences.svm_settings import Gamma, SvmSettings
 from epsball.errors import InvalidInput
 
 _MATRIX = 2
+# of a copy that searches: directions it keeps, and support vectors they are found from; measured on
+# 30,000 support vectors of 12,544 numbers, where it makes a gradient DNR_RATIO times as fast
+_KEPT, _LOOKED_AT = 512, 1024
+_WORTH = 3  # times fewer multiplications, or the directions are not worth their error
 
 
 class RbfSvm(WideModule):
@@ -63,6 +67,7 @@ class RbfSvm(WideModule):
     intercept: Tensor | None
     slope: Tensor | None
     offset: Tensor | None
+    directions: Tensor | None
     gamma_: float
     c_: float
     searched_: list[dict[str, float]]
@@ -84,6 +89,7 @@ class RbfSvm(WideModule):
         self.settings = SvmSettings(gamma, c, standardise, search, folds, tolerance, solver)
         for name in _BUFFERS:
             self.register_buffer(name, None)
+        self.register_buffer("directions", None, persistent=False)  # of a copy that searches
 
     def fit(self, features: Tensor, labels: Tensor, *, name: str = "RbfSvm") -> "RbfSvm":
         """Fit machines and sigmoids; what was learned before is forgotten.
@@ -99,7 +105,7 @@ class RbfSvm(WideModule):
         Raises:
             InvalidInput: features or labels cannot be learned from.
         """
-        place = features.device
+        self.directions, place = None, features.device
         rows, classes = features.detach().cpu(), labels.detach().cpu().long()
         learned = fit_machines(rows, classes, self.settings, name)
         self.gamma_, self.c_, self.searched_ = learned.gamma, learned.c, learned.searched
@@ -126,7 +132,8 @@ class RbfSvm(WideModule):
         with torch.autocast(features.device.type, enabled=False):
             rows = (features.to(norms.dtype) - shift) * weight  # (n, d)
             # gamma is in the weight
-            return torch.addmm(intercept, exponents(rows, support, norms).exp(), coefficients)
+            away = exponents(rows, support, norms, self.directions)
+            return torch.addmm(intercept, away.exp(), coefficients)
 
     def log_odds(self, features: Tensor) -> Tensor:
         """Return Platt's log(p / (1 - p)) = -(A f + B) of every class, (n, k).
@@ -145,16 +152,28 @@ class RbfSvm(WideModule):
         """Return `log_odds`."""
         return self.log_odds(features)
 
-    def search_in_half(self) -> None:
-        """Round the support vectors to bfloat16, for a copy that only searches; see `exponents`.
+    def search_cheaply(self, *, half: bool) -> None:
+        """Make this a copy that only searches: it cannot be saved or fitted on any more.
+
+        Where many support vectors have many features, distances are taken along the main directions
+        of the support vectors; see `exponents`, which says what that leaves out.
+
+        Args:
+            half: round the support vectors to bfloat16 as well.
 
         Raises:
             NotFitted: there are no machines yet.
         """
         if self.support is None or self.norms is None:
             raise self.not_fitted()
-        self.support = self.support.bfloat16()
-        self.norms = self.support.to(self.norms.dtype).square().sum(1)
+        many, wide = self.support.shape
+        if many * wide > _WORTH * _KEPT * (many + wide):
+            self.directions = main_directions(self.support, _KEPT, _LOOKED_AT)
+            self.support = self.support @ self.directions
+        if half:
+            exact, self.support = self.support, self.support.bfloat16()
+            rounded = self.support.to(self.norms.dtype)
+            self.norms = self.norms - exact.square().sum(1) + rounded.square().sum(1)
 
     @property
     def support_counts_(self) -> list[int]:
@@ -202,7 +221,8 @@ class RbfSvm(WideModule):
         held = tuple(self._buffers[name] for name in _BUFFERS[:6])
         if self.support is None:
             raise self.not_fitted()
-        wide = self.support.shape[1]
+        assert held[0] is not None  # noqa: S101 - fitted
+        wide = len(held[0])
         if features.dim() != _MATRIX or features.shape[1] != wide:
             raise InvalidInput(
                 f"RbfSvm: features must be (n, {wide}) as in the fit, got {tuple(features.shape)}"

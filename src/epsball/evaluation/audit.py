@@ -21,18 +21,20 @@ from epsball.evaluation.progress import Progress, Silent
 from epsball.evaluation.records import read_records
 from epsball.evaluation.running import run_plan
 from epsball.evaluation.settings import make_settings
+from epsball.evaluation.speed import Wanted
 from epsball.evaluation.subject import Model, open_model
-from epsball.types import Dataset, Finding, Precision
+from epsball.types import Dataset, Finding
 
 DEFAULT_ATTACKS = ("fgsm", "pgd", "noise")
 # a gradient of a large picture costs some hundred times one of a small picture; the finding
 # not-converged tells where ten steps are not enough
 DEFAULT_ATTACKS_LARGE = ("fgsm", "pgd:steps=10", "noise")
 _LARGE = 64  # pixels a side
-_PRECISIONS: dict[str, Precision | Literal["auto"]] = {
+_PRECISIONS: dict[str, Wanted] = {
     "auto": "auto",
-    "fast": "bfloat16",
+    "fast": "fast",
     "float32": "float32",
+    "float32-copy": "float32-copy",
     "bfloat16": "bfloat16",
 }
 _RESERVE = 0.3  # of a time budget, for checks and report
@@ -111,9 +113,10 @@ def audit(
             "auto" is stratified where the labels come sorted by class, else first.
         seed: of everything random.
         device: "auto", "cpu", "cuda" ...
-        precision: of the search: "fast" searches on a copy in bfloat16 and channels-last, asks
-            the model itself in float32 about every success, and ends on it; "float32"; "auto":
-            fast where it is faster here, float32 with full_budget. Verdicts are always float32.
+        precision: of the search: "fast" searches on a cheaper copy, in bfloat16 where the device
+            has instructions for it, asks the model itself in float32 about every success, and ends
+            on it; "float32"; "auto": fast where it is faster here, float32 with full_budget.
+            Verdicts are always float32. "bfloat16" and "float32-copy" name the copy.
         full_budget: give every image every step at every eps, those already wrong included, and
             measure confidence, sizes and survival too. Otherwise only verdicts are sought: an
             image is done with once it is fooled, at this and at every larger eps, and one that is

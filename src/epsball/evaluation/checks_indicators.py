@@ -150,7 +150,7 @@ def _check_walk(
     steps = min(setting.knobs["steps"], _WALK_STEPS)
     short = replace(setting, knobs=setting.knobs | {"steps": steps})
     walk = watch_attack(engine, short, few)
-    told = _transferred(setting, walk.claimed, walk.returned, "its bfloat16 copy")
+    told = _transferred(setting, walk.claimed, walk.returned, "its cheaper copy")
     passed = int((walk.passed & ~walk.returned).sum())
     if passed:
         message = (

@@ -48,7 +48,7 @@ class Engine:
         info: what is known of it.
         choices: device, precision and sizes.
         seed: the run's seed.
-        twin: a cheaper copy to search on, where the choices say bfloat16.
+        twin: a cheaper copy to search on, where the choices name one.
         halvings: how often a full memory halved the micro-batch.
     """
 
@@ -62,7 +62,7 @@ class Engine:
     def __post_init__(self) -> None:
         """See that a search in low precision has something to search on."""
         if self.choices.precision != "float32" and self.twin is None:
-            self.twin = twin_of(self.model)
+            self.twin = twin_of(self.model, self.choices.precision)
 
     def scores(self, images: Tensor) -> Tensor:
         """Return float32 scores of the caller's model, (n, k), on the CPU.

@@ -22,9 +22,9 @@ from epsball.evaluation.manifest import (
 from epsball.evaluation.present import eps_text
 from epsball.evaluation.progress import Progress
 from epsball.evaluation.settings import AttackSetting
-from epsball.evaluation.speed import Speed, measure_speed
+from epsball.evaluation.speed import Speed, Wanted, measure_speed
 from epsball.evaluation.subject import Subject, check_fit, rehearse
-from epsball.types import Dataset, Finding, Positions, Precision
+from epsball.types import Dataset, Finding, Positions
 
 Sample: TypeAlias = Literal["auto", "first", "stratified"]
 _PROBED = 64  # pictures for the checks before and after
@@ -43,7 +43,7 @@ class Options:
     limit: int | None = None
     sample: Sample = "auto"
     seed: int = 0
-    precision: Precision | Literal["auto"] = "float32"
+    precision: Wanted = "float32"
     full_budget: bool = True
     micro_batch: int | None = None
     budget: float | None = None

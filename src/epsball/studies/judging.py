@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -17,9 +18,11 @@ from epsball.evaluation.measure import Clean, Reading, read_scores
 from epsball.evaluation.settings import AttackSetting, make_settings
 from epsball.evaluation.shards import read_clean, shards_of
 from epsball.evaluation.subject import open_model
+from epsball.evaluation.twin import copy_for
 from epsball.studies.store import Row
 from epsball.types import Dataset, Precision
 
+Searched: TypeAlias = Precision | Literal["fast"]
 CLEAN = "none"  # the attack's name in rows of clean pictures
 _AT_ONCE = 1000  # pictures held in memory with all their attacked versions
 MICRO_BATCH = 250  # fixed: a measured one would differ from machine to machine
@@ -65,7 +68,7 @@ def engine_for(
     pictures: Dataset,
     seed: int,
     micro_batch: int = MICRO_BATCH,
-    precision: Precision = "float32",
+    precision: Searched = "float32",
 ) -> Engine:
     """Return an engine that gives every picture the full budget.
 
@@ -74,10 +77,12 @@ def engine_for(
         pictures: what it will be asked about.
         seed: of all that is random.
         micro_batch: images a forward pass.
-        precision: of the search; scores are float32 whatever it is.
+        precision: of the search: "fast" for the copy that suits the device; scores are the model's
+            own in float32, whatever it is.
     """
     subject = open_model(model, sample_of(pictures, 2)[0], "auto")
-    choices = Choices(subject.device, precision, micro_batch, torch.get_num_threads())
+    searched = copy_for(subject.device) if precision == "fast" else precision
+    choices = Choices(subject.device, searched, micro_batch, torch.get_num_threads())
     return Engine(subject.model, subject.info, choices, seed)
 
 
@@ -214,7 +219,7 @@ def judge_unchecked(
     """Ask for verdicts without an audit's checks, which ask again in float32, and at length.
 
     Args:
-        model: in eval mode; searched in bfloat16, every success confirmed in float32.
+        model: in eval mode; searched on a cheaper copy, every success confirmed in float32.
         pictures: all are used, at once.
         attack: with settings where wanted.
         eps: radii in norm, input units.
@@ -225,7 +230,7 @@ def judge_unchecked(
     Returns:
         As `judge_verdicts`, without findings.
     """
-    whole = engine_for(model, pictures, seed, _AT_ONCE, "bfloat16")
+    whole = engine_for(model, pictures, seed, _AT_ONCE, "fast")
     engine = replace(whole, choices=replace(whole.choices, full_budget=False))
     setting = make_settings([attack], norm=norm, eps=list(eps), restarts=restarts)[0]
     clean = read_clean(engine, pictures, np.arange(len(pictures)))

@@ -26,7 +26,7 @@ EPS = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0)
 KNOWN: Mapping[str, Plain] = {
     "eps": 3.0, "lr": 0.1, "epochs": 50, "batch_size": 128, "dropout": 0.5, "theta": 0.9,
     "gamma": 0.01, "c": 0.1, "train_eps": 2.0, "middle_eps": 3.0, "steps": 50, "tolerance": 0.01,
-    "precision": "bfloat16",
+    "precision": "fast",
 }  # fmt: skip
 SOURCE_ATTACK = (
     "rejection:objective=reject-hinge,scale=probabilities,tolerance={tolerance:g},steps={steps:g},"
@@ -169,8 +169,8 @@ class Planner:
     @property
     def _search(self) -> dict[str, Plain]:
         precision = self.one("precision")
-        if precision not in get_args(Precision):
-            raise unknown_name("precision", str(precision), get_args(Precision))
+        if precision not in _PRECISIONS:
+            raise unknown_name("precision", str(precision), _PRECISIONS)
         return {"attack": self.attack, "precision": precision}
 
     def _filled(self, attack: str) -> str:
@@ -231,6 +231,7 @@ class Planner:
         return float(self.one("middle_eps") or 0)
 
 
+_PRECISIONS = ("fast", *get_args(Precision))
 _PICTURES = 1000  # of a draw, and of a harvest
 
 

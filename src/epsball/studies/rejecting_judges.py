@@ -19,9 +19,9 @@ from epsball.evaluation.rejection import FALSE_REJECTIONS
 from epsball.evaluation.settings import make_settings
 from epsball.evaluation.shards import read_clean
 from epsball.files import write_atomically
-from epsball.studies.judging import CLEAN, engine_for
+from epsball.studies.judging import CLEAN, Searched, engine_for
 from epsball.studies.store import Row
-from epsball.types import Dataset, Precision
+from epsball.types import Dataset
 
 # fixed, and large: a picture whose walk goes on costs a pass over all support vectors by itself
 _AT_ONCE = 1000
@@ -36,7 +36,7 @@ def judge_attacked(
     *,
     name: str,
     seed: int,
-    precision: Precision = "float32",
+    precision: Searched = "float32",
     file: Path | None = None,
 ) -> list[Row]:
     """Attack every picture in L2 with the full budget, those already wrong or rejected included.
@@ -117,7 +117,7 @@ def fooled_pictures(
     *,
     seed: int,
     file: Path,
-    precision: Precision = "float32",
+    precision: Searched = "float32",
 ) -> list[Row]:
     """Attack pictures in L2 and keep those that then pass as another class, and did not before.
 

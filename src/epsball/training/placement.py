@@ -1,20 +1,20 @@
 """Where and how a run computes: device, precision, memory layout, threads. Chosen once a run."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from epsball.errors import InvalidInput
+from epsball.hardware import bfloat16_units
 from epsball.training.modes import evaluating
 from epsball.training.settings import TrainSettings
-from epsball.types import Precision
 
-_AMPERE = 8  # first CUDA capability with bfloat16 matrix units
+Arithmetic: TypeAlias = Literal["float32", "bfloat16"]
 _MAPS = 4  # dimensions of what has a channels-last layout
 _LAYOUTS = {True: torch.channels_last, False: torch.contiguous_format}
 
@@ -31,7 +31,7 @@ class Placement:
     """
 
     device: str
-    precision: Precision
+    precision: Arithmetic
     channels_last: bool
     threads: int
 
@@ -80,9 +80,9 @@ def choose_placement(
     """
     device = _device(settings.device)
     convolves = any(isinstance(module, nn.Conv2d) for module in model.modules())
-    precision: Precision = "float32"
+    precision: Arithmetic = "float32"
     if settings.precision == "bfloat16" or (
-        settings.precision == "auto" and convolves and _has_bfloat16_units(device)
+        settings.precision == "auto" and convolves and bfloat16_units(device) == "matrices"
     ):
         precision = "bfloat16"
     channels_last = convolves and all(_takes_channels_last(m, sample) for m in (model, *sources))
@@ -151,17 +151,6 @@ def _device(name: str) -> torch.device:
             "take --device cpu or auto"
         ) from None
     return device
-
-
-def _has_bfloat16_units(device: torch.device) -> bool:
-    if device.type == "cuda":
-        return torch.cuda.get_device_capability(device)[0] >= _AMPERE
-    return device.type == "cpu" and _cpu_has("amx_bf16")
-
-
-def _cpu_has(capability: str) -> bool:
-    look: Callable[[], dict[str, Any]] | None = getattr(torch.cpu, "get_capabilities", None)
-    return bool(look and look().get(capability))  # older torch has no way to ask: float32 then
 
 
 def _takes_channels_last(model: nn.Module, sample: Tensor) -> bool:
