@@ -142,7 +142,7 @@ def test_base_networks_stand_beside_the_source() -> None:
 def test_density_stands_beside_accuracy() -> None:
     rows = [judged("nr", f"rung:crowd-{w}", 3.0, 0.5, log_density=-10.0 + w) for w in (0, 1)]
     line = crowd_table(results(*rows)).rows[0]
-    assert (line[0], line[2], line[4]) == ("NR", "-10.0", "-9.0")
+    assert (line[0], line[2], line[4]) == ("NR", "-10.000", "-9.000")
 
 
 def test_the_strongest_curve_begins_with_the_first_draw() -> None:

@@ -7,12 +7,13 @@ from torch import nn
 from epsball.attacks import rejection
 from epsball.data import to_unit
 from epsball.defences import KernelDensity
+from epsball.evaluation.counting import Counted, Tally
 from epsball.evaluation.measure import read_scores
 from epsball.evaluation.shards import read_clean
 from epsball.randomness import ImageStreams
 from epsball.studies.judging import engine_for
 from epsball.studies.store import Row
-from epsball.types import Dataset
+from epsball.types import Dataset, Search
 
 _EACH = 200  # pictures of a class that make the density
 
@@ -53,19 +54,25 @@ def judge_crowded(
     Returns:
         One row: n, accuracy (right, or rejected), and the mean log-density of what was made.
     """
-    engine = engine_for(model, pictures, seed)
+    engine = engine_for(model, pictures, seed, precision="fast")
     clean = read_clean(engine, pictures, np.arange(len(pictures)))
     place = torch.device(engine.choices.device)
     density = _density(known).to(place)
     safe, crowd = [], []
     size = engine.choices.micro_batch
+    search = Search(
+        retire=False, confirm=engine.model, precision=engine.choices.precision, micro_batch=size
+    )
     for rows in (slice(at, at + size) for at in range(0, len(pictures), size)):
         streams = ImageStreams.of(
             clean.positions[rows], seed=seed, purpose="rejection", device=place
         )
+        images, labels = clean.images[rows].to(place), clean.labels[rows].to(place)
+        tally = Tally(len(images), engine.choices.device)
+        searched = Counted(engine.twin or engine.model, engine.info, tally)
         made = rejection(
-            engine.model, clean.images[rows].to(place), clean.labels[rows].to(place), eps=eps,
-            norm="l2", density=density.log_density, density_weight=weight, generator=streams,
+            searched, images, labels, eps=eps, norm="l2", density=density.log_density,
+            density_weight=weight, generator=streams, search=search,
         )  # fmt: skip
         reading = read_scores(engine.scores(made), clean.labels[rows], engine.info)
         safe.append(reading.safe)

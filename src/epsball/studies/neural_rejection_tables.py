@@ -144,7 +144,7 @@ def crowd_table(results: Results) -> TableBlock:
             place = results.at(name, f"rung:{rung.name}", eps, "log_density")
             crowd = results.values(place) if eps else []
             cells += [_cell(results, name, f"rung:{rung.name}", eps)] if eps else [DASH]
-            cells.append(f"{crowd[0]:,.1f}" if crowd else DASH)
+            cells.append(f"{crowd[0]:,.3f}" if crowd else DASH)
         rows.append([SUBJECTS[name].words, *cells])
     heads = [
         f"#{c}, weight {rung.density:g}" for rung in rungs for c in ("accuracy", "log-density")
