@@ -17,6 +17,8 @@ from epsball.objectives import cross_entropy
 from epsball.rejecting import against_rejection
 from epsball.types import Finding
 
+_UNMOVED = 8  # pictures attacked with eps = 0: an attack that moves pixels moves those of any
+_SHORT = 10  # times fewer steps are enough for most to see the loss rise
 _SURPRISE = 0.01
 _MORE_FOOLED = 0.05  # a doubling of the steps that fools this share more means: not done yet
 _FALLING = 0.25
@@ -37,12 +39,13 @@ def check_by_probing(
         random: the model answers differently each time: what relies on repetition is left out.
     """
     widest = replace(setting, eps=setting.eps[-1:], restarts=1)
-    attack = _attack(engine, probe)
     found = []
     if setting.spec.takes_eps and setting.norm != "none" and not random:
-        found = _check_eps_zero(engine, setting, probe, attack)
+        few = probe.rows(slice(_UNMOVED))
+        found = _check_eps_zero(engine, setting, few, _attack(engine, few))
     if widest.eps[0] == 0:
         return found
+    attack = _attack(engine, probe)
     made = attack(widest)
     if not random:
         found += _check_recomputed(engine, setting, probe, made)
@@ -172,7 +175,21 @@ class _Watched:
 
 
 def _check_loss(engine: Engine, setting: AttackSetting, probe: Clean) -> list[Finding]:
-    """The highest loss seen must lie above the first, for most pictures right when clean."""
+    """The highest loss seen must lie above the first, for most pictures right when clean.
+
+    Only where a short walk does not show it the whole one is made.
+    """
+    steps = setting.knobs["steps"]
+    for number in sorted({max(_A_WALK, steps // _SHORT), steps}):
+        found = _check_walks(
+            engine, replace(setting, knobs=setting.knobs | {"steps": number}), probe
+        )
+        if not found:
+            return []
+    return found
+
+
+def _check_walks(engine: Engine, setting: AttackSetting, probe: Clean) -> list[Finding]:
     size, stuck, walks = engine.choices.micro_batch, 0, 0
     for first in range(0, len(probe.labels), size):
         rows = slice(first, first + size)

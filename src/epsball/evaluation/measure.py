@@ -48,6 +48,14 @@ class Reading:
         """Return (n,) bool: clean pictures that an attack has still to fool, right or rejected."""
         return (self.prediction == labels) | self.rejected
 
+    def rows(self, chosen: Tensor | slice) -> "Reading":
+        """Return what is said of some pictures."""
+        accepted = None if self.acceptance is None else self.acceptance[chosen]
+        return Reading(
+            self.prediction[chosen], self.confidence[chosen], self.top5[chosen],
+            self.margin[chosen], self.rejected[chosen], accepted, self.safe[chosen],
+        )  # fmt: skip
+
 
 def read_scores(scores: Tensor, labels: Tensor, info: ModelInfo) -> Reading:
     """Read predictions, confidence and margin off scores.
@@ -86,6 +94,13 @@ class Clean:
     labels: Tensor
     images: Tensor
     reading: Reading
+
+    def rows(self, chosen: Tensor | slice) -> "Clean":
+        """Return some pictures of the shard."""
+        return Clean(
+            self.positions[chosen], self.labels[chosen], self.images[chosen],
+            self.reading.rows(chosen),
+        )  # fmt: skip
 
 
 def record_frame(
