@@ -9,11 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from epsball import audit
+from epsball.attacks import hopskipjump
 from epsball.data import load_data
 from epsball.evaluation.acceptance import auroc
 from epsball.evaluation.audit import Audit
 from epsball.evaluation.clean import clean_accuracy
 from epsball.evaluation.records import SCHEMA, read_records
+from epsball.evaluation.starts import Starts
 from epsball.report.page import write_report
 from epsball.types import ModelInfo
 
@@ -199,3 +201,44 @@ def test_records_of_an_older_version_are_read(whole: Audit, tmp_path: Path) -> N
     again = read_records(tmp_path)
     assert again.schema == SCHEMA
     assert again["acceptance"].null_count() == len(again)
+
+
+def test_labels_alone_are_enough_where_noise_is_rejected(
+    model: nn.Module, few: tuple[Tensor, Tensor]
+) -> None:
+    """Noise, with which hopskipjump begins by itself, is no start here; other pictures are."""
+
+    class Wary(nn.Module):
+        """Rejects what is not dark at its left and right edges."""
+
+        info = model.info
+
+        def forward(self, inputs: Tensor) -> Tensor:
+            scores: Tensor = model(inputs)
+            edges = inputs[..., [0, -1]]  # which no digit reaches
+            noisy = edges.flatten(1).mean(1) > 0.1
+            return torch.cat((scores[:, :-1], scores[:, -1:] + 1e3 * noisy[:, None]), 1)
+
+    wary, images, labels = Wary().eval(), *few
+    made = hopskipjump(
+        wary, images, labels, queries=300, generator=torch.Generator().manual_seed(0)
+    )
+    found = audit(wary, few, attacks=["hopskipjump:queries=300"], norm="l2", eps=[28.0])
+    right = found.records.filter(found.records["clean_prediction"] == found.records["label"])
+    by_itself = (made != images).flatten(1).any(1)[torch.tensor(right["index"].to_list())]
+    assert by_itself.double().mean() < 0.5
+    assert right["safe"].sum() == 0
+
+
+def test_a_start_is_accepted_as_another_class_and_hangs_on_no_batch() -> None:
+    pool = torch.arange(4.0).view(4, 1, 1, 1) / 4
+    starts = Starts(pool, torch.tensor([0, -1, 1, 1]))
+    own, labels = torch.full((4, 1, 1, 1), 0.9), torch.tensor([0, 1, 1, 0])
+    positions = torch.tensor([0, 0, 1, 3])
+    assert starts.of(own, labels, positions).flatten().tolist() == [0.5, 0, 0, 0.75]
+    for row in range(4):
+        one = slice(row, row + 1)
+        alone = starts.of(own[one], labels[one], positions[one])
+        assert torch.equal(alone, starts.of(own, labels, positions)[one])
+    none = Starts(pool[:2], torch.tensor([0, -1]))
+    assert none.of(own[:1], labels[:1], positions[:1]).item() == pytest.approx(0.9)

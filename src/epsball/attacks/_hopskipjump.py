@@ -49,7 +49,7 @@ def hopskipjump(
             step t.
         starts: (n, c, h, w), float, in [0, 1]: pictures to begin with, of another class or of the
             target's; None, and where one does not fool: noise is tried until it does. A model that
-            rejects noise needs starts that it accepts.
+            rejects noise needs starts that it accepts: an audit gives it clean pictures.
         targets: (n,), int64; the classes to reach; None: any class but the label. Noise seldom
             finds one class of many: give starts.
         generator: source of noise and directions; torch's global one when None.

@@ -70,6 +70,11 @@ class AttackSpec:
         return name in parameters or anything
 
     @property
+    def takes_starts(self) -> bool:
+        """Say whether it begins at pictures that fool the model, where it is given some."""
+        return "starts" in inspect.signature(self.attack).parameters
+
+    @property
     def takes_search(self) -> bool:
         """Say whether it can be told what work it may save."""
         return "search" in inspect.signature(self.attack).parameters

@@ -146,6 +146,9 @@ def _attack_batch(
         model, search = _searched(engine, setting, tally)
         if search is not None:
             given["search"] = search
+        if engine.starts is not None and setting.spec.takes_starts:
+            starts = engine.starts.of(batch.images, batch.labels, batch.positions)
+            given["starts"] = starts.to(inputs)
         streams = ImageStreams.of(
             batch.positions, seed=engine.seed, purpose=setting.variant, device=device
         )

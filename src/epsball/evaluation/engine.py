@@ -12,6 +12,7 @@ from epsball.errors import InvalidInput
 from epsball.evaluation.asking import ask, is_out_of_memory
 from epsball.evaluation.attacking import Attacked, Batch, attack_all, seek_verdicts
 from epsball.evaluation.settings import AttackSetting
+from epsball.evaluation.starts import Starts
 from epsball.evaluation.twin import twin_of
 from epsball.tensors import Classifier
 from epsball.types import ModelInfo, Precision
@@ -49,6 +50,7 @@ class Engine:
         choices: device, precision and sizes.
         seed: the run's seed.
         twin: a cheaper copy to search on, where the choices name one.
+        starts: pictures that fool, for attacks that begin at one; None: they find their own.
         halvings: how often a full memory halved the micro-batch.
     """
 
@@ -57,6 +59,7 @@ class Engine:
     choices: Choices
     seed: int = 0
     twin: Classifier | None = None
+    starts: Starts | None = None
     halvings: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import torch
 
 from epsball.evaluation.checks_after import check_records
 from epsball.evaluation.checks_before import check_chance
@@ -24,10 +25,12 @@ from epsball.evaluation.shards import (
     run_shard,
     shards_of,
 )
+from epsball.evaluation.starts import Starts
 from epsball.evaluation.subject import Subject
 from epsball.evaluation.summary import summarise, write_summary
-from epsball.types import Dataset, Finding
+from epsball.types import Dataset, Finding, Positions
 
+_POOL = 64  # pictures of the run, among which every other class is likely to be
 # the same question need not be answered the same way: checks that ask again mean nothing
 _RANDOM = ("random-forward", "few-draws")
 
@@ -46,11 +49,21 @@ def run_plan(
     engine = Engine(subject.model, subject.info, manifest.choices, manifest.seed)
     done: list[Shard] = []
     if not is_blocked(findings):
+        if engine.info.rejects and any(s.spec.takes_starts for s in plan.settings):
+            # noise, which these attacks begin with, is what such a model rejects
+            engine.starts = _starts(engine, data, plan.positions)
         done = _attack(run, engine, data, plan, ends=ends, told=told)
         findings += _check(run, engine, data, plan, done=done, told=told)
     summary = _summary(run, plan, findings, done)
     write_summary(run, summary)
     return summary
+
+
+def _starts(engine: Engine, data: Dataset, positions: Positions) -> Starts:
+    """Ask the model which of a few of the run's pictures it accepts, and as what."""
+    clean = read_clean(engine, data, spread(positions, _POOL))
+    named = torch.where(clean.reading.rejected, -1, clean.reading.prediction)
+    return Starts(clean.images, named)
 
 
 def _attack(
