@@ -82,7 +82,11 @@ def _precision(results: Results) -> str:
     told = row.get("precision")
     if told in (None, "float32"):
         return ""
-    return f"; gradients are taken in {told}, and what they lead to is judged in float32"
+    on = "" if told == "fast" else f" in {told}"
+    return (
+        f"; gradients are taken on a cheaper copy of each model{on}, and what they lead to is "
+        "judged by the model itself in float32"
+    )
 
 
 def _settings(results: Results) -> dict[str, str]:
