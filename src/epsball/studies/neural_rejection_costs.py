@@ -63,7 +63,7 @@ def training_table(results: Results) -> TableBlock:
     rows: list[list[Words]] = []
     for name, net in NETS.items():
         row = results.one("train", net=name)
-        if row is not None:
+        if row is not None and not row.get("taken"):
             times = row["gradient_evaluations"] / plain["gradient_evaluations"] if plain else None
             told = [f"{row['epochs_run']:,}", f"{row['gradient_evaluations']:,}"]
             told += [DASH if times is None else f"{times:.1f}", f"{row['training_seconds']:,.0f}"]

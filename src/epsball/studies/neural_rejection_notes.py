@@ -3,7 +3,7 @@
 from typing import Any
 
 from epsball.evaluation.present import percent
-from epsball.studies.neural_rejection_base import AS_STATED, USED, base_values
+from epsball.studies.neural_rejection_base import AS_STATED, USED, as_stated, base_values
 from epsball.studies.neural_rejection_measured import Results
 from epsball.studies.neural_rejection_subjects import SUBJECTS
 
@@ -48,6 +48,11 @@ def _rate(results: Results) -> list[str]:
     if not values or not used or AS_STATED == USED:
         return []
     told = ", ".join(percent(value) for value in values)
+    if as_stated(results):
+        return [
+            f"Trained with the source's settings, in float32, the network ends with {told} of the "
+            "test pictures right; whatever is attacked or defended here is built around it."
+        ]
     return [
         f"Trained at the source's learning rate of 0.1, the network ends with {told} of the test "
         f"pictures right. Whatever is attacked or defended here is trained at a tenth of it, which "

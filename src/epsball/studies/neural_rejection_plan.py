@@ -66,7 +66,7 @@ class Planner:
 
     def bases(self) -> list[Cell]:
         """Plan the networks that see clean pictures only, and what they amount to."""
-        nets = [self.net(name) for name in ("slower", "source")]
+        nets = [self.net(name) for name in ("source", "base")]
         return [one for net in nets for one in (net, self._losses(net))]
 
     def source(self) -> list[Cell]:
@@ -100,8 +100,11 @@ class Planner:
         net = NETS[name]
         changed = self._training(net).model_dump(exclude_defaults=True, mode="json")
         parameters = {"net": name} | {f"train_{key}": value for key, value in changed.items()}
-        needs = (self.harvest("none").hash,) if net.retrained else ()
-        return self.cell("train", parameters, *needs)
+        if net.base:
+            return self.cell("train", parameters, self.net("source").hash)
+        if net.retrained:
+            return self.cell("train", parameters, self.net("base").hash, self.harvest("none").hash)
+        return self.cell("train", parameters)
 
     def owner(self, name: str) -> Cell:
         """Plan the cell that trains a subject's network, or fits its defence."""
@@ -208,7 +211,6 @@ class Planner:
         count = min(self.options.train_limit or self.materials.train, self.materials.train)
         own: dict[str, Any] = {k: self.one(k) for k in ("lr", "batch_size", "dropout", "epochs")}
         own |= {"optimizer": "sgd", "momentum": 0.9, "decay": 1e-6}
-        own |= {"lr": own["lr"] / 10} if net.slower else {}
         asked: dict[str, Any] = dict(net.settings)
         asked |= {"eps": self.one("train_eps")} if net.attacked else {}
         # the last weights, watched by nobody: the judges look at every network anyway

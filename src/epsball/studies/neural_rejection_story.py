@@ -6,6 +6,7 @@ import polars as pl
 
 from epsball.evaluation.present import percent
 from epsball.studies.materials import Materials
+from epsball.studies.neural_rejection_base import as_stated
 from epsball.studies.neural_rejection_claims import judge
 from epsball.studies.neural_rejection_costs import (
     attacking_table,
@@ -64,8 +65,10 @@ def _attacked(results: Results) -> list[Section]:
         _section(
             "base",
             "The base classifier",
-            "Trained at the source's learning rate, and at a tenth of it: that network is the one "
-            "that everything below is built around.",
+            "Trained with the source's settings: everything below is built around it."
+            if as_stated(results)
+            else "Trained at the source's learning rate, and at a tenth of it: that network is the "
+            "one that everything below is built around.",
             [base_table(results)],
         ),
         _section(

@@ -31,6 +31,8 @@ def base_table(results: Results) -> TableBlock:
     """Set losses and accuracies of networks that saw clean pictures only beside the source's."""
     rows: list[list[Words]] = []
     for row in results.of_kind("train").iter_rows(named=True):
+        if row.get("taken"):
+            continue  # the network above it
         splits = [
             results.one("losses", net=row["net"], repeat=row["repeat"], split=split)
             for split in ("train", "test")
@@ -39,7 +41,8 @@ def base_table(results: Results) -> TableBlock:
             continue
         cells: list[Words] = [_metric(c, row[f"train_{c}"]) for c in _METRICS]
         cells += [_metric(c, one[c]) if one else DASH for one in splits for c in _METRICS]
-        rate = f", lr {row['train_lr']:g}" if row.get("train_lr") is not None else ""
+        lr = row.get("lr") or row.get("train_lr")
+        rate = "" if lr is None else f", lr {lr:g}"
         rows.append([f"{NETS[row['net']].words}{rate}", *cells])
     stated = {claim.id.rpartition(".")[2]: claim.value for claim in load_claims("neural-rejection")}
     train, test = ([_metric(c, stated[f"{s}-{c}"]) for c in _METRICS] for s in ("train", "test"))

@@ -1,6 +1,7 @@
 """The works of study `neural-rejection`: training, fitting, attacking. One cell in, rows out."""
 
 import resource
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,13 @@ from torch import nn
 
 from epsball.defences import DeepNeuralRejection, RbfSvm, Rejector, load, rejector_named
 from epsball.defences.deep_neural_rejection import Combiner
+from epsball.files import read_json
 from epsball.models.base_cnn import build_base_cnn
 from epsball.studies.cell import Cell
 from epsball.studies.crowds import judge_crowded
 from epsball.studies.judging import judge_losses, judge_unchecked, judge_verdicts
 from epsball.studies.nets import train_net, trained_net
-from epsball.studies.neural_rejection_subjects import SUBJECTS, UNCHECKED
+from epsball.studies.neural_rejection_subjects import LEARNED, NETS, SUBJECTS, UNCHECKED
 from epsball.studies.place import Place, part_of
 from epsball.studies.rejecting_judges import fooled_pictures, judge_attacked, judge_shown
 from epsball.studies.store import Row
@@ -41,7 +43,31 @@ def train(cell: Cell, place: Place) -> list[Row]:
         if key.startswith("train_") and key != "train_pictures"
     }
     settings = TrainSettings(**given).changed(seed=seed, device=place.device)
-    return train_net(place, cell, model, _pictures(cell, place, 0), settings)
+    net = NETS[_as(cell, "net")]
+    if net.retrained:
+        settings = settings.changed(lr=_rate_of(place, cell.needs[0]))
+    if not net.base:
+        return train_net(place, cell, model, _pictures(cell, place, 1), settings)
+    stated = place.model(cell.needs[0])
+    if taken := _knows(trained_net(place, cell.needs[0], _network(place)), place):
+        # the same training, found done
+        shutil.copytree(stated, place.model(cell.hash), dirs_exist_ok=True)
+    else:
+        settings = settings.changed(lr=settings.lr / 10)
+    rows = train_net(place, cell, model, _pictures(cell, place, 1), settings)
+    return [dict(row) | {"taken": taken, "lr": settings.lr} for row in rows]
+
+
+def _knows(model: nn.Module, place: Place) -> bool:
+    """Say whether a network has learned anything."""
+    (found,) = judge_losses(model, place.test_set(), "test")
+    return float(found["accuracy"] or 0) >= LEARNED
+
+
+def _rate_of(place: Place, cell: str) -> float:
+    """Return the learning rate that a cell's network was trained at."""
+    told = read_json(place.model(cell) / "training.json", "training")
+    return float(told["settings"]["lr"])
 
 
 def losses(cell: Cell, place: Place) -> list[Row]:
