@@ -17,7 +17,7 @@ from epsball.types import NORMS, Norm
 
 _TOLERANCE = 1e-6
 _SAME = 1e-6  # two results in float64
-_LAST_BIT = 1e-15
+_LAST_BITS = (1e-15, -1e-15, 2e-15, -2e-15, 4e-15, -4e-15)
 
 
 def check_ball_and_box(
@@ -89,8 +89,11 @@ def check_rows_alone(spec: AttackSpec, norm: Norm, seed: int, make: MakeProblem 
     apart = (whole - run(inputs, part)).flatten(1).abs().amax(1)
     if bool((apart >= _SAME).any()):
         # a walk that a last bit of the clean picture sends elsewhere tells nothing of batches
-        nudged = run(inputs + _LAST_BIT * (0.5 - inputs), everything)[part]
-        apart = apart[(nudged - whole).flatten(1).abs().amax(1) < _SAME]
+        steady = torch.ones_like(apart, dtype=torch.bool)
+        for bit in _LAST_BITS:
+            nudged = run(inputs + bit * (0.5 - inputs), everything)[part]
+            steady &= (nudged - whole).flatten(1).abs().amax(1) < _SAME
+        apart = apart[steady]
     farthest = float(apart.max()) if len(apart) else 0.0
     checked(farthest < _SAME, "give an image the same result in any batch", differs=farthest)
 

@@ -75,4 +75,5 @@ def _cost_of_gradient(model: Classifier, inputs: Tensor) -> tuple[float, float]:
     wall = time.perf_counter() - started
     if inputs.device.type != "cpu":
         return wall, wall
-    return (time.process_time() - begun) / torch.get_num_threads(), wall
+    # a coarse clock may not have moved at all
+    return (time.process_time() - begun) / torch.get_num_threads() or wall, wall

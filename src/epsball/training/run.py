@@ -166,7 +166,10 @@ class TrainRun:
         restore_optimizer(self.optimizer, groups["optimizer"])
         if self.average:
             self.average.restore(groups["ema"])
-        self.memory = {name: v.to(self.placement.device) for name, v in groups["memory"].items()}
+        # cloned: what was read lies anywhere in the file's bytes, and where a tensor is not aligned
+        # as torch aligns it, some processors' products differ in their last bits
+        held = groups["memory"].items()
+        self.memory = {name: v.clone().to(self.placement.device) for name, v in held}
         self._best = groups["best"]
         self.history = History.from_text(history)
 
