@@ -76,11 +76,11 @@ def test_what_fooled_is_trained_on(study: StudyResult) -> None:
     assert (fitted["dnr"], fitted["dnr-retrained"]) == (160, 160 + kept["dnr"])
 
 
-@pytest.mark.parametrize("learned", [True, False])
-def test_defences_are_put_around_the_source_s_own_network_where_it_knows_anything(
-    study: StudyResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, learned: bool
+@pytest.mark.parametrize("good", [True, False])
+def test_defences_are_put_around_the_source_s_own_network_where_it_is_good(
+    study: StudyResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, good: bool
 ) -> None:
-    monkeypatch.setattr(neural_rejection_works, "LEARNED", 0.0 if learned else 1.1)
+    monkeypatch.setattr(neural_rejection_works, "GOOD", 0.0 if good else 1.1)
     place = Place(tmp_path, "digits")
     planned = NEURAL_REJECTION.plan(
         make_options(NEURAL_REJECTION, GRID, SMALL), Place(study.out, "digits").materials()
@@ -92,7 +92,7 @@ def test_defences_are_put_around_the_source_s_own_network_where_it_knows_anythin
         load_file(place.model(nets[n].hash) / "model.safetensors") for n in ("source", "base")
     ]
     same = all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
-    assert (row["taken"], row["lr"], same) == (learned, 0.1 if learned else 0.01, learned)
+    assert (row["taken"], row["lr"], same) == (good, 0.1 if good else 0.01, good)
 
 
 def test_a_network_that_is_taken_stands_on_the_page_once(study: StudyResult) -> None:

@@ -11,7 +11,9 @@ LAYERS = ("layer5", "layer7", "layer8")  # of `base-cnn`, numbered as the source
 # a cell's parameter: no checks of an audit, which on DNR take longer than the attack
 UNCHECKED: Mapping[str, Plain] = {"checked": "no"}
 
-LEARNED = 0.5  # of test pictures right: a network that is below knows nothing of digits
+# of test pictures right: below the first a network knows nothing of digits; from the second on it
+# is, within a point, what the source reports (98.95 %)
+LEARNED, GOOD = 0.5, 0.98
 
 
 @dataclass(frozen=True)
@@ -21,8 +23,8 @@ class Net:
     Args:
         words: for people.
         settings: of `TrainSettings`, over the source's own.
-        base: what defences are put around: the network of the source's settings where that knows
-            anything, else one that is trained at a tenth of the learning rate.
+        base: what defences are put around: the network of the source's settings where that is
+            `GOOD`, else one that is trained at a tenth of the learning rate.
         proposed: over `default_settings` instead: the source does not say how it is done.
         attacked: whether the recipe makes examples, within the study's `train_eps` in l2.
         retrained: on the pictures, and on the examples that fooled it; else as the base was.

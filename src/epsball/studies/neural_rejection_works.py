@@ -18,7 +18,7 @@ from epsball.studies.cell import Cell
 from epsball.studies.crowds import judge_crowded
 from epsball.studies.judging import judge_losses, judge_unchecked, judge_verdicts
 from epsball.studies.nets import train_net, trained_net
-from epsball.studies.neural_rejection_subjects import LEARNED, NETS, SUBJECTS, UNCHECKED
+from epsball.studies.neural_rejection_subjects import GOOD, NETS, SUBJECTS, UNCHECKED
 from epsball.studies.place import Place, part_of
 from epsball.studies.rejecting_judges import fooled_pictures, judge_attacked, judge_shown
 from epsball.studies.store import Row
@@ -49,7 +49,7 @@ def train(cell: Cell, place: Place) -> list[Row]:
     if not net.base:
         return train_net(place, cell, model, _pictures(cell, place, 1), settings)
     stated = place.model(cell.needs[0])
-    if taken := _knows(trained_net(place, cell.needs[0], _network(place)), place):
+    if taken := _is_good(trained_net(place, cell.needs[0], _network(place)), place):
         # the same training, found done
         shutil.copytree(stated, place.model(cell.hash), dirs_exist_ok=True)
     else:
@@ -58,10 +58,10 @@ def train(cell: Cell, place: Place) -> list[Row]:
     return [dict(row) | {"taken": taken, "lr": settings.lr} for row in rows]
 
 
-def _knows(model: nn.Module, place: Place) -> bool:
-    """Say whether a network has learned anything."""
+def _is_good(model: nn.Module, place: Place) -> bool:
+    """Say whether a network is as good on test pictures as what the source reports, nearly."""
     (found,) = judge_losses(model, place.test_set(), "test")
-    return float(found["accuracy"] or 0) >= LEARNED
+    return float(found["accuracy"] or 0) >= GOOD
 
 
 def _rate_of(place: Place, cell: str) -> float:
