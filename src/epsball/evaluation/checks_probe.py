@@ -180,7 +180,8 @@ def _check_loss(engine: Engine, setting: AttackSetting, probe: Clean) -> list[Fi
     Only where a short walk does not show it the whole one is made.
     """
     steps = setting.knobs["steps"]
-    for number in sorted({max(_A_WALK, steps // _SHORT), steps}):
+    short = min(steps, max(_A_WALK, steps // _SHORT))
+    for number in sorted({short, steps}):
         found = _check_walks(
             engine, replace(setting, knobs=setting.knobs | {"steps": number}), probe
         )
