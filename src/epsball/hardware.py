@@ -12,8 +12,8 @@ _AMPERE = 8  # first CUDA capability with bfloat16 matrix units
 def bfloat16_units(device: torch.device | str) -> Units:
     """Say how a device multiplies bfloat16.
 
-    Where a CPU has no instructions for it torch converts number by number: measured on two AVX2
-    cores, 7 billion operations a second where float32 has 70.
+    Where a CPU has no instructions for it torch converts number by number, many times slower than
+    it multiplies float32.
 
     Args:
         device: a torch device, or its name.

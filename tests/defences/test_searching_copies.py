@@ -125,4 +125,4 @@ def test_main_directions_are_those_of_the_singular_values() -> None:
 def test_directions_that_no_point_has_are_not_made_up() -> None:
     points = torch.tensor([[1.0, 0.0, 0.0], [0.0, 2.0, 0.0], [1.0, 2.0, 0.0]])
     assert main_directions(points, 3, 3).shape == (3, 2)
-    assert main_directions(torch.zeros(4, 3), 2, 4).shape[1] <= 2
+    assert main_directions(torch.zeros(4, 3), 2, 4).shape == (3, 0)

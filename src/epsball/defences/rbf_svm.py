@@ -153,7 +153,7 @@ class RbfSvm(WideModule):
         return self.log_odds(features)
 
     def search_cheaply(self, *, half: bool) -> None:
-        """Make this a copy that only searches: it cannot be saved or fitted on any more.
+        """Make this a copy that only searches, and is not to be saved; a fit makes it whole again.
 
         Where many support vectors have many features, distances are taken along the main directions
         of the support vectors; see `exponents`, which says what that leaves out.

@@ -39,7 +39,7 @@ def measure_speed(subject: Subject, sample: Tensor, wanted: Wanted, seconds: flo
             the device; "auto", that one where it is worth it.
         seconds: about how long each measurement may take.
     """
-    twin, copied = None, _copied(wanted, subject.device)
+    twin, copied = None, resolved(wanted, subject.device)
     if copied != "float32":
         twin = checked_twin(subject.model, sample.to(subject.device), copied)
     if twin is None:  # a copy that cannot be had or says something else is no use
@@ -51,7 +51,8 @@ def measure_speed(subject: Subject, sample: Tensor, wanted: Wanted, seconds: flo
     return fast if fast.rate > _WORTH * own.rate else own
 
 
-def _copied(wanted: Wanted, device: str) -> Precision:
+def resolved(wanted: Wanted, device: str) -> Precision:
+    """Return what is searched in: the copy that suits the device, where none is named."""
     match wanted:
         case "auto" | "fast":
             return copy_for(device)

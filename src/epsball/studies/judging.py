@@ -17,8 +17,8 @@ from epsball.evaluation.inputs import sample_of
 from epsball.evaluation.measure import Clean, Reading, read_scores
 from epsball.evaluation.settings import AttackSetting, make_settings
 from epsball.evaluation.shards import read_clean, shards_of
+from epsball.evaluation.speed import resolved
 from epsball.evaluation.subject import open_model
-from epsball.evaluation.twin import copy_for
 from epsball.studies.store import Row
 from epsball.types import Dataset, Precision
 
@@ -81,7 +81,7 @@ def engine_for(
             own in float32, whatever it is.
     """
     subject = open_model(model, sample_of(pictures, 2)[0], "auto")
-    searched = copy_for(subject.device) if precision == "fast" else precision
+    searched = resolved(precision, subject.device)
     choices = Choices(subject.device, searched, micro_batch, torch.get_num_threads())
     return Engine(subject.model, subject.info, choices, seed)
 

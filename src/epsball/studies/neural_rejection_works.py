@@ -44,16 +44,13 @@ def train(cell: Cell, place: Place) -> list[Row]:
     }
     settings = TrainSettings(**given).changed(seed=seed, device=place.device)
     net = NETS[_as(cell, "net")]
-    if net.retrained:
-        settings = settings.changed(lr=_rate_of(place, cell.needs[0]))
-    if not net.base:
-        return train_net(place, cell, model, _pictures(cell, place, 1), settings)
-    stated = place.model(cell.needs[0])
-    if taken := _is_good(trained_net(place, cell.needs[0], _network(place)), place):
-        # the same training, found done
-        shutil.copytree(stated, place.model(cell.hash), dirs_exist_ok=True)
-    else:
+    taken = net.base and _is_good(trained_net(place, cell.needs[0], _network(place)), place)
+    if taken:  # the same training, found done
+        shutil.copytree(place.model(cell.needs[0]), place.model(cell.hash), dirs_exist_ok=True)
+    elif net.base:
         settings = settings.changed(lr=settings.lr / 10)
+    elif net.retrained:
+        settings = settings.changed(lr=_rate_of(place, cell.needs[0]))
     rows = train_net(place, cell, model, _pictures(cell, place, 1), settings)
     return [dict(row) | {"taken": taken, "lr": settings.lr} for row in rows]
 
