@@ -149,3 +149,64 @@ def test_the_last_layers_are_the_last_hidden_activations(
 def test_a_model_without_hidden_layers_has_none_to_choose(refusal: Refusal) -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(4, 2)).eval()
     assert "name layers" in refusal(lambda: last_layers(model, torch.rand(1, 1, 2, 2), 1))
+
+
+class Residual(nn.Module):
+    """A block that adds what came in; one ReLU is called twice, or the block begins with one."""
+
+    def __init__(self, width: int, *, first: bool = False) -> None:
+        super().__init__()
+        self.first = first
+        self.a, self.b = nn.Conv2d(width, width, 3, padding=1), nn.Conv2d(width, width, 1)
+        self.relu = nn.ReLU()
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        if self.first:
+            return inputs + self.b(self.a(self.relu(inputs)))
+        return self.relu(inputs + self.b(self.relu(self.a(inputs))))  # type: ignore[no-any-return]  # torch's
+
+
+class Spread(nn.Module):
+    """A block that joins two convolutions, as a fire module does."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.a, self.b = nn.Conv2d(width, width // 2, 1), nn.Conv2d(width, width // 2, 1)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return torch.cat([self.a(inputs), self.b(inputs)], 1).relu()
+
+
+class Plain(nn.Module):
+    """A block that joins nothing and ends with its last part."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.a, self.b = nn.Conv2d(width, width, 1), nn.Conv2d(width, width, 1)
+        self.mean = nn.AvgPool2d(1)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.mean(self.b(self.a(inputs)))  # type: ignore[no-any-return]  # torch's
+
+
+@pytest.mark.parametrize(
+    ("block", "wanted"),
+    [
+        (Residual, ("1.0", "1.1", "4")),
+        (lambda width: Residual(width, first=True), ("1.1.relu", "2.relu", "4")),
+        (Spread, ("1.0", "1.1", "4")),
+        (Plain, ("1.1.mean", "2.a", "4")),
+    ],
+)
+def test_a_block_that_joins_its_parts_speaks_for_itself(
+    block: Callable[[int], nn.Module], wanted: tuple[str, ...]
+) -> None:
+    stage = nn.Sequential(block(4), block(4))
+    head = (nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), stage, block(4), *head).eval()
+    assert last_layers(model, torch.rand(2, 1, 6, 6), 3) == wanted
+
+
+def test_a_body_that_occurs_once_is_no_block() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), Spread(4), nn.Flatten(), nn.Linear(64, 2)).eval()
+    assert last_layers(model, torch.rand(2, 1, 6, 6), 2) == ("1.a", "2")

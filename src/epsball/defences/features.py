@@ -1,9 +1,10 @@
 """What the layers of a model say: found, listed, and read by hooks that are gone afterwards."""
 
 import difflib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
@@ -123,20 +124,11 @@ def layers_of(model: nn.Module, example: Tensor | Sequence[int]) -> list[Layer]:
         >>> [(layer.name, layer.kind, layer.features) for layer in layers_of(model, (1, 4, 4))]
         [('0', 'Conv2d', 16), ('1', 'ReLU', 16), ('2', 'Flatten', 16)]
     """
+    modules = dict(model.named_modules())
     inputs = example if isinstance(example, Tensor) else _zeros(model, example)
-    modules = {name: module for name, module in model.named_modules() if name}
-    finished: list[tuple[str, Any]] = []
-
-    def note(name: str, output: Any) -> None:  # noqa: ANN401 - a layer may give anything
-        finished.append((name, _shape(output, len(inputs))))
-
-    with torch.no_grad(), _listening(model, tuple(modules), note):
-        model(inputs)
-    calls = [name for name, _ in finished]
     return [
-        Layer(name, type(modules[name]).__name__, shape)
-        for name, shape in finished
-        if shape is not None and calls.count(name) == 1
+        Layer(name, type(modules[name]).__name__, tuple(output.shape[1:]))
+        for name, output in _said(model, inputs)
     ]
 
 
@@ -145,7 +137,10 @@ def last_layers(model: Classifier, example: Tensor, count: int) -> tuple[str, ..
 
     The model is cut where a convolution or a linear layer begins; the last module without parts of
     each piece speaks for it (its activation, norm or mean pooling; a max-pool is skipped, as the
-    source of Deep Neural Rejection does); the piece that gives the scores is left out.
+    source of Deep Neural Rejection does); the piece that gives the scores is left out. A block of
+    a residual network is one piece, and speaks for itself: what its parts say is not yet joined to
+    what goes around them. As such a block counts a module with parts whose class the model has more
+    than once, and which gives something else than its last part.
 
     Args:
         model: in eval mode.
@@ -160,23 +155,52 @@ def last_layers(model: Classifier, example: Tensor, count: int) -> tuple[str, ..
     """
     whole = _module(model)
     modules = dict(whole.named_modules())
-    pieces: list[str] = []
-    begun = False
-    for layer in layers_of(whole, example):
-        module = modules[layer.name]
-        if any(True for _ in module.children()) or isinstance(module, _THINNING):
-            continue
-        if isinstance(module, _HEAVY):
-            pieces.append(layer.name)
-            begun = True
-        elif begun:
-            pieces[-1] = layer.name
+    classes = [type(module) for module in modules.values()]
+    pieces: list[_Piece] = []
+    before: Tensor | None = None
+    for name, output in _said(whole, example):
+        module, latest, before = modules[name], before, output
+        if any(True for _ in module.children()):
+            inside = [piece for piece in pieces if piece.begun.startswith(f"{name}.")]
+            if inside and classes.count(type(module)) > 1 and not _alike(output, latest):
+                pieces = [piece for piece in pieces if piece not in inside]
+                pieces.append(_Piece(name, name))
+        elif isinstance(module, _HEAVY):
+            pieces.append(_Piece(name, name))
+        elif pieces and not isinstance(module, _THINNING):
+            pieces[-1] = replace(pieces[-1], spoken=name)
     if not pieces[:-1]:
         raise InvalidInput(
             f"{type(model).__name__} has no hidden layer that can be chosen by itself; name layers "
             "(epsball.defences.layers_of lists them)"
         )
-    return tuple(pieces[:-1][-count:])
+    return tuple(piece.spoken for piece in pieces[:-1][-count:])
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """A stretch of a model: the layer that begins it, and the one that speaks for it."""
+
+    begun: str
+    spoken: str
+
+
+def _said(model: nn.Module, inputs: Tensor) -> list[tuple[str, Tensor]]:
+    """Return what each layer that can be read gives, by name, in the order in which they finish."""
+    finished: list[tuple[str, Any]] = []
+    names = tuple(name for name, _ in model.named_modules() if name)
+    with torch.no_grad(), _listening(model, names, lambda *said: finished.append(said)):
+        model(inputs)
+    calls = Counter(name for name, _ in finished)
+    return [
+        (name, output)
+        for name, output in finished
+        if calls[name] == 1 and _shape(output, len(inputs)) is not None
+    ]
+
+
+def _alike(output: Tensor, other: Tensor | None) -> bool:
+    return other is not None and torch.equal(output.flatten(), other.flatten())
 
 
 @contextmanager
