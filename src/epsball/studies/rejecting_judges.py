@@ -23,8 +23,6 @@ from epsball.studies.judging import CLEAN, Searched, engine_for
 from epsball.studies.store import Row
 from epsball.types import Dataset
 
-# fixed, and large: a picture whose walk goes on costs a pass over all support vectors by itself
-_AT_ONCE = 1000
 _COVERAGES = np.linspace(0.05, 1, 20)
 
 
@@ -57,7 +55,7 @@ def judge_attacked(
         rejects also auroc, and at thresholds that reject 1, 5 and 10 % of the clean pictures:
         safe_at_5 ...; then rows of mode "coverage": the accuracy of the most trusted pictures.
     """
-    engine = engine_for(model, pictures, seed, _AT_ONCE, precision)
+    engine = engine_for(model, pictures, seed, precision=precision)
     clean = read_clean(engine, pictures, np.arange(len(pictures)))
     if eps == 0:
         rows = _row(clean.reading, clean.labels, {"attack": CLEAN, "eps": 0.0}, clean=True)
@@ -100,7 +98,7 @@ def judge_shown(
             f"study: {file} is gone: delete {file.parent.parent / 'rows' / file.stem}.parquet too, "
             "and give the command again"
         )
-    engine = engine_for(model, pictures, 0, _AT_ONCE)
+    engine = engine_for(model, pictures, seed=0)
     clean = read_clean(engine, pictures, np.arange(len(pictures)))
     with np.load(file, allow_pickle=False) as kept:
         images = torch.from_numpy(kept["pictures"])
@@ -133,7 +131,7 @@ def fooled_pictures(
     Returns:
         One row: n attacked, kept, passes spent.
     """
-    engine = engine_for(model, pictures, seed, _AT_ONCE, precision)
+    engine = engine_for(model, pictures, seed, precision=precision)
     clean = read_clean(engine, pictures, np.arange(len(pictures)))
     made, reading = _attack(engine, clean, attack, eps)
     fooled = clean.reading.stands(clean.labels) & ~reading.safe
