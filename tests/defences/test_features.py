@@ -162,7 +162,7 @@ class Residual(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         if self.first:
-            return inputs + self.b(self.a(self.relu(inputs)))
+            return inputs + self.b(self.a(self.relu(inputs)))  # type: ignore[no-any-return]  # torch's
         return self.relu(inputs + self.b(self.relu(self.a(inputs))))  # type: ignore[no-any-return]  # torch's
 
 
