@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from epsball.errors import InvalidInput
-from epsball.studies.judging import judge_unchecked, judge_verdicts
+from epsball.studies.judging import engine_for, hold, judge_unchecked, judge_verdicts
 from epsball.studies.rejecting_judges import fooled_pictures, judge_attacked, judge_shown
 from epsball.studies.strip import keep_strip
 from epsball.types import Dataset, ModelInfo
@@ -145,6 +145,22 @@ def test_kept_is_what_passes_as_another_class_and_did_not(
         assert found["labels"].tolist() == [0] * kept
         fooled = model(torch.from_numpy(found["pictures"])).argmax(1)
     assert (fooled == 1).all()
+
+
+def test_a_held_model_is_opened_and_copied_once_and_judged_alike() -> None:
+    model, other = Rejecting().eval(), Rejecting().eval()
+    rows = attacked(REJECTED, model, precision="float32-copy")
+    assert attacked(REJECTED, model, precision="float32-copy") == rows
+    copied = [engine_for(model, pictures(), 0, precision="float32-copy").twin for _ in range(2)]
+    assert copied[0] is not copied[1]
+    hold(model)
+    assert attacked(REJECTED, model, precision="float32-copy") == rows
+    hold(model)
+    copied = [engine_for(model, pictures(), 0, precision="float32-copy").twin for _ in range(2)]
+    assert copied[0] is copied[1]
+    assert engine_for(model, pictures(), 0).twin is None
+    hold(other)  # one at a time: the first is forgotten
+    assert engine_for(model, pictures(), 0, precision="float32-copy").twin is not copied[0]
 
 
 def test_a_strip_says_what_was_rejected_and_that_it_held(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """How a study judges a network: by every picture's whole attack, or by verdicts alone."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -18,8 +18,9 @@ from epsball.evaluation.measure import Clean, Reading, read_scores
 from epsball.evaluation.settings import AttackSetting, make_settings
 from epsball.evaluation.shards import read_clean, shards_of
 from epsball.evaluation.speed import resolved
-from epsball.evaluation.subject import open_model
+from epsball.evaluation.subject import Subject, open_model
 from epsball.studies.store import Row
+from epsball.tensors import Classifier
 from epsball.types import Dataset, Precision
 
 Searched: TypeAlias = Precision | Literal["fast"]
@@ -82,10 +83,39 @@ def engine_for(
         precision: of the search: "fast" for the copy that suits the device; scores are the model's
             own in float32, whatever it is.
     """
-    subject = open_model(model, sample_of(pictures, 2)[0], "auto")
+    held = _HELD.get(model, _Held())
+    subject = held.subject = held.subject or open_model(model, sample_of(pictures, 2)[0], "auto")
     searched = resolved(precision, subject.device)
     choices = Choices(subject.device, searched, micro_batch, torch.get_num_threads())
-    return Engine(subject.model, subject.info, choices, seed)
+    engine = Engine(subject.model, subject.info, choices, seed, held.copies.get(searched))
+    if engine.twin is not None:
+        held.copies[searched] = engine.twin
+    return engine
+
+
+@dataclass
+class _Held:
+    """What was found out about a model, and the copies that were made of it to search on."""
+
+    subject: Subject | None = None
+    copies: dict[Precision, Classifier] = field(default_factory=dict)
+
+
+_HELD: dict[nn.Module, _Held] = {}
+
+
+def hold(model: nn.Module) -> None:
+    """Let `engine_for` remember what it makes of a model, until another one is held.
+
+    A model with gigabytes of support vectors takes longer to open and to copy than many a cell
+    takes to attack it.
+
+    Args:
+        model: nobody changes its weights any more.
+    """
+    if model not in _HELD:
+        _HELD.clear()
+        _HELD[model] = _Held()
 
 
 def _attack(

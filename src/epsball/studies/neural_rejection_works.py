@@ -3,6 +3,7 @@
 import resource
 import shutil
 import time
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from epsball.files import read_json
 from epsball.models.base_cnn import build_base_cnn
 from epsball.studies.cell import Cell
 from epsball.studies.crowds import judge_crowded
-from epsball.studies.judging import judge_losses, judge_unchecked, judge_verdicts
+from epsball.studies.judging import hold, judge_losses, judge_unchecked, judge_verdicts
 from epsball.studies.nets import train_net, trained_net
 from epsball.studies.neural_rejection_subjects import GOOD, NETS, SUBJECTS, UNCHECKED
 from epsball.studies.place import Place, part_of
@@ -190,8 +191,15 @@ def _model(cell: Cell, place: Place) -> nn.Module:
         return trained_net(place, cell.needs[0], _network(place))
     folder: Path = place.model(cell.needs[0])
     folder = folder / OTHER_COMBINER if subject.combiner == OTHER_COMBINER else folder
-    rejector: Rejector = load(folder, trained_net(place, _as(cell, "around"), _network(place)))
+    rejector = _defended(folder, _as(cell, "around"), place)
+    hold(rejector)
     return rejector
+
+
+@lru_cache(maxsize=1)
+def _defended(folder: Path, around: str, place: Place) -> Rejector:
+    """Read a defence, or find the one that was read last."""
+    return load(folder, trained_net(place, around, _network(place)))
 
 
 def _drawn(cell: Cell, whole: Dataset) -> Dataset:
