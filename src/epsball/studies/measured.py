@@ -1,7 +1,9 @@
 """Rows asked by setting: one value a seed, means and intervals over them. Imports no torch."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import polars as pl
@@ -41,13 +43,13 @@ class Measured:
 
     def values(self, point: Point) -> list[float]:
         """Return one value a seed, in the order of seeds; none where it was not measured."""
-        found = self._at(point)
-        return [float(v) for v in found.sort("repeat")[point.column].drop_nulls()]
+        found = sorted(self._at(point), key=lambda row: row["repeat"])
+        return [float(row[point.column]) for row in found if row[point.column] is not None]
 
     def pictures(self, point: Point) -> int:
         """Return on how many pictures; 0 where it was not measured."""
         found = self._at(point)
-        return 0 if found.is_empty() else int(found["n"][0])
+        return int(found[0]["n"]) if found else 0
 
     def estimate(self, point: Point) -> Estimate | None:
         """Return mean and interval; None where it was not measured."""
@@ -66,11 +68,23 @@ class Measured:
         found = self.rows.filter(pl.col("kind") == "train").select(names)
         return found.unique(maintain_order=True).to_dicts()
 
-    def _at(self, point: Point) -> pl.DataFrame:
-        wanted = {"attack": point.attack, "eps": point.eps} | dict(point.setting)
-        lacking = [name for name in (*wanted, point.column) if name not in self.rows.columns]
-        if lacking:
-            return self.rows.clear()
-        near = pl.col("eps").is_close(point.eps)
-        same = [near if k == "eps" else pl.col(k).eq_missing(v) for k, v in wanted.items()]
-        return self.rows.filter(pl.col("mode") != "strip", *same)
+    @cached_property
+    def _by_attack(self) -> Mapping[str, Sequence[dict[str, Any]]]:
+        """Return the rows as plain data: thousands of points are asked for, one filter each."""
+        if not {"attack", "eps", "mode"} <= set(self.rows.columns):
+            return {}
+        parts: dict[str, list[dict[str, Any]]] = {}
+        for row in self.rows.filter(pl.col("mode") != "strip").iter_rows(named=True):
+            parts.setdefault(row["attack"], []).append(row)
+        return parts
+
+    def _at(self, point: Point) -> list[dict[str, Any]]:
+        if any(name not in self.rows.columns for name in (*point.setting, point.column)):
+            return []
+        return [
+            row
+            for row in self._by_attack.get(point.attack, ())
+            if row["eps"] is not None
+            and math.isclose(row["eps"], point.eps)
+            and all(row[name] == value for name, value in point.setting.items())
+        ]
