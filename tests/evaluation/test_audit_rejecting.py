@@ -177,7 +177,7 @@ def test_verdicts_agree_with_the_full_budget(
 
 def test_strongest_and_blind_attacks(model: nn.Module, few: tuple[Tensor, Tensor]) -> None:
     asked = ["rejection", "square:queries=300", "strongest"]
-    found = audit(model, few, attacks=asked, norm="l2", eps=[0.8])
+    found = audit(model, few, attacks=asked, norm="l2", eps=[0.8], limit=40)
     left = {r["variant"]: r["robust_accuracy"] for r in found.summary["results"]}
     assert left["strongest"] <= min(left.values())
     assert not {"noise-as-strong", "black-box-stronger"} & {f.code for f in found.findings}

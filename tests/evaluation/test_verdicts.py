@@ -145,7 +145,10 @@ def test_the_query_budget_holds(model: nn.Module) -> None:
     assert found.records["backwards"].sum() == 0
 
 
-@pytest.mark.parametrize("attack", ["strongest", "autoattack:queries=50,steps=10"])
+@pytest.mark.parametrize(
+    "attack",
+    [pytest.param("strongest", marks=pytest.mark.slow), "autoattack:queries=50,steps=10"],
+)
 def test_ensembles_are_no_weaker_than_their_parts(model: nn.Module, attack: str) -> None:
     found = run(model, ["apgd:steps=10", attack], eps=[0.1])
     parts, whole = (r["robust_accuracy"] for r in found.summary["results"])

@@ -42,6 +42,7 @@ def test_what_is_measured_is_not_measured_again(subject: Subject, tmp_path: Path
     assert len(more.of(what="batches")) == 2
 
 
+@pytest.mark.slow
 def test_a_slow_entrant_has_one_turn(subject: Subject, tmp_path: Path) -> None:
     rows = compare(subject, tmp_path, once_over=0.0)
     assert [turn["turn"] for turn in rows.of(what="turn")] == [0, 0]
@@ -66,6 +67,7 @@ def test_a_failure_is_told_and_the_others_go_on(
     assert table.results == ()
 
 
+@pytest.mark.slow
 def test_who_failed_at_first_is_not_missing_afterwards(
     subject: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

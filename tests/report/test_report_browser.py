@@ -12,8 +12,9 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.browser
 PAGES = [
-    "digits_page",
-    "single_page",
+    # the largest of its kind stands for these two in the default suite
+    pytest.param("digits_page", marks=pytest.mark.slow),
+    pytest.param("single_page", marks=pytest.mark.slow),
     "thousand_page",
     "blocked_page",
     "comparison_page",
