@@ -1,33 +1,20 @@
 """Every attack of the table keeps the contract; so is a new one covered by being listed."""
 
 import pytest
+from tests.contracts.cases import cases
 
 from epsball.attacks import ATTACKS
-from epsball.testing import CHECKS, check_attack, norms_of
+from epsball.testing import CHECKS, check_attack
 from epsball.types import Norm
 
-# made of the other attacks, each of which is tried by every check in every norm
-ENSEMBLES = ("strongest", "autoattack")
 
-
-def marks(name: str, norm: Norm, check: str) -> list[pytest.MarkDecorator]:
+def dear(name: str, norm: Norm, check: str) -> bool:
     """Leave to `make test-slow` what an ensemble's parts are tried by, but for one whole norm."""
-    dear = name == "autoattack" and check in ("check_past_rejection", "check_linear_oracle")
-    return [pytest.mark.slow] if name in ENSEMBLES and (norm != "l2" or dear) else []
+    parts = check in ("check_past_rejection", "check_linear_oracle")
+    return norm != "l2" or (name == "autoattack" and parts)
 
 
-CASES = [
-    pytest.param(
-        name,
-        norm,
-        check,
-        id=f"{name}-{norm}-{check.__name__}",
-        marks=marks(name, norm, check.__name__),
-    )
-    for name, spec in ATTACKS.items()
-    for norm in norms_of(spec)
-    for check in CHECKS
-]
+CASES = cases(CHECKS, dear)
 # the long ones run on one problem, the quick ones on two
 QUICK = ("fgsm", "bim", "pgd", "mifgsm", "noise", "deepfool", "ddn")
 

@@ -1,34 +1,15 @@
 """Every attack keeps the contract when the model is a Neural Rejection, or a deep one."""
 
 import pytest
+from tests.contracts.cases import cases
 
 from epsball._contract_calls import shortened
 from epsball._contract_guarded import GUARDS, guarded
 from epsball.attacks import ATTACKS
-from epsball.testing import GUARDED_CHECKS, QUICK, norms_of
+from epsball.testing import GUARDED_CHECKS, QUICK
 from epsball.types import Norm
 
-# made of the other attacks, each of which is tried by every check in every norm
-ENSEMBLES = ("strongest", "autoattack")
-
-
-def marks(name: str, norm: Norm, check: str) -> list[pytest.MarkDecorator]:
-    quick = name not in ENSEMBLES or (norm == "l2" and check == "check_pure")
-    return [] if quick else [pytest.mark.slow]
-
-
-CASES = [
-    pytest.param(
-        name,
-        norm,
-        check,
-        id=f"{name}-{norm}-{check.__name__}",
-        marks=marks(name, norm, check.__name__),
-    )
-    for name, spec in ATTACKS.items()
-    for norm in norms_of(spec)
-    for check in GUARDED_CHECKS
-]
+CASES = cases(GUARDED_CHECKS, lambda _, norm, check: norm != "l2" or check != "check_pure")
 
 
 @pytest.mark.parametrize("defence", GUARDS)

@@ -26,8 +26,7 @@ from epsball.types import Dataset, Precision
 Searched: TypeAlias = Precision | Literal["fast"]
 CLEAN = "none"  # the attack's name in rows of clean pictures
 _AT_ONCE = 1000  # pictures held in memory with all their attacked versions
-# fixed: a measured one would differ from machine to machine. At once, 1,000 pictures of MNIST took
-# 1.2 times as long as four times 250: what is computed no longer fits into the caches
+# fixed: a measured one would differ from machine to machine; larger ones leave the caches
 MICRO_BATCH = 250
 
 

@@ -38,8 +38,8 @@ class Net:
     retrained: bool = False
 
 
-# what training on examples wants here: no dropout, an eps that rises, averaged weights; so many
-# epochs as leave the whole study under four hours on two cores without matrix units
+# what training on examples wants here: no dropout, an eps that rises, averaged weights; few
+# epochs, since each of PGD costs eight
 _MIN_MAX: Mapping[str, Plain] = {
     "norm": "l2", "epochs": 6, "dropout": 0.0, "eps_warmup": 0.2, "ema": 0.998,
 }  # fmt: skip
