@@ -2,13 +2,15 @@
 
 import functools
 from collections.abc import Callable
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from epsball.attacks import pgd
-from epsball.defences import DeepNeuralRejection, Features, NeuralRejection, RbfSvm, Rejector
+from epsball.defences import DeepNeuralRejection, Features, NeuralRejection, RbfSvm, Rejector, load
 from epsball.models import MODELS
 
 Refusal = Callable[[Callable[[], object]], str]
@@ -116,8 +118,33 @@ def test_settings_of_layers_are_refused(
     assert "one for each of 3 layers, got 2" in refusal(
         lambda: DeepNeuralRejection(net, layers=LAYERS, gamma=(0.1, 0.2))
     )
+    assert "must name a layer once, got 'first' twice" in refusal(
+        lambda: DeepNeuralRejection(net, layers=("first", "second", "first"))
+    )
+    assert "must be a list of names, got 'first'" in refusal(
+        lambda: DeepNeuralRejection(net, layers="first")
+    )
     assert "c must be" in refusal(lambda: NeuralRejection(net, c=0))
     assert "gamma must be" in refusal(lambda: DeepNeuralRejection(net, combiner_gamma=-1))
+
+
+def test_settings_may_be_numbers_and_arrays_of_numpy(
+    net: nn.Module, digits: tuple[Tensor, Tensor], tmp_path: Path
+) -> None:
+    images, labels = digits[0][:FEW], digits[1][:FEW]
+    rejector = DeepNeuralRejection(
+        net,
+        layers=LAYERS[1:],
+        threshold=np.float32(0.75),  # type: ignore[arg-type]  # numpy's is no float
+        gamma=np.array([0.01, 0.1]),  # type: ignore[arg-type]
+        search={"c": np.logspace(0, 1, 2)},  # type: ignore[dict-item]
+        batch_size=np.int64(100),  # type: ignore[arg-type]
+    ).fit(images, labels)
+    assert rejector.threshold_ == pytest.approx(0.75)
+    again = load(rejector.save(tmp_path), net)
+    assert again.settings() == rejector.settings()
+    assert again.settings()["gamma"] == [0.01, 0.1]
+    assert torch.equal(again(images), rejector(images))
 
 
 class Blind(nn.Module):

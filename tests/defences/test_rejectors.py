@@ -147,6 +147,7 @@ def test_a_batch_is_judged_row_by_row(
     rejector, images = fitted(name), digits[0][HELD][:20]
     alone = torch.cat([rejector(one[None]) for one in images])
     assert torch.allclose(alone, rejector(images), atol=1e-3)
+    assert rejector(images[:0]).shape == (0, 11)  # what a mask leaves may be nothing
 
 
 def test_pictures_may_be_arrays_and_bytes(
@@ -219,9 +220,7 @@ def test_saved_and_loaded_it_says_the_same(
     assert type(again) is type(rejector)
     assert torch.equal(again(digits[0][HELD]), rejector(digits[0][HELD]))
     assert again.info == rejector.info
-    assert again.settings() == json.loads(json.dumps(again.settings())) | {
-        key: value for key, value in again.settings().items() if isinstance(value, tuple)
-    }
+    assert again.settings() == json.loads(json.dumps(again.settings()))
     again.save(tmp_path / "again")
     contents = [
         json.loads((one / "defence.json").read_text()) for one in (folder, tmp_path / "again")
@@ -285,16 +284,19 @@ def test_asked_before_it_was_fitted(name: str, net: nn.Module, tmp_path: Path) -
 def test_settings_are_refused(name: str, net: nn.Module, refusal: Refusal) -> None:
     build = REJECTORS[name].build
     if REJECTORS[name].build(net).gives == "log-odds":
-        for wrong in (0.0, 1.0, -0.1, 90, float("nan")):
+        for wrong in (0.0, 1.0, -0.1, 90, float("nan"), "0.9", True):
             message = refusal(lambda wrong=wrong: build(net, threshold=wrong))  # type: ignore[misc]
             assert "(0, 1)" in message
-    for wrong in (0.0, 1.0):
+    assert "threshold must be" in refusal(lambda: build(net, threshold="high"))
+    for wrong in (0.0, 1.0, "few"):
         message = refusal(
             lambda wrong=wrong: build(net, false_rejection=wrong)  # type: ignore[misc]
         )
         assert "false_rejection must be in (0, 1)" in message
     assert "one of the two" in refusal(lambda: build(net, threshold=0.5, false_rejection=0.1))
-    assert "batch_size" in refusal(lambda: build(net, batch_size=0))
+    for wrong in (0, 1.5, "7"):
+        message = refusal(lambda wrong=wrong: build(net, batch_size=wrong))  # type: ignore[misc]
+        assert "batch_size must be a whole number >= 1" in message
     assert "call model.eval()" in refusal(lambda: build(copy.deepcopy(net).train()))
 
 
@@ -305,7 +307,9 @@ def test_pictures_and_labels_are_refused(
     rejector = REJECTORS[name].build(net)
     known = labels != 4
     message = refusal(lambda: rejector.fit(images[known], labels[known]))
-    assert "names 10 classes, the fit has pictures of 9, none of 4" in message
+    assert (
+        "names 10 classes, the fit has pictures of only 9 of them, and none of class 4" in message
+    )
     assert "below the model's 10 classes, got 14" in refusal(
         lambda: rejector.fit(images, labels + 5)
     )

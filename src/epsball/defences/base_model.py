@@ -92,8 +92,8 @@ def class_count(model: Classifier, example: Tensor, labels: Tensor, name: str) -
     missing = sorted(set(range(classes)) - set(labels.tolist()))
     if missing:
         raise InvalidInput(
-            f"{name}: the model names {classes} classes, the fit has pictures of "
-            f"{classes - len(missing)}, none of {', '.join(map(str, missing[:_SHOWN]))}: give "
-            "pictures of every class"
+            f"{name}: the model names {classes} classes, the fit has pictures of only "
+            f"{classes - len(missing)} of them, and none of class "
+            f"{', '.join(map(str, missing[:_SHOWN]))}: give pictures of every class"
         )
     return classes

@@ -1,8 +1,33 @@
 """Settings of rejectors that are checked alike."""
 
 import math
+from collections.abc import Mapping
+from numbers import Integral, Real
+from typing import Any, TypeGuard
+
+import numpy as np
+from torch import Tensor
 
 from epsball.errors import InvalidInput
+
+
+def plain(value: Any) -> Any:  # noqa: ANN401 - a setting of any kind
+    """Return a setting as Python has it, which JSON can hold: numpy's and torch's numbers as well.
+
+    Example:
+        >>> plain({"gamma": np.logspace(-2, 0, 3), "c": (np.int64(1), 10)})
+        {'gamma': [0.01, 0.1, 1.0], 'c': [1, 10]}
+    """
+    if isinstance(value, np.ndarray | np.generic | Tensor):
+        return value.tolist()
+    if isinstance(value, Mapping):
+        return {name: plain(one) for name, one in value.items()}
+    return [plain(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Say whether a value is a real number, of Python or numpy; True and False are none."""
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def check_above_zero(who: str, name: str, value: object, other: str = "") -> None:
@@ -17,8 +42,7 @@ def check_above_zero(who: str, name: str, value: object, other: str = "") -> Non
     Raises:
         InvalidInput: it is none.
     """
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not 0 < float(value) < math.inf:  # type: ignore[arg-type]  # just asked
+    if not is_number(value) or not 0 < float(value) < math.inf:
         hint = f" or {other!r}" if other else ""
         raise InvalidInput(f"{who}: {name} must be a number above 0{hint}, got {value!r}")
 
@@ -29,5 +53,5 @@ def check_count(who: str, name: str, value: object, least: int = 1) -> None:
     Raises:
         InvalidInput: it is none.
     """
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+    if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
         raise InvalidInput(f"{who}: {name} must be a whole number >= {least}, got {value!r}")

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from epsball.defences.base_model import where
+from epsball.defences.checks import plain
 from epsball.defences.features import Features, last_layers
 from epsball.defences.pictures import Marks, Pictures, read_labels
 from epsball.defences.rbf_svm import RbfSvm
@@ -92,16 +93,21 @@ class DeepNeuralRejection(Rejector):
         )
         if combiner not in COMBINERS:
             raise unknown_name("combiner", combiner, COMBINERS)
+        if isinstance(layers, str):
+            raise InvalidInput(
+                f"dnr: layers must be a list of names, got {layers!r}; put it in one"
+            )
         self.layers = None if layers is None else tuple(layers)
         self.combiner: Combiner = combiner
-        self.gamma, self.c, self.standardise, self.search = gamma, c, standardise, search
+        self.gamma, self.c = plain(gamma), plain(c)
+        self.standardise, self.search = standardise, search
         self.combiner_gamma, self.combiner_c = combiner_gamma, combiner_c
         self.tolerance, self.solver = tolerance, solver
         if self.layers is not None:
             Features(model, self.layers)  # refuses a layer that does not exist
         self.layers_ = self.layers or ()
         # made before they are fitted so that settings are refused at once
-        count = len(self.layers_) or (len(gamma) if isinstance(gamma, tuple | list) else 1)
+        count = len(self.layers_) or (len(self.gamma) if isinstance(self.gamma, list) else 1)
         self.svms_ = nn.ModuleList(self._unfitted(count)).eval()
         self.combiner_ = self._machine(combiner_gamma, combiner_c, standardise=False)
 

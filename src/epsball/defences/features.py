@@ -72,6 +72,8 @@ class Features:
         for name in self.layers:
             if name not in known:
                 raise _unknown_layer(name, known)
+            if self.layers.count(name) > 1:
+                raise InvalidInput(f"layers must name a layer once, got {name!r} twice or more")
 
     def __call__(self, inputs: Images) -> dict[str, Tensor]:
         """Return the flattened outputs (n, d) of the layers, by name, for pictures (n, c, h, w).
@@ -236,7 +238,7 @@ def _flat(name: str, outputs: list[Any], count: int) -> Tensor:
             f"layer {name!r} must give one float tensor with a row for each of {count} pictures, "
             f"got {what}; choose another layer"
         )
-    flat: Tensor = output.flatten(1)
+    flat: Tensor = output.reshape(count, output.shape[1:].numel())  # also of no pictures
     return flat
 
 
@@ -244,7 +246,9 @@ def _shape(output: object, count: int) -> tuple[int, ...] | None:
     """Return the shape of one picture's output, or None where it cannot be read."""
     if not isinstance(output, Tensor) or not output.is_floating_point() or output.dim() < 2:  # noqa: PLR2004 - rows and columns
         return None
-    return tuple(output.shape[1:]) if len(output) == count and output.numel() else None
+    if len(output) != count or not output.shape[1:].numel():  # no pictures, no rows: that is fine
+        return None
+    return tuple(output.shape[1:])
 
 
 def _unknown_layer(name: str, known: list[str]) -> InvalidInput:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from epsball.defences.base_model import where
+from epsball.defences.checks import is_number
 from epsball.defences.kept_tensors import KeptTensors
 from epsball.defences.one_layer import check_layer, learn_from, scores_and_features
 from epsball.defences.pictures import Pictures
@@ -129,8 +130,7 @@ def _covariance(rows: Tensor, shrinkage: Shrinkage) -> tuple[Tensor, float]:
 
 
 def _check_shrinkage(value: object) -> None:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if value != "ledoit-wolf" and not (number and 0 <= float(value) <= 1):  # type: ignore[arg-type]  # just asked
+    if value != "ledoit-wolf" and not (is_number(value) and 0 <= value <= 1):
         raise InvalidInput(
             f"mahalanobis: shrinkage must be a number in [0, 1] or 'ledoit-wolf', got {value!r}"
         )

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from epsball.defences.checks import plain
 from epsball.defences.fitted import WideModule
 from epsball.defences.kernels import exponents, main_directions
 from epsball.defences.svm_fitting import Learned, fit_machines
@@ -86,7 +87,9 @@ class RbfSvm(WideModule):
         solver: str = "auto",
     ) -> None:
         super().__init__()
-        self.settings = SvmSettings(gamma, c, standardise, search, folds, tolerance, solver)
+        self.settings = SvmSettings(
+            plain(gamma), plain(c), standardise, plain(search), folds, tolerance, solver
+        )
         for name in _BUFFERS:
             self.register_buffer(name, None)
         self.register_buffer("directions", None, persistent=False)  # of a copy that searches

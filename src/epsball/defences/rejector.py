@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from epsball.defences.base_model import check_mode, class_count, info_of, where
+from epsball.defences.checks import check_count, plain
 from epsball.defences.fitted import FittedModule
 from epsball.defences.pictures import Marks, Pictures, Stored, read_labels, read_pictures
 from epsball.defences.thresholds import (
@@ -70,13 +71,13 @@ class Rejector(FittedModule, ABC):
         batch_size: int,
     ) -> None:
         super().__init__()
+        threshold, false_rejection = plain(threshold), plain(false_rejection)
         check_one_of_two(self.name, threshold, false_rejection)
         if threshold is not None:
             check_threshold(self.name, threshold, self.gives)
         if false_rejection is not None:
             check_share(self.name, false_rejection)
-        if batch_size < 1:
-            raise InvalidInput(f"{self.name}: batch_size must be 1 or more, got {batch_size}")
+        check_count(self.name, "batch_size", batch_size)
         check_mode(model, self.name)
         self.model = model
         self.threshold, self.false_rejection = threshold, false_rejection
@@ -178,6 +179,7 @@ class Rejector(FittedModule, ABC):
             InvalidInput: the value breaks its rule.
         """
         self._check_fitted()
+        value = plain(value)
         check_threshold(self.name, value, self.gives)
         self._cut = log_odds(value) if self.gives == "log-odds" else float(value)
         return self
@@ -240,7 +242,7 @@ class Rejector(FittedModule, ABC):
     def settings(self) -> dict[str, Any]:
         """Return the arguments this was made with, without the model."""
         names = list(inspect.signature(type(self)).parameters)[1:]
-        return {name: getattr(self, name) for name in names}
+        return {name: plain(getattr(self, name)) for name in names}
 
     def learned(self) -> dict[str, Tensor]:
         """Return every learned tensor by name; the model's own are not among them."""

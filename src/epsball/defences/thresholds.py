@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor
 
+from epsball.defences.checks import is_number
 from epsball.errors import InvalidInput
 from epsball.shares import count_of
 from epsball.types import Gives
@@ -18,10 +19,10 @@ def check_threshold(name: str, value: float, gives: Gives) -> None:
     Raises:
         InvalidInput: it is none.
     """
-    if gives == "log-odds" and not 0 < value < 1:
-        raise InvalidInput(f"{name}: threshold must be a probability in (0, 1), got {value}")
-    if not math.isfinite(value):
-        raise InvalidInput(f"{name}: threshold must be a number, got {value}")
+    if gives == "log-odds" and not (is_number(value) and 0 < value < 1):
+        raise InvalidInput(f"{name}: threshold must be a probability in (0, 1), got {value!r}")
+    if not is_number(value) or not math.isfinite(value):
+        raise InvalidInput(f"{name}: threshold must be a finite number, got {value!r}")
 
 
 def check_share(name: str, value: float) -> None:
@@ -30,8 +31,8 @@ def check_share(name: str, value: float) -> None:
     Raises:
         InvalidInput: it is.
     """
-    if not 0 < value < 1:
-        raise InvalidInput(f"{name}: false_rejection must be in (0, 1), got {value}")
+    if not (is_number(value) and 0 < value < 1):
+        raise InvalidInput(f"{name}: false_rejection must be in (0, 1), got {value!r}")
 
 
 def check_one_of_two(name: str, threshold: float | None, false_rejection: float | None) -> None:
