@@ -62,6 +62,61 @@ def test_layers_are_listed(
     assert epsball(monkeypatch, "layers", "mine.py:quarters", "--data", "npz:pictures.npz") == 0
     lines = capsys.readouterr().out.splitlines()
     assert any("3" in line and "ReLU" in line and "4" in line for line in lines)
+    assert "for pictures of 1x8x8" in lines
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("mine.py:quarters", "--shape", "1x8x8"), "for pictures of 1x8x8\n"),
+        (("zoo:base-cnn",), "for pictures of 1x28x28\n"),  # untrained; the zoo knows its pictures
+        (("mine.py:any_size",), "for pictures of 3x32x32, which is a guess: --data or --shape"),
+        (("mine.py:digits",), "for pictures of 1x28x28, which is a guess"),
+    ],
+)
+def test_layers_are_listed_without_data(
+    arguments: tuple[str, ...],
+    says: str,
+    place: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    more = """
+def any_size():
+    parts = nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)
+    return nn.Sequential(*parts).eval()
+
+def digits():
+    return nn.Sequential(nn.Flatten(), nn.Linear(784, 8), nn.ReLU(), nn.Linear(8, 3)).eval()
+"""
+    (place / "mine.py").write_text(MODEL + more)
+    assert epsball(monkeypatch, "layers", *arguments) == 0
+    printed = capsys.readouterr().out
+    assert says in printed
+    assert "Linear" in printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("mine.py:quarters",), "takes no picture of 3x32x32 or 1x28x28 or 3x224x224"),
+        (("mine.py:quarters", "--shape", "1x9x40"), "takes no picture of 1x9x40"),
+        (("mine.py:quarters", "--shape", "8x8"), "as 3x32x32, got '8x8'"),
+        (("mine.py:quarters", "--shape", "1x8x-8"), "as 3x32x32, got '1x8x-8'"),
+        (("mine.py:quarters", "--shape", "1x8x8", "--data", "digits"), "one of the two"),
+        (("mine.py:halves",), "no class or function 'halves'"),
+        (("zoo:base-cn",), "did you mean 'zoo:base-cnn'"),
+    ],
+)
+def test_layers_of_what_cannot_be_listed(
+    arguments: tuple[str, ...],
+    says: str,
+    place: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert epsball(monkeypatch, "layers", *arguments) == 2
+    assert says in " ".join(capsys.readouterr().err.split())
 
 
 @pytest.mark.parametrize("defence", ["nr:gamma=1,c=10", "dnr:gamma=1,c=10,combiner_c=10", "msp"])

@@ -54,7 +54,10 @@ def defend(
 
 def layers(
     model: options.Model,
-    data: options.Data,
+    data: options.MaybeData = None,
+    shape: Annotated[
+        str | None, typer.Option(help="Of a picture, in place of --data: 3x32x32.")
+    ] = None,
     weights: options.Weights = None,
     mean: options.Mean = None,
     std: options.Std = None,
@@ -63,14 +66,17 @@ def layers(
 ) -> None:
     """List the layers of a model that a defence can look at.
 
-    Example: epsball layers zoo:base-cnn-robust --data digits
+    Example: epsball layers zoo:base-cnn
     """
-    from epsball.cli._show import show_table
-    from epsball.evaluation.defending import model_layers
+    from epsball.cli._show import say, show_table
+    from epsball.evaluation.listing import model_layers, parse_shape, written
 
     loading = options.loading(weights, mean, std, resize, channels)
-    found = model_layers(model, data, **loading)
-    rows = [
-        [one.name, one.kind, "x".join(map(str, one.shape)), f"{one.features:,}"] for one in found
-    ]
+    asked = None if shape is None else parse_shape(shape)
+    found = model_layers(model, data, shape=asked, **loading)
+    rows = [[one.name, one.kind, written(one.shape), f"{one.features:,}"] for one in found.layers]
+    say(
+        f"for pictures of {written(found.shape)}"
+        + (", which is a guess: --data or --shape says otherwise" if found.guessed else "")
+    )
     show_table(["layer", "kind", "output", "features"], rows)

@@ -29,6 +29,9 @@ Data = Annotated[
         show_default=False,
     ),
 ]
+MaybeData = Annotated[
+    str | None, typer.Option("--data", "-d", help="What it is for; see epsball list data.")
+]
 Weights = Annotated[
     Path | None, typer.Option(help="Weights to load: safetensors, or a torch file of tensors.")
 ]

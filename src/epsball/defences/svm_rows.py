@@ -121,7 +121,7 @@ def stratified_folds(labels: NDArray[np.int64], count: int, name: str) -> NDArra
     if counts.min() < count:
         raise InvalidInput(
             f"{name}: each class needs {count} pictures or more, one a fold, got "
-            f"{int(counts.min())} of class {int(counts.argmin())}; give more of it, or fewer folds"
+            f"{int(counts.min())} of class {int(counts.argmin())}; give more of it"
         )
     drawn = np.random.default_rng(_SEED)
     folds = np.empty(len(labels), dtype=np.int64)

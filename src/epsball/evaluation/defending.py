@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from epsball.data import choose
-from epsball.defences import Layer, RbfSvm, layers_of, rejector_named
+from epsball.defences import RbfSvm, rejector_named
 from epsball.defences.rejector import Rejector
 from epsball.defences.table import RejectorSpec
 from epsball.errors import InvalidInput, unknown_name
 from epsball.evaluation.defended import BASE, open_bare
-from epsball.evaluation.inputs import Data, open_data, sample_of
+from epsball.evaluation.inputs import sample_of
 from epsball.evaluation.subject import choose_device
 from epsball.files import write_bytes
 from epsball.types import Dataset, Positions
@@ -97,21 +97,6 @@ def defend(
     content = {"model": _whole(model), "loading": asked, "data": data.name, "pictures": len(rows)}
     write_bytes(out / BASE, (json.dumps(content, indent=2) + "\n").encode())
     return FittedDefence(rejector, out, len(rows), seconds, data, rows)
-
-
-def model_layers(
-    model: str,
-    data: Data,
-    device: str = "auto",
-    **loading: Any,  # noqa: ANN401 - load_model's own
-) -> list[Layer]:
-    """List the layers of a model that a defence can look at, for pictures like these.
-
-    Raises:
-        InvalidInput: the model cannot be loaded, or is no module.
-    """
-    sample, place = sample_of(open_data(data), _FEW)[0], choose_device(device)
-    return layers_of(open_bare(model, sample, place, loading), sample.to(place))
 
 
 def parse_defence(text: str) -> tuple[RejectorSpec, dict[str, Any]]:
