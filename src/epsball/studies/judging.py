@@ -1,5 +1,6 @@
 """How a study judges a network: by every picture's whole attack, or by verdicts alone."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -211,8 +212,9 @@ def judge_verdicts(
         precision: of the search; "fast" where the network convolves. Verdicts are float32.
 
     Returns:
-        One row an eps: n, right, accuracy, passes spent, and the codes of findings that are more
-        than notes, apart by spaces. With a blocking finding right and accuracy are None.
+        One row an eps: n, right, accuracy, passes spent, the attack's seconds (the checks' not
+        among them), and the codes of findings that are more than notes, apart by spaces. With a
+        blocking finding right and accuracy are None.
     """
     found = audit(
         model, pictures, attacks=[attack], norm=norm, eps=list(eps), restarts=restarts, seed=seed,
@@ -231,6 +233,7 @@ def judge_verdicts(
             "right": _count(result["robust_accuracy"], result["n"]),
             "forwards": result["forwards"],
             "backwards": result["backwards"],
+            "attack_seconds": result["seconds"],
             "findings": " ".join(doubts),
         }
         for result in found.summary["results"]
@@ -266,7 +269,9 @@ def judge_unchecked(
     setting = make_settings([attack], norm=norm, eps=list(eps), restarts=restarts)[0]
     clean = read_clean(engine, pictures, np.arange(len(pictures)))
     right = clean.reading.stands(clean.labels)
+    started = time.perf_counter()
     made = engine.attack(setting, clean.images, clean.labels, clean.positions, right=right)
+    seconds = (time.perf_counter() - started) / len(setting.eps)
     rows: list[Row] = []
     for one, attacked in zip(setting.eps, made, strict=True):
         safe = read_scores(engine.scores(attacked.images), clean.labels, engine.info).safe
@@ -277,6 +282,7 @@ def judge_unchecked(
                 "accuracy": float(safe.double().mean()),
                 "forwards": int(attacked.forwards.sum()),
                 "backwards": int(attacked.backwards.sum()),
+                "attack_seconds": seconds,
             }
         )  # fmt: skip
     return rows

@@ -10,6 +10,7 @@ from epsball.studies.cell import Cell, Plain
 from epsball.studies.materials import Materials
 from epsball.studies.neural_rejection_subjects import (
     NETS,
+    PAIRED,
     RUNGS,
     SUBJECTS,
     UNCHECKED,
@@ -151,8 +152,9 @@ class Planner:
         """Plan one way of attacking, at one eps."""
         count = min(self.options.searched, self._pictures)
         more: dict[str, Plain] = {"rung": rung.name, "restarts": rung.restarts}
+        more |= PAIRED
         if rung.density is not None:
-            more = {"rung": rung.name, "density_weight": rung.density}
+            more = {"rung": rung.name, "density_weight": rung.density} | PAIRED
             return self._about(name, "crowded", 0, _on(count, self._middle) | more)
         more |= _on(count, self._middle) | {"attack": self._filled(rung.attack)}
         more |= UNCHECKED if SUBJECTS[name].defence == "dnr" else {}

@@ -11,6 +11,9 @@ LAYERS = ("layer5", "layer7", "layer8")  # of `base-cnn`, numbered as the source
 # a cell's parameter: no checks of an audit, which on DNR take longer than the attack
 UNCHECKED: Mapping[str, Plain] = {"checked": "no"}
 
+# a cell's parameter: all ways of attacking start where the others do
+PAIRED: Mapping[str, Plain] = {"starts": "shared"}
+
 # of test pictures right: below the first a network knows nothing of digits; from the second on it
 # is, within a point, what the source reports (98.95 %)
 LEARNED, GOOD = 0.5, 0.98
@@ -136,7 +139,8 @@ class Rung:
 
 
 _HINGE = "rejection:objective=reject-hinge,scale=probabilities"
-_STOP = "tolerance={tolerance:g},steps={steps:g}"
+_STEPS = "steps={steps:g}"
+_STOP = f"tolerance={{tolerance:g}},{_STEPS}"
 RUNGS: tuple[Rung, ...] = (
     Rung("raw", "the source's hinge, fixed steps of 1 times the gradient",
          f"{_HINGE},gradient=raw,step_size=1,{_STOP}"),
@@ -144,14 +148,15 @@ RUNGS: tuple[Rung, ...] = (
     Rung("restarts", "the same, 5 starts", f"{_HINGE},{_STOP}", restarts=5),
     Rung("hinge-one", "the hinge of one machine alone",
          f"rejection:objective=reject-hinge-one,scale=probabilities,{_STOP}"),
-    Rung("patient", "the source's hinge, without the early stop", _HINGE),
+    Rung("patient", "the source's hinge, without the early stop", f"{_HINGE},{_STEPS}"),
     Rung("margin-probabilities", "the margin to rejection, on probabilities",
-         "rejection:scale=probabilities"),
-    Rung("scores", "the hinge on raw scores", "rejection:objective=reject-hinge"),
-    Rung("margin", "the margin to rejection, on raw scores"),
-    Rung("margin-restarts", "the same, 5 starts", restarts=5),
-    Rung("crowd-0", "the same, every picture to the end", density=0.0),
-    Rung("crowd-1", "and with a density term of weight 1", density=1.0),
+         f"rejection:scale=probabilities,{_STEPS}"),
+    Rung("scores", "the hinge on raw scores", f"rejection:objective=reject-hinge,{_STEPS}"),
+    Rung("margin", "the margin to rejection, on raw scores", f"rejection:{_STEPS}"),
+    Rung("margin-long", "the same, 100 steps"),
+    Rung("margin-restarts", "the same, 100 steps from each of 5 starts", restarts=5),
+    Rung("crowd-0", "100 steps from one start, every picture to the end", density=0.0),
+    Rung("crowd-1", "the same, with a density term of weight 1", density=1.0),
     Rung("black-box", "Square: scores only, 1,000 questions", "square:queries=1000"),
     Rung("strongest", "strongest", "strongest"),
 )  # fmt: skip

@@ -19,7 +19,7 @@ from epsball.studies.cell import Cell
 from epsball.studies.crowds import judge_crowded
 from epsball.studies.judging import hold, judge_losses, judge_unchecked, judge_verdicts
 from epsball.studies.nets import train_net, trained_net
-from epsball.studies.neural_rejection_subjects import GOOD, NETS, SUBJECTS, UNCHECKED
+from epsball.studies.neural_rejection_subjects import GOOD, NETS, PAIRED, SUBJECTS, UNCHECKED
 from epsball.studies.place import Place, part_of
 from epsball.studies.rejecting_judges import fooled_pictures, judge_attacked, judge_shown
 from epsball.studies.store import Row
@@ -130,15 +130,21 @@ def ladder(cell: Cell, place: Place) -> list[Row]:
     return [dict(row) | {"attack": f"rung:{_as(cell, 'rung')}"} for row in rows]
 
 
+def _seed(cell: Cell) -> int:
+    """Return the seed of an attack: its own, or that of all cells that are paired with it."""
+    paired = cell.parameters.get("starts") == PAIRED["starts"]
+    return cell.shared_seed("content", "pictures") if paired else cell.seed
+
+
 def _verdicts(cell: Cell, place: Place, eps: list[float]) -> list[Row]:
     model, pictures = _model(cell, place), _drawn(cell, place.test_set())
     attack, restarts = _as(cell, "attack"), _as(cell, "restarts")
     if cell.parameters.get("checked") == UNCHECKED["checked"]:
         return judge_unchecked(
-            model, pictures, attack, eps, restarts=restarts, seed=cell.seed, norm=_NORM
+            model, pictures, attack, eps, restarts=restarts, seed=_seed(cell), norm=_NORM
         )
     return judge_verdicts(
-        model, pictures, attack, eps, restarts=restarts, seed=cell.seed,
+        model, pictures, attack, eps, restarts=restarts, seed=_seed(cell),
         run=place.search(cell.hash), norm=_NORM, precision="fast",
     )  # fmt: skip
 
@@ -152,7 +158,7 @@ def crowded(cell: Cell, place: Place) -> list[Row]:
     train_set = place.train_set(_as(cell, "train_pictures"))
     return judge_crowded(
         _model(cell, place), _drawn(cell, place.test_set()), train_set, _as(cell, "eps_asked"),
-        weight=_as(cell, "density_weight"), name=f"rung:{_as(cell, 'rung')}", seed=cell.seed,
+        weight=_as(cell, "density_weight"), name=f"rung:{_as(cell, 'rung')}", seed=_seed(cell),
     )  # fmt: skip
 
 
