@@ -19,6 +19,7 @@ ADDRESS = re.compile(
 )  # of objects without a repr: another one in each process
 # Code that the versions in a manifest already tell apart; names suffice.
 SETTLED = frozenset({"torch", "numpy", *sys.stdlib_module_names})
+_OURS = "epsball"
 DEPTH = 8  # how far to follow what a callable holds; an end for objects that hold each other
 
 
@@ -104,11 +105,16 @@ def _items(
 
 def _object_parts(value: object, depth: int) -> Iterator[bytes]:
     code: Any = value if inspect.isroutine(value) or inspect.isclass(value) else type(value)
-    module = str(getattr(code, "__module__", ""))
-    yield f"{module}.{getattr(code, '__qualname__', code)}".encode()
-    if module.partition(".")[0] not in SETTLED:
+    module, name = str(getattr(code, "__module__", "")), getattr(code, "__qualname__", code)
+    home, source = module.partition(".")[0], None
+    if home not in SETTLED:
         with contextlib.suppress(OSError, TypeError):  # built in, or typed at a prompt
-            yield inspect.getsource(code).encode()
+            source = inspect.getsource(code)
+    # what a user's file is called, or how it was imported, changes no score
+    known = source is None or home in SETTLED or home == _OURS
+    yield (f"{module}.{name}" if known else f"{name}").encode()
+    if source is not None:
+        yield source.encode()
     for held in _held(value):
         yield from _parts(held, depth - 1)
 

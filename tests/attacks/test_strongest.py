@@ -8,6 +8,8 @@ from torch import Tensor, nn
 
 from epsball._contract_models import Counting, Doubting, Problem, linear_problem
 from epsball.attacks import apgd, apgd_t, autoattack, rejection, square, strongest
+from epsball.defences import MaxSoftmax
+from epsball.evaluation.counting import Counted, Tally
 from epsball.models.bit_depth import BitDepth
 from epsball.models.defended import defended
 from epsball.objectives import is_adversarial
@@ -118,6 +120,16 @@ def test_a_rejecting_model_is_attacked_past_its_rejection() -> None:
     assert whole > won(p.inputs)
     for part in (apgd, apgd_t, rejection, square):
         assert whole >= won(part(model, p.inputs, p.labels, **{"norm": "linf"} | given))
+
+
+def test_a_defence_around_a_masked_model_has_no_stand_in_and_is_attacked_all_the_same() -> None:
+    p = Problem(1, classes=3)
+    masked = Rounded(p.model).eval()
+    guard = MaxSoftmax(masked, threshold=0.34).fit(p.inputs, p.labels)  # hardly ever rejects
+    counted = Counted(guard, guard.info, Tally(len(p.inputs), "cpu"))
+    assert counted.relaxed() is None
+    made = strongest(counted, p.inputs, p.labels, eps=0.1, generator=seeded())
+    assert fooled(masked, made, p.labels) > fooled(masked, p.inputs, p.labels)
 
 
 def test_methods_against_rejection_are_for_models_that_reject() -> None:

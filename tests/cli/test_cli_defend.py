@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from epsball.cli import main
+from epsball.data import load_data
 from epsball.errors import InvalidInput
-from epsball.evaluation.defending import parse_defence
+from epsball.evaluation.defending import defend, parse_defence
+from epsball.evaluation.worth import machine_facts, worth_of
 
 # four classes: which quarter of a picture is bright
 MODEL = """
@@ -106,6 +108,8 @@ def digits():
         (("mine.py:quarters", "--shape", "1x8x8", "--data", "digits"), "one of the two"),
         (("mine.py:halves",), "no class or function 'halves'"),
         (("zoo:base-cn",), "did you mean 'zoo:base-cnn'"),
+        (("mine.py:forgotten",), "call model.eval() first"),
+        (("mine.py:plain",), "is no torch module"),
     ],
 )
 def test_layers_of_what_cannot_be_listed(
@@ -115,8 +119,19 @@ def test_layers_of_what_cannot_be_listed(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    more = """
+def forgotten():
+    return quarters().train()
+
+def plain():
+    model = quarters()
+    return lambda pictures: model(pictures)
+"""
+    (place / "mine.py").write_text(MODEL + more)
     assert epsball(monkeypatch, "layers", *arguments) == 2
-    assert says in " ".join(capsys.readouterr().err.split())
+    told = " ".join(capsys.readouterr().err.split())
+    assert says in told
+    assert ("--shape CxHxW" in told) == ("takes no picture" in told)  # where it would help
 
 
 @pytest.mark.parametrize("defence", ["nr:gamma=1,c=10", "dnr:gamma=1,c=10,combiner_c=10", "msp"])
@@ -194,6 +209,45 @@ def test_another_model_inside_is_refused(
     assert not (place / "run").exists()
 
 
+def test_a_defence_may_move_together_with_its_model(
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert epsball(monkeypatch, *DEFEND, "--with", "msp") == 0
+    new = place / "elsewhere"
+    new.mkdir()
+    for one in ("mine.py", "guard", "pictures.npz"):
+        (place / one).rename(new / one)
+    audit = ("audit", "defended:guard", "--data", "npz:pictures.npz", "--attack", "fgsm")
+    monkeypatch.chdir(new)
+    assert epsball(monkeypatch, *audit, "--eps", "0.05", "--out", "run") == 0
+    (new / "mine.py").unlink()
+    capsys.readouterr()
+    assert epsball(monkeypatch, *audit, "--eps", "0.05", "--out", "again") == 2
+    told = " ".join(capsys.readouterr().err.split())
+    assert "mine.py, which is gone: put it back" in told
+    assert "base.json" in told
+
+
+def test_a_folder_may_be_named_by_a_text_and_a_layer_be_called_combiner(place: Path) -> None:
+    code = """
+from collections import OrderedDict
+from torch import nn
+
+def named():
+    parts = nn.AvgPool2d(4), nn.Flatten(), nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 4)
+    names = "pool", "flat", "wide", "combiner", "last"
+    return nn.Sequential(OrderedDict(zip(names, parts))).eval()
+"""
+    (place / "other.py").write_text(code)
+    made = defend(
+        "other.py:named", load_data("npz:pictures.npz"), out="guard", defence="dnr:batch_size=7",
+        layers=("wide", "combiner"),
+    )  # fmt: skip
+    assert made.folder == Path("guard")
+    assert [fact.layer for fact in machine_facts(made)] == ["wide", "combiner", "the combiner"]
+    assert worth_of(made, load_data("npz:pictures.npz")).pictures == 80
+
+
 BAD = {
     "no such layer": (("--layer", "layer9"), "unknown layer 'layer9': known: 0, 1, 2, 3, 4"),
     "no such defence": (("--with", "drn"), "unknown rejector 'drn': did you mean 'dnr'?"),
@@ -203,6 +257,14 @@ BAD = {
     "a layer for none": (("--with", "msp", "--layer", "0"), "msp looks at no layer"),
     "threshold": (("--threshold", "1"), "threshold"),
     "both": (("--threshold", "0.5", "--false-rejection", "0.1"), "false_rejection"),
+    "layers among settings": (("--with", "dnr:layers=0"), "layers is given by --layer, once for"),
+    "a grid": (("--with", "dnr:search=0.1"), "search is given in Python alone"),
+    "neither yes nor no": (("--with", "nr:standardise=no"), "standardise must be true or false"),
+    "a layer that is a number": (("--with", "nr:layer=9"), "unknown layer '9': known: 0, 1"),
+    "two thresholds": (
+        ("--with", "nr:threshold=0.8", "--false-rejection", "0.1"),
+        "one of the two",
+    ),
     "a class too few": (("--limit", "3"), "none of"),
 }
 

@@ -118,6 +118,17 @@ def test_settings_of_layers_are_refused(
     assert "one for each of 3 layers, got 2" in refusal(
         lambda: DeepNeuralRejection(net, layers=LAYERS, gamma=(0.1, 0.2))
     )
+    assert "one for each of 3 layers, got 2" in refusal(
+        lambda: DeepNeuralRejection(net, layers=LAYERS, c=[0.1, 0.2])
+    )
+    assert DeepNeuralRejection(net, c=[0.1, 1.0, 1.0]).settings()["c"] == [0.1, 1.0, 1.0]
+    assert "named by a text, as '2', got 2" in refusal(lambda: NeuralRejection(net, layer=2))  # type: ignore[arg-type]  # on purpose
+    assert "standardise must be True or False, got 'no'" in refusal(
+        lambda: NeuralRejection(net, standardise="no")  # type: ignore[arg-type]  # on purpose
+    )
+    assert "search must name values" in refusal(
+        lambda: DeepNeuralRejection(net, search=0.1)  # type: ignore[arg-type]  # on purpose
+    )
     assert "must name a layer once, got 'first' twice" in refusal(
         lambda: DeepNeuralRejection(net, layers=("first", "second", "first"))
     )

@@ -51,7 +51,7 @@ def test_settings_and_pictures_are_refused(
         message = refusal(lambda wrong=wrong: Projection(net, variance=wrong))  # type: ignore[misc]
         assert "variance must be in (0, 1)" in message
     same = digits[0][:1].repeat(10, 1, 1, 1)
-    message = refusal(lambda: Projection(net).fit(same, torch.arange(10)))
+    message = refusal(lambda: Projection(net, threshold=0.0).fit(same, torch.arange(10)))
     assert "pictures must differ, got 10 that are the same" in message
     rejector = Projection(net, threshold=-1.0).fit(digits[0][FIT], digits[1][FIT])
     message = refusal(lambda: rejector(torch.zeros(1, 1, 9, 9)))

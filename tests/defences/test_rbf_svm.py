@@ -270,7 +270,9 @@ def test_features_are_refused(rows: tuple[Tensor, Tensor], refusal: Refusal) -> 
     assert "got 3 that are the same in all 500 rows" in message
     assert "(n, d)" in refusal(lambda: RbfSvm().fit(features[:, :, None], labels))
     assert "(n, d)" in refusal(lambda: RbfSvm().fit(features.int(), labels))
-    assert "one for each of the 500 rows" in refusal(lambda: RbfSvm().fit(features, labels[:9]))
+    assert "of shape (500,)" in refusal(lambda: RbfSvm().fit(features, labels[:9]))
+    assert "labels must be 0 or more" in refusal(lambda: RbfSvm().fit(features, labels - 1))
+    assert "labels must be integers" in refusal(lambda: RbfSvm().fit(features, labels + 0.5))
 
 
 def test_classes_that_are_too_few_are_refused(

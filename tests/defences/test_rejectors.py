@@ -17,6 +17,7 @@ from epsball.defences.pictures import Pictures
 from epsball.defences.thresholds import apart
 from epsball.errors import BrokenContract, NotFitted
 from epsball.identity import model_hash
+from epsball.models import load_model
 from epsball.tensors import Images
 from epsball.types import ModelInfo
 
@@ -355,13 +356,122 @@ def test_a_rejector_knows_what_its_model_does(
     assert not rejector.info.differentiable
 
 
-def test_the_maximum_softmax_needs_logits(
+def test_probabilities_are_refused_where_scores_are_read(
+    name: str, net: nn.Module, digits: tuple[Tensor, Tensor], refusal: Refusal
+) -> None:
+    shares = nn.Sequential(net, nn.Softmax(1)).eval()
+    told = Known(shares, ModelInfo(10, gives="probabilities"))  # and one that does not say so
+    for model, place in ((shares, "0.second"), (told, "0.0.second")):
+        own: dict[str, dict[str, Any]] = {"nr": {"layer": place}, "dnr": {"layers": (place,)}}
+        asked = own.get(name, {})
+        rejector = REJECTORS[name].build(model, **asked)
+        if rejector.reads_scores:
+            message = refusal(lambda r=rejector: r.fit(digits[0][:200], digits[1][:200]))  # type: ignore[misc]
+            assert "this one gives probabilities" in message
+            assert "as_logits" in message
+        else:
+            assert rejector.fit(digits[0][:200], digits[1][:200]).info.gives == "log-odds"
+
+
+def test_another_threshold_is_another_model(name: str, fitted: Fitted) -> None:
+    rejector = twin(fitted(name))
+    before = model_hash(rejector)
+    assert model_hash(twin(rejector)) == before
+    rejector.set_threshold(0.123)
+    assert model_hash(rejector) != before  # else an audit would go on with the records of the other
+
+
+def test_a_fit_that_fails_leaves_nothing_to_ask(
+    name: str, net: nn.Module, digits: tuple[Tensor, Tensor], refusal: Refusal
+) -> None:
+    images, labels = digits[0][:600], digits[1][:600]
+    few = torch.cat([(labels == k).nonzero()[:8, 0] for k in range(10)])  # none to keep apart
+    rejector = REJECTORS[name].build(net, false_rejection=0.1)
+    assert "ten or more of a class" in refusal(lambda: rejector.fit(images[few], labels[few]))
+    for ask in (lambda: rejector(images), lambda: rejector.threshold_):
+        with pytest.raises(NotFitted):
+            ask()
+
+
+@pytest.mark.parametrize("kind", [torch.float64, torch.bfloat16])
+def test_models_of_other_precisions(
+    name: str, kind: torch.dtype, net: nn.Module, digits: tuple[Tensor, Tensor]
+) -> None:
+    other = copy.deepcopy(net).to(kind)
+    settings = GOOD.get(name, {})
+    rejector = REJECTORS[name].build(other, **settings).fit(digits[0][FIT], digits[1][FIT])
+    learned = [t.dtype for t in rejector.learned().values() if t.is_floating_point()]
+    assert not {torch.float16, torch.bfloat16} & set(learned)
+    named = rejector(digits[0][HELD].to(kind))[:, :10].argmax(1)
+    assert (named == digits[1][HELD]).double().mean() > 0.8
+
+
+def test_arrays_of_any_layout(
     net: nn.Module, digits: tuple[Tensor, Tensor], refusal: Refusal
 ) -> None:
-    shares = nn.Sequential(net, nn.Softmax(1))
-    rejector = REJECTORS["msp"].build(Known(shares, ModelInfo(10, gives="probabilities")))
-    message = refusal(lambda: rejector.fit(digits[0][:200], digits[1][:200]))
-    assert "this one gives probabilities" in message
+    images, labels = digits[0][:200].numpy(), digits[1][:200].numpy()
+    plain = REJECTORS["nr"].build(net, gamma=0.1).fit(images, labels)(digits[0][:9])
+    turned = np.ascontiguousarray(images[:, :, ::-1])[:, :, ::-1]  # strides below 0
+    swapped = images.astype(">f4")
+    for other, marks in (
+        (turned, labels.astype(np.uint16)), (swapped, labels.astype(">i8")),
+        (images.astype(np.float64), labels.tolist()),
+    ):  # fmt: skip
+        again = REJECTORS["nr"].build(net, gamma=0.1).fit(other, marks)
+        assert torch.equal(again(digits[0][:9]), plain)
+    build = REJECTORS["msp"].build
+    assert "got a list" in refusal(lambda: build(net).fit(images.tolist(), labels))
+    assert "got >i8" in refusal(lambda: build(net).fit(images.astype(">i8"), labels))
+
+
+def test_a_model_that_gives_more_than_scores_is_refused(
+    name: str, net: nn.Module, digits: tuple[Tensor, Tensor]
+) -> None:
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = net
+
+        def forward(self, inputs: Tensor) -> tuple[Tensor, int]:
+            return self.net(inputs), 0
+
+    layers: dict[str, dict[str, Any]] = {
+        "nr": {"layer": "net.second"},
+        "dnr": {"layers": ("net.second",)},
+    }
+    rejector = REJECTORS[name].build(Two().eval(), **layers.get(name, {}))
+    with pytest.raises(BrokenContract, match="got a tuple: wrap it"):
+        rejector.fit(digits[0][:200], digits[1][:200])
+
+
+def test_a_model_is_the_same_however_its_code_was_imported(
+    digits: tuple[Tensor, Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = """
+import torch
+from torch import nn
+
+class Own(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.second = nn.Linear(64, 16), nn.Linear(16, 10)
+
+    def forward(self, inputs):
+        return self.second(self.first(inputs.flatten(1)).relu())
+
+def make():
+    return Own().eval()
+"""
+    (tmp_path / "imported_net.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    imported = __import__("imported_net").make()
+    folder = REJECTORS["msp"].build(imported).fit(digits[0][:200], digits[1][:200]).save(tmp_path)
+    named = load_model(f"{tmp_path / 'imported_net.py'}:make").model
+    assert torch.equal(load(folder, named)(digits[0][:9]), load(folder, imported)(digits[0][:9]))
+    (tmp_path / "changed_net.py").write_text(code.replace("relu", "sigmoid"))
+    with pytest.raises(ValueError, match="fitted on a model whose hash"):
+        load(folder, load_model(f"{tmp_path / 'changed_net.py'}:make").model)
 
 
 def test_the_relaxed_twin_is_around_the_relaxed_model(

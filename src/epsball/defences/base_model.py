@@ -10,6 +10,7 @@ from epsball.types import Gives, ModelInfo
 _ROWS_AND_COLUMNS = 2
 _PAIR = 2  # the fewest classes
 _SHOWN = 5  # classes in a message
+_NEAR = 2e-3  # of 1: what probabilities add up to, in half precision too
 
 
 def check_mode(model: Classifier, name: str) -> None:
@@ -36,6 +37,11 @@ def base_scores(model: Classifier, inputs: Tensor) -> Tensor:
         BrokenContract: it gives something else.
     """
     scores = model(inputs)
+    if not isinstance(scores, Tensor):
+        raise BrokenContract(
+            f"the model must return scores (n, k), got a {type(scores).__name__}: wrap it so that "
+            "it returns the tensor alone"
+        )
     if scores.dim() != _ROWS_AND_COLUMNS or len(scores) != len(inputs):
         raise BrokenContract(
             f"the model must return scores (n, k), got {tuple(scores.shape)} for pictures "
@@ -44,17 +50,34 @@ def base_scores(model: Classifier, inputs: Tensor) -> Tensor:
     return scores
 
 
-def check_logits(model: Classifier, name: str) -> None:
-    """Refuse a model that is known to give something else than logits.
+def check_logits(model: Classifier, name: str, example: Tensor) -> None:
+    """Refuse a model that gives something else than logits: as it says, or as it looks.
+
+    An attack on a defence around probabilities would go through a saturated softmax, and find
+    little.
+
+    Args:
+        model: what is to be defended.
+        name: who asks, for messages.
+        example: a picture or more, (n, c, h, w).
 
     Raises:
         InvalidInput: it does.
     """
     known = getattr(model, "info", None)
-    if isinstance(known, ModelInfo) and known.gives not in {"logits", "log-probabilities"}:
+    if isinstance(known, ModelInfo):
+        gives: str = known.gives
+    else:
+        # and their negatives: one-hot logits of some pictures may look like it by chance
+        with torch.no_grad():
+            scores = base_scores(model, torch.cat([example, 1 - example])).double()
+        sums = scores.sum(1)
+        shares = bool((scores >= 0).all()) and sums.allclose(torch.ones_like(sums), atol=_NEAR)
+        gives = "probabilities" if shares else "logits"
+    if gives not in {"logits", "log-probabilities"}:
         raise InvalidInput(
-            f"{name}: needs a model that gives logits, this one gives {known.gives}; leave what "
-            "turns logits into them out of it"
+            f"{name}: needs a model that gives logits, this one gives {gives}; leave what turns "
+            "logits into them out of it, or put epsball.models.as_logits around it"
         )
 
 

@@ -1,7 +1,7 @@
 """Settings of rejectors that are checked alike."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any, TypeGuard
 
@@ -22,7 +22,8 @@ def plain(value: Any) -> Any:  # noqa: ANN401 - a setting of any kind
         return value.tolist()
     if isinstance(value, Mapping):
         return {name: plain(one) for name, one in value.items()}
-    return [plain(one) for one in value] if isinstance(value, list | tuple) else value
+    several = isinstance(value, Sequence) and not isinstance(value, str | bytes)
+    return [plain(one) for one in value] if several else value
 
 
 def is_number(value: object) -> TypeGuard[float]:

@@ -69,6 +69,7 @@ class DeepNeuralRejection(Rejector):
 
     name = "dnr"
     gives = "log-odds"
+    reads_scores = False
 
     def __init__(
         self,
@@ -107,7 +108,8 @@ class DeepNeuralRejection(Rejector):
             Features(model, self.layers)  # refuses a layer that does not exist
         self.layers_ = self.layers or ()
         # made before they are fitted so that settings are refused at once
-        count = len(self.layers_) or (len(self.gamma) if isinstance(self.gamma, list) else 1)
+        each = [len(one) for one in (self.gamma, self.c) if isinstance(one, list)]
+        count = len(self.layers_) or max(each, default=1)
         self.svms_ = nn.ModuleList(self._unfitted(count)).eval()
         self.combiner_ = self._machine(combiner_gamma, combiner_c, standardise=False)
 

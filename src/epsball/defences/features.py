@@ -70,6 +70,8 @@ class Features:
             raise InvalidInput(f"layers must be a list of names, got {self.layers!r}")
         known = [name for name, _ in module.named_modules() if name]
         for name in self.layers:
+            if not isinstance(name, str):
+                raise InvalidInput(f"a layer is named by a text, as {str(name)!r}, got {name!r}")
             if name not in known:
                 raise _unknown_layer(name, known)
             if self.layers.count(name) > 1:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from epsball.defences.base_model import base_scores, check_logits
+from epsball.defences.base_model import base_scores
 from epsball.defences.pictures import Pictures
 from epsball.defences.rejector import Rejector
 from epsball.tensors import Classifier, Images
@@ -45,9 +45,8 @@ class MaxSoftmax(Rejector):
             model, threshold=threshold, false_rejection=false_rejection, batch_size=batch_size
         )
 
-    def _learn(self, pictures: Pictures, labels: Tensor, classes: int) -> None:  # noqa: ARG002 - theirs
+    def _learn(self, pictures: Pictures, labels: Tensor, classes: int) -> None:
         """Learn nothing: the threshold is all there is."""
-        check_logits(self.model, self.name)
 
     def _judge(self, inputs: Images) -> tuple[Tensor, Tensor]:
         columns = softmax_log_odds(base_scores(self.model, inputs))

@@ -50,6 +50,7 @@ class NeuralRejection(Rejector):
 
     name = "nr"
     gives = "log-odds"
+    reads_scores = False
 
     def __init__(
         self,

@@ -15,6 +15,8 @@ Stored: TypeAlias = Tensor | NDArray[Any]  # (n, c, h, w), uint8, or float in [0
 Marks: TypeAlias = Tensor | NDArray[Any]  # (n,), integers
 _BRIGHTEST = 255
 _DIMENSIONS = 4
+_SINGLE = 4  # bytes
+_FEW = 8
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,10 @@ class Pictures:
         """Return the first picture, (1, c, h, w)."""
         return self._batch(self.rows[:1])
 
+    def few(self) -> Tensor:
+        """Return the first pictures, (m, c, h, w), eight at most."""
+        return self._batch(self.rows[:_FEW])
+
     def __len__(self) -> int:
         """Return the number of pictures."""
         return len(self.rows)
@@ -60,7 +66,11 @@ class Pictures:
         if isinstance(self.images, Tensor):
             pixels = self.images[rows.to(self.images.device)]
         else:
-            pixels = torch.from_numpy(np.ascontiguousarray(self.images[rows.numpy()]))
+            chosen = self.images[rows.numpy()]
+            # whatever its strides, the order of its bytes and how many there are
+            wide = np.float64 if chosen.dtype.itemsize > _SINGLE else np.float32
+            kind = np.uint8 if chosen.dtype == np.uint8 else wide
+            pixels = torch.from_numpy(np.ascontiguousarray(chosen, dtype=kind))
         whole = pixels.dtype == torch.uint8
         batch = pixels.to(self.place, self.dtype)
         if whole:
@@ -88,13 +98,21 @@ def read_pictures(
     Raises:
         InvalidInput: another shape or dtype, or no picture.
     """
-    kind = images.dtype if isinstance(images, Tensor) else torch.from_numpy(images[:0]).dtype
+    if not isinstance(images, Tensor | np.ndarray):
+        raise InvalidInput(
+            f"images must be a tensor or an array (n, c, h, w), got a {type(images).__name__}"
+        )
     if images.ndim != _DIMENSIONS or not len(images):
         raise InvalidInput(
             f"images must be (n, c, h, w), one picture or more, got {tuple(images.shape)}"
         )
-    if kind != torch.uint8 and not kind.is_floating_point:
-        raise InvalidInput(f"images must be uint8 or float in [0, 1], got {kind}")
+    fine = (
+        images.dtype == torch.uint8 or images.dtype.is_floating_point
+        if isinstance(images, Tensor)
+        else images.dtype == np.uint8 or images.dtype.kind == "f"
+    )
+    if not fine:
+        raise InvalidInput(f"images must be uint8 or float in [0, 1], got {images.dtype}")
     return Pictures(images, torch.arange(len(images)), place, dtype, size)
 
 
@@ -104,12 +122,11 @@ def read_labels(labels: Marks, count: int) -> Tensor:
     Raises:
         InvalidInput: they are no integers, or not one a picture, or negative.
     """
-    held = torch.as_tensor(labels).detach().cpu()
-    if held.dtype.is_floating_point or held.dtype.is_complex or held.shape != (count,):
+    held = np.asarray(labels.detach().cpu() if isinstance(labels, Tensor) else labels)
+    if held.dtype.kind not in "iub" or held.shape != (count,):
         raise InvalidInput(
-            f"labels must be integers of shape ({count},), got {held.dtype} of shape "
-            f"{tuple(held.shape)}"
+            f"labels must be integers of shape ({count},), got {held.dtype} of shape {held.shape}"
         )
-    if bool((held < 0).any()):
+    if count and held.min() < 0:
         raise InvalidInput(f"labels must be 0 or more, got {int(held.min())}")
-    return held.long()
+    return torch.from_numpy(held.astype(np.int64))

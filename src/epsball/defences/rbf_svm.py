@@ -10,6 +10,7 @@ from torch import Tensor
 from epsball.defences.checks import plain
 from epsball.defences.fitted import WideModule
 from epsball.defences.kernels import exponents, main_directions
+from epsball.defences.pictures import read_labels
 from epsball.defences.svm_fitting import Learned, fit_machines
 from epsball.defences.svm_settings import Gamma, SvmSettings
 from epsball.errors import InvalidInput
@@ -98,18 +99,22 @@ class RbfSvm(WideModule):
         """Fit machines and sigmoids; what was learned before is forgotten.
 
         Args:
-            features: (n, d), float32 or float64, finite; fitted on the CPU, wherever they are.
+            features: (n, d), float, finite; fitted on the CPU, wherever they are.
             labels: (n,), integers; every class from 0 to the largest, each `folds` times or more.
             name: what the features are, for messages.
 
         Returns:
-            Itself, its buffers where the features are and in their dtype.
+            Itself, its buffers where the features are, in their dtype or, where that is a half one,
+            in float32.
 
         Raises:
             InvalidInput: features or labels cannot be learned from.
         """
         self.directions, place = None, features.device
-        rows, classes = features.detach().cpu(), labels.detach().cpu().long()
+        rows = features.detach().cpu()
+        if rows.is_floating_point():  # distances in half precision would be no distances
+            rows = rows.to(torch.promote_types(rows.dtype, torch.float32))
+        classes = read_labels(labels, len(rows))
         learned = fit_machines(rows, classes, self.settings, name)
         self.gamma_, self.c_, self.searched_ = learned.gamma, learned.c, learned.searched
         self.out_of_fold_ = learned.out_of_fold.float().to(place)

@@ -11,7 +11,13 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor
 
-from epsball.defences.base_model import check_mode, class_count, info_of, where
+from epsball.defences.base_model import (
+    check_logits,
+    check_mode,
+    class_count,
+    info_of,
+    where,
+)
 from epsball.defences.checks import check_count, plain
 from epsball.defences.fitted import FittedModule
 from epsball.defences.pictures import Marks, Pictures, Stored, read_labels, read_pictures
@@ -59,6 +65,7 @@ class Rejector(FittedModule, ABC):
 
     name: ClassVar[str]
     gives: ClassVar[Gives]
+    reads_scores: ClassVar[bool] = True  # of the model, which then has to give logits
     info: ModelInfo
     base_hash_: str
 
@@ -118,18 +125,22 @@ class Rejector(FittedModule, ABC):
         pictures = self._pictures(images)
         marks = read_labels(labels, len(pictures))
         classes = class_count(self.model, pictures.example(), marks, self.name)
+        if self.reads_scores:
+            check_logits(self.model, self.name, pictures.few())
         threshold, share = self._wanted()
         kept = apart(marks) & (threshold is None)
+        if threshold is None and not bool(kept.any()):  # said before a fit that takes long
+            raise self._too_few()
         some, held_out = pictures.part(~kept), pictures.part(kept)
         self._learn(some, marks[~kept], classes)
         if self.gives == "logits":
             self._scale = max(float(self._accepted(some).double().std()), torch.finfo().tiny)
         self.info = info_of(self.model, classes, self.gives)
         self.base_hash_ = model_hash(self.model)
+        if threshold is None:
+            self._calibrate(held_out, share)
         self._fitted = True
-        if threshold is not None:
-            return self.set_threshold(threshold)
-        return self._calibrate(held_out, share)
+        return self if threshold is None else self.set_threshold(threshold)
 
     def _wanted(self) -> tuple[float | None, float]:
         """Return the threshold, or None and the share of false rejections that sets it."""
@@ -280,12 +291,19 @@ class Rejector(FittedModule, ABC):
     def _calibrate(self, pictures: Pictures, share: float) -> Self:
         check_share(self.name, share)
         if not len(pictures):
-            raise InvalidInput(
-                f"{self.name}: false_rejection needs clean pictures (classified right, where "
-                "labels are given; in a fit, ten or more of a class), got none; give more"
-            )
+            raise self._too_few()
         self._cut = cut_for(self._accepted(pictures), share)
         return self
+
+    def _too_few(self) -> InvalidInput:
+        return InvalidInput(
+            f"{self.name}: false_rejection needs clean pictures (classified right, where labels "
+            "are given; in a fit, ten or more of a class), got none; give more"
+        )
+
+    def extra_repr(self) -> str:
+        """Return what decides and is no tensor: two that differ in it are not the same model."""
+        return f"cut={self._cut!r}, scale={self._scale!r}"
 
     def _check_fitted(self) -> None:
         if not self._fitted:

@@ -30,6 +30,10 @@ class SvmSettings:
         for name, value in (("c", self.c), ("tolerance", self.tolerance)):
             _check_positive(name, value)
         _check_gamma("gamma", self.gamma)
+        if not isinstance(self.standardise, bool):
+            raise InvalidInput(
+                f"RbfSvm: standardise must be True or False, got {self.standardise!r}"
+            )
         if self.folds < _FEWEST:
             raise InvalidInput(f"RbfSvm: folds must be 2 or more, got {self.folds}")
         if self.solver not in SOLVERS:
@@ -48,6 +52,10 @@ class SvmSettings:
 
 
 def _check_grid(grid: Grid | None) -> None:
+    if grid is not None and not isinstance(grid, Mapping):
+        raise InvalidInput(
+            f"RbfSvm: search must name values to try, as {{'c': (0.1, 1, 10)}}, got {grid!r}"
+        )
     for name, values in (grid or {}).items():
         if name not in {"gamma", "c"}:
             raise unknown_name("setting in search", name, ("gamma", "c"))

@@ -88,7 +88,7 @@ def log_odds(probability: float) -> float:
 
 
 def probability(log_odds: float) -> float:
-    """Return p from log(p / (1 - p)), without overflow."""
+    """Return p from log(p / (1 - p)), without overflow; never 0 or 1, which are no thresholds."""
     if log_odds >= 0:
-        return 1 / (1 + math.exp(-log_odds))
-    return math.exp(log_odds) / (1 + math.exp(log_odds))
+        return min(1 / (1 + math.exp(-log_odds)), math.nextafter(1, 0))
+    return max(math.exp(log_odds) / (1 + math.exp(log_odds)), math.nextafter(0, 1))

@@ -48,7 +48,8 @@ class Counted:
     def relaxed(self) -> "Counted | None":
         """Return the model's differentiable stand-in for itself, if it has one; it counts too."""
         relaxed = getattr(self.model, "relaxed", None)
-        return Counted(relaxed(), self.info, self.tally) if callable(relaxed) else None
+        held = relaxed() if callable(relaxed) else None  # a defence has one where its model has
+        return None if held is None else Counted(held, self.info, self.tally)
 
     def __call__(self, inputs: Tensor) -> Tensor:
         """Return the model's scores, in the dtype of the pictures."""

@@ -64,8 +64,40 @@ def open_defended(
         )
     folder = Path(spec.removeprefix(SCHEME))
     content = read_json(folder / BASE, "defend")
-    base = open_bare(content["model"], sample, device, content["loading"])
+    base = open_bare(
+        _found_model(content["model"], folder),
+        sample,
+        device,
+        {name: _found(value, folder) for name, value in content["loading"].items()},
+    )
     rejector = load(folder, base)
     # the folder keeps whole paths, and a title wants none
     inside = ":".join(Path(part).name for part in content["model"].split(":"))
     return cast(Classifier, rejector), f"{inside} + {rejector.name}"
+
+
+def _found_model(spec: str, folder: Path) -> str:
+    """Return a model's spec with its file where that is now."""
+    head, _, tail = spec.partition(":")
+    if Path(tail).is_absolute():
+        return f"{head}:{_found(tail, folder)}"
+    file, _, factory = spec.rpartition(":")
+    return f"{_found(file, folder)}:{factory}" if Path(file).is_absolute() else spec
+
+
+def _found(value: Any, folder: Path) -> Any:  # noqa: ANN401 - any option of load_model
+    """Return where a file is now that was named by its whole path; it may have moved along.
+
+    Raises:
+        InvalidInput: it is neither there, nor in the defence's folder, nor beside that.
+    """
+    if not isinstance(value, str) or not Path(value).is_absolute():
+        return value
+    name = Path(value).name
+    for place in (Path(value), folder / name, folder.parent / name):
+        if place.exists():
+            return str(place)
+    raise InvalidInput(
+        f"{folder} was fitted around {value}, which is gone: put it back, or into the folder, or "
+        f"write its new place into {folder / BASE}"
+    )

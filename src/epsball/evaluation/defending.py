@@ -19,7 +19,12 @@ from epsball.files import write_bytes
 from epsball.types import Dataset, Positions
 
 _FEW = 2
+_OF_FILES = ("onnx", "pt2", "hf")  # sources that may name a file or a folder
 _TRUTH = {"true": True, "false": False, "none": None}
+_ELSEWHERE = {  # settings that are no one word
+    "layers": "by --layer, once for each (layers=... in Python)",
+    "search": "in Python alone (search={'c': (0.1, 1, 10)})",
+}
 
 
 @dataclass(frozen=True)
@@ -45,19 +50,22 @@ class FittedDefence:
     @property
     def support_vectors(self) -> dict[str, int]:
         """Return how many pictures each machine keeps, by layer; empty where there is none."""
-        machines = [part for part in self.rejector.modules() if isinstance(part, RbfSvm)]
+        return {name: machine.support_count_ for name, machine in self.machines}
+
+    @property
+    def machines(self) -> list[tuple[str, RbfSvm]]:
+        """Return each row of machines with the name of its layer; of DNR the combiner is last."""
+        found = [part for part in self.rejector.modules() if isinstance(part, RbfSvm)]
         layers = getattr(self.rejector, "layers_", ()) or (getattr(self.rejector, "layer_", ""),)
-        return {
-            name: machine.support_count_
-            for name, machine in zip([*layers, "combiner"], machines, strict=False)
-        }
+        combiner = "combiner" if "combiner" not in layers else "the combiner"
+        return list(zip([*layers, combiner], found, strict=False))
 
 
 def defend(
     model: str,
     data: Dataset,
     *,
-    out: Path,
+    out: Path | str,
     defence: str = "dnr",
     layers: Sequence[str] = (),
     threshold: float | None = None,
@@ -83,6 +91,7 @@ def defend(
     Raises:
         InvalidInput: model, pictures or settings break a rule.
     """
+    folder = Path(out)
     spec, settings = parse_defence(defence)
     settings |= _layered(spec.name, spec.knobs, layers)
     settings |= _one_threshold(threshold, false_rejection)
@@ -92,11 +101,11 @@ def defend(
     start = time.perf_counter()
     rejector.fit(data.read(rows), data.labels[rows])
     seconds = time.perf_counter() - start
-    rejector.save(out)
-    asked = {name: _portable(value) for name, value in loading.items() if value is not None}
+    rejector.save(folder)
+    asked = {name: _portable(name, value) for name, value in loading.items() if value is not None}
     content = {"model": _whole(model), "loading": asked, "data": data.name, "pictures": len(rows)}
-    write_bytes(out / BASE, (json.dumps(content, indent=2) + "\n").encode())
-    return FittedDefence(rejector, out, len(rows), seconds, data, rows)
+    write_bytes(folder / BASE, (json.dumps(content, indent=2) + "\n").encode())
+    return FittedDefence(rejector, folder, len(rows), seconds, data, rows)
 
 
 def parse_defence(text: str) -> tuple[RejectorSpec, dict[str, Any]]:
@@ -123,13 +132,17 @@ def parse_defence(text: str) -> tuple[RejectorSpec, dict[str, Any]]:
             raise unknown_name(f"setting of {name}", key, spec.knobs)
         if not equals or not value:
             raise InvalidInput(f"{name}: write {key}=VALUE, got {part!r}")
-        settings[key] = _read(value, spec.knobs[key])
+        if key in _ELSEWHERE:
+            raise InvalidInput(f"{name}: {key} is given {_ELSEWHERE[key]}, got {part!r}")
+        settings[key] = value if key == "layer" else _read(key, value, spec.knobs[key])
     return spec, settings
 
 
-def _read(text: str, default: object) -> Any:  # noqa: ANN401 - any setting
+def _read(name: str, text: str, default: object) -> Any:  # noqa: ANN401 - any setting
     if text.lower() in _TRUTH:
         return _TRUTH[text.lower()]
+    if isinstance(default, bool):
+        raise InvalidInput(f"{name} must be true or false, got {text!r}")
     for kind in (int,) if isinstance(default, int) else (float,):
         try:
             return kind(text)
@@ -151,21 +164,19 @@ def _layered(name: str, knobs: Mapping[str, Any], layers: Sequence[str]) -> dict
 
 
 def _one_threshold(threshold: float | None, share: float | None) -> dict[str, Any]:
-    """A wanted rate takes the place of the default threshold; both given is for `fit` to refuse."""
-    if share is not None:
-        return {"threshold": threshold, "false_rejection": share}
-    return {} if threshold is None else {"threshold": threshold}
+    """Both given, here or among the settings, is for the defence to refuse."""
+    asked = {"threshold": threshold, "false_rejection": share}
+    return {name: value for name, value in asked.items() if value is not None}
 
 
-def _portable(value: Any) -> Any:  # noqa: ANN401 - any option of load_model
-    return str(value.resolve()) if isinstance(value, Path) else value
+def _portable(name: str, value: Any) -> Any:  # noqa: ANN401 - any option of load_model
+    return str(Path(value).resolve()) if name == "weights" else value
 
 
 def _whole(model: str) -> str:
     """Return the model's name with its file's whole path, so that it is found from elsewhere."""
-    for head, _, tail in (model.partition(":"), model.rpartition(":")):
-        if Path(head).is_file():
-            return f"{Path(head).resolve()}:{tail}"
-        if head.isalnum() and Path(tail).is_file():
-            return f"{head}:{Path(tail).resolve()}"
-    return model
+    source, _, file = model.partition(":")
+    if source in _OF_FILES:
+        return f"{source}:{Path(file).resolve()}" if Path(file).exists() else model
+    file, _, factory = model.rpartition(":")
+    return f"{Path(file).resolve()}:{factory}" if Path(file).is_file() else model

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from epsball.defences import Layer, layers_of
-from epsball.errors import InvalidInput
+from epsball.defences.base_model import check_mode
+from epsball.errors import EpsballError, InvalidInput
 from epsball.evaluation.defended import open_bare
 from epsball.evaluation.inputs import Data, open_data, sample_of
 from epsball.evaluation.subject import choose_device
@@ -61,7 +62,10 @@ def model_layers(
     place, how = choose_device(device), {"require_weights": False} | loading
     if data is not None:
         return _listed(model, sample_of(open_data(data), _FEW)[0], place, how, guessed=False)
-    load_model(model, device=place, **how)  # what is wrong with the name itself is said here
+    loaded = load_model(model, device=place, **how).model
+    check_mode(loaded, model)  # what no other picture would mend is said here
+    if not isinstance(loaded, nn.Module):
+        raise InvalidInput(f"{model} is no torch module, so its layers cannot be read")
     known = MODELS.get(model.removeprefix("zoo:")) if model.startswith("zoo:") else None
     named = shape or (known.input_shape if known else None)
     tried = (named,) if named else _GUESSES
@@ -70,7 +74,7 @@ def model_layers(
         try:
             sample = torch.full((_FEW, *one), 0.5)
             return _listed(model, sample, place, how, guessed=named is None)
-        except (InvalidInput, RuntimeError, ValueError) as error:  # the model's own, mostly
+        except (EpsballError, RuntimeError, ValueError) as error:  # the model's own, mostly
             said = str(error).partition("\n")[0]
     raise InvalidInput(
         f"{model} takes no picture of {' or '.join(map(written, tried))} ({said}): say what it is "

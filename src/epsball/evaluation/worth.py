@@ -18,7 +18,6 @@ from epsball.evaluation.present import percent
 from epsball.types import Dataset, Positions
 
 Seen: TypeAlias = Literal["test", "left out", "fit"]
-_AT_ONCE = 256
 _COUNTED = 4  # right: bare, named, accepted; rejected
 _MANY = 2000  # a share of these is off by a point or two, and they take seconds
 # a machine that is so much worse than the model does not see what the layer says
@@ -110,8 +109,8 @@ def _batches(
     rejector: Rejector, data: Dataset, chosen: Positions
 ) -> Iterator[tuple[Tensor, Tensor]]:
     like = where(rejector.model)
-    for at in range(0, len(chosen), _AT_ONCE):
-        rows = chosen[at : at + _AT_ONCE]
+    for at in range(0, len(chosen), rejector.batch_size):
+        rows = chosen[at : at + rejector.batch_size]
         images = to_unit(data.read(rows)).to(like.device, like.dtype)
         yield images, torch.from_numpy(data.labels[rows]).to(like.device)
 
@@ -127,12 +126,8 @@ def _counts(rejector: Rejector, images: Tensor, labels: Tensor) -> Tensor:
 
 def machine_facts(fitted: FittedDefence) -> list[MachineFacts]:
     """Return what each row of machines learned; nothing for a defence without any."""
-    machines = [part for part in fitted.rejector.modules() if isinstance(part, RbfSvm)]
     labels = torch.from_numpy(fitted.data.labels[fitted.rows])
-    return [
-        _facts(name, machine, labels)
-        for name, machine in zip(fitted.support_vectors, machines, strict=True)
-    ]
+    return [_facts(name, machine, labels) for name, machine in fitted.machines]
 
 
 def _facts(name: str, machine: RbfSvm, labels: Tensor) -> MachineFacts:
@@ -178,9 +173,17 @@ def remedies(worth: Worth, machines: list[MachineFacts], rejector: Rejector) -> 
             )
         )
     if worth.rejected > _MANY_REJECTED:
+        by_rate = rejector.threshold is None and (
+            rejector.false_rejection is not None or rejector.gives == "logits"
+        )
         told.append(
-            f"{percent(worth.rejected)} of clean pictures are rejected: --false-rejection 0.05 "
-            "sets the threshold so that about one in twenty is"
+            f"{percent(worth.rejected)} of clean pictures are rejected: "
+            + (
+                "the pictures that set the threshold were more alike than these, or few: fit on "
+                "more of them"
+                if by_rate
+                else "--false-rejection 0.05 sets the threshold so that about one in twenty is"
+            )
         )
     return told
 

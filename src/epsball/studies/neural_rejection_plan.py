@@ -154,7 +154,7 @@ class Planner:
         more: dict[str, Plain] = {"rung": rung.name, "restarts": rung.restarts}
         more |= PAIRED
         if rung.density is not None:
-            more = {"rung": rung.name, "density_weight": rung.density} | PAIRED
+            more = {"rung": rung.name, "density_weight": rung.density, **PAIRED}
             return self._about(name, "crowded", 0, _on(count, self._middle) | more)
         more |= _on(count, self._middle) | {"attack": self._filled(rung.attack)}
         more |= UNCHECKED if SUBJECTS[name].defence == "dnr" else {}
