@@ -50,6 +50,13 @@ def test_the_interval_holds_its_area(area: float, n: int, m: int) -> None:
     assert (1 - high, 1 - low) == pytest.approx(mirrored, abs=1e-6)
 
 
+def test_pictures_that_share_an_infinite_score_come_in_together() -> None:
+    for right in ([True, False, True, True], [False, True, True, True]):
+        curve = risk_curve([np.inf, np.inf, 1.0, -np.inf], right)
+        assert curve.coverage.tolist() == [0.5, 0.75, 1.0]
+        assert curve.risk.round(4).tolist() == [0.5, 0.3333, 0.25]
+
+
 def test_risk_curve_by_hand() -> None:
     curve = risk_curve([3.0, 2.0, 2.0, 1.0], [True, False, True, False])
     assert curve.threshold.tolist() == [3, 2, 1]

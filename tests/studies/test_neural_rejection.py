@@ -106,7 +106,7 @@ def test_a_network_that_is_taken_stands_on_the_page_once(study: StudyResult) -> 
         assert as_stated(results) == taken
         words = " ".join(notes(results))
         assert ("with the source's settings, in float32" in words) == taken
-        assert ("trained at a tenth of it" in words) != taken
+        assert ("trained at a tenth of that rate" in words) != taken
 
 
 def test_pictures_are_the_same_for_all(study: StudyResult) -> None:
@@ -169,7 +169,7 @@ def test_dear_attacks_speak_for_themselves(study: StudyResult) -> None:
     story = spec.sum_up(pl.concat(frames, how="diagonal_relaxed"), options, place.materials())
     captions = [getattr(b, "caption", "") for section in story.sections for b in section.blocks]
     assert "Accuracy at eps 3 on 2 pictures" in captions
-    assert "Strongest: accuracy on 2 pictures of the first draw" in captions
+    assert "Strongest: accuracy on 2 pictures of the first draw (clean: on 12)" in captions
     assert "Our rejection attack: accuracy on 12 pictures of the first draw" in captions
 
 

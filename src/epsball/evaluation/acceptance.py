@@ -71,7 +71,8 @@ def risk_curve(acceptance: ArrayLike, right: ArrayLike) -> RiskCurve:
             f"and {len(fine)}"
         )
     order = np.argsort(-scores, kind="stable")
-    last = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
+    ranked = scores[order]  # compared, not subtracted: equal infinite scores are equal
+    last = np.append(np.flatnonzero(ranked[1:] != ranked[:-1]), len(scores) - 1)
     accepted, wrong = last + 1, np.cumsum(~fine[order])[last]
     intervals = [wilson(int(w), int(n)) for w, n in zip(wrong, accepted, strict=True)]
     coverage, risk = accepted / len(scores), wrong / accepted

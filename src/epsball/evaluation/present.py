@@ -56,5 +56,6 @@ def rejection_note(clean_rejected: float | None) -> str:
     return (
         f"Rejection counts as wrong for an untouched picture{share} and as safe for an attacked "
         "one, so accuracy under attack can be above the one without: changed pictures that are "
-        "rejected then outweigh those that fool"
+        "rejected then outweigh those that fool. The worst case of all attacks counts a picture "
+        "only where it is right untouched as well"
     )

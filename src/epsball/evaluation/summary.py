@@ -118,7 +118,7 @@ def headline(worst: dict[str, Any], *, rejects: bool = False) -> str:
         'Robust accuracy is at most 50.0 % (95 % interval of the s'
     """
     rate, (low, high) = worst["robust_accuracy"], worst["robust_accuracy_ci"]
-    meant = " (right or rejected)" if rejects else ""
+    meant = " (right untouched, then right or rejected)" if rejects else ""
     return (
         f"Robust accuracy{meant} is at most {percent(rate)} (95 % interval of the sample: "
         f"{percent(low)} to {percent(high)}, {worst['n']:,} images) against "

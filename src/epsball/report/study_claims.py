@@ -35,8 +35,15 @@ def claim_row(claim: Mapping[str, Any]) -> Row:
         str(claim["text"]),
         str(claim["verdict"]),
         Cell(measured(claim["value"]), note=interval(claim)),
-        str(claim["note"]),
+        reason(claim),
     ]
+
+
+def reason(claim: Mapping[str, Any]) -> str:
+    """Write why, and in what other setting a verdict was reached that stands all the same."""
+    if claim["same_setting"] or claim["verdict"] == "not run" or not claim["differs"]:
+        return str(claim["note"])
+    return f"{claim['note']} (measured in another setting: {', '.join(claim['differs'])})"
 
 
 def measured(value: float | None) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from epsball.files import write_bytes
-from epsball.report.study_claims import VERDICTS, interval, measured
+from epsball.report.study_claims import VERDICTS, interval, measured, reason
 from epsball.studies.store import read_study
 
 
@@ -96,7 +96,7 @@ def _claims(claims: Sequence[Mapping[str, Any]], numbers: bool) -> str:  # noqa:
     rows = [
         [
             f"`{c['id']}`", c["text"], f"**{c['verdict']}**",
-            _cell((measured(c["value"]), interval(c))), c["note"],
+            _cell((measured(c["value"]), interval(c))), reason(c),
         ]
         for c in chosen
     ]  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Any
 from epsball.files import write_bytes
 from epsball.report.document import render
 from epsball.report.figure import write_figures
-from epsball.report.study_claims import VERDICTS, number_table
+from epsball.report.study_claims import VERDICTS, number_table, reason
 from epsball.report.study_facts import study_facts
 from epsball.report.study_figures import study_figure
 from epsball.report.study_strips import study_strip
@@ -43,6 +43,7 @@ def write_study(out: Path, *, figures: bool = False) -> Path:
         tally=[(words, summary["verdicts"].get(name, 0)) for name, words in VERDICTS.items()],
         findings=[claim for claim in summary["claims"] if claim["kind"] != "value"],
         numbers=number_table(summary["claims"]),
+        reason=reason,
         facts=study_facts(summary["manifest"]),
     )
     if figures:

@@ -129,7 +129,13 @@ def judge_value(
 
 
 def judge_finding(
-    claim: Claim, found: Estimate, *, holds: bool, note: str, differs: Sequence[str] = ()
+    claim: Claim,
+    found: Estimate,
+    *,
+    holds: bool,
+    note: str,
+    differs: Sequence[str] = (),
+    beside: Sequence[str] = (),
 ) -> Verdict:
     """Judge an ordering or a statement.
 
@@ -141,11 +147,13 @@ def judge_finding(
         differs: what is not as in the source. Where anything is, a finding that holds does so with
             `same_setting` false, and one that does not is "not run": another model or data set
             cannot refute.
+        beside: what else is not as in the source, and is of no such weight: it is said with the
+            verdict, which stays.
     """
     if found.kind == "seeds" and found.low <= 0 <= found.high and claim.kind == "ordering":
         note = _joined(note, "the deciding difference is within the spread of the seeds")
     words: tuple[Word, Word] = ("holds", "refuted")
-    return _verdict(words, claim.id, found, agrees=holds, differs=differs, note=note)
+    return _verdict(words, claim.id, found, agrees=holds, differs=differs, beside=beside, note=note)
 
 
 def not_run(claim: Claim, why: str) -> Verdict:
@@ -182,6 +190,7 @@ def _verdict(
     agrees: bool,
     differs: Sequence[str],
     note: str,
+    beside: Sequence[str] = (),
 ) -> Verdict:
     word = words[0] if agrees else words[1]
     if differs and not agrees:
@@ -189,9 +198,10 @@ def _verdict(
             "not run",
             _joined(note, f"another setting decides nothing: {', '.join(differs)}"),
         )
+    other = (*differs, *beside)
     return Verdict(
         name, word, found.value, found.interval, _SAID[found.kind].format(found.seeds), found.seeds,
-        same_setting=not differs, differs=tuple(differs), note=note,
+        same_setting=not other, differs=other, note=note,
     )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from epsball.studies.options import Options
 
 CROSSING = 3.0  # the source's: up to this eps all are alike
 ALIKE = 0.05  # of accuracy, or of the rejection rate: what is called similar, or unchanged
+FIRST = "the first draw alone"
 MISSING = "the rows that it compares were not all run"
 _DRAWS, _PICTURES, _TRAINED = 5, 1000, 30_000  # of the source
 _NET: Mapping[str, float] = {"lr": 0.1, "epochs": 50, "batch_size": 128, "dropout": 0.5}
@@ -30,11 +31,15 @@ class Case:
         results: the rows.
         network: what is not as in the source about the networks.
         attack: what is not about defences and attacks.
+        draws: what is not about the pictures that are attacked.
+        around: what the network that is defended has of its own, where it is not the source's.
     """
 
     results: Results
     network: tuple[str, ...]
     attack: tuple[str, ...]
+    draws: tuple[str, ...] = ()
+    around: tuple[str, ...] = ()
 
     def places(self, subject: str, attack: str, eps: Sequence[float], column: str) -> list[Point]:
         """Return a subject's places at several eps."""
@@ -67,6 +72,8 @@ class Case:
         holds: bool,
         note: str,
         ours: "Under[bool] | None" = None,
+        beside: Sequence[str] = (),
+        attacked: bool = True,
     ) -> Verdict:
         """Judge a finding on the number that decides; what repeats are draws of pictures.
 
@@ -77,22 +84,28 @@ class Case:
             note: why.
             ours: whether it holds under the hardest of our attacks; None: unknown. Told where it
                 is not the same.
+            beside: what else is not as in the source, and is said without taking the verdict away.
+            attacked: whether it is about pictures that are attacked.
         """
         if ours is not None and ours.found != holds:
             note += f"; under {SAID[ours.attack]} it {'holds' if ours.found else 'does not hold'}"
-        differs = (*self.network, *self.attack)
-        found = judge_finding(claim, least, holds=holds, note=note, differs=differs)
+        differs = (*self.network, *self.attack, *(self.draws if attacked else ()))
+        found = judge_finding(
+            claim, least, holds=holds, note=note, differs=differs, beside=(*self.around, *beside)
+        )
         kind = (found.interval_kind or "").replace("seeds", "draws").replace("one seed", "one draw")
         return replace(found, interval_kind=kind)
 
 
-def differences(options: Options, materials: Materials) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def differences(
+    options: Options, materials: Materials
+) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
     """Say what is not as in the source. What it does not state, nobody can differ in.
 
     Returns:
-        What concerns the networks; what concerns defences and attacks alone.
+        What concerns the networks; defences and attacks; the pictures that are attacked.
     """
-    network, attack = [], []
+    network, draws = [], []
     trained = min(options.train_limit or materials.train, materials.train)
     pictures = min(options.limit or _PICTURES, materials.test)
     if materials.data != "mnist":
@@ -100,11 +113,11 @@ def differences(options: Options, materials: Materials) -> tuple[tuple[str, ...]
     if trained != _TRAINED:
         network.append(f"trained on {trained:,} pictures, not {_TRAINED:,}")
     if options.seeds < _DRAWS:
-        attack.append(f"{options.seeds} of {_DRAWS} draws of pictures")
+        draws.append(f"{options.seeds} of {_DRAWS} draws of pictures")
     if pictures < _PICTURES:
-        attack.append(f"{pictures:,} of {_PICTURES:,} pictures a draw")
+        draws.append(f"{pictures:,} of {_PICTURES:,} pictures a draw")
     network += _changed(options, _NET)
-    return tuple(network), (*attack, *_changed(options, _DEFENCE))
+    return tuple(network), tuple(_changed(options, _DEFENCE)), tuple(draws)
 
 
 def _changed(options: Options, stated: Mapping[str, float]) -> list[str]:

@@ -3,13 +3,15 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from epsball.evaluation.present import percent
 from epsball.studies.claims import Claim, Verdict, complete, load_claims, not_run
 from epsball.studies.estimates import Estimate
 from epsball.studies.materials import Materials
-from epsball.studies.neural_rejection_base import USED, judge_number, train_below_test
+from epsball.studies.neural_rejection_base import USED, as_stated, judge_number, train_below_test
 from epsball.studies.neural_rejection_case import (
     ALIKE,
     CROSSING,
+    FIRST,
     MISSING,
     Case,
     Under,
@@ -21,7 +23,7 @@ from epsball.studies.neural_rejection_case import (
     under_ours,
 )
 from epsball.studies.neural_rejection_measured import LIMITED, OURS, SAID, SOURCE, Results
-from epsball.studies.neural_rejection_subjects import SUBJECTS
+from epsball.studies.neural_rejection_subjects import NETS, SUBJECTS
 from epsball.studies.neural_rejection_trained import enough_data, retraining
 from epsball.studies.options import Options
 
@@ -41,7 +43,9 @@ def judge(results: Results, options: Options, materials: Materials) -> list[Verd
     Returns:
         A verdict for each claim of the source, in the order of the list.
     """
-    case = Case(results, *differences(options, materials))
+    trained = results.one("train", net=USED) is not None
+    around = (NETS[USED].words,) if trained and not as_stated(results) else ()
+    case = Case(results, *differences(options, materials), around)
     return complete(NAME, [_one(claim, case) for claim in load_claims(NAME)])
 
 
@@ -98,16 +102,24 @@ def _crossover(claim: Claim, case: Case) -> Verdict:
 
 
 def _rejection(claim: Claim, case: Case) -> Verdict:
+    """Read the pattern as who is ahead at each large eps, and its strength as the mean lead."""
     found = _pattern(case, _TWO, SOURCE, "rejected")
     rates, shares = (case.lead("dnr", "nr", SOURCE, case.far, c) for c in ("rejected", "accuracy"))
+    each = [
+        [case.lead("dnr", "nr", SOURCE, [eps], column) for column in ("rejected", "accuracy")]
+        for eps in case.far
+    ]
     if found is None or rates is None or shares is None:
         return not_run(claim, MISSING)
+    alike = all(one and other and one.value * other.value > 0 for one, other in each)
     note = (
-        f"rejection rates of NR and DNR: {found}; on average {signed(rates)} there, in accuracy "
-        f"{signed(shares)}; less strongly is read as a smaller lead than in accuracy"
+        f"DNR over NR beyond eps 3: {signed(rates)} in rejection rate, {signed(shares)} in "
+        f"accuracy, {'with the same sign' if alike else 'not with the same sign'} at every eps, "
+        "which is read as the same pattern, and the smaller lead as less strongly; rates of NR "
+        f"and DNR are {points(found.widest)} apart at most up to eps 3"
     )
-    holds = found.holds and rates.value < shares.value
-    return case.finding(claim, found.lead, holds=holds, note=note)
+    holds = alike and abs(rates.value) < abs(shares.value)
+    return case.finding(claim, rates, holds=holds, note=note)
 
 
 def _dnr_over_nr(claim: Claim, case: Case) -> Verdict:
@@ -137,7 +149,7 @@ def _knowledge(claim: Claim, case: Case) -> Verdict:
     note = f"limited minus perfect knowledge, mean over eps: {', '.join(lines)}"
     least = min(gaps, key=lambda gap: gap.value)
     all_ = Under(OURS, all(gap.value > 0 for gap in others)) if len(others) == len(_TWO) else None
-    return case.finding(claim, least, holds=least.value > 0, note=note, ours=all_)
+    return case.finding(claim, least, holds=least.value > 0, note=note, ours=all_, beside=[FIRST])
 
 
 def _known(case: Case, name: str, attack: str) -> Estimate | None:
@@ -159,13 +171,26 @@ def _weaker_attack(claim: Claim, case: Case) -> Verdict:
             return not_run(claim, "the attack of 2020, rebuilt, was not run beside the source's")
         gaps[name] = gap
     each = ", ".join(f"{signed(gap)} on {SUBJECTS[name].words}" for name, gap in gaps.items())
+    patient = [case.results.estimate(name, "rung:patient", eps or 0) for name in _TWO]
+    left = [
+        f"{percent(one.value)} of {SUBJECTS[name].words}"
+        for name, one in zip(_TWO, patient, strict=True)
+        if one is not None
+    ]
+    pictures = case.results.found.pictures(case.results.at("nr", "rung:margin", eps or 0))
     note = (
-        f"accuracy that the source's attack leaves at eps {eps:g}, against that of 2020 rebuilt "
-        f"(the margin on raw scores, step length searched for): {each}; that paper's own numbers "
-        "are not at hand"
+        f"accuracy that the source's hinge leaves at eps {eps:g}, against the attack of 2020 "
+        f"rebuilt (the margin on raw scores), as many steps of searched length each, verdicts: "
+        f"{each}; that paper's own numbers are not at hand"
+        + (
+            f"; without its early stop the source's hinge leaves {' and '.join(left)}"
+            if left
+            else ""
+        )
     )
     least = min(gaps.values(), key=lambda gap: gap.value)
-    return case.finding(claim, least, holds=least.value > 0, note=note)
+    few = [FIRST, f"{pictures:,} pictures of it"]
+    return case.finding(claim, least, holds=least.value > 0, note=note, beside=few)
 
 
 def _cheaper(claim: Claim, case: Case) -> Verdict:
@@ -175,15 +200,19 @@ def _cheaper(claim: Claim, case: Case) -> Verdict:
         return not_run(claim, MISSING)
     a_pass = plain["gradient_evaluations"] / plain["epochs_run"]
     more = pgd["gradient_evaluations"] - a_pass * pgd["epochs_run"]
-    seconds = pgd["training_seconds"] * more / pgd["gradient_evaluations"]
-    ratio = fit["fit_seconds"] / seconds
+    epoch = pgd["training_seconds"] * more / pgd["gradient_evaluations"] / pgd["epochs_run"]
+    ratio = fit["fit_seconds"] / (epoch * plain["epochs_run"])
+    here = fit["fit_seconds"] / (epoch * pgd["epochs_run"])
     note = (
-        f"fitting DNR takes {fit['fit_seconds']:,.0f} s and {fit['n']:,} pictures forward; "
-        f"{pgd['epochs_run']} epochs of PGD training take {seconds:,.0f} s and {more:,.0f} "
-        "gradients more than plain ones; far less is read as a third at most"
+        f"fitting DNR takes {fit['fit_seconds']:,.0f} s and {fit['n']:,} pictures forward, an "
+        f"epoch of PGD training {epoch:,.0f} s and {more / pgd['epochs_run']:,.0f} gradients more "
+        f"than a plain one: a fit is worth {fit['fit_seconds'] / epoch:.1f} of them, which is "
+        f"{ratio:.3f} of the {plain['epochs_run']} epochs that the network is trained for, "
+        f"{here:.2f} of the {pgd['epochs_run']} that PGD trains for here; far less is read as a "
+        "third at most of the former; seconds are of one machine, that may not have been idle"
     )
     found = Estimate(ratio, ratio, ratio, 1, "pictures")
-    return bare(case.finding(claim, found, holds=ratio <= _FAR_LESS, note=note))
+    return bare(case.finding(claim, found, holds=ratio <= _FAR_LESS, note=note, attacked=False))
 
 
 _JUDGES: Mapping[str, Callable[[Claim, Case], Verdict]] = {

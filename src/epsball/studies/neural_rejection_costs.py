@@ -41,7 +41,10 @@ def safe_table(results: Results) -> TableBlock:
         clean = _safe(results, name, min(results.eps), "clean_at") if results.eps else DASH
         rows.append([SUBJECTS[name].words, clean, *cells])
     heads = _heads(results).replace("defence|", "defence|#clean right|")
-    caption = "At thresholds that reject 5 % (below: 1 and 10 %) of clean pictures, source's attack"
+    caption = (
+        "At thresholds that reject 5 % (below: 1 and 10 %) of the clean pictures that are named "
+        "rightly, set on these same pictures; source's attack, which did not know them"
+    )
     return TableBlock(caption, heads, _known(rows))
 
 

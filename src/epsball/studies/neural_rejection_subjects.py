@@ -129,6 +129,7 @@ class Rung:
         attack: with settings; {steps} and {tolerance} are the study's.
         restarts: how often it starts.
         density: weight of the density term, for which the attack is ours on scores; None: none.
+        alone: words that do not hang on the way before it.
     """
 
     name: str
@@ -136,27 +137,33 @@ class Rung:
     attack: str = "rejection"
     restarts: int = 1
     density: float | None = None
+    alone: str = ""
 
 
 _HINGE = "rejection:objective=reject-hinge,scale=probabilities"
+_MARGIN = "the margin to rejection, on raw scores"
 _STEPS = "steps={steps:g}"
 _STOP = f"tolerance={{tolerance:g}},{_STEPS}"
 RUNGS: tuple[Rung, ...] = (
     Rung("raw", "the source's hinge, fixed steps of 1 times the gradient",
          f"{_HINGE},gradient=raw,step_size=1,{_STOP}"),
     Rung("hinge", "the source's hinge, step length searched for", f"{_HINGE},{_STOP}"),
-    Rung("restarts", "the same, 5 starts", f"{_HINGE},{_STOP}", restarts=5),
+    Rung("restarts", "the same, 5 starts", f"{_HINGE},{_STOP}", restarts=5,
+         alone="the source's hinge from 5 starts"),
     Rung("hinge-one", "the hinge of one machine alone",
          f"rejection:objective=reject-hinge-one,scale=probabilities,{_STOP}"),
     Rung("patient", "the source's hinge, without the early stop", f"{_HINGE},{_STEPS}"),
     Rung("margin-probabilities", "the margin to rejection, on probabilities",
          f"rejection:scale=probabilities,{_STEPS}"),
     Rung("scores", "the hinge on raw scores", f"rejection:objective=reject-hinge,{_STEPS}"),
-    Rung("margin", "the margin to rejection, on raw scores", f"rejection:{_STEPS}"),
-    Rung("margin-long", "the same, 100 steps"),
-    Rung("margin-restarts", "the same, 100 steps from each of 5 starts", restarts=5),
-    Rung("crowd-0", "100 steps from one start, every picture to the end", density=0.0),
-    Rung("crowd-1", "the same, with a density term of weight 1", density=1.0),
+    Rung("margin", _MARGIN, f"rejection:{_STEPS}"),
+    Rung("margin-long", "the same, 100 steps", alone=f"{_MARGIN}, 100 steps"),
+    Rung("margin-restarts", "the same, 100 steps from each of 5 starts", restarts=5,
+         alone=f"{_MARGIN}, 100 steps from each of 5 starts"),
+    Rung("crowd-0", "100 steps from one start, every picture to the end", density=0.0,
+         alone=f"{_MARGIN}, every picture to the end"),
+    Rung("crowd-1", "the same, with a density term of weight 1", density=1.0,
+         alone=f"{_MARGIN}, with a density term"),
     Rung("black-box", "Square: scores only, 1,000 questions", "square:queries=1000"),
     Rung("strongest", "strongest", "strongest"),
 )  # fmt: skip

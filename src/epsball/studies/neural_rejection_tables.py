@@ -13,7 +13,7 @@ from epsball.studies.neural_rejection_measured import (
     SOURCE,
     Results,
 )
-from epsball.studies.neural_rejection_subjects import NETS, RUNGS, SUBJECTS
+from epsball.studies.neural_rejection_subjects import NETS, RUNGS, SUBJECTS, UNCHECKED
 from epsball.studies.story import TableBlock, Words
 
 DASH = "\N{EN DASH}"
@@ -74,6 +74,12 @@ def verdicts_table(results: Results, attack: str) -> TableBlock:
     rows = [row for row in rows if any(cell != DASH for cell in row[2:])]  # clean alone is none
     words, pictures = SAID[attack], pictures_of(results, attack)
     caption = f"{words[:1].upper()}{words[1:]}: accuracy on {pictures:,} pictures of the first draw"
+    clean = max(
+        (results.found.pictures(results.at(name, CLEAN, 0.0, draw=0)) for name in SUBJECTS),
+        default=0,
+    )
+    if clean != pictures:
+        caption += f" (clean: on {clean:,})"
     return TableBlock(caption, _heads(results, "defence"), rows)
 
 
@@ -86,15 +92,18 @@ def pictures_of(results: Results, attack: str) -> int:
 def doubts_table(results: Results) -> TableBlock:
     """List what the checks doubted of verdicts under our attacks; an audit judges all eps."""
     rows: list[list[Words]] = []
+    said = dict(SAID) | {f"rung:{rung.name}": rung.alone or rung.words for rung in RUNGS}
     for name, subject in SUBJECTS.items():
-        part = results.of_kind("strong", subject=name)
+        part = results.of_kind("strong", "ladder", subject=name)
+        if "checked" in part.columns and len(part.filter(checked=UNCHECKED["checked"])):
+            rows.append([subject.words, "all of ours", "not checked: the checks take too long"])
         told = part.drop_nulls("findings") if "findings" in part.columns else part.clear()
         codes = {
             (row["attack"], code): None
             for row in told.iter_rows(named=True)
             for code in row["findings"].split()
         }
-        rows += [[subject.words, SAID.get(attack, attack), code] for attack, code in codes]
+        rows += [[subject.words, said.get(attack, attack), code] for attack, code in codes]
     return TableBlock("What the checks doubted", "defence|attack|doubt", rows)
 
 

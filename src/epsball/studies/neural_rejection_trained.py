@@ -8,6 +8,8 @@ from epsball.studies.claims import Claim, Verdict, not_run
 from epsball.studies.estimates import Estimate
 from epsball.studies.neural_rejection_case import (
     ALIKE,
+    CROSSING,
+    FIRST,
     MISSING,
     Case,
     Under,
@@ -71,7 +73,9 @@ def retraining(claim: Claim, case: Case) -> Verdict:
     )
     ours = under_ours(partial(_retrained, case))
     judged = None if ours is None else Under(ours.attack, ours.found.holds)
-    return case.finding(claim, found.least, holds=found.holds, note=note, ours=judged)
+    return case.finding(
+        claim, found.least, holds=found.holds, note=note, ours=judged, beside=[FIRST]
+    )
 
 
 def enough_data(claim: Claim, case: Case) -> Verdict:
@@ -80,10 +84,19 @@ def enough_data(claim: Claim, case: Case) -> Verdict:
     if gain is None or clean is None:
         return not_run(claim, MISSING)
     under = under_ours(partial(case.first, "pgd", "none", eps=case.far))
-    note = (
-        f"PGD training on every picture: {signed(gain)} beyond eps 3 ({told(under)}), "
-        f"{signed(clean)} on clean pictures"
-    )
+    row = case.results.one("train", net="pgd") or {}
+    within = row.get("train_eps")
+    near = [eps for eps in case.results.eps if within is not None and within <= eps <= CROSSING]
+    lines = [f"beyond eps 3 {signed(gain)} ({told(under)})"]
+    for eps in near:
+        one = case.first("pgd", "none", SOURCE, [eps])
+        other = under_ours(partial(case.first, "pgd", "none", eps=[eps]))
+        if one is not None:
+            lines.append(f"at eps {eps:g} {signed(one)} ({told(other)})")
+    note = f"PGD training on every picture: {', '.join(lines)}; {signed(clean)} on clean pictures"
     costs = clean.value < 0
     ours = None if under is None else Under(under.attack, under.found.value > 0 and costs)
-    return case.finding(claim, gain, holds=gain.value > 0 and costs, note=note, ours=ours)
+    beside = [FIRST, *([] if within is None else [f"trained within eps {within:g}"])]
+    return case.finding(
+        claim, gain, holds=gain.value > 0 and costs, note=note, ours=ours, beside=beside
+    )
