@@ -34,6 +34,7 @@ def test_rounds_are_interleaved_and_begin_with_another_one(
     assert {turn["batch"] for turn in turns} <= {4, 8, IMAGES}
 
 
+@pytest.mark.slow
 def test_what_is_measured_is_not_measured_again(subject: Subject, tmp_path: Path) -> None:
     first = compare(subject, tmp_path).file.read_bytes()
     assert compare(subject, tmp_path).file.read_bytes() == first
