@@ -189,7 +189,7 @@ class _Lowest:
 def _lowest(results: Results, name: str, eps: float) -> _Lowest | None:
     """Look for the attack that leaves least of a subject; of equals the one on most pictures."""
     ours = {attack: SAID[attack] for attack in (OURS, STRONGEST)}
-    ours |= {f"rung:{rung.name}": rung.alone or rung.words for rung in RUNGS}
+    ours |= {f"rung:{rung.name}": rung.title for rung in RUNGS}
     known = []
     for attack, words in ours.items():
         found = results.estimate(name, attack, eps, draw=0)

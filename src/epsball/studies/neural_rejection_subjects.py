@@ -139,6 +139,11 @@ class Rung:
     density: float | None = None
     alone: str = ""
 
+    @property
+    def title(self) -> str:
+        """Return words that tell it wherever they stand."""
+        return self.alone or self.words
+
 
 _HINGE = "rejection:objective=reject-hinge,scale=probabilities"
 _MARGIN = "the margin to rejection, on raw scores"

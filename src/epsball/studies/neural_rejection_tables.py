@@ -92,7 +92,7 @@ def pictures_of(results: Results, attack: str) -> int:
 def doubts_table(results: Results) -> TableBlock:
     """List what the checks doubted of verdicts under our attacks; an audit judges all eps."""
     rows: list[list[Words]] = []
-    said = dict(SAID) | {f"rung:{rung.name}": rung.alone or rung.words for rung in RUNGS}
+    said = dict(SAID) | {f"rung:{rung.name}": rung.title for rung in RUNGS}
     for name, subject in SUBJECTS.items():
         part = results.of_kind("strong", "ladder", subject=name)
         if "checked" in part.columns and len(part.filter(checked=UNCHECKED["checked"])):
