@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from epsball.data import load_data, to_unit
 from epsball.errors import EpsballError
-from epsball.evaluation.engine import Choices, Engine
-from epsball.evaluation.measure import read_scores
+from epsball.evaluation.engine.engine import Choices, Engine
+from epsball.evaluation.records.measure import read_scores
 from epsball.evaluation.settings import make_settings
 from epsball.models import MODELS
 from epsball.types import ModelInfo

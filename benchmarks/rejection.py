@@ -32,7 +32,7 @@ from torch import Tensor, nn
 from epsball.data import load_data, to_unit
 from epsball.defences import DeepNeuralRejection, Features, RbfSvm
 from epsball.errors import EpsballError
-from epsball.evaluation.twin import Twin, copy_for
+from epsball.evaluation.engine.surrogate import Twin, copy_for
 from epsball.models import MODELS, load_weights
 
 LAYERS = ("layer5", "layer7", "layer8")

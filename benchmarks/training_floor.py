@@ -26,8 +26,8 @@ from epsball.data import load_data
 from epsball.errors import EpsballError
 from epsball.models import MODELS
 from epsball.training import TrainSettings, fresh_weights, train
-from epsball.training.optimizers import build_optimizer
-from epsball.training.placement import Placement, choose_placement, placed
+from epsball.training.setup.optimizers import build_optimizer
+from epsball.training.setup.placement import Placement, choose_placement, placed
 from epsball.types import Dataset
 
 DATA = {"base-cnn": "mnist", "mlp": "mnist", "vgg-cifar": "cifar10"}

@@ -5,7 +5,7 @@ from pathlib import Path
 from epsball.attacks import ATTACKS
 from epsball.data import DATASETS
 from epsball.defences import REJECTORS
-from epsball.evaluation.findings import FINDINGS
+from epsball.evaluation.checks.findings import FINDINGS
 from epsball.models import DEFENCES, MODELS
 from epsball.studies import STUDIES
 from epsball.training import RECIPES

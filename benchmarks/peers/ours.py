@@ -20,8 +20,8 @@ from benchmarks.peers.jobs import (
 from torch import Tensor
 
 from epsball.attacks import ATTACKS as TABLE
-from epsball.evaluation.engine import Choices, Engine, deterministic
-from epsball.evaluation.measure import read_scores
+from epsball.evaluation.engine.engine import Choices, Engine, deterministic
+from epsball.evaluation.records.measure import read_scores
 from epsball.evaluation.settings import make_settings
 from epsball.types import ModelInfo, Precision
 

@@ -8,7 +8,7 @@ from benchmarks.peers.jobs import Attack, Job
 from benchmarks.peers.registry import ENTRANTS, attacks_of
 from benchmarks.peers.timing import timed
 
-from epsball.evaluation.asking import is_out_of_memory
+from epsball.evaluation.engine.asking import is_out_of_memory
 
 _REPEATS = 2
 _FEW = 2  # pictures that warm up

@@ -138,7 +138,7 @@ def normal(like: Tensor, generator: Randomness) -> Tensor:
 
 def random_signs(like: Tensor, generator: Randomness) -> Tensor:
     """Draw -1 or +1, equally likely, in the shape, dtype and place of a batch."""
-    return 1 - 2 * (uniform(like, generator) < 0.5).to(like)  # noqa: PLR2004 - a fair coin
+    return 1 - 2 * (uniform(like, generator) < 0.5).to(like)
 
 
 def random_below(limits: Tensor, generator: Randomness) -> Tensor:

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor, nn
 
-from epsball._contract_models import SHAPE, Linear
 from epsball.randomness import ImageStreams
 from epsball.tensors import Classifier
+from epsball.testing.problems import SHAPE, Linear
 from epsball.types import ModelInfo
 
 

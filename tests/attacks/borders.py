@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor, nn
 
-from epsball._contract_models import SHAPE, Linear, Problem
-from epsball.attacks._hyperplane import dual_size, step_to_plane
+from epsball.attacks.nearest.hyperplane import dual_size, step_to_plane
 from epsball.geometry import size
+from epsball.testing.problems import SHAPE, Linear, Problem
 from epsball.types import ModelInfo, Norm
 
 ROUNDING = 2e-5  # nearer to a border than that the last bits of scores decide

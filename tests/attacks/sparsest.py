@@ -7,10 +7,10 @@ import torch
 from tests.attacks.borders import Counting, Rejecting
 from torch import Tensor, nn
 
-from epsball._contract_models import Linear, Problem, Wavy, linear_problem
 from epsball.errors import InvalidInput, UnsupportedNorm
 from epsball.geometry import size
 from epsball.objectives import is_adversarial
+from epsball.testing.problems import Linear, Problem, Wavy, linear_problem
 from epsball.types import Norm
 
 Attack = Callable[..., Tensor]

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from epsball.attacks._border import Winning, nearest_plane, pull_back
+from epsball.attacks.nearest.border import Winning, nearest_plane, pull_back
 from epsball.errors import InvalidInput
 from epsball.types import ModelInfo
 

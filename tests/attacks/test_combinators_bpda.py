@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from epsball._contract_models import linear_problem
 from epsball.attacks import pgd
-from epsball.attacks._bpda import bpda
+from epsball.attacks.combine.bpda import bpda
 from epsball.errors import BrokenContract
+from epsball.testing.problems import linear_problem
 
 
 def pictures(seed: int = 0) -> Tensor:

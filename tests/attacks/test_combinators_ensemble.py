@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from epsball.attacks import pgd
-from epsball.attacks._ensemble import ensemble
+from epsball.attacks.combine.ensemble import ensemble
 from epsball.errors import BrokenContract, InvalidInput
 from epsball.objectives import cross_entropy
 from epsball.types import ModelInfo

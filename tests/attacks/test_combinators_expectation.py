@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from epsball._contract_models import Problem
 from epsball.attacks import pgd
-from epsball.attacks._expectation import expectation
+from epsball.attacks.combine.expectation import expectation
 from epsball.errors import BrokenContract, InvalidInput
+from epsball.testing.problems import Problem
 from epsball.types import ModelInfo
 
 

@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from epsball._contract_models import Linear, linear_problem
 from epsball.attacks import AttackSpec, best_of, pgd
-from epsball.attacks._targets import over_targets
+from epsball.attacks.combine.over_targets import over_targets
 from epsball.errors import InvalidInput
 from epsball.geometry import size
 from epsball.randomness import ImageStreams
 from epsball.testing import check_attack
+from epsball.testing.problems import Linear, linear_problem
 from epsball.types import ModelInfo, Search
 
 FLAT = nn.Flatten()

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from epsball.attacks._corruption_blur import shuffled
-from epsball.attacks._corruption_digital import elastic_transform
-from epsball.attacks._corruption_filters import (
+from epsball.attacks.unrestricted.corruptions.blur import shuffled
+from epsball.attacks.unrestricted.corruptions.digital import elastic_transform
+from epsball.attacks.unrestricted.corruptions.filters import (
     Border,
     clipped_zoom,
     convolve,
@@ -22,8 +22,8 @@ from epsball.attacks._corruption_filters import (
     motion_blur,
     sample,
 )
-from epsball.attacks._corruption_noise import poisson
-from epsball.attacks._corruption_weather import ice, plasma
+from epsball.attacks.unrestricted.corruptions.noise import poisson
+from epsball.attacks.unrestricted.corruptions.weather import ice, plasma
 from epsball.randomness import uniform
 
 SCIPY: dict[Border, str] = {"edge": "nearest", "mirror": "mirror", "reflect": "reflect"}

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from epsball.attacks._corruptions import CORRUPTIONS, corrupt
+from epsball.attacks.unrestricted.corruptions.corruptions import CORRUPTIONS, corrupt
 from epsball.randomness import ImageStreams
 
 WITHOUT_CHANCE = {

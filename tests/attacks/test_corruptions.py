@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from epsball._contract_models import ROWS, Problem, Wavy
-from epsball.attacks._corruptions import CORRUPTIONS, corrupt, corruptions
+from epsball.attacks.unrestricted.corruptions.corruptions import CORRUPTIONS, corrupt, corruptions
 from epsball.errors import InvalidInput
 from epsball.objectives import is_adversarial, margin
 from epsball.randomness import ImageStreams
+from epsball.testing.problems import ROWS, Problem, Wavy
 from epsball.types import Search
 
 

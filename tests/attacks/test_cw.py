@@ -9,11 +9,11 @@ from tests.attacks.borders import ROUNDING, Counting, curved, held_by_the_box, n
 from tests.attacks.sparsest import far_problem
 from torch import Tensor
 
-from epsball._contract_models import Problem, linear_problem
-from epsball.attacks._cw import cw
-from epsball.attacks._hyperplane import step_to_plane
+from epsball.attacks.nearest.cw import cw
+from epsball.attacks.nearest.hyperplane import step_to_plane
 from epsball.errors import InvalidInput, UnsupportedNorm
 from epsball.geometry import size
+from epsball.testing.problems import Problem, linear_problem
 
 short = partial(cw, searches=4, steps=30)
 

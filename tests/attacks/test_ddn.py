@@ -9,11 +9,11 @@ from tests.attacks.borders import ROUNDING, Counting, curved, held_by_the_box, n
 from tests.attacks.sparsest import far_problem
 from torch import Tensor, nn
 
-from epsball._contract_models import SHAPE, Linear, Problem, linear_problem
-from epsball.attacks._ddn import ddn
-from epsball.attacks._hyperplane import step_to_plane
+from epsball.attacks.nearest.ddn import ddn
+from epsball.attacks.nearest.hyperplane import step_to_plane
 from epsball.errors import InvalidInput, UnsupportedNorm
 from epsball.geometry import size
+from epsball.testing.problems import SHAPE, Linear, Problem, linear_problem
 
 short = partial(ddn, steps=40)
 

@@ -14,11 +14,11 @@ from tests.attacks.borders import (
 )
 from torch import Tensor
 
-from epsball._contract_models import SHAPE, Linear, linear_problem
-from epsball.attacks._deepfool import NORMS, deepfool
+from epsball.attacks.nearest.deepfool import NORMS, deepfool
 from epsball.errors import InvalidInput, UnsupportedNorm
 from epsball.geometry import size
 from epsball.randomness import ImageStreams
+from epsball.testing.problems import SHAPE, Linear, linear_problem
 from epsball.types import Norm
 
 

@@ -8,9 +8,9 @@ from tests.attacks import sparsest
 from tests.attacks.borders import Counting, curved, held_by_the_box, nearest_border
 from torch import Tensor, nn
 
-from epsball._contract_models import Problem, linear_problem
-from epsball.attacks._ead import ead
+from epsball.attacks.nearest.ead import ead
 from epsball.geometry import size
+from epsball.testing.problems import Problem, linear_problem
 
 short = partial(ead, searches=5, steps=40)
 

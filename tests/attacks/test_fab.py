@@ -14,13 +14,13 @@ from tests.attacks.borders import (
 )
 from torch import Tensor
 
-from epsball._contract_models import SHAPE, Linear, Wavy, linear_problem
-from epsball.attacks._deepfool import deepfool
-from epsball.attacks._fab import NORMS, fab
-from epsball.attacks._hyperplane import step_to_plane
+from epsball.attacks.nearest.deepfool import deepfool
+from epsball.attacks.nearest.fab import NORMS, fab
+from epsball.attacks.nearest.hyperplane import step_to_plane
 from epsball.errors import InvalidInput, UnsupportedNorm
 from epsball.geometry import size
 from epsball.randomness import ImageStreams
+from epsball.testing.problems import SHAPE, Linear, Wavy, linear_problem
 from epsball.types import Norm
 
 

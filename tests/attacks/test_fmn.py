@@ -11,14 +11,14 @@ from tests.attacks.borders import ROUNDING, Counting, curved, held_by_the_box, n
 from tests.attacks.sparsest import changed, far_problem, fewest
 from torch import Tensor, nn
 
-from epsball._contract_models import SHAPE, Linear, Problem, Wavy, linear_problem
-from epsball.attacks._border import Winning
-from epsball.attacks._chase import Odds
-from epsball.attacks._fmn import NORMS, fmn
-from epsball.attacks._hyperplane import step_to_plane
+from epsball.attacks.nearest.border import Winning
+from epsball.attacks.nearest.chase import Odds
+from epsball.attacks.nearest.fmn import NORMS, fmn
+from epsball.attacks.nearest.hyperplane import step_to_plane
 from epsball.errors import InvalidInput, UnsupportedNorm
 from epsball.geometry import size
 from epsball.objectives import is_adversarial
+from epsball.testing.problems import SHAPE, Linear, Problem, Wavy, linear_problem
 from epsball.types import Norm
 
 SMOOTH: tuple[Norm, ...] = ("linf", "l2", "l1")

@@ -16,11 +16,11 @@ from tests.attacks.asked import (
 )
 from torch import Tensor, nn
 
-from epsball._contract_models import ROWS, SHAPE, Problem, linear_problem
-from epsball.attacks import _sampling
-from epsball.attacks._hopskipjump import NORMS, hopskipjump
+from epsball.attacks.black_box import sampling as _sampling
+from epsball.attacks.black_box.hopskipjump import NORMS, hopskipjump
 from epsball.errors import InvalidInput, UnsupportedNorm
 from epsball.geometry import size
+from epsball.testing.problems import ROWS, SHAPE, Problem, linear_problem
 from epsball.types import Norm
 
 BUDGETS = [1, 2, 7, 30, 100, 333]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linprog
 from torch import Tensor
 
-from epsball.attacks._hyperplane import NORMS, dual_size, step_to_plane
+from epsball.attacks.nearest.hyperplane import NORMS, dual_size, step_to_plane
 from epsball.errors import UnsupportedNorm
 from epsball.geometry import size
 from epsball.types import Norm

@@ -9,8 +9,8 @@ from tests.attacks import sparsest
 from tests.attacks.borders import Counting, curved
 from tests.attacks.sparsest import FIRST, GREY, Weighted, changed, far_problem, fewest
 
-from epsball._contract_models import Problem, linear_problem
-from epsball.attacks._jsma import jsma
+from epsball.attacks.nearest.jsma import jsma
+from epsball.testing.problems import Problem, linear_problem
 
 VARIANTS = [{}, {"pair": True}, {"saliency": "product"}, {"saliency": "product", "pair": True}]
 

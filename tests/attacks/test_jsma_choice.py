@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.attacks.sparsest import FIRST, GREY, Weighted
 
-from epsball.attacks._jsma import _best_pair, jsma
+from epsball.attacks.nearest.jsma import _best_pair, jsma
 
 PAPER: dict[str, Any] = {
     "saliency": "product", "pair": True, "both_ways": False, "pruned": False

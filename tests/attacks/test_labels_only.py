@@ -4,10 +4,10 @@ import torch
 from tests.attacks.asked import Asked, seeded, streams
 from torch import Tensor, nn
 
-from epsball._contract_models import SHAPE, linear_problem
-from epsball.attacks._hopskipjump import hopskipjump
-from epsball.attacks._labels_only import _noise
+from epsball.attacks.black_box.hopskipjump import hopskipjump
+from epsball.attacks.black_box.labels_only import _noise
 from epsball.geometry import size
+from epsball.testing.problems import SHAPE, linear_problem
 
 
 def test_noise_takes_turns() -> None:

@@ -8,9 +8,9 @@ import torch
 from tests.attacks.borders import ROUNDING, nearest_border
 from torch import Tensor, nn
 
-from epsball._contract_models import Linear, linear_problem
 from epsball.attacks import cw, ddn, fmn
 from epsball.geometry import size
+from epsball.testing.problems import Linear, linear_problem
 from epsball.types import Norm, Search
 
 STEPS = 60

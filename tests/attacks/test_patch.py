@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from epsball._contract_models import ROWS, SHAPE, Linear, Problem, Wavy
-from epsball.attacks._patch import patch
-from epsball.attacks._patch_place import patch_side
+from epsball.attacks.unrestricted.patch.patch import patch
+from epsball.attacks.unrestricted.patch.place import patch_side
 from epsball.errors import InvalidInput
 from epsball.objectives import is_adversarial, margin
 from epsball.randomness import ImageStreams
+from epsball.testing.problems import ROWS, SHAPE, Linear, Problem, Wavy
 from epsball.types import ModelInfo, Search
 
 STEPS = 12

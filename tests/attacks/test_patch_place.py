@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from epsball.attacks._patch import patch
-from epsball.attacks._patch_place import Place, View, patch_side, random_corners
-from epsball.attacks._patch_walk import Walk
-from epsball.attacks._pgd import Mislead
+from epsball.attacks.gradient.pgd import Mislead
+from epsball.attacks.unrestricted.patch.patch import patch
+from epsball.attacks.unrestricted.patch.place import Place, View, patch_side, random_corners
+from epsball.attacks.unrestricted.patch.walk import Walk
 from epsball.objectives import margin
 from epsball.types import Search
 

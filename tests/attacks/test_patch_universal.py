@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from epsball._contract_models import Problem, Wavy
-from epsball.attacks._patch import patch
+from epsball.attacks.unrestricted.patch.patch import patch
 from epsball.objectives import is_adversarial, margin
+from epsball.testing.problems import Problem, Wavy
 from epsball.types import Search
 
 STEPS = 12

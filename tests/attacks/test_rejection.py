@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from epsball._contract_models import SHAPE, Counting, Doubting, Problem, banded_problem
 from epsball.attacks import pgd, rejection
-from epsball.attacks._ascent import Visit
-from epsball.attacks._line_search import LineSearch
+from epsball.attacks.core.ascent import Visit
+from epsball.attacks.gradient.line_search import LineSearch
 from epsball.errors import InvalidInput
 from epsball.geometry import size
 from epsball.objectives import is_adversarial, margin
+from epsball.testing.problems import SHAPE, Counting, Doubting, Problem, banded_problem
 from epsball.types import ModelInfo, Norm, Search
 
 

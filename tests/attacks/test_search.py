@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from epsball._contract_models import Counting, Linear, Problem, linear_problem
 from epsball.attacks import apgd, apgd_t, best_of, bim, mifgsm, pgd
 from epsball.objectives import is_adversarial
+from epsball.testing.problems import Counting, Linear, Problem, linear_problem
 from epsball.types import Search
 
 WALKS = [bim, mifgsm, pgd, apgd, apgd_t]

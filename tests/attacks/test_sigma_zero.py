@@ -8,8 +8,8 @@ from tests.attacks import sparsest
 from tests.attacks.borders import Counting, curved
 from tests.attacks.sparsest import changed, far_problem, fewest
 
-from epsball._contract_models import Problem
-from epsball.attacks._sigma_zero import _count_slope, _Rule, sigma_zero
+from epsball.attacks.nearest.sigma_zero import _count_slope, _Rule, sigma_zero
+from epsball.testing.problems import Problem
 
 short = partial(sigma_zero, steps=60)
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from epsball.attacks import best_of, bim, fgsm, noise, pgd
-from epsball.attacks._sign_family import reference_class
+from epsball.attacks.gradient.sign_family import reference_class
 from epsball.errors import InvalidInput
 from epsball.geometry import size
 from epsball.objectives import OBJECTIVES, margin

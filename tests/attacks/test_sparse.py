@@ -7,8 +7,8 @@ from tests.attacks.borders import Counting
 from tests.attacks.sparsest import changed, far_problem
 from torch import Tensor, nn
 
-from epsball.attacks._border import Winning
-from epsball.attacks._sparse import Hunt, prune
+from epsball.attacks.nearest.border import Winning
+from epsball.attacks.nearest.sparse import Hunt, prune
 
 
 class Sum(nn.Module):

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from epsball._contract_models import ROWS, Problem, Wavy
-from epsball.attacks._spatial import spatial, view
+from epsball.attacks.unrestricted.spatial import spatial, view
 from epsball.errors import InvalidInput
 from epsball.objectives import is_adversarial, margin
 from epsball.randomness import ImageStreams
+from epsball.testing.problems import ROWS, Problem, Wavy
 from epsball.types import Search
 
 SMALL: dict[str, Any] = {"angles": 5, "shifts": 3}

@@ -18,14 +18,15 @@ from tests.attacks.asked import (
 )
 from torch import Tensor
 
-from epsball._contract_models import ROWS, SHAPE, Linear, Problem, linear_problem
-from epsball.attacks import _sampling, _spsa
-from epsball.attacks._ascent import BestSeen
-from epsball.attacks._pgd import Mislead
-from epsball.attacks._spsa import NORMS, spsa
+from epsball.attacks.black_box import sampling as _sampling
+from epsball.attacks.black_box import spsa as _spsa
+from epsball.attacks.black_box.spsa import NORMS, spsa
+from epsball.attacks.core.ascent import BestSeen
+from epsball.attacks.gradient.pgd import Mislead
 from epsball.errors import InvalidInput, UnsupportedNorm
 from epsball.geometry import project_into_box, size
 from epsball.objectives import margin
+from epsball.testing.problems import ROWS, SHAPE, Linear, Problem, linear_problem
 from epsball.types import Norm
 
 BUDGETS = [1, 2, 3, 4, 7, 100]

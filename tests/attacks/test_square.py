@@ -16,9 +16,9 @@ from tests.attacks.asked import (
 )
 from torch import Tensor, nn
 
-from epsball._contract_models import ROWS, SHAPE, Problem, linear_problem
-from epsball.attacks._square import NORMS, halvings, square
+from epsball.attacks.black_box.square import NORMS, halvings, square
 from epsball.errors import InvalidInput, UnsupportedNorm
+from epsball.testing.problems import ROWS, SHAPE, Problem, linear_problem
 from epsball.types import Norm, Search
 
 BUDGETS = [1, 2, 7, 100]

@@ -8,7 +8,12 @@ from hypothesis import strategies as st
 from tests.attacks.asked import seeded, streams
 from torch import Tensor
 
-from epsball.attacks._square_moves import first_stripes, first_tiles, next_paint, next_tiles
+from epsball.attacks.black_box.square_moves import (
+    first_stripes,
+    first_tiles,
+    next_paint,
+    next_tiles,
+)
 from epsball.geometry import size
 from epsball.randomness import ImageStreams
 

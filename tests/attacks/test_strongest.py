@@ -6,13 +6,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from epsball._contract_models import Counting, Doubting, Problem, linear_problem
 from epsball.attacks import apgd, apgd_t, autoattack, rejection, square, strongest
 from epsball.defences import MaxSoftmax
-from epsball.evaluation.counting import Counted, Tally
-from epsball.models.bit_depth import BitDepth
-from epsball.models.defended import defended
+from epsball.evaluation.engine.counting import Counted, Tally
+from epsball.models.purifiers.bit_depth import BitDepth
+from epsball.models.purifiers.defended import defended
 from epsball.objectives import is_adversarial
+from epsball.testing.problems import Counting, Doubting, Problem, linear_problem
 
 
 def seeded(seed: int = 1) -> torch.Generator:

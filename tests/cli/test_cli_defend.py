@@ -10,8 +10,8 @@ import pytest
 from epsball.cli import main
 from epsball.data import load_data
 from epsball.errors import InvalidInput
-from epsball.evaluation.defending import defend, parse_defence
-from epsball.evaluation.worth import machine_facts, worth_of
+from epsball.workflows.defend import defend, parse_defence
+from epsball.workflows.worth import machine_facts, worth_of
 
 # four classes: which quarter of a picture is bright
 MODEL = """

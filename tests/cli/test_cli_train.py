@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from epsball.cli import main
-from epsball.cli._train_options import OPTIONS, given
+from epsball.cli.console.train_options import OPTIONS, given
 from epsball.errors import InvalidInput
 from epsball.training import TrainSettings
 

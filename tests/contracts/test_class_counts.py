@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from epsball._contract_calls import call, seeded
-from epsball._contract_models import SHAPE
 from epsball.attacks import ATTACKS
 from epsball.objectives import is_adversarial
 from epsball.testing import norms_of
+from epsball.testing.calls import call, seeded
+from epsball.testing.problems import SHAPE
 
 QUICK = {"steps": 15, "searches": 3, "classes": 3, "angles": 3, "shifts": 3}
 # what finds no way here, and may: blind moves and views that are not made for 24 numbers

@@ -3,10 +3,10 @@
 import pytest
 from tests.contracts.cases import cases
 
-from epsball._contract_calls import shortened
-from epsball._contract_guarded import GUARDS, guarded
 from epsball.attacks import ATTACKS
 from epsball.testing import GUARDED_CHECKS, QUICK
+from epsball.testing.calls import shortened
+from epsball.testing.guarded import GUARDS, guarded
 from epsball.types import Norm
 
 CASES = cases(GUARDED_CHECKS, lambda _, norm, check: norm != "l2" or check != "check_pure")

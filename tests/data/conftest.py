@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from epsball.data import cifar10, mnist
+from epsball.data.sources import cifar10, mnist
 from epsball.errors import InvalidInput
 
 Picture = Callable[..., Path]

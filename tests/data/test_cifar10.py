@@ -11,7 +11,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from epsball.data import cifar10, load_data
+from epsball.data import load_data
+from epsball.data.sources import cifar10
 
 Refusal = Callable[..., str]
 EACH = 4  # pictures a batch

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from epsball.data import choose, folder, load_data
+from epsball.data import choose, load_data
+from epsball.data.sources import folder
 
 Picture = Callable[..., Path]
 Refusal = Callable[..., str]

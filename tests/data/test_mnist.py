@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from epsball.data import load_data, mnist
+from epsball.data import load_data
+from epsball.data.sources import mnist
 
 Refusal = Callable[..., str]
 IMAGES, LABELS = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"

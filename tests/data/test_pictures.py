@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from epsball.data import load_data
-from epsball.data.folder_tree import EXTENSIONS
+from epsball.data.sources.folder_tree import EXTENSIONS
 from epsball.errors import InvalidInput
 
 Picture = Callable[..., Path]

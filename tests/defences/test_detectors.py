@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
 from epsball.defences import REJECTORS, Rejector
-from epsball.defences.thresholds import apart
+from epsball.defences.base.thresholds import apart
 
 Refusal = Callable[[Callable[[], object]], str]
 DETECTORS = ("energy", "density", "mahalanobis", "mixture", "projection")

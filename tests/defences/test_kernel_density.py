@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from epsball.attacks import rejection
 from epsball.defences import Features, KernelDensity
-from epsball.defences.thresholds import apart
+from epsball.defences.base.thresholds import apart
 
 Refusal = Callable[[Callable[[], object]], str]
 LAYER = "second.1"

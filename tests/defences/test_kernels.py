@@ -5,9 +5,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from epsball.defences import kernels
-from epsball.defences.kernels import rbf, squared_distances
-from epsball.defences.svm_rows import stratified_folds
+from epsball.defences.svm import kernels
+from epsball.defences.svm.kernels import rbf, squared_distances
+from epsball.defences.svm.rows import stratified_folds
 
 
 @given(

@@ -9,7 +9,7 @@ from sklearn.covariance import EmpiricalCovariance, LedoitWolf, ShrunkCovariance
 from torch import Tensor, nn
 
 from epsball.defences import Features, Mahalanobis
-from epsball.defences.mahalanobis import Shrinkage
+from epsball.defences.rejectors.mahalanobis import Shrinkage
 
 Refusal = Callable[[Callable[[], object]], str]
 LAYER = "second.1"

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from epsball.defences.max_softmax import softmax_log_odds
+from epsball.defences.rejectors.max_softmax import softmax_log_odds
 
 NUMBERS = st.floats(-30, 30, width=32)
 

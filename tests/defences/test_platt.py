@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.calibration import _sigmoid_calibration
 
-from epsball.defences.platt import _derivatives, fit_sigmoid
+from epsball.defences.svm.platt import _derivatives, fit_sigmoid
 
 SEEDS = st.integers(0, 10**6)
 

@@ -9,7 +9,7 @@ from sklearn.decomposition import PCA
 from torch import Tensor, nn
 
 from epsball.defences import Projection
-from epsball.defences import projection as file
+from epsball.defences.rejectors import projection as file
 
 Refusal = Callable[[Callable[[], object]], str]
 FIT, HELD = slice(0, 600), slice(1200, 1300)

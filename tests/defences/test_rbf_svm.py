@@ -14,9 +14,10 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from torch import Tensor
 
-from epsball.defences import RbfSvm, kernel_source
-from epsball.defences.svm_rows import stratified_folds
-from epsball.defences.svm_settings import Gamma
+from epsball.defences import RbfSvm
+from epsball.defences.svm import kernel_source
+from epsball.defences.svm.rows import stratified_folds
+from epsball.defences.svm.settings import Gamma
 from epsball.errors import NotFitted
 
 Refusal = Callable[[Callable[[], object]], str]

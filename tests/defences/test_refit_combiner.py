@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from epsball.defences import DeepNeuralRejection, load
-from epsball.defences.deep_neural_rejection import Combiner
+from epsball.defences.rejectors.deep_neural_rejection import Combiner
 from epsball.errors import NotFitted
 
 Refusal = Callable[[Callable[[], object]], str]

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from epsball.attacks import pgd
 from epsball.defences import REJECTORS, Rejector, RejectorSpec, load, rejector_named
-from epsball.defences.pictures import Pictures
-from epsball.defences.thresholds import apart
+from epsball.defences.base.images import Pictures
+from epsball.defences.base.thresholds import apart
 from epsball.errors import BrokenContract, NotFitted
 from epsball.identity import model_hash
 from epsball.models import load_model

@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from epsball.defences import DeepNeuralRejection, RbfSvm, rbf_svm
-from epsball.defences.kernels import exponents, main_directions
+from epsball.defences import DeepNeuralRejection, RbfSvm
+from epsball.defences.svm import layer as rbf_svm
+from epsball.defences.svm.kernels import exponents, main_directions
 from epsball.errors import InvalidInput, NotFitted
-from epsball.evaluation.twin import Twin
+from epsball.evaluation.engine.surrogate import Twin
 from epsball.types import Precision
 
 LAYERS = ("conv", "first", "second")

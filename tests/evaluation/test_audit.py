@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from epsball import audit
 from epsball.errors import BrokenContract, InvalidInput
-from epsball.evaluation.records import SCHEMA, read_records
-from epsball.evaluation.statistics import wilson
+from epsball.evaluation.metrics.statistics import wilson
+from epsball.evaluation.records.schema import SCHEMA, read_records
 
 ASKED: dict[str, Any] = {
     "attacks": ["fgsm", "pgd"], "eps": [0.1, 0.2], "steps": 5, "full_budget": True,

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from epsball import audit
 from epsball.attacks import hopskipjump
 from epsball.data import load_data
-from epsball.evaluation.acceptance import auroc
 from epsball.evaluation.audit import Audit
-from epsball.evaluation.clean import clean_accuracy
-from epsball.evaluation.records import SCHEMA, read_records
-from epsball.evaluation.starts import Starts
-from epsball.report.page import write_report
+from epsball.evaluation.engine.starts import Starts
+from epsball.evaluation.metrics.acceptance import auroc
+from epsball.evaluation.records.schema import SCHEMA, read_records
+from epsball.report.audit.page import write_report
 from epsball.types import ModelInfo
+from epsball.workflows.clean import clean_accuracy
 
 CLASSES = 10
 # what needs no remedy here: the pictures are few and the eps are what they are

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from epsball import audit
 from epsball.errors import InvalidInput
-from epsball.evaluation.compare import compare
-from epsball.evaluation.statistics import holm, mcnemar
+from epsball.evaluation.metrics.compare import compare
+from epsball.evaluation.metrics.statistics import holm, mcnemar
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def runs(model: nn.Module, data: tuple[Tensor, Tensor], tmp_path: Path) -> tuple
 
 
 def test_rows_by_hand(runs: tuple[Path, Path]) -> None:
-    from epsball.evaluation.records import read_records
+    from epsball.evaluation.records.schema import read_records
 
     compared = compare(*runs)
     frames = [read_records(run).sort("variant", "eps", "index") for run in runs]

@@ -9,9 +9,9 @@ from tests.evaluation.conftest import CLASSES, pictures
 from torch import Tensor, nn
 
 from epsball.errors import InvalidInput
-from epsball.evaluation.counting import Counted, Tally
-from epsball.evaluation.engine import Choices, Engine, deterministic
-from epsball.evaluation.micro_batch import choose_micro_batch
+from epsball.evaluation.engine.counting import Counted, Tally
+from epsball.evaluation.engine.engine import Choices, Engine, deterministic
+from epsball.evaluation.engine.micro_batch import choose_micro_batch
 from epsball.evaluation.settings import AttackSetting, make_settings
 from epsball.types import ModelInfo
 

@@ -15,7 +15,7 @@ import epsball.evaluation.settings as settings_module
 from epsball import audit
 from epsball.attacks import ATTACKS, AttackSpec, fgsm, pgd
 from epsball.evaluation.audit import Audit
-from epsball.evaluation.findings import FINDINGS
+from epsball.evaluation.checks.findings import FINDINGS
 
 RAISED: set[str] = set()
 

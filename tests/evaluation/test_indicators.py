@@ -31,12 +31,12 @@ from torch import Tensor, nn
 
 from epsball.attacks import bpda, expectation, pgd
 from epsball.errors import InvalidInput
-from epsball.evaluation.attacking import Batch
-from epsball.evaluation.findings import FINDINGS
+from epsball.evaluation.checks.findings import FINDINGS
+from epsball.evaluation.checks.recorder import Watched
+from epsball.evaluation.engine.verdicts import Batch
 from epsball.evaluation.settings import make_settings
-from epsball.evaluation.watched import Watched
-from epsball.models.bit_depth import BitDepth
-from epsball.models.defended import defended
+from epsball.models.purifiers.bit_depth import BitDepth
+from epsball.models.purifiers.defended import defended
 from epsball.types import ModelInfo
 
 

@@ -8,15 +8,15 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from epsball.errors import InvalidInput
-from epsball.evaluation.acceptance import (
+from epsball.evaluation.metrics.acceptance import (
     auroc,
     auroc_interval,
     rates_at,
     risk_curve,
     threshold_for,
 )
-from epsball.evaluation.records import SCHEMA
-from epsball.evaluation.rejection import rejections
+from epsball.evaluation.metrics.rejection import rejections
+from epsball.evaluation.records.schema import SCHEMA
 
 levels = st.lists(st.integers(-3, 3).map(float), min_size=1, max_size=12)
 

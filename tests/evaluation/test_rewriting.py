@@ -9,7 +9,7 @@ from tests.evaluation.masked import downhill
 from torch import Tensor, fx, nn
 from torch.nn import functional
 
-from epsball.evaluation.rewriting import rewritten
+from epsball.evaluation.engine.rewriting import rewritten
 
 PICTURES = torch.rand((5, 3, 8, 8), generator=torch.Generator().manual_seed(0))
 

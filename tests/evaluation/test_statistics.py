@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from epsball.errors import InvalidInput
-from epsball.evaluation.statistics import holm, mcnemar, wilson
+from epsball.evaluation.metrics.statistics import holm, mcnemar, wilson
 
 
 @given(count=st.integers(1, 500), share=st.floats(0, 1))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from epsball.evaluation.survival import as_image, through_jpeg, through_png, to_8bit
+from epsball.evaluation.records.survival import as_image, through_jpeg, through_png, to_8bit
 
 
 @given(seed=st.integers(0, 200), levels=st.integers(0, 40))

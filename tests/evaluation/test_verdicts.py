@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from epsball import audit
 from epsball.evaluation.audit import Audit
-from epsball.evaluation.records import MEANINGLESS_WHEN_RETIRED
-from epsball.evaluation.twin import Twin, checked_twin
+from epsball.evaluation.engine.surrogate import Twin, checked_twin
+from epsball.evaluation.records.schema import MEANINGLESS_WHEN_RETIRED
 
 RADII = [0.05, 0.1, 0.2]
 DATA = pictures(120)

@@ -11,15 +11,15 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, interpolate
 
 from epsball.attacks import noise, pgd
-from epsball.attacks._bpda import bpda
-from epsball.attacks._expectation import expectation
+from epsball.attacks.combine.bpda import bpda
+from epsball.attacks.combine.expectation import expectation
 from epsball.errors import InvalidInput
-from epsball.models.bit_depth import BitDepth
-from epsball.models.defended import defended
-from epsball.models.jpeg import JpegCompression
-from epsball.models.preprocessing_defences import defence_named
-from epsball.models.random_resizing import RandomResizing
-from epsball.models.smoothing import Smoothing
+from epsball.models.purifiers.bit_depth import BitDepth
+from epsball.models.purifiers.defended import defended
+from epsball.models.purifiers.jpeg import JpegCompression
+from epsball.models.purifiers.random_resizing import RandomResizing
+from epsball.models.purifiers.smoothing import Smoothing
+from epsball.models.purifiers.table import defence_named
 
 SIDE, CLEAN = 16, 0.75
 

@@ -5,12 +5,12 @@ import torch
 from torch import Tensor, nn
 
 from epsball.models import fingerprint, probe
-from epsball.models.bit_depth import BitDepth
-from epsball.models.defended import defended
-from epsball.models.jpeg import JpegCompression
-from epsball.models.preprocessing_defences import defence_named
-from epsball.models.random_resizing import RandomResizing
-from epsball.models.smoothing import Smoothing
+from epsball.models.purifiers.bit_depth import BitDepth
+from epsball.models.purifiers.defended import defended
+from epsball.models.purifiers.jpeg import JpegCompression
+from epsball.models.purifiers.random_resizing import RandomResizing
+from epsball.models.purifiers.smoothing import Smoothing
+from epsball.models.purifiers.table import defence_named
 from epsball.types import ModelInfo
 
 

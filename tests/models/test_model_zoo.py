@@ -14,9 +14,9 @@ from torch import Tensor
 from epsball.attacks import pgd
 from epsball.data import load_data, to_unit
 from epsball.models import MODELS, count_parameters, load_model, load_weights
-from epsball.models.base_cnn import build_base_cnn
-from epsball.models.mlp import build_mlp
-from epsball.models.squeezenet import build_squeezenet
+from epsball.models.zoo.base_cnn import build_base_cnn
+from epsball.models.zoo.mlp import build_mlp
+from epsball.models.zoo.squeezenet import build_squeezenet
 
 SMALLER = {"squeezenet": (3, 48, 48)}  # fully convolutional, and quicker so
 

@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, pad
 
 from epsball.errors import InvalidInput
-from epsball.models.bit_depth import BitDepth
-from epsball.models.jpeg import JpegCompression
-from epsball.models.preprocessing_defences import DEFENCES, defence_named
-from epsball.models.random_resizing import RandomResizing
-from epsball.models.smoothing import Smoothing
+from epsball.models.purifiers.bit_depth import BitDepth
+from epsball.models.purifiers.jpeg import JpegCompression
+from epsball.models.purifiers.random_resizing import RandomResizing
+from epsball.models.purifiers.smoothing import Smoothing
+from epsball.models.purifiers.table import DEFENCES, defence_named
 
 
 def pictures(*shape: int, seed: int = 0) -> Tensor:

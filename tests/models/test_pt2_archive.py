@@ -216,7 +216,7 @@ def test_program_of_another_version_is_refused(rewritten: Rewrite, refusal: Refu
 
 
 def test_nothing_but_the_checked_parts_reaches_torch(archive: tuple[nn.Module, Path]) -> None:
-    from epsball.models._pt2_archive import cleaned
+    from epsball.models.loading.pt2_archive import cleaned
 
     packed = cleaned(archive[1])
     assert isinstance(packed, io.BytesIO)

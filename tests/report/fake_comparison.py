@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 from tests.report.fake_summary import KEY, mcnemar, wilson
 
-from epsball.evaluation.records import read_records
+from epsball.evaluation.records.schema import read_records
 
 
 def compare(a: Path, b: Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 from tests.report.fake_summary import summarise
 
-from epsball.evaluation.records import SCHEMA
+from epsball.evaluation.records.schema import SCHEMA
 
 Floats: TypeAlias = NDArray[Any]
 Ints: TypeAlias = NDArray[np.int64]

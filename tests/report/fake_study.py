@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from tests.report.fake_plans import VILLAIN
 
-from epsball.studies.claims import Verdict
-from epsball.studies.story import (
+from epsball.studies.claims.story import (
     Block,
     PlotBlock,
     Section,
@@ -18,6 +17,7 @@ from epsball.studies.story import (
     TableBlock,
     Tile,
 )
+from epsball.studies.claims.table import Verdict
 
 _EPS = (0.0, 0.05, 0.25)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from epsball.evaluation.rejection import rejections
+from epsball.evaluation.metrics.rejection import rejections
 
 KEY = ["variant", "norm", "eps"]
 SURVIVES = ["survives_8bit", "survives_png", "survives_jpeg90", "survives_jpeg75"]

@@ -10,8 +10,8 @@ from tests.report.reading import read_page
 
 from epsball.errors import InvalidInput
 from epsball.report import write_comparison
-from epsball.report.comparison import answer, telling_row
-from epsball.report.rivals import part_frame
+from epsball.report.comparison.page import answer, telling_row
+from epsball.report.comparison.rivals import part_frame
 
 
 def test_the_page_sets_two_models_side_by_side(

@@ -6,16 +6,16 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from epsball.report.classes import ALL, GAP, class_figure, class_frame, class_order
-from epsball.report.confusion import confusion_figure, confusion_frame
-from epsball.report.cost import cost_figure
-from epsball.report.curve import WORST, curve_figure, curve_frame
-from epsball.report.duels import duel_figure
-from epsball.report.figure import NARROW, WIDE, Figure
-from epsball.report.matrix import draw_matrices
-from epsball.report.run import Run, load_run, setting_of, strongest, telling
-from epsball.report.sizes import size_figure, size_frame
-from epsball.report.strips import picture_strips
+from epsball.report.audit.classes import ALL, GAP, class_figure, class_frame, class_order
+from epsball.report.audit.confusion import confusion_figure, confusion_frame
+from epsball.report.audit.cost import cost_figure
+from epsball.report.audit.curve import WORST, curve_figure, curve_frame
+from epsball.report.audit.run import Run, load_run, setting_of, strongest, telling
+from epsball.report.audit.sizes import size_figure, size_frame
+from epsball.report.comparison.duels import duel_figure
+from epsball.report.drawing.figure import NARROW, WIDE, Figure
+from epsball.report.drawing.matrix import draw_matrices
+from epsball.report.drawing.strips import picture_strips
 
 FAMILIES: dict[str, Callable[[Run], Figure | None]] = {
     "curve": lambda run: curve_figure(run, "linf"),
@@ -162,9 +162,9 @@ def test_pictures_stop_before_the_page_grows_too_large(
     run = load_run(digits)
     whole = picture_strips(run)
     sizes = [sum(len(t.picture) + len(t.perturbation) for t in strip.tiles) for strip in whole]
-    monkeypatch.setattr("epsball.report.strips._BYTES", sizes[0] + sizes[1])
+    monkeypatch.setattr("epsball.report.drawing.strips._BYTES", sizes[0] + sizes[1])
     assert picture_strips(run) == whole[:2]
-    monkeypatch.setattr("epsball.report.strips._BYTES", 1)
+    monkeypatch.setattr("epsball.report.drawing.strips._BYTES", 1)
     assert picture_strips(run) == whole[:1]
 
 

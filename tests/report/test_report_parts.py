@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from epsball.errors import InvalidInput
 from epsball.files import write_bytes
-from epsball.report import curve, figure, numbers, palette, pixels, run
+from epsball.report.audit import curve, run
+from epsball.report.drawing import figure, numbers, palette, pixels
 
 MODULES = ("", ".numbers", ".curve", ".document", ".figure", ".run", ".table")
 

@@ -11,8 +11,8 @@ import pytest
 
 from epsball.errors import InvalidInput
 from epsball.report import write_training_report
-from epsball.report.training import answer, cost_table
-from epsball.report.training_figures import ACCURACIES, curve_frame, draw_curves
+from epsball.report.training.figures import ACCURACIES, curve_frame, draw_curves
+from epsball.report.training.page import answer, cost_table
 
 VILLAIN = "</script><script>alert(1)</script>"
 
@@ -112,5 +112,5 @@ def test_a_directory_without_epochs_is_one_line(tmp_path: Path) -> None:
 
 
 def test_the_page_needs_no_torch() -> None:
-    code = "import epsball.report.training, sys; sys.exit('torch' in sys.modules)"
+    code = "import epsball.report.training.page, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

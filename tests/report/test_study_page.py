@@ -11,8 +11,8 @@ from tests.report.fake_study import story
 
 from epsball.errors import InvalidInput
 from epsball.report import write_study, write_study_page
-from epsball.report.figure import NARROW, WIDE
-from epsball.report.study_figures import draw_points, point_frame, study_figure
+from epsball.report.drawing.figure import NARROW, WIDE
+from epsball.report.study.figures import draw_points, point_frame, study_figure
 
 
 def test_the_page_has_every_block_that_can_be_shown(study_page: Path) -> None:
@@ -86,7 +86,7 @@ def test_a_figure_says_its_numbers() -> None:
 
 def test_pages_of_a_study_need_no_torch() -> None:
     code = (
-        "import sys, epsball.report.study_page, epsball.report.study_markdown; "
+        "import sys, epsball.report.study.page, epsball.report.study.markdown; "
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

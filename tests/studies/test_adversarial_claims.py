@@ -3,10 +3,10 @@
 import polars as pl
 import pytest
 
-from epsball.studies.adversarial_claims import judge
-from epsball.studies.claims import Verdict, load_claims
-from epsball.studies.materials import Materials
-from epsball.studies.measured import Measured
+from epsball.studies.adversarial_training.claims import judge
+from epsball.studies.claims.measured import Measured
+from epsball.studies.claims.table import Verdict, load_claims
+from epsball.studies.core.materials import Materials
 
 MNIST = Materials("mnist", "abc", 60_000, 10_000, (1, 28, 28), 10)
 EPS = 0.3

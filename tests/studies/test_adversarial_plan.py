@@ -5,12 +5,12 @@ from collections import Counter
 import pytest
 
 from epsball.errors import InvalidInput
-from epsball.studies.adversarial_rows import LINES
-from epsball.studies.adversarial_training import ADVERSARIAL_TRAINING, plan
-from epsball.studies.cell import Cell, in_order
-from epsball.studies.materials import Materials
-from epsball.studies.options import Options
-from epsball.studies.running import make_options
+from epsball.studies.adversarial_training.rows import LINES
+from epsball.studies.adversarial_training.study import ADVERSARIAL_TRAINING, plan
+from epsball.studies.core.cell import Cell, in_order
+from epsball.studies.core.materials import Materials
+from epsball.studies.core.options import Options
+from epsball.studies.core.running import make_options
 
 MNIST = Materials("mnist", "abc", 60_000, 10_000, (1, 28, 28), 10)
 CIFAR = Materials("cifar10", "abc", 50_000, 10_000, (3, 32, 32), 10)

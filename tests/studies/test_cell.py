@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from epsball.errors import BrokenContract
-from epsball.studies.cell import Cell, in_order
+from epsball.studies.core.cell import Cell, in_order
 
 NET = Cell("red-blue", "train", {"l1": 0.0, "l2": 1e-4, "arm": "clean"}, repeat=1)
 

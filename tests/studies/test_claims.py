@@ -6,7 +6,8 @@ from importlib.resources import files
 import pytest
 
 from epsball.errors import BrokenContract
-from epsball.studies.claims import (
+from epsball.studies.claims.estimates import Estimate
+from epsball.studies.claims.table import (
     Claim,
     complete,
     is_near,
@@ -15,7 +16,6 @@ from epsball.studies.claims import (
     load_claims,
     not_run,
 )
-from epsball.studies.estimates import Estimate
 
 NUMBER = Claim("a", "s", "value", "accuracy", value=0.5, unit="fraction")
 ORDER = Claim("b", "s", "ordering", "one above the other")
@@ -103,7 +103,7 @@ def test_a_verdict_of_no_claim_is_a_fault() -> None:
 
 
 def test_every_entry_of_the_list_can_be_read() -> None:
-    text = files("epsball.studies").joinpath("claims.toml").read_text(encoding="utf-8")
+    text = files("epsball.studies.claims").joinpath("claims.toml").read_text(encoding="utf-8")
     names = {entry["study"] for entry in tomllib.loads(text)["claim"]}
     claims = [claim for name in names for claim in load_claims(name)]
     assert len({claim.id for claim in claims}) == len(tomllib.loads(text)["claim"])

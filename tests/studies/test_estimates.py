@@ -5,8 +5,8 @@ import math
 import pytest
 
 from epsball.errors import InvalidInput
-from epsball.evaluation.statistics import wilson
-from epsball.studies.estimates import difference, over_seeds
+from epsball.evaluation.metrics.statistics import wilson
+from epsball.studies.claims.estimates import difference, over_seeds
 
 T2 = 4.302652729911275  # Student's t at 0.975, two degrees of freedom
 

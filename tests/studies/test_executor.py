@@ -6,10 +6,10 @@ import pytest
 
 from epsball.errors import InvalidInput
 from epsball.evaluation.progress import Silent
-from epsball.studies.cell import Cell
-from epsball.studies.executor import Executor, InProcess
-from epsball.studies.store import Row, Store
-from epsball.studies.workers import Workers
+from epsball.studies.core.cell import Cell
+from epsball.studies.core.executor import Executor, InProcess
+from epsball.studies.core.store import Row, Store
+from epsball.studies.core.workers import Workers
 
 NET = Cell("s", "train", {"l1": 0.5})
 JUDGE = Cell("s", "judge", {"l1": 0.5, "eps": None}, needs=(NET.hash,))

@@ -13,22 +13,17 @@ from safetensors.torch import load_file
 
 from epsball.errors import InvalidInput
 from epsball.report import write_study, write_study_page
-from epsball.studies import (
-    StudyResult,
-    load_claims,
-    neural_rejection_works,
-    read_rows,
-    run_study,
-)
-from epsball.studies.cell import Cell
-from epsball.studies.neural_rejection import NEURAL_REJECTION
-from epsball.studies.neural_rejection_base import as_stated
-from epsball.studies.neural_rejection_measured import Results
-from epsball.studies.neural_rejection_notes import notes
-from epsball.studies.neural_rejection_subjects import NETS, SUBJECTS
-from epsball.studies.neural_rejection_tables import base_table
-from epsball.studies.place import Place
-from epsball.studies.running import make_options, perform
+from epsball.studies import StudyResult, load_claims, read_rows, run_study
+from epsball.studies.core.cell import Cell
+from epsball.studies.core.place import Place
+from epsball.studies.core.running import make_options, perform
+from epsball.studies.neural_rejection import works as neural_rejection_works
+from epsball.studies.neural_rejection.base import as_stated
+from epsball.studies.neural_rejection.measured import Results
+from epsball.studies.neural_rejection.notes import notes
+from epsball.studies.neural_rejection.study import NEURAL_REJECTION
+from epsball.studies.neural_rejection.subjects import NETS, SUBJECTS
+from epsball.studies.neural_rejection.tables import base_table
 
 GRID = "eps=0,1,5;steps=5"
 SMALL: dict[str, Any] = {

@@ -7,11 +7,11 @@ from typing import Any
 import polars as pl
 import pytest
 
-from epsball.studies.claims import Verdict, load_claims
-from epsball.studies.materials import Materials
-from epsball.studies.neural_rejection_claims import judge
-from epsball.studies.neural_rejection_measured import Results
-from epsball.studies.options import Options
+from epsball.studies.claims.table import Verdict, load_claims
+from epsball.studies.core.materials import Materials
+from epsball.studies.core.options import Options
+from epsball.studies.neural_rejection.claims import judge
+from epsball.studies.neural_rejection.measured import Results
 
 MNIST = Materials("mnist", "abc", 60_000, 10_000, (1, 28, 28), 10)
 ASKED = Options(seeds=5, limit=1000, train_limit=30_000)

@@ -5,11 +5,11 @@ from typing import Any
 import polars as pl
 import pytest
 
-from epsball.studies.neural_rejection_costs import attacking_table, fitting_table, training_table
-from epsball.studies.neural_rejection_figures import accuracy_curves, coverage_curves
-from epsball.studies.neural_rejection_measured import Results
-from epsball.studies.neural_rejection_notes import notes
-from epsball.studies.neural_rejection_tables import (
+from epsball.studies.neural_rejection.costs import attacking_table, fitting_table, training_table
+from epsball.studies.neural_rejection.figures import accuracy_curves, coverage_curves
+from epsball.studies.neural_rejection.measured import Results
+from epsball.studies.neural_rejection.notes import notes
+from epsball.studies.neural_rejection.tables import (
     base_table,
     crowd_table,
     doubts_table,

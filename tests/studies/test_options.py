@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from epsball.errors import InvalidInput
-from epsball.studies.cell import Plain
-from epsball.studies.options import Options, parse_grid
+from epsball.studies.core.cell import Plain
+from epsball.studies.core.options import Options, parse_grid
 
 KNOWN: dict[str, Plain] = {"l1": 0.0, "hidden": 625, "arm": "clean"}
 

@@ -5,12 +5,12 @@ from collections.abc import Callable
 import polars as pl
 import pytest
 
-from epsball.studies.cell import Plain
-from epsball.studies.claims import Verdict
-from epsball.studies.materials import Materials
-from epsball.studies.measured import Measured
-from epsball.studies.options import Options
-from epsball.studies.red_blue_claims import judge
+from epsball.studies.claims.measured import Measured
+from epsball.studies.claims.table import Verdict
+from epsball.studies.core.cell import Plain
+from epsball.studies.core.materials import Materials
+from epsball.studies.core.options import Options
+from epsball.studies.red_blue.claims import judge
 
 MNIST = Materials("mnist", "abc", 60_000, 10_000, (1, 28, 28), 10)
 BASE: dict[str, Plain] = {"arm": "clean", "hidden": 625}

@@ -5,11 +5,11 @@ from collections import Counter
 import pytest
 
 from epsball.errors import InvalidInput
-from epsball.studies.cell import Cell, in_order
-from epsball.studies.materials import Materials
-from epsball.studies.options import Grid, Options
-from epsball.studies.red_blue import RED_BLUE, plan
-from epsball.studies.running import make_options
+from epsball.studies.core.cell import Cell, in_order
+from epsball.studies.core.materials import Materials
+from epsball.studies.core.options import Grid, Options
+from epsball.studies.core.running import make_options
+from epsball.studies.red_blue.study import RED_BLUE, plan
 
 MNIST = Materials("mnist", "abc", 60_000, 10_000, (1, 28, 28), 10)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from epsball.cli._app import app
+from epsball.cli.app import app
 from epsball.errors import InvalidInput
 from epsball.studies import load_claims, read_rows, run_study
 
@@ -140,7 +140,7 @@ def test_other_directories_are_left_alone(done: Path, tmp_path: Path) -> None:
 
 
 def test_the_command_ends_with_2_for_bad_input(tmp_path: Path) -> None:
-    from epsball.cli._list import What
+    from epsball.cli.commands.list import What
 
     listed = CliRunner().invoke(app, ["list", What.studies], catch_exceptions=False)
     assert "red-blue" in listed.output

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from epsball.errors import InvalidInput
-from epsball.studies.judging import engine_for, hold, judge_unchecked, judge_verdicts
-from epsball.studies.rejecting_judges import fooled_pictures, judge_attacked, judge_shown
-from epsball.studies.strip import keep_strip
+from epsball.studies.judge.rejecting import fooled_pictures, judge_attacked, judge_shown
+from epsball.studies.judge.strip import keep_strip
+from epsball.studies.judge.whole import engine_for, hold, judge_unchecked, judge_verdicts
 from epsball.types import Dataset, ModelInfo
 
 ATTACK = "rejection:steps=40"

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from epsball.errors import InvalidInput
-from epsball.studies.cell import Cell
-from epsball.studies.place import Place
-from epsball.studies.red_blue import RED_BLUE
-from epsball.studies.running import make_options, perform
-from epsball.studies.store import Row
+from epsball.studies.core.cell import Cell
+from epsball.studies.core.place import Place
+from epsball.studies.core.running import make_options, perform
+from epsball.studies.core.store import Row
+from epsball.studies.red_blue.study import RED_BLUE
 from epsball.studies.table import STUDIES
 
 

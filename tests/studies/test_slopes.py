@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from epsball.errors import InvalidInput
-from epsball.studies.slopes import judge_levels, judge_slopes
-from epsball.studies.transfer import judge_examples, make_examples
+from epsball.studies.judge.slopes import judge_levels, judge_slopes
+from epsball.studies.judge.transfer import judge_examples, make_examples
 from epsball.types import Dataset
 
 

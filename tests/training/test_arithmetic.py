@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from epsball.training import TrainSettings, train
-from epsball.training.arithmetic import without_denormals
+from epsball.training.setup.arithmetic import without_denormals
 from epsball.types import Dataset
 
 

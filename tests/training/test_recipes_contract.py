@@ -13,8 +13,8 @@ from torch import nn
 
 from epsball.errors import InvalidInput
 from epsball.training import RECIPES, TrainResult, TrainSettings, fresh_weights, train
-from epsball.training.feeding import batch_count
-from epsball.training.recipes import recipe_of, recipe_settings
+from epsball.training.recipes.table import recipe_of, recipe_settings
+from epsball.training.setup.feeding import batch_count
 from epsball.types import Dataset
 
 Build = Callable[[], nn.Module]

@@ -7,12 +7,12 @@ from torch import Tensor, nn
 from torch.nn.functional import kl_div, log_softmax, softplus
 
 from epsball.training import RECIPES, TrainSettings
-from epsball.training.ensemble import ensemble_examples
-from epsball.training.fast import fast_examples
-from epsball.training.free import carry_on
-from epsball.training.mart import mart_loss
-from epsball.training.recipe import Batch
-from epsball.training.trades import trades_examples, trades_loss
+from epsball.training.recipes.ensemble import ensemble_examples
+from epsball.training.recipes.fast import fast_examples
+from epsball.training.recipes.free import carry_on
+from epsball.training.recipes.mart import mart_loss
+from epsball.training.recipes.spec import Batch
+from epsball.training.recipes.trades import trades_examples, trades_loss
 
 Pair = tuple[Tensor, Tensor]
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from epsball.errors import BrokenContract, InvalidInput
 from epsball.training import TrainResult, TrainSettings, train
-from epsball.training.optimizers import learning_rate
+from epsball.training.setup.optimizers import learning_rate
 from epsball.types import Dataset
 
 Build = Callable[[], nn.Module]
@@ -82,7 +82,7 @@ def test_validation_loss_is_the_plain_loss_in_eval_mode(
     model = build()
     settings = QUICK.changed(epochs=1, l1=0.01, label_smoothing=0.3, precision="float32")
     row = train(model, pictures, settings, out=tmp_path).epochs[0]
-    from epsball.training.feeding import split_rows
+    from epsball.training.setup.feeding import split_rows
 
     _, held_out = split_rows(pictures.labels, 0.2, 0)
     images = torch.from_numpy(pictures.read(held_out)).float() / 255

@@ -13,13 +13,13 @@ from torch import Tensor, nn
 
 from epsball.errors import InvalidInput
 from epsball.training import TrainSettings, train
-from epsball.training.augmenting import crop_and_flip
-from epsball.training.average import Average
-from epsball.training.awp import weights_uphill
-from epsball.training.optimizers import build_optimizer, learning_rate
-from epsball.training.placement import Placement
-from epsball.training.recipes import recipe_of
-from epsball.training.workshop import furnish
+from epsball.training.recipes.awp import weights_uphill
+from epsball.training.recipes.table import recipe_of
+from epsball.training.setup.augmenting import crop_and_flip
+from epsball.training.setup.average import Average
+from epsball.training.setup.context import furnish
+from epsball.training.setup.optimizers import build_optimizer, learning_rate
+from epsball.training.setup.placement import Placement
 from epsball.types import Dataset
 
 Build = Callable[[], nn.Module]

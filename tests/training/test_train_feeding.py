@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from epsball.errors import InvalidInput
-from epsball.training import TrainSettings, feeding
-from epsball.training.feeding import batch_count, cut, open_feed, split_rows
-from epsball.training.placement import Placement
-from epsball.training.randomness import own_random_state, seeded
+from epsball.training import TrainSettings
+from epsball.training.setup import feeding
+from epsball.training.setup.feeding import batch_count, cut, open_feed, split_rows
+from epsball.training.setup.placement import Placement
+from epsball.training.setup.randomness import own_random_state, seeded
 from epsball.types import Dataset, Pixels, Positions
 
 HERE = Placement("cpu", "float32", channels_last=False, threads=1)

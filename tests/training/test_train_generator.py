@@ -13,18 +13,18 @@ from torch import Tensor, nn
 from epsball.errors import InvalidInput
 from epsball.geometry import random_in_ball, size
 from epsball.training import RECIPES, TrainSettings, fresh_weights, train
-from epsball.training.generator import generator_examples
-from epsball.training.generator_memory import descend, generator_weights, recall
-from epsball.training.generator_nets import (
+from epsball.training.recipes.generator.generator import generator_examples
+from epsball.training.recipes.generator.memory import descend, generator_weights, recall
+from epsball.training.recipes.generator.nets import (
     discern,
     discriminator_shapes,
     drawn_weights,
     generator_shapes,
     perturb,
 )
-from epsball.training.recipe import Batch
-from epsball.training.recipes import recipe_of
-from epsball.training.settings import BallNorm
+from epsball.training.recipes.spec import Batch
+from epsball.training.recipes.table import recipe_of
+from epsball.training.setup.settings import BallNorm
 from epsball.types import Dataset
 
 EPS: dict[BallNorm, float] = {"l2": 1.0, "linf": 0.2}

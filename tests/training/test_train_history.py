@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from epsball.training import EpochRow, TrainSettings
-from epsball.training.history import History
+from epsball.training.run.history import History
 
 
 def after(losses: Sequence[float | None], settings: TrainSettings) -> History:

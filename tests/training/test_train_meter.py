@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from epsball.training.meter import Meter
+from epsball.training.measure.meter import Meter
 
 
 def test_the_meter_judges_only_the_first_pass_of_a_step() -> None:

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from epsball.training import TrainSettings
-from epsball.training.optimizers import (
+from epsball.training.setup.optimizers import (
     build_optimizer,
     learning_rate,
     optimizer_tensors,
     restore_optimizer,
 )
-from epsball.training.settings import OptimizerName
+from epsball.training.setup.settings import OptimizerName
 
 GRADIENTS = (0.3, -2.0, 1e-4, 0.7)
 EVERY: tuple[OptimizerName, ...] = ("sgd", "rmsprop", "adam")

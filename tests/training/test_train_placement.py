@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from epsball import hardware
 from epsball.errors import BrokenContract, InvalidInput
 from epsball.training import RECIPES, TrainSettings, train
-from epsball.training.placement import Placement, choose_placement, placed
+from epsball.training.setup.placement import Placement, choose_placement, placed
 from epsball.types import Dataset, ModelInfo
 
 Build = Callable[[], nn.Module]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from epsball.errors import InvalidInput
 from epsball.training import RECIPES, TrainSettings, default_settings
-from epsball.training.recipes import recipe_of
+from epsball.training.recipes.table import recipe_of
 
 
 @pytest.mark.parametrize(

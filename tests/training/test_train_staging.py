@@ -15,8 +15,8 @@ from torch import nn
 from epsball.attacks import fgsm
 from epsball.errors import InvalidInput
 from epsball.training import TrainSettings, fresh_weights, train
-from epsball.training.feeding import open_feed
-from epsball.training.placement import Placement
+from epsball.training.setup.feeding import open_feed
+from epsball.training.setup.placement import Placement
 from epsball.types import Dataset
 
 Build = Callable[[], nn.Module]

@@ -12,11 +12,11 @@ from torch import nn
 
 from epsball.attacks import fgsm, pgd
 from epsball.training import EpochRow, TrainSettings, train
-from epsball.training.history import History
-from epsball.training.notes import notes_on
-from epsball.training.randomness import seeded
-from epsball.training.watch import watched_rows
-from epsball.training.workshop import furnish
+from epsball.training.measure.notes import notes_on
+from epsball.training.measure.watch import watched_rows
+from epsball.training.run.history import History
+from epsball.training.setup.context import furnish
+from epsball.training.setup.randomness import seeded
 from epsball.types import Dataset
 
 Build = Callable[[], nn.Module]

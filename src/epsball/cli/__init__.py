@@ -7,8 +7,8 @@ from epsball.errors import EpsballError
 
 def main() -> None:
     """Run the command line; errors of ours are one line on standard error and exit code 2."""
-    from epsball.cli._app import app
-    from epsball.cli._show import complain
+    from epsball.cli.app import app
+    from epsball.cli.console.show import complain
 
     try:
         app()

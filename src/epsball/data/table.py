@@ -1,6 +1,6 @@
 """The visible table of data sources: what `--data` takes."""
 
-from epsball.data import cifar10, digits, folder, imagenet_sample, mnist, npz
+from epsball.data.sources import cifar10, digits, folder, imagenet_sample, mnist, npz
 from epsball.data.spec import DataSpec
 
 GREY_EPS = (0.1, 0.2, 0.3)  # strokes on black: Madry et al. 2018, arXiv:1706.06083, and MNIST since

@@ -5,15 +5,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from epsball.defences.deep_neural_rejection import DeepNeuralRejection
-from epsball.defences.energy import Energy
-from epsball.defences.kernel_density import KernelDensity
-from epsball.defences.mahalanobis import Mahalanobis
-from epsball.defences.max_softmax import MaxSoftmax
-from epsball.defences.mixture import DirichletMixture
-from epsball.defences.neural_rejection import NeuralRejection
-from epsball.defences.projection import Projection
-from epsball.defences.rejector import Rejector
+from epsball.defences.base.rejector import Rejector
+from epsball.defences.rejectors.deep_neural_rejection import DeepNeuralRejection
+from epsball.defences.rejectors.energy import Energy
+from epsball.defences.rejectors.kernel_density import KernelDensity
+from epsball.defences.rejectors.mahalanobis import Mahalanobis
+from epsball.defences.rejectors.max_softmax import MaxSoftmax
+from epsball.defences.rejectors.mixture import DirichletMixture
+from epsball.defences.rejectors.neural_rejection import NeuralRejection
+from epsball.defences.rejectors.projection import Projection
 from epsball.errors import unknown_name
 
 

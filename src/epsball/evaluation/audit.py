@@ -12,16 +12,16 @@ import torch
 
 from epsball.data import default_eps
 from epsball.errors import InvalidInput
-from epsball.evaluation.engine import deterministic
-from epsball.evaluation.findings import is_blocked
+from epsball.evaluation.checks.findings import is_blocked
+from epsball.evaluation.engine.engine import deterministic
+from epsball.evaluation.engine.speed import Wanted
 from epsball.evaluation.inputs import Data, open_data, sample_of
 from epsball.evaluation.manifest import read_begun, settle
 from epsball.evaluation.plan import Options, make_plan
 from epsball.evaluation.progress import Progress, Silent
-from epsball.evaluation.records import read_records
+from epsball.evaluation.records.schema import read_records
 from epsball.evaluation.running import run_plan
 from epsball.evaluation.settings import make_settings
-from epsball.evaluation.speed import Wanted
 from epsball.evaluation.subject import Model, open_model
 from epsball.types import Dataset, Finding
 

@@ -11,7 +11,7 @@ from typing import Any, cast
 from torch import Tensor, nn
 
 from epsball.defences import load
-from epsball.defences.base_model import check_mode
+from epsball.defences.base.model import check_mode
 from epsball.errors import InvalidInput
 from epsball.files import read_json
 from epsball.models import as_logits, load_model, probe

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from epsball.data import load_data, to_unit
 from epsball.errors import InvalidInput
-from epsball.evaluation.checks_before import check_range
+from epsball.evaluation.checks.before import check_range
 from epsball.types import Dataset, Finding, Positions
 
 Data: TypeAlias = str | Dataset | tuple[Any, Any]
@@ -39,7 +39,7 @@ def open_data(data: Data) -> Dataset:
             )
         return data
     images, labels = (_as_array(part) for part in data)
-    if images.ndim != 4 or labels.shape != (len(images),):  # noqa: PLR2004 - n, c, h, w
+    if images.ndim != 4 or labels.shape != (len(images),):
         raise InvalidInput(
             "data given as a pair must be images (n, c, h, w) and labels (n,), "
             f"got {images.shape} and {labels.shape}"

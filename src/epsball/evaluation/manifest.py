@@ -13,8 +13,8 @@ import torch
 from pydantic import BaseModel, ConfigDict
 
 from epsball.errors import InvalidInput
-from epsball.evaluation.engine import Choices
-from epsball.evaluation.records import RECORDS, read_manifest
+from epsball.evaluation.engine.engine import Choices
+from epsball.evaluation.records.schema import RECORDS, read_manifest
 from epsball.evaluation.settings import AttackSetting
 from epsball.files import write_atomically
 

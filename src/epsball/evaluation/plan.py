@@ -7,9 +7,10 @@ from typing import Literal, TypeAlias
 import torch
 
 from epsball.data import choose, stratified_order, to_unit
-from epsball.evaluation import checks_before
-from epsball.evaluation.engine import Choices, Engine
-from epsball.evaluation.findings import finding, is_blocked
+from epsball.evaluation.checks import before as checks_before
+from epsball.evaluation.checks.findings import finding, is_blocked
+from epsball.evaluation.engine.engine import Choices, Engine
+from epsball.evaluation.engine.speed import Speed, Wanted, measure_speed
 from epsball.evaluation.inputs import read_through, spread
 from epsball.evaluation.manifest import (
     DataEntry,
@@ -19,10 +20,9 @@ from epsball.evaluation.manifest import (
     attack_entries,
     surroundings,
 )
-from epsball.evaluation.present import eps_text
+from epsball.evaluation.metrics.present import eps_text
 from epsball.evaluation.progress import Progress
 from epsball.evaluation.settings import AttackSetting
-from epsball.evaluation.speed import Speed, Wanted, measure_speed
 from epsball.evaluation.subject import Subject, check_fit, rehearse
 from epsball.types import Dataset, Finding, Positions
 

@@ -8,16 +8,18 @@ from typing import Any
 import polars as pl
 import torch
 
-from epsball.evaluation.checks_after import check_records
-from epsball.evaluation.checks_before import check_chance
-from epsball.evaluation.checks_indicators import check_indicators
-from epsball.evaluation.checks_probe import check_by_probing
-from epsball.evaluation.engine import Engine
-from epsball.evaluation.findings import is_blocked
+from epsball.evaluation.checks.before import check_chance
+from epsball.evaluation.checks.findings import is_blocked
+from epsball.evaluation.checks.indicators import check_indicators
+from epsball.evaluation.checks.probe import check_by_probing
+from epsball.evaluation.checks.records import check_records
+from epsball.evaluation.engine.engine import Engine
+from epsball.evaluation.engine.starts import Starts
 from epsball.evaluation.inputs import spread
+from epsball.evaluation.metrics.summary import summarise, write_summary
 from epsball.evaluation.plan import Plan
 from epsball.evaluation.progress import Progress
-from epsball.evaluation.shards import (
+from epsball.evaluation.records.shards import (
     Shard,
     read_clean,
     read_finished,
@@ -25,9 +27,7 @@ from epsball.evaluation.shards import (
     run_shard,
     shards_of,
 )
-from epsball.evaluation.starts import Starts
 from epsball.evaluation.subject import Subject
-from epsball.evaluation.summary import summarise, write_summary
 from epsball.types import Dataset, Finding, Positions
 
 _POOL = 64  # pictures of the run, among which every other class is likely to be

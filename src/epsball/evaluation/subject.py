@@ -11,10 +11,10 @@ from torch import nn
 
 from epsball.attacks import expectation
 from epsball.errors import BrokenContract, EpsballError, InvalidInput
-from epsball.evaluation.asking import is_out_of_memory, modules_behind
-from epsball.evaluation.checks_before import check_mode
-from epsball.evaluation.counting import Counted, Tally
+from epsball.evaluation.checks.before import check_mode
 from epsball.evaluation.defended import SCHEME, open_defended
+from epsball.evaluation.engine.asking import is_out_of_memory, modules_behind
+from epsball.evaluation.engine.counting import Counted, Tally
 from epsball.evaluation.settings import AttackSetting
 from epsball.models import as_logits, count_parameters, fingerprint, load_model, probe
 from epsball.randomness import ImageStreams

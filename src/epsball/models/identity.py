@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from epsball.identity import model_hash
-from epsball.models._request import split_spec
+from epsball.models.loading.request import split_spec
 
 
 def fingerprint(model: Callable[..., Any], spec: str = "") -> str:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from epsball.errors import BrokenContract, EpsballError, InvalidInput
-from epsball.models._messages import one_line
+from epsball.models.loading.messages import one_line
 from epsball.tensors import Classifier
 from epsball.types import Gives, ModelInfo
 
@@ -104,7 +104,7 @@ def _check_output(output: object, n: int) -> None:
         raise _refused(found, "labels have no scores to attack, return logits (n, k)")
     if output.ndim != SCORES or len(output) != n:
         raise _refused(f"{found} for {n} pictures", _RETURN)
-    if output.shape[1] < 2:  # noqa: PLR2004  # one column cannot name two classes
+    if output.shape[1] < 2:  # one column cannot name two classes
         raise _refused(
             found, "for a binary model z return torch.cat([torch.zeros_like(z), z], dim=1)"
         )

@@ -1,0 +1,1 @@
+"""Attacks made of attacks, and models made of models."""

@@ -1,0 +1,1 @@
+"""What the attacks share: the ascent loop, model queries, argument checks."""

@@ -1,0 +1,241 @@
+"""The loop under every iterative attack. An attack states its step; the loop walks and scores.
+
+Everything that belongs to a row of the batch (a goal, a step, random streams) has `rows(chosen)`,
+which gives the same for some rows only: that is how images retire and how batches are cut.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, Protocol, Self
+
+import torch
+from torch import Tensor
+
+from epsball.attacks.core.asking import all_rows, cut, input_gradient, read, scores
+from epsball.attacks.core.best_seen import BestSeen as BestSeen
+from epsball.tensors import Classifier, Images
+from epsball.types import Search
+
+Keep = Literal["best", "last"]
+# float32 scores of the same picture differ in their last bits from batch to batch; a lead smaller
+# than this share of the largest score is no reason to stop looking for a larger one
+_HAIR = 1e-5
+_FINISH = 40  # in low precision the last of so many steps is made on the model itself
+_FULL = Search(retire=False)
+
+
+class Goal(Protocol):
+    """What an attack climbs and when it has won; both read the scores of the points it visits."""
+
+    def value(self, logits: Tensor, /) -> Tensor:
+        """Return (n,), climbed along its gradient."""
+        ...
+
+    def won(self, logits: Tensor, /) -> Tensor:
+        """Return (n,), bool."""
+        ...
+
+    def rows(self, chosen: Tensor, /) -> Self:
+        """Return the goal of some rows."""
+        ...
+
+
+@dataclass(frozen=True)
+class Visit:
+    """What was seen at a point of the walk.
+
+    Args:
+        point: (n, c, h, w).
+        slope: (n, c, h, w), the gradient of value.
+        value: (n,), what is climbed.
+        number: of the step, from 0.
+    """
+
+    point: Tensor
+    slope: Tensor
+    value: Tensor
+    number: int
+
+    def rows(self, chosen: Tensor) -> "Visit":
+        """Return what was seen at some rows."""
+        return Visit(self.point[chosen], self.slope[chosen], self.value[chosen], self.number)
+
+
+class Step(Protocol):
+    """Makes the next point from what was seen; keeps it inside ball and box.
+
+    One that may end a row's walk before its last step has `ended`, (n,) bool or None: rows for
+    which the points just returned are where the walk ends, points that were visited already.
+    """
+
+    def __call__(self, visit: Visit, /) -> Tensor:
+        """Return the next points."""
+        ...
+
+    def rows(self, chosen: Tensor, /) -> Self:
+        """Return the step of some rows."""
+        ...
+
+
+def ascend(
+    model: Classifier,
+    start: Images,
+    *,
+    goal: Goal,
+    step: Step,
+    steps: int,
+    keep: Keep,
+    search: Search | None = None,
+    best: BestSeen | None = None,
+    inside: Callable[[Tensor, Tensor], Tensor] | None = None,
+) -> Images:
+    """Walk uphill from start and return a point of the walk.
+
+    Args:
+        model: the classifier; with a search in low precision, its cheaper twin.
+        start: (n, c, h, w), the first points.
+        goal: what is climbed.
+        step: makes the next point.
+        steps: gradient evaluations an image; a row whose step says `ended` is given no more.
+        keep: "best": of the steps + 1 points, the one that ranks highest by (won, value), which
+            costs one more forward pass; "last": where the walk ends.
+        search: what may be saved. A fooled image ends its walk where it was fooled. In low
+            precision the last fortieth of the steps is made on the caller's own model.
+        best: what earlier walks of the same pictures have seen.
+        inside: (points, rows) -> (m,) bool, for a walk that leaves the ball on its way: which
+            points may be returned. None: all.
+
+    Returns:
+        (n, c, h, w), without gradient.
+
+    Raises:
+        BrokenContract: the model gives no gradient, or not one row of scores a picture.
+    """
+    search = search or _FULL
+    best, point = best or BestSeen(start), start.detach()
+    rows, ends = all_rows(start), _Ends(search.confirm or model, best, keep, search, inside)
+    for i in range(steps):
+        exact = is_exact(search, i, steps, finish=_FINISH)
+        asked = search.confirm or model if exact else model
+        visit, logits = look(asked, point, rows, goal, number=i, micro_batch=search.micro_batch)
+        won, firmly = judge(search, goal, point, logits, rows, exact=exact)
+        if keep == "best" or search.retire:
+            best.update(point, visit.value, won, rows, inside)
+        if search.retire and bool(firmly.any()):
+            going = (~firmly).nonzero()[:, 0]
+            rows, goal, step = rows[going], goal.rows(going), step.rows(going)
+            visit = visit.rows(going)
+            if not len(rows):
+                return best.points
+        point = step(visit).detach()
+        ended = getattr(step, "ended", None)
+        if ended is not None and bool(ended.any()):
+            done = ended.nonzero()[:, 0]
+            ends.take(point[done], rows[done], goal.rows(done))
+            going = (~ended).nonzero()[:, 0]
+            rows, goal, step, point = rows[going], goal.rows(going), step.rows(going), point[going]
+            if not len(rows):
+                return best.points
+    ends.take(point, rows, goal)
+    return best.points
+
+
+def is_exact(search: Search, number: int, steps: int, *, finish: int) -> bool:
+    """Say whether a step is one of the last, which are made on the caller's own model.
+
+    One in `finish` is, and at least one. Without another model to search on, every step is.
+    """
+    return search.confirm is None or number >= steps - max(1, steps // finish)
+
+
+@dataclass(frozen=True)
+class _Ends:
+    """Where walks end: kept as they are, or where they rank highest for the model itself."""
+
+    exact: Classifier
+    best: BestSeen
+    keep: Keep
+    search: Search
+    inside: Callable[[Tensor, Tensor], Tensor] | None
+
+    def take(self, points: Tensor, rows: Tensor, goal: Goal) -> None:
+        """Take the last points, (m, c, h, w), of some rows; goal is of these rows."""
+        if self.keep == "last":
+            self.best.points[rows] = points
+            return
+        logits = read(self.exact, points, rows, self.search.micro_batch)
+        self.best.update(points, goal.value(logits), goal.won(logits), rows, self.inside)
+
+
+def look(
+    model: Classifier,
+    point: Tensor,
+    rows: Tensor,
+    goal: Goal,
+    *,
+    number: int = 0,
+    micro_batch: int | None = None,
+) -> tuple[Visit, Tensor]:
+    """See value, gradient and scores at points, in batches of a size.
+
+    Args:
+        model: the classifier.
+        point: (m, c, h, w).
+        rows: (m,), which rows of the attack's batch they belong to.
+        goal: of these rows.
+        number: of the step.
+        micro_batch: rows a pass; None: all.
+
+    Returns:
+        The visit, and the scores (m, k).
+    """
+    seen = []
+    for part in cut(len(point), micro_batch):
+        aim = goal if part.stop - part.start == len(point) else goal.rows(all_rows(point)[part])
+        here = point[part].detach().requires_grad_()
+        with torch.enable_grad():
+            logits = scores(model, here, rows[part])
+            value = aim.value(logits)
+        seen.append((input_gradient(value, here), value.detach(), logits.detach()))
+    slope, value, logits = (torch.cat(column) for column in zip(*seen, strict=True))
+    return Visit(point.detach(), slope, value, number), logits
+
+
+def judge(
+    search: Search, goal: Goal, points: Tensor, logits: Tensor, rows: Tensor, *, exact: bool
+) -> tuple[Tensor, Tensor]:
+    """Say which rows have won in float32, and which of those by more than rounding.
+
+    Args:
+        search: holds the caller's own model, where the search runs on another.
+        goal: of these rows.
+        points: (m, c, h, w).
+        logits: (m, k), what the search's model said of them.
+        rows: (m,), which rows of the attack's batch they belong to.
+        exact: logits are the caller's own model's already.
+
+    Returns:
+        (m,) bool, twice: won; won firmly, so that another batch will find the same.
+    """
+    won = goal.won(logits)
+    if exact or search.confirm is None or not bool(won.any()):
+        return won, won & _is_clear(logits)
+    claimed = won.nonzero()[:, 0]
+    told = read(search.confirm, points[claimed], rows[claimed], search.micro_batch)
+    really = goal.rows(claimed).won(told)
+    won = torch.zeros_like(won)
+    firmly = won.clone()
+    won[claimed], firmly[claimed] = really, really & _is_clear(told)
+    return won, firmly
+
+
+def confirmed(
+    search: Search | None, goal: Goal, points: Tensor, logits: Tensor, rows: Tensor
+) -> Tensor:
+    """Return (m,) bool: which rows have won for good. See `judge`."""
+    return judge(search or _FULL, goal, points, logits, rows, exact=False)[1]
+
+
+def _is_clear(logits: Tensor) -> Tensor:
+    first, second = logits.topk(2, dim=1).values.unbind(1)
+    return first - second > _HAIR * logits.abs().amax(1)

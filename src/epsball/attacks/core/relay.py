@@ -1,0 +1,113 @@
+"""Several attacks one after the other, each on the pictures that the ones before have left."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from epsball.attacks.core.asking import Part, all_rows, read, search_part
+from epsball.attacks.gradient.pgd import Mislead
+from epsball.geometry import project_into_box, size
+from epsball.objectives import margin
+from epsball.randomness import Randomness, another_run
+from epsball.tensors import Classifier, Images
+from epsball.types import Norm, Search
+
+_ROUNDING = 1e-6
+
+
+@dataclass
+class Relay:
+    """Pictures under a row of attacks: who is left, and the best that was found.
+
+    Args:
+        model: the classifier.
+        inputs: (n, c, h, w), clean.
+        labels: (n,).
+        eps: radius of the ball that counts, for attacks that take none as well.
+        norm: its geometry.
+        targets: (n,), or None.
+        generator: see `pgd`; every leg draws from streams of its own.
+        search: what may be saved; a relay retires fooled pictures in any case.
+        left: (m,), the rows that no leg has fooled yet.
+        best: (n, c, h, w), for each row a fooled picture, or the one nearest to being fooled.
+        value: (n,), the margin of best.
+        legs: how many attacks were run.
+    """
+
+    model: Classifier
+    inputs: Images
+    labels: Tensor
+    eps: float
+    norm: Norm
+    targets: Tensor | None
+    generator: Randomness
+    search: Search
+    left: Tensor = field(init=False)
+    best: Tensor = field(init=False)
+    value: Tensor = field(init=False)
+    legs: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        """Begin with the clean pictures; what is fooled already is not attacked."""
+        self.inputs = self.inputs.detach()
+        self.best, rows = self.inputs.clone(), all_rows(self.inputs)
+        logits = read(self._exact(), self.inputs, rows, self.search.micro_batch)
+        goal = Mislead(self.model, margin, self.labels, self.targets)
+        self.value, self.left = goal.value(logits), rows[~goal.won(logits)]
+
+    def run(self, attack: Callable[..., Images], **settings: Any) -> int:  # noqa: ANN401 - the attack's own
+        """Attack the pictures that are left.
+
+        Args:
+            attack: a function with the house signature; one without eps returns the nearest
+                picture it finds, which counts where it lies within the ball.
+            **settings: of its own.
+
+        Returns:
+            How many more are fooled.
+        """
+        rows = self.left
+        if not len(rows):
+            return 0
+        shared = {"eps": self.eps, "norm": self.norm, "search": self._search_of(rows)}
+        takes = inspect.signature(attack).parameters
+        points = attack(
+            Part(self.model, rows),
+            self.inputs[rows],
+            self.labels[rows],
+            targets=None if self.targets is None else self.targets[rows],
+            generator=self.fresh(rows),
+            **settings,
+            **{name: value for name, value in shared.items() if name in takes},
+        )
+        return self.judge(points, rows)
+
+    def fresh(self, rows: Tensor) -> Randomness:
+        """Return randomness for another leg, of some rows."""
+        self.legs += 1
+        return another_run(self.generator, self.legs, rows)
+
+    def judge(self, points: Tensor, rows: Tensor) -> int:
+        """Take over what fools within the ball, and say for how many pictures it does."""
+        far = size((points - self.inputs[rows]).double(), self.norm) > self.eps * (1 + _ROUNDING)
+        if bool(far.any()):  # of an attack without eps: what lies outside may still do, pulled in
+            inside = project_into_box(points, self.inputs[rows], self.eps, self.norm)
+            points = torch.where(far.view(-1, 1, 1, 1), inside, points)
+        logits = read(self._exact(), points, rows, self.search.micro_batch)
+        goal = Mislead(self.model, margin, self.labels, self.targets).rows(rows)
+        value, won = goal.value(logits), goal.won(logits)
+        better = won | (value > self.value[rows])
+        self.best[rows[better]] = points[better].detach()
+        self.value[rows[better]] = value[better].to(self.value)
+        self.left = rows[~won]
+        return int(won.sum())
+
+    def _search_of(self, rows: Tensor) -> Search:
+        return search_part(replace(self.search, retire=True), rows) or Search()
+
+    def _exact(self) -> Classifier:
+        return self.search.confirm or self.model

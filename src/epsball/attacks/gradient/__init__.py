@@ -1,0 +1,1 @@
+"""Gradient attacks within a ball of given radius."""

@@ -1,0 +1,194 @@
+"""What attacks share that chase a border with gradients: the first look, and every later one."""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from epsball.attacks.core.ascent import confirmed, look
+from epsball.attacks.core.asking import all_rows
+from epsball.attacks.nearest.border import Winning
+from epsball.attacks.nearest.sparse import Hunt
+from epsball.geometry import per_row, size
+from epsball.tensors import Classifier
+from epsball.types import Norm, Search
+
+# of the scores by which a clean picture's class leads, in units of the softmax: as a network of ten
+# classes has it that was trained on MNIST
+_SHARPNESS, _ROUNDING = 10.0, 1e-6
+FINISH = 10  # in low precision the last of so many steps is made on the model itself
+_LEAST = 1e-5  # of the way to the farthest corner
+_ORDERS: dict[Norm, float] = {"linf": math.inf, "l2": 2, "l1": 1, "l0": 0}
+
+
+@dataclass(frozen=True)
+class Odds:
+    """A goal that climbs the log-odds of all classes that win, not the lead of the best.
+
+    It leaves open which class is reached. Scores are scaled by what the clean picture lacks, so
+    that a model whose scores are large or small is climbed alike: no softmax saturates here.
+
+    Args:
+        goal: what wins.
+        clean_lead: (n,), the lead at the clean pictures; None: the scores are theirs.
+    """
+
+    goal: Winning
+    clean_lead: Tensor | None = None
+
+    def value(self, logits: Tensor) -> Tensor:
+        """Return (n,), the log of the odds of any class that wins, in units of the lead."""
+        seen = logits.detach()
+        lead = self.goal.value(seen) if self.clean_lead is None else self.clean_lead
+        # on a tie there is no lead to measure by
+        least = (_ROUNDING * seen.abs().amax(1)).clamp_min(torch.finfo(seen.dtype).tiny ** 0.5)
+        unit = torch.maximum(lead.abs() / _SHARPNESS, least)[:, None]
+        wins, scaled = self.goal.columns(logits), logits / unit
+        for_them = scaled.masked_fill(~wins, -torch.inf).logsumexp(1)
+        return (for_them - scaled.masked_fill(wins, -torch.inf).logsumexp(1)) * unit[:, 0]
+
+    def won(self, logits: Tensor) -> Tensor:
+        """Judge success; being rejected is none."""
+        return self.goal.won(logits)
+
+    def rows(self, chosen: Tensor) -> "Odds":
+        """Return the same for some rows."""
+        lead = None if self.clean_lead is None else self.clean_lead[chosen]
+        return Odds(self.goal.rows(chosen), lead)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was seen at points.
+
+    Args:
+        won: (m,) bool, which fool the model by more than rounding.
+        lead: (m,), of the best class that wins over the best that does not.
+        slope: (m, c, h, w), gradient of the lead, or of the log-odds.
+    """
+
+    won: Tensor
+    lead: Tensor
+    slope: Tensor
+
+    @cached_property
+    def steepness(self) -> Tensor:
+        """Return (m,), the l2 length of the slope, never zero."""
+        return never_zero(size(self.slope, "l2"))
+
+    def along(self, lengths: Tensor) -> Tensor:
+        """Return (m, 1, 1, 1): times the slope it makes steps of these l2 lengths."""
+        share = (lengths / self.steepness).clamp_max(torch.finfo(lengths.dtype).max)
+        return per_row(share, self.slope)
+
+    def rows(self, chosen: Tensor) -> "Seen":
+        """Return what was seen at some of the points."""
+        return Seen(self.won[chosen], self.lead[chosen], self.slope[chosen])
+
+
+def first_look(
+    model: Classifier,
+    inputs: Tensor,
+    labels: Tensor,
+    targets: Tensor | None,
+    *,
+    norm: Norm,
+    soft: bool = False,
+    confidence: float = 0.0,
+    search: Search | None = None,
+) -> tuple[Hunt, Seen]:
+    """Look at the clean pictures, and begin a hunt for those that do not fool the model yet.
+
+    The same pass gives the first gradient: nothing is asked twice.
+
+    Args:
+        model: the classifier.
+        inputs: (n, c, h, w), the clean batch.
+        labels: (n,).
+        targets: (n,), or None.
+        norm: in which a picture is near.
+        soft: whether the slope is that of the log-odds, not of the lead.
+        confidence: the lead that a picture needs, in scores.
+        search: what may be saved; the first look is the model's own in any case.
+
+    Returns:
+        The hunt of m rows, and what was seen at their clean pictures.
+    """
+    clean, goal = inputs.detach(), Winning(model, labels, targets)
+    climbed = Odds(goal) if soft else goal
+    search = search or Search()
+    visit, logits = look(
+        search.confirm or model, clean, all_rows(clean), climbed, micro_batch=search.micro_batch
+    )
+    logits = handicapped(goal, logits, confidence)
+    won = confirmed(None, goal, clean, logits, all_rows(clean))
+    rows = (~won).nonzero()[:, 0]
+    hunt = Hunt(model, goal.rows(rows), clean[rows], rows, norm, search=search)
+    return hunt, Seen(won, goal.value(logits), visit.slope).rows(rows)
+
+
+def see(hunt: Hunt, points: Tensor, far: Tensor, climbed: Winning | Odds, *, exact: bool) -> Seen:
+    """Look at a point of every row, with its gradient; the hunt keeps those nearer than before.
+
+    Args:
+        hunt: the hunt.
+        points: (m, c, h, w).
+        far: (m,), their distance from the clean pictures.
+        climbed: of all rows of the hunt, what the slope is taken of.
+        exact: whether the model itself is looked at, where there is a cheaper copy.
+    """
+    model, batch = hunt.exact if exact else hunt.model, hunt.search.micro_batch
+    visit, logits = look(model, points, hunt.rows, climbed, micro_batch=batch)
+    won = hunt.keep(points, logits, all_rows(points), exact=exact, far=far)
+    return Seen(won, hunt.goal.value(logits), visit.slope)
+
+
+def handicapped(goal: Winning, logits: Tensor, confidence: float) -> Tensor:
+    """Take a lead that is asked for off the scores of all classes that win."""
+    return logits - confidence * goal.columns(logits) if confidence else logits
+
+
+def result(hunt: Hunt, inputs: Tensor) -> Tensor:
+    """Return (n, c, h, w): what was found, and the clean picture where nothing was or had to be."""
+    found = inputs.detach().clone()
+    found[hunt.rows] = hunt.points
+    return found
+
+
+def widest(clean: Tensor, norm: Norm) -> Tensor:
+    """Return (m,), how far the farthest corner of [0, 1] is."""
+    return length(torch.maximum(clean, 1 - clean), norm)
+
+
+def length(delta: Tensor, norm: Norm) -> Tensor:
+    """Return (m,), `size` in a single pass over memory, for what is not too small to be squared."""
+    measured: Tensor = torch.linalg.vector_norm(delta.flatten(1), _ORDERS[norm], dim=1)
+    return measured
+
+
+def first_radius(far: Tensor, seen: Seen, norm: Norm, limit: Tensor) -> Tensor:
+    """Return (m,), a radius to try while nothing is found yet, at most limit.
+
+    A model that goes on as its slope tells has its border there. A clean picture on a tie has no
+    way to go, but must leave it all the same.
+    """
+    return torch.maximum(far + reach(seen, norm), _LEAST * limit).minimum(limit)
+
+
+def reach(seen: Seen, norm: Norm) -> Tensor:
+    """Return (m,), how far the border is if the model goes on as its slope tells."""
+    if norm == "l2":
+        return seen.lead.abs() / seen.steepness
+    return seen.lead.abs() / never_zero(length(seen.slope, "l1" if norm == "linf" else "linf"))
+
+
+def never_zero(values: Tensor) -> Tensor:
+    """Return values that can be divided by."""
+    return values.clamp_min(torch.finfo(values.dtype).tiny)
+
+
+def cosine(first: float, last: float, number: int, steps: int) -> float:
+    """Return what falls from first towards last along half a wave, after number of steps."""
+    return last + (first - last) * (1 + math.cos(math.pi * number / steps)) / 2

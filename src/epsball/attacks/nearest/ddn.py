@@ -1,0 +1,122 @@
+"""Decoupled direction and norm: on a sphere whose radius follows the border."""
+
+import torch
+
+from epsball.attacks.core.ascent import is_exact
+from epsball.attacks.core.checks import check_call, takes_no_eps
+from epsball.attacks.nearest.chase import (
+    FINISH,
+    Odds,
+    Seen,
+    cosine,
+    first_look,
+    first_radius,
+    length,
+    never_zero,
+    result,
+    see,
+    widest,
+)
+from epsball.attacks.nearest.sparse import Hunt, require
+from epsball.geometry import per_row
+from epsball.randomness import Randomness
+from epsball.tensors import Classifier, Images, Labels
+from epsball.types import Norm, Search
+
+NORMS: tuple[Norm, ...] = ("l2",)
+_SOFT = 0.5  # of the steps climb the log-odds: which class is reached stays open for that long
+_LAST = 0.01  # of the first step and of the first change of the radius is left at the end
+
+
+@takes_no_eps
+def ddn(
+    model: Classifier,
+    inputs: Images,
+    labels: Labels,
+    *,
+    norm: Norm = "l2",
+    steps: int = 100,
+    step_size: float = 2.0,
+    gamma: float = 0.1,
+    targets: Labels | None = None,
+    generator: Randomness = None,  # noqa: ARG001 - of the house signature; nothing here is random
+    search: Search | None = None,
+) -> Images:
+    """Find for each picture the nearest adversarial one in l2, direction and distance apart.
+
+    Every step turns the direction of the perturbation along the gradient; its length is set
+    apart from that: shorter where the last point fooled the model, longer where it did not.
+
+    Args:
+        model: maps (n, c, h, w) in [0, 1] to logits (n, k); mode and gradients stay untouched.
+        inputs: clean batch, (n, c, h, w), float, in [0, 1].
+        labels: (n,), int64; the true class, always.
+        norm: "l2".
+        steps: gradient evaluations an image; one more forward pass scores the last point.
+        step_size: length of the first step, above 0, in units of the sphere's radius; steps fall
+            to a hundredth of it along a cosine.
+        gamma: in (0, 1), the share of the radius by which it changes at first; falls likewise.
+        targets: (n,), int64; the classes to reach; None: any class but the label.
+        generator: not used; the walk is not random.
+        search: a cheaper copy to search on, whose every find the model itself confirms, and which
+            the last tenth of the steps leaves; None: float32 throughout.
+
+    Returns:
+        (n, c, h, w) in [0, 1]; of all points seen the nearest that is adversarial; the clean
+        picture where it is adversarial already, or where none was found.
+
+    Raises:
+        InvalidInput: an argument breaks its rule, or the model gives no gradient.
+        UnsupportedNorm: norm is not l2.
+
+    Example:
+        >>> import torch
+        >>> x, y = torch.tensor([0.75, 0.25]).view(1, 1, 1, 2), torch.tensor([0])
+        >>> ddn(torch.nn.Flatten(), x, y).sub(x).norm() < 0.354
+        tensor(True)
+
+    Source: Rony et al. 2019, arXiv:1811.09600, algorithm 1. Departures: the gradient is that of
+    the log-odds, which points where the cross-entropy's does and does not vanish where the softmax
+    saturates; steps are measured in radii, not in input units; the first radius is where a linear
+    model would have its border, not 1; gamma begins at 0.1 and falls, where 0.05 throughout cannot
+    come nearer than that to the border; the last point is scored as well; nothing is rounded to 8
+    bits.
+    """
+    check_call(
+        "ddn",
+        inputs,
+        labels,
+        targets,
+        eps=None,
+        norm=norm,
+        norms=NORMS,
+        steps=steps,
+        step_size=step_size,
+    )
+    require("ddn", "gamma", "in (0, 1)", gamma, holds=0 < gamma < 1)
+    hunt, seen = first_look(model, inputs, labels, targets, norm=norm, soft=True, search=search)
+    if len(hunt.rows):
+        _walk(hunt, seen, step_size, gamma, steps)
+    return result(hunt, inputs)
+
+
+def _walk(hunt: Hunt, seen: Seen, step_size: float, gamma: float, steps: int) -> None:
+    clean, odds, limit = hunt.clean, Odds(hunt.goal, seen.lead), widest(hunt.clean, "l2")
+    point, far = clean, torch.zeros_like(hunt.distance)
+    radius = far
+    for number in range(steps):
+        delta = point - clean
+        if number:
+            far = length(delta, "l2")
+            climbed = odds if number < _SOFT * steps else hunt.goal
+            exact = is_exact(hunt.search, number, steps, finish=FINISH)
+            seen = see(hunt, point, far, climbed, exact=exact)
+        step = cosine(step_size, _LAST * step_size, number, steps)
+        change = cosine(gamma, _LAST * gamma, number, steps)
+        away = first_radius(far, seen, "l2", limit).masked_fill(hunt.distance.isfinite(), 0)
+        grown = torch.maximum(radius, away) * (1 + change)
+        radius = torch.where(seen.won, radius * (1 - change), grown).minimum(limit)
+        turned = delta.addcmul_(seen.slope, seen.along(step * radius))
+        share = radius / never_zero(length(turned, "l2"))
+        point = torch.addcmul(clean, turned, per_row(share, turned)).clamp_(0, 1)
+    hunt.read(point)

@@ -1,0 +1,1 @@
+"""Common corruptions, 15 kinds at 5 severities."""

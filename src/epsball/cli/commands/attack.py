@@ -1,0 +1,60 @@
+"""`epsball attack`: adversarial pictures to take away."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from epsball.cli.console import options
+
+
+class Form(StrEnum):
+    """How pictures are written."""
+
+    npz = "npz"
+    png = "png"
+
+
+def attack(
+    model: options.Model,
+    data: options.Data,
+    out: Annotated[Path, typer.Option(help="Directory to be made.", show_default=False)],
+    attack: Annotated[str, typer.Option(help="fgsm, bim, pgd, noise; pgd:steps=100.")] = "pgd",
+    norm: options.NormName = "linf",
+    eps: Annotated[str | None, typer.Option(help="Radius, 0.1 or 8/255; by the data.")] = None,
+    steps: options.Steps = None,
+    restarts: options.Restarts = 1,
+    form: Annotated[
+        Form, typer.Option("--format", help="npz: exact floats; png: rounded, a folder a class.")
+    ] = Form.npz,
+    limit: options.Limit = None,
+    sample: options.SampleName = options.Sample.auto,
+    weights: options.Weights = None,
+    mean: options.Mean = None,
+    std: options.Std = None,
+    resize: options.Resize = None,
+    channels: options.Channels = None,
+    seed: options.Seed = 0,
+    device: options.Device = "auto",
+) -> None:
+    """Write adversarial pictures in their original size, with a CSV of what they are taken for.
+
+    Both formats can be audited again: --data npz:OUT/adversarial.npz, --data folder:OUT.
+
+    Example: epsball attack zoo:squeezenet --data imagenet-sample --eps 4/255 --format png --out adv
+    """
+    from epsball.cli.console.show import Bars, say
+    from epsball.workflows.craft import craft
+
+    with Bars() as bars:
+        made = craft(
+            model, data, out=out, attack=attack, norm=norm, eps=eps, steps=steps,
+            restarts=restarts, form=form.value, limit=limit, sample=sample.value, seed=seed,
+            device=device, progress=bars,
+            **options.loading(weights, mean, std, resize, channels),
+        )  # fmt: skip
+    say(
+        f"{made.n:,} pictures in {made.path}: {made.fooled:,} are taken for another class "
+        f"({made.clean_wrong:,} were when clean)"
+    )

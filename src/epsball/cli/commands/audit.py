@@ -1,0 +1,118 @@
+"""`epsball audit`: the main job."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from epsball.cli.console import options
+
+if TYPE_CHECKING:
+    from epsball.evaluation.audit import Audit
+
+MISSED, BLOCKED = 1, 3
+
+
+def audit(
+    model: options.Model,
+    data: options.Data,
+    attack: Annotated[
+        list[str] | None,
+        typer.Option(help="As `epsball list attacks` has them; settings: pgd:objective=margin."),
+    ] = None,
+    norm: options.NormName = "linf",
+    eps: Annotated[
+        list[str] | None, typer.Option(help="Radius in [0, 1] units: 0.1 or 8/255; repeatable.")
+    ] = None,
+    steps: options.Steps = None,
+    restarts: options.Restarts = 1,
+    limit: options.Limit = None,
+    sample: options.SampleName = options.Sample.auto,
+    weights: options.Weights = None,
+    mean: options.Mean = None,
+    std: options.Std = None,
+    resize: options.Resize = None,
+    channels: options.Channels = None,
+    defence: options.Defence = None,
+    seed: options.Seed = 0,
+    device: options.Device = "auto",
+    precision: Annotated[
+        options.Precision, typer.Option(help="Of the search; verdicts are always float32.")
+    ] = options.Precision.auto,
+    full_budget: Annotated[
+        bool,
+        typer.Option(
+            "--full-budget",
+            help="Every step for every picture; measures confidence, sizes and survival too.",
+        ),
+    ] = False,
+    queries: Annotated[
+        int | None, typer.Option(help="Questions a picture, for attacks that count them.")
+    ] = None,
+    draws: Annotated[
+        int | None,
+        typer.Option(help="A random model is judged by the mean of so many draws (EoT).", min=1),
+    ] = None,
+    micro_batch: Annotated[
+        int | None, typer.Option(help="Pictures a forward pass; measured where left out.", min=1)
+    ] = None,
+    budget: Annotated[
+        str | None, typer.Option(help="Time to stop in, 10m: a fair sample is taken.")
+    ] = None,
+    fail_under: Annotated[
+        float | None,
+        typer.Option(
+            help="Exit with 1 if worst-case robust accuracy is below, in [0, 1].", min=0, max=1
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Directory of the run; a killed one is continued.")
+    ] = None,
+    figures: Annotated[
+        bool, typer.Option("--figures", help="Write the figures as SVG, PNG and PDF too.")
+    ] = False,
+) -> None:
+    """Attack a model on pictures: how often is it fooled, and can the number be trusted?
+
+    Without --attack and --eps it takes what suits the data, and says what. Exit code 0: done;
+    1: --fail-under was missed; 2: bad input; 3: a blocking finding.
+
+    Example: epsball audit zoo:base-cnn --weights model.safetensors --data mnist --eps 0.1 --eps 0.3
+    """
+    asked = (model, data, attack, norm, eps, steps, restarts, limit, sample, weights, seed, budget)
+    loading = options.loading(weights, mean, std, resize, channels)
+    loading |= {} if defence is None else {"defence": defence}
+    run = out or options.default_out(
+        "audit", *asked, loading, device, precision, full_budget, queries, draws
+    )
+    audited = _audited(
+        model, data, attacks=attack, norm=norm, eps=eps, steps=steps, restarts=restarts,
+        limit=limit, sample=sample.value, seed=seed, device=device, precision=precision.value,
+        full_budget=full_budget, queries=queries, draws=draws,
+        micro_batch=micro_batch, budget=options.seconds(budget), out=run, **loading,
+    )  # fmt: skip
+    finish(audited, run, figures=figures, fail_under=fail_under)
+
+
+def _audited(model: str, data: str, **asked: object) -> "Audit":
+    from epsball.cli.console.show import Bars
+    from epsball.evaluation.audit import audit as run_audit
+
+    with Bars() as bars:
+        asked |= {"command": options.command_line(), "progress": bars}
+        return run_audit(model, data, **asked)  # type: ignore[arg-type]  # the command's own types
+
+
+def finish(audited: "Audit", run: Path, *, figures: bool, fail_under: float | None) -> None:
+    """Print what was found, write the report, and exit with the code that says how it went."""
+    from epsball.cli.console.show import say, show_summary
+    from epsball.report import write_report
+
+    show_summary(audited.summary)
+    say(f"report: {write_report(run, figures=figures)}")
+    if audited.blocked:
+        raise typer.Exit(BLOCKED)
+    lowest = min(row["robust_accuracy"] for row in audited.summary["worst_case"])
+    if fail_under is not None and lowest < fail_under:
+        say(f"missed: worst-case robust accuracy {lowest:.4f} is below --fail-under {fail_under}")
+        raise typer.Exit(MISSED)

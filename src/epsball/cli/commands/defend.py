@@ -1,0 +1,82 @@
+"""`epsball defend` and `epsball layers`: a fitted defence around a model of one's own."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from epsball.cli.console import options
+
+Layers = Annotated[
+    list[str] | None,
+    typer.Option("--layer", help="Whose activations it sees (epsball layers); repeatable."),
+]
+
+
+def defend(
+    model: options.Model,
+    data: options.Data,
+    out: Annotated[Path, typer.Option(help="Folder of the defence; then defended:OUT names it.")],
+    defence: Annotated[
+        str,
+        typer.Option("--with", help="nr, dnr, msp ... with settings: dnr:gamma=0.1,c=1."),
+    ] = "dnr",
+    layer: Layers = None,
+    threshold: Annotated[float | None, typer.Option(help="Probability; below it: reject.")] = None,
+    false_rejection: Annotated[
+        float | None, typer.Option(help="In its place: share of clean pictures to reject.")
+    ] = None,
+    limit: options.Limit = None,
+    weights: options.Weights = None,
+    mean: options.Mean = None,
+    std: options.Std = None,
+    resize: options.Resize = None,
+    channels: options.Channels = None,
+    device: options.Device = "auto",
+) -> None:
+    """Fit a defence that may reject pictures around a model, which is not changed.
+
+    Example: epsball defend zoo:base-cnn-robust --data mnist --limit 2000 --with dnr --out guarded
+    """
+    from epsball.cli.console.defence import show_fitted
+    from epsball.cli.console.show import say
+    from epsball.data import load_data
+    from epsball.workflows.defend import defend as fit
+
+    loading = options.loading(weights, mean, std, resize, channels)
+    made = fit(
+        model, load_data(data, split="train"), out=out, defence=defence, layers=layer or (),
+        threshold=threshold, false_rejection=false_rejection, limit=limit, device=device, **loading,
+    )  # fmt: skip
+    show_fitted(made, load_data(data))
+    say(f"audit it: epsball audit defended:{made.folder} --data {data} --attack strongest")
+
+
+def layers(
+    model: options.Model,
+    data: options.MaybeData = None,
+    shape: Annotated[
+        str | None, typer.Option(help="Of a picture, in place of --data: 3x32x32.")
+    ] = None,
+    weights: options.Weights = None,
+    mean: options.Mean = None,
+    std: options.Std = None,
+    resize: options.Resize = None,
+    channels: options.Channels = None,
+) -> None:
+    """List the layers of a model that a defence can look at.
+
+    Example: epsball layers zoo:base-cnn
+    """
+    from epsball.cli.console.show import say, show_table
+    from epsball.workflows.layers import model_layers, parse_shape, written
+
+    loading = options.loading(weights, mean, std, resize, channels)
+    asked = None if shape is None else parse_shape(shape)
+    found = model_layers(model, data, shape=asked, **loading)
+    rows = [[one.name, one.kind, written(one.shape), f"{one.features:,}"] for one in found.layers]
+    say(
+        f"for pictures of {written(found.shape)}"
+        + (", which is a guess: --data or --shape says otherwise" if found.guessed else "")
+    )
+    show_table(["layer", "kind", "output", "features"], rows)

@@ -1,0 +1,130 @@
+"""`epsball train`: a model of one's own, plain or hardened."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from epsball.cli.console import options
+from epsball.cli.console.train_options import given, takes_settings
+from epsball.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from epsball.training import TrainResult
+
+Sources = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--source",
+        help="ensemble, offline, two-step: a trained model to make examples on, and its weights; "
+        "repeatable.",
+        metavar="MODEL=WEIGHTS",
+    ),
+]
+
+
+@takes_settings
+def train(
+    model: options.Model,
+    data: options.Data,
+    out: Annotated[Path, typer.Option(help="Directory of the run; a killed one is continued.")],
+    recipe: Annotated[str, typer.Option(help="See: epsball list recipes.")] = "standard",
+    source: Sources = None,
+    weights: options.Weights = None,
+    mean: options.Mean = None,
+    std: options.Std = None,
+    resize: options.Resize = None,
+    channels: options.Channels = None,
+    seed: options.Seed = 0,
+    device: options.Device = "auto",
+    **settings: Any,  # noqa: ANN401 - see _train_options
+) -> None:
+    """Train a model; what is left out takes values that suit the model.
+
+    The best weights are OUT/model.safetensors. Given again, the command continues where it was
+    stopped, to the same weights.
+
+    Example: epsball train zoo:base-cnn --data mnist --recipe fgsm-mix --eps 0.3 --out hardened
+    """
+    from epsball.cli.console.show import say
+    from epsball.report import write_training_report
+
+    changes = given(settings) | {"recipe": recipe, "seed": seed, "device": device}
+    loading = options.loading(weights, mean, std, resize, channels)
+    result = trained(model, data, out, changes, loading, source or [])
+    tell(result)
+    accuracy = test_accuracy(model, data, loading | {"weights": result.weights}, device)
+    say(f"clean accuracy on the test pictures: {accuracy}")
+    say(f"report: {write_training_report(out)}")
+
+
+def tell(result: "TrainResult") -> None:
+    """Print where the weights are, what they cost, and what the watch has to say."""
+    from epsball.cli.console.show import err, say, show_finding
+
+    for note in result.notes:
+        show_finding(err(), note.as_dict())
+    say(f"weights: {result.weights} (epoch {result.best_epoch})")
+    say(f"cost: {result.gradient_evaluations:,} gradient evaluations, {result.seconds:.0f} s")
+
+
+def trained(
+    model: str,
+    data: str,
+    out: Path,
+    changes: dict[str, Any],
+    loading: dict[str, Any],
+    sources: list[str] | None = None,
+) -> "TrainResult":
+    """Train a named model on named data, with a bar."""
+    from epsball.cli.console.show import Bars, EpochBars
+    from epsball.data import load_data
+    from epsball.models import load_model
+    from epsball.training import default_settings, fresh_weights
+    from epsball.training import train as run_training
+
+    pictures = load_data(data, split="train")
+    settings = default_settings(model, len(pictures), **changes)
+    classes = len(pictures.class_names)
+    others = [_source(text, classes, loading) for text in sources or []]
+    with fresh_weights(settings.seed):
+        loaded = load_model(model, classes=classes, require_weights=False, **loading).model
+    with Bars() as bars:
+        progress = EpochBars(bars, settings.epochs)
+        return run_training(
+            _module(loaded, model), pictures, settings, out=out, progress=progress, sources=others
+        )
+
+
+def test_accuracy(model: str, data: str, loading: dict[str, Any], device: str) -> str:
+    """Return the accuracy of trained weights on the test pictures, with its interval."""
+    from torch import nn
+
+    from epsball.evaluation.metrics.present import percent
+    from epsball.models import load_model
+    from epsball.workflows.clean import clean_accuracy
+
+    module = load_model(model, **loading).model
+    if isinstance(module, nn.Module):
+        module.eval()  # a factory of one's own gives it back as it is for training
+    accuracy, (low, high), count = clean_accuracy(module, data, device=device)
+    return f"{accuracy:.2%} ({percent(low)} to {percent(high)}, {count:,} pictures)"
+
+
+def _source(text: str, classes: int, loading: dict[str, Any]) -> "nn.Module":
+    """Load MODEL=WEIGHTS, or MODEL where its weights come with it."""
+    from epsball.models import load_model
+
+    name, _, weights = text.partition("=")
+    asked = loading | {"weights": Path(weights) if weights else None}
+    return _module(load_model(name, classes=classes, **asked).model, f"--source {name}")
+
+
+def _module(model: object, name: str) -> "nn.Module":
+    from torch import nn
+
+    if not isinstance(model, nn.Module):
+        raise InvalidInput(f"{name} is no torch module and cannot be trained; give a module")
+    return model

@@ -1,0 +1,127 @@
+"""Pictures of the user's own: one sub-folder a class. Pixels are read when they are needed."""
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from epsball.data.images import decode_all, measure
+from epsball.data.sources.folder_tree import CLASSES, class_folders, class_table, pictures_under
+from epsball.data.spec import Split
+from epsball.errors import InvalidInput
+from epsball.types import Dataset, Positions
+
+_MOST_PROBES = 1000  # headers read on loading, so that mixed sizes show before hours of work
+_LARGEST = 4096  # pixels; a larger @SIZE is a typing error
+_TEST_FOLDERS = ("test", "val", "validation")
+
+
+def load(argument: str, split: Split) -> Dataset:
+    """Load a folder of pictures.
+
+    Classes are the sub-folders in alphabetical order, or in the order of `classes.txt` where the
+    folder holds one (see `class_table`), which may list classes that have no folder here. Within a
+    class pictures come in alphabetical order, deeper folders included; hidden files and other kinds
+    of file are skipped. Where the folder holds `train` and `test` (or `val`, `validation`), both
+    with sub-folders, these are the splits, and classes are those of either; else both splits are
+    the same pictures. All pictures get the channels of the first: one where it is grey, else three.
+
+    Args:
+        argument: the folder; `PATH@224` reads each picture with its shorter side scaled to 224
+            pixels, centre crop. A folder that really has such a name wins.
+        split: "train" or "test".
+
+    Returns:
+        Pictures (c, h, w), uint8, in class order.
+
+    Raises:
+        InvalidInput: the folder or a class is missing or empty, a picture does not decode, or sizes
+            differ; some of this only when the picture is read.
+    """
+    root, size = _parse(argument)
+    halves = _halves(root)
+    tree = class_folders(halves[split])
+    known = sorted({name for half in set(halves.values()) for name in class_folders(half)})
+    table = class_table(root / CLASSES, known)
+    files: list[Path] = []
+    labels: list[int] = []
+    for label, (name, _) in enumerate(table):
+        members = pictures_under(tree[name]) if name in tree else []
+        files += members
+        labels += [label] * len(members)
+    shape = _shape(files, size, root)
+    return Dataset(
+        f"folder:{argument}",
+        np.array(labels, dtype=np.int64),
+        tuple(shown for _, shown in table),
+        shape,
+        partial(_read, files, shape, size, root),
+    )
+
+
+def _parse(argument: str) -> tuple[Path, int | None]:
+    path, at, suffix = argument.rpartition("@")
+    whole = Path(argument).expanduser()
+    if not (at and suffix.isdecimal()) or whole.is_dir():
+        root, size = whole, None
+    else:
+        root, size = Path(path).expanduser(), int(suffix)
+    if not root.is_dir():
+        raise InvalidInput(f"folder:{root} must be a folder, found none there: check the path")
+    if size is not None and not 1 <= size <= _LARGEST:
+        raise InvalidInput(f"folder:{argument} must have a size from 1 to {_LARGEST} after the @")
+    return root, size
+
+
+def _halves(root: Path) -> dict[Split, Path]:
+    """Find the folder of each split; a class that happens to be called "train" holds no folders."""
+    train = root / "train"
+    test = next((root / name for name in _TEST_FOLDERS if (root / name).is_dir()), None)
+    if test is not None and train.is_dir() and all(map(_holds_folders, (train, test))):
+        return {"train": train, "test": test}
+    return {"train": root, "test": root}
+
+
+def _holds_folders(path: Path) -> bool:
+    return any(child.is_dir() for child in path.iterdir())
+
+
+def _shape(files: list[Path], size: int | None, root: Path) -> tuple[int, int, int]:
+    """Take the first picture's shape; compare the headers of many others with it."""
+    channels, height, width = measure(files[0])
+    if size is not None:
+        return channels, size, size
+    probes = np.unique(np.linspace(0, len(files) - 1, _MOST_PROBES).astype(np.int64))
+    for file in (files[probe] for probe in probes):
+        _, *sides = measure(file)
+        if sides != [height, width]:
+            raise _mixed(file, (sides[0], sides[1]), (height, width), files[0], root)
+    return channels, height, width
+
+
+def _read(
+    files: list[Path],
+    shape: tuple[int, int, int],
+    size: int | None,
+    root: Path,
+    positions: Positions,
+) -> NDArray[np.uint8]:
+    chosen = [files[row] for row in positions]
+    images = np.empty((len(chosen), *shape), np.uint8)
+    decoded = decode_all(chosen, [str(file) for file in chosen], channels=shape[0], size=size)
+    for slot, (image, file) in enumerate(zip(decoded, chosen, strict=True)):
+        if image.shape != shape:
+            raise _mixed(file, image.shape[1:], shape[1:], files[0], root)
+        images[slot] = image
+    return images
+
+
+def _mixed(
+    file: Path, sides: tuple[int, ...], expected: tuple[int, ...], first: Path, root: Path
+) -> InvalidInput:
+    return InvalidInput(
+        f"pictures of a folder must have one size, found {file} of {sides[1]}x{sides[0]} and "
+        f"{first} of {expected[1]}x{expected[0]}: read them scaled and cropped with "
+        f"folder:{root}@{min(expected)}"
+    )

@@ -1,0 +1,17 @@
+from .base.features import Features as Features
+from .base.features import Layer as Layer
+from .base.features import layers_of as layers_of
+from .base.rejector import Rejector as Rejector
+from .base.saving import load as load
+from .rejectors.deep_neural_rejection import DeepNeuralRejection as DeepNeuralRejection
+from .rejectors.energy import Energy as Energy
+from .rejectors.kernel_density import KernelDensity as KernelDensity
+from .rejectors.mahalanobis import Mahalanobis as Mahalanobis
+from .rejectors.max_softmax import MaxSoftmax as MaxSoftmax
+from .rejectors.mixture import DirichletMixture as DirichletMixture
+from .rejectors.neural_rejection import NeuralRejection as NeuralRejection
+from .rejectors.projection import Projection as Projection
+from .svm.layer import RbfSvm as RbfSvm
+from .table import REJECTORS as REJECTORS
+from .table import RejectorSpec as RejectorSpec
+from .table import rejector_named as rejector_named

@@ -1,0 +1,275 @@
+"""What the layers of a model say: found, listed, and read by hooks that are gone afterwards."""
+
+import difflib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from epsball.errors import InvalidInput
+from epsball.tensors import Classifier, Images
+
+_SHOWN = 20  # layers in a message
+_HEAVY = (
+    nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d,
+    nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d,
+)  # fmt: skip
+_THINNING = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer whose output can be read.
+
+    Args:
+        name: as `model.named_modules()` gives it: "features.3".
+        kind: its class: "ReLU".
+        shape: of its output for one picture.
+    """
+
+    name: str
+    kind: str
+    shape: tuple[int, ...]
+
+    @property
+    def features(self) -> int:
+        """Return how many numbers it gives a picture."""
+        return prod(self.shape)
+
+
+@dataclass(frozen=True)
+class Features:
+    """Reads the activations of some layers of a model, whose forward pass stays its own.
+
+    Args:
+        model: in eval mode; not changed, its hooks are removed after every pass, also on error.
+        layers: their names, as `layers_of` lists them.
+
+    Raises:
+        InvalidInput: a layer does not exist, or none is named.
+
+    Example:
+        >>> model = nn.Sequential(nn.Flatten(), nn.Linear(2, 3), nn.ReLU()).eval()
+        >>> read = Features(model, ("2",))(torch.zeros(5, 1, 1, 2))
+        >>> read["2"].shape
+        torch.Size([5, 3])
+    """
+
+    model: Classifier
+    layers: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        """Look the layers up."""
+        module = _module(self.model)
+        if isinstance(self.layers, str) or not self.layers:
+            raise InvalidInput(f"layers must be a list of names, got {self.layers!r}")
+        known = [name for name, _ in module.named_modules() if name]
+        for name in self.layers:
+            if not isinstance(name, str):
+                raise InvalidInput(f"a layer is named by a text, as {str(name)!r}, got {name!r}")
+            if name not in known:
+                raise _unknown_layer(name, known)
+            if self.layers.count(name) > 1:
+                raise InvalidInput(f"layers must name a layer once, got {name!r} twice or more")
+
+    def __call__(self, inputs: Images) -> dict[str, Tensor]:
+        """Return the flattened outputs (n, d) of the layers, by name, for pictures (n, c, h, w).
+
+        They carry a gradient where gradients are recorded, and are copies: what the model does in
+        place later does not reach them.
+
+        Raises:
+            InvalidInput: a layer is not called just once, or gives no tensor of n rows.
+        """
+        read: dict[str, list[Any]] = {name: [] for name in self.layers}
+        with _listening(
+            _module(self.model), self.layers, lambda name, output: read[name].append(output)
+        ):
+            self.model(inputs)
+        return {name: _flat(name, outputs, len(inputs)) for name, outputs in read.items()}
+
+    def collect(self, batches: Iterable[Images]) -> dict[str, Tensor]:
+        """Return the outputs for many pictures, (n, d) on the CPU, without gradient.
+
+        Args:
+            batches: pictures (m, c, h, w), where the model is.
+
+        Raises:
+            InvalidInput: see `__call__`.
+        """
+        kept: dict[str, list[Tensor]] = {name: [] for name in self.layers}
+        with torch.no_grad():
+            for batch in batches:
+                for name, values in self(batch).items():
+                    kept[name].append(values.cpu())
+        return {name: torch.cat(kept.pop(name)) for name in self.layers}
+
+
+def layers_of(model: nn.Module, example: Tensor | Sequence[int]) -> list[Layer]:
+    """List the layers whose output can be read, in the order in which they finish.
+
+    Those that are called more than once in a pass, or not at all, are left out, and so is what
+    gives no single tensor with a row a picture.
+
+    Args:
+        model: in eval mode, for pictures (n, c, h, w) in [0, 1].
+        example: pictures (n, c, h, w) where the model is, or the shape (c, h, w) of one.
+
+    Returns:
+        Name, kind and output shape of each.
+
+    Example:
+        >>> model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten()).eval()
+        >>> [(layer.name, layer.kind, layer.features) for layer in layers_of(model, (1, 4, 4))]
+        [('0', 'Conv2d', 16), ('1', 'ReLU', 16), ('2', 'Flatten', 16)]
+    """
+    modules = dict(model.named_modules())
+    inputs = example if isinstance(example, Tensor) else _zeros(model, example)
+    return [
+        Layer(name, type(modules[name]).__name__, tuple(output.shape[1:]))
+        for name, output in _said(model, inputs)
+    ]
+
+
+def last_layers(model: Classifier, example: Tensor, count: int) -> tuple[str, ...]:
+    """Choose the last hidden activations of a model.
+
+    The model is cut where a convolution or a linear layer begins; the last module without parts of
+    each piece speaks for it (its activation, norm or mean pooling; a max-pool is skipped, as the
+    source of Deep Neural Rejection does); the piece that gives the scores is left out. A block of
+    a residual network is one piece, and speaks for itself: what its parts say is not yet joined to
+    what goes around them. As such a block counts a module with parts whose class the model has more
+    than once, and which gives something else than its last part.
+
+    Args:
+        model: in eval mode.
+        example: pictures (n, c, h, w) where the model is.
+        count: how many pieces, the last of them.
+
+    Returns:
+        `count` names or fewer, in the model's order.
+
+    Raises:
+        InvalidInput: there is no such layer.
+    """
+    whole = _module(model)
+    modules = dict(whole.named_modules())
+    classes = [type(module) for module in modules.values()]
+    pieces: list[_Piece] = []
+    before: Tensor | None = None
+    for name, output in _said(whole, example):
+        module, latest, before = modules[name], before, output
+        if any(True for _ in module.children()):
+            inside = [piece for piece in pieces if piece.begun.startswith(f"{name}.")]
+            if inside and classes.count(type(module)) > 1 and not _alike(output, latest):
+                pieces = [piece for piece in pieces if piece not in inside]
+                pieces.append(_Piece(name, name))
+        elif isinstance(module, _HEAVY):
+            pieces.append(_Piece(name, name))
+        elif pieces and not isinstance(module, _THINNING):
+            pieces[-1] = replace(pieces[-1], spoken=name)
+    if not pieces[:-1]:
+        raise InvalidInput(
+            f"{type(model).__name__} has no hidden layer that can be chosen by itself; name layers "
+            "(epsball.defences.layers_of lists them)"
+        )
+    return tuple(piece.spoken for piece in pieces[:-1][-count:])
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """A stretch of a model: the layer that begins it, and the one that speaks for it."""
+
+    begun: str
+    spoken: str
+
+
+def _said(model: nn.Module, inputs: Tensor) -> list[tuple[str, Tensor]]:
+    """Return what each layer that can be read gives, by name, in the order in which they finish."""
+    finished: list[tuple[str, Any]] = []
+    names = tuple(name for name, _ in model.named_modules() if name)
+    with torch.no_grad(), _listening(model, names, lambda *said: finished.append(said)):
+        model(inputs)
+    calls = Counter(name for name, _ in finished)
+    return [
+        (name, output)
+        for name, output in finished
+        if calls[name] == 1 and _shape(output, len(inputs)) is not None
+    ]
+
+
+def _alike(output: Tensor, other: Tensor | None) -> bool:
+    return other is not None and torch.equal(output.flatten(), other.flatten())
+
+
+@contextmanager
+def _listening(
+    model: nn.Module, layers: Sequence[str], hear: Callable[[str, Any], None]
+) -> Iterator[None]:
+    """Pass the output of every call of the layers on; nothing is left behind."""
+    hooks = []
+    try:
+        for name in layers:
+
+            def hook(_: nn.Module, __: Any, output: Any, name: str = name) -> None:  # noqa: ANN401 - torch's
+                # a copy: what follows may be an activation in place
+                hear(name, output.clone() if isinstance(output, Tensor) else output)
+
+            hooks.append(model.get_submodule(name).register_forward_hook(hook))
+        yield
+    finally:
+        for one in hooks:
+            one.remove()
+
+
+def _flat(name: str, outputs: list[Any], count: int) -> Tensor:
+    if len(outputs) != 1:
+        raise InvalidInput(
+            f"layer {name!r} is called {len(outputs)} times in a forward pass, and its output is "
+            "only one if it is called once; choose a layer around it or beside it"
+        )
+    output = outputs[0]
+    if _shape(output, count) is None:
+        what = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+        raise InvalidInput(
+            f"layer {name!r} must give one float tensor with a row for each of {count} pictures, "
+            f"got {what}; choose another layer"
+        )
+    flat: Tensor = output.reshape(count, output.shape[1:].numel())  # also of no pictures
+    return flat
+
+
+def _shape(output: object, count: int) -> tuple[int, ...] | None:
+    """Return the shape of one picture's output, or None where it cannot be read."""
+    if not isinstance(output, Tensor) or not output.is_floating_point() or output.dim() < 2:
+        return None
+    if len(output) != count or not output.shape[1:].numel():  # no pictures, no rows: that is fine
+        return None
+    return tuple(output.shape[1:])
+
+
+def _unknown_layer(name: str, known: list[str]) -> InvalidInput:
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    ends = [one for one in known if one.endswith(f".{name}")]
+    listed = list(dict.fromkeys([*ends, *near, *known]))
+    more = f" and {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else ""
+    return InvalidInput(f"unknown layer {name!r}: known: {', '.join(listed[:_SHOWN])}{more}")
+
+
+def _module(model: Classifier) -> nn.Module:
+    if not isinstance(model, nn.Module):
+        raise InvalidInput(
+            f"layers can only be read of a torch.nn.Module, got a {type(model).__name__}; "
+            "'msp' needs none"
+        )
+    return model
+
+
+def _zeros(model: nn.Module, shape: Sequence[int]) -> Tensor:
+    like = next((p for p in model.parameters() if p.is_floating_point()), torch.zeros(()))
+    return like.new_zeros((1, *shape)).detach()

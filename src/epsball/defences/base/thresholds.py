@@ -1,0 +1,94 @@
+"""Thresholds: checked, turned into log-odds and back, set for a share of false rejections."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from epsball.defences.base.checks import is_number
+from epsball.errors import InvalidInput
+from epsball.shares import count_of
+from epsball.types import Gives
+
+_APART = 10
+
+
+def check_threshold(name: str, value: float, gives: Gives) -> None:
+    """Refuse a threshold that is no probability in (0, 1), or, for a score, no number.
+
+    Raises:
+        InvalidInput: it is none.
+    """
+    if gives == "log-odds" and not (is_number(value) and 0 < value < 1):
+        raise InvalidInput(f"{name}: threshold must be a probability in (0, 1), got {value!r}")
+    if not is_number(value) or not math.isfinite(value):
+        raise InvalidInput(f"{name}: threshold must be a finite number, got {value!r}")
+
+
+def check_share(name: str, value: float) -> None:
+    """Refuse a false-rejection rate outside (0, 1).
+
+    Raises:
+        InvalidInput: it is.
+    """
+    if not (is_number(value) and 0 < value < 1):
+        raise InvalidInput(f"{name}: false_rejection must be in (0, 1), got {value!r}")
+
+
+def check_one_of_two(name: str, threshold: float | None, false_rejection: float | None) -> None:
+    """Ask that not both ways to set a threshold are taken.
+
+    Raises:
+        InvalidInput: both are.
+    """
+    if threshold is not None and false_rejection is not None:
+        raise InvalidInput(
+            f"{name}: give threshold or false_rejection, one of the two, got {threshold} and "
+            f"{false_rejection}"
+        )
+
+
+def cut_for(accepted: Tensor, share: float) -> float:
+    """Return the value below which a share of acceptance scores (n,) lies.
+
+    Of equal scores none is below itself, so with ties fewer may be rejected, never more.
+
+    Example:
+        >>> cut_for(torch.tensor([4.0, 1.0, 3.0, 2.0]), 0.5), cut_for(torch.arange(100.0), 0.29)
+        (3.0, 29.0)
+    """
+    ranked = accepted.sort().values
+    return float(ranked[count_of(share, len(ranked))])
+
+
+def apart(labels: Tensor) -> Tensor:
+    """Say which pictures of a fit are kept apart to set a threshold on: a tenth of each class.
+
+    Args:
+        labels: (n,), int64, 0 or more.
+
+    Returns:
+        (n,), bool; every tenth picture of a class, in the order they come in.
+
+    Example:
+        >>> apart(torch.arange(20) % 2).nonzero()[:, 0].tolist()
+        [18, 19]
+    """
+    order = labels.argsort(stable=True)
+    counts = labels.bincount()
+    begins = counts.cumsum(0) - counts
+    place = torch.empty_like(labels)
+    place[order] = torch.arange(len(labels)) - begins[labels[order]]  # within the class
+    return place % _APART == _APART - 1
+
+
+def log_odds(probability: float) -> float:
+    """Return log(p / (1 - p)) of a probability in (0, 1)."""
+    return math.log(probability) - math.log1p(-probability)
+
+
+def probability(log_odds: float) -> float:
+    """Return p from log(p / (1 - p)), without overflow; never 0 or 1, which are no thresholds."""
+    if log_odds >= 0:
+        return min(1 / (1 + math.exp(-log_odds)), math.nextafter(1, 0))
+    return max(math.exp(log_odds) / (1 + math.exp(log_odds)), math.nextafter(0, 1))

@@ -1,0 +1,174 @@
+"""Kernel density: how many pictures of the predicted class lie near, as a layer sees them."""
+
+from collections.abc import Mapping
+from typing import Any, Literal, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from epsball.defences.base.checks import check_above_zero, check_count
+from epsball.defences.base.images import Pictures
+from epsball.defences.base.kept_tensors import KeptTensors
+from epsball.defences.base.model import where
+from epsball.defences.base.one_layer import check_layer, learn_from, scores_and_features
+from epsball.defences.base.rejector import Rejector
+from epsball.defences.svm.kernels import exponents, squared_distances
+from epsball.errors import InvalidInput
+from epsball.tensors import Images, Values
+
+Bandwidth: TypeAlias = float | Literal["median"]
+_SUBSAMPLE = 2000  # pictures whose distances set the bandwidth
+
+
+class KernelDensity(Rejector):
+    """Reject where few pictures of the predicted class are near, in a layer's activations.
+
+    The score is the log of a Gaussian kernel density estimate of the class that the model predicts,
+    log mean_i exp(-|f - f_i|^2 / (2 h^2)) over that class's kept pictures, but for a constant:
+    the kernel's normaliser, the same for all pictures, is left out.
+
+    Args:
+        model: a module in eval mode, (n, c, h, w) in [0, 1] to scores (n, k); never changed.
+        layer: whose activations are compared, by name; None: the last hidden one (`layer_`).
+        bandwidth: h, above 0, in units of the features; "median": the median distance between two
+            kept pictures of the same class, of 2,000 pictures at most (`bandwidth_`).
+        limit: pictures of each class that are kept, drawn at random where there are more.
+        seed: of what is drawn.
+        threshold: the score below which a picture is rejected.
+        false_rejection: instead of the threshold: the share of clean pictures to be rejected; 0.05
+            where neither is given.
+        batch_size: pictures a forward pass while fitting.
+
+    Learned by `fit`: `layer_`, `bandwidth_`, `kept_` (pictures of each class).
+
+    Source: Feinman et al. 2017, arXiv:1703.00410, section 4.1. Departures: the logarithm, and the
+        median for the bandwidth, which they tune by data set.
+
+    Example:
+        >>> generator = torch.Generator().manual_seed(0)
+        >>> images = torch.rand((40, 1, 2, 2), generator=generator)
+        >>> labels = (images[:, 0, 0, 0] > 0.5).long()
+        >>> net = nn.Sequential(nn.Flatten(), nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2)).eval()
+        >>> rejector = KernelDensity(net).fit(images, labels)
+        >>> rejector.layer_, rejector(images).shape
+        ('2', torch.Size([40, 3]))
+    """
+
+    name = "density"
+    gives = "logits"
+    layer_: str
+    bandwidth_: float
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        layer: str | None = None,
+        bandwidth: Bandwidth = "median",
+        limit: int = 1000,
+        seed: int = 0,
+        threshold: float | None = None,
+        false_rejection: float | None = None,
+        batch_size: int = 256,
+    ) -> None:
+        super().__init__(
+            model, threshold=threshold, false_rejection=false_rejection, batch_size=batch_size
+        )
+        if bandwidth != "median":
+            check_above_zero(self.name, "bandwidth", bandwidth, "median")
+        check_count(self.name, "limit", limit)
+        check_count(self.name, "seed", seed, 0)
+        check_layer(model, layer)
+        self.layer, self.bandwidth, self.limit, self.seed = layer, bandwidth, limit, seed
+        # points (m, d) are the kept features, centred and divided by sqrt(2) h; norms (m,) are
+        # their squared lengths, owners (m,) their classes, shift (d,) the mean
+        self.kept = KeptTensors("shift", "weight", "points", "norms", "owners")
+
+    def log_density(self, inputs: Images) -> Values:
+        """Return the log-density of pictures, whatever their class; for the attack `rejection`.
+
+        It is that of the kept pictures of all classes together, up to a constant, and does not jump
+        where the predicted class changes: `rejection(..., density=rejector.log_density)`. The score
+        that this rejector itself compares, of the predicted class alone, is `acceptance`.
+
+        Args:
+            inputs: (n, c, h, w) in [0, 1].
+
+        Returns:
+            (n,), differentiable.
+
+        Raises:
+            NotFitted: nothing was learned yet.
+        """
+        self._check_fitted()
+        _, exponents = self._exponents(inputs)
+        return _log_mean(exponents, torch.ones_like(exponents, dtype=torch.bool))
+
+    @property
+    def kept_(self) -> list[int]:
+        """Return how many pictures of each class were kept."""
+        self._check_fitted()
+        counts: list[int] = self.kept.owners.long().bincount().tolist()
+        return counts
+
+    def _learn(self, pictures: Pictures, labels: Tensor, classes: int) -> None:
+        self.layer_, features = learn_from(self.model, self.layer, pictures, labels)
+        generator = torch.Generator().manual_seed(self.seed)
+        drawn = [_draw((labels == one).nonzero()[:, 0], self.limit, generator)
+                 for one in range(classes)]  # fmt: skip
+        rows, owners = features[torch.cat(drawn)].double(), labels[torch.cat(drawn)]
+        # centred, so that |x|^2 + |y|^2 - 2 xy does not cancel
+        shift = rows.mean(0)
+        rows -= shift
+        self.bandwidth_ = self._width(rows, owners, generator)
+        weight = torch.tensor(0.5**0.5 / self.bandwidth_, dtype=torch.float64)
+        points = (rows * weight).to(features.dtype)  # of rounded points: the norms that cancel
+        self.kept.keep(
+            where(self.model), shift=shift, weight=weight, points=points, owners=owners,
+            norms=points.double().square().sum(1),
+        )  # fmt: skip
+
+    def _judge(self, inputs: Images) -> tuple[Tensor, Tensor]:
+        logits, exponents = self._exponents(inputs)
+        return logits, _log_mean(exponents, logits.argmax(1)[:, None] == self.kept.owners)
+
+    def _exponents(self, inputs: Images) -> tuple[Tensor, Tensor]:
+        """Return the model's scores (n, k), and -|f - f_i|^2 / (2 h^2) for kept points (n, m)."""
+        kept = self.kept
+        logits, features = scores_and_features(self.model, self.layer_, inputs, kept.points)
+        with torch.autocast(features.device.type, enabled=False):
+            rows = (features - kept.shift) * kept.weight  # (n, d)
+            return logits, exponents(rows, kept.points, kept.norms)
+
+    def _width(self, rows: Tensor, owners: Tensor, generator: torch.Generator) -> float:
+        if self.bandwidth != "median":
+            return float(self.bandwidth)
+        some = _draw(torch.arange(len(rows)), _SUBSAMPLE, generator)
+        pairs = (owners[some, None] == owners[some]).triu(1)
+        distances = squared_distances(rows[some])[pairs]
+        width = float(distances.median().sqrt()) if len(distances) else 0.0
+        if not width > 0:
+            raise InvalidInput(
+                f"{self.name}: the median distance between two pictures of a class in layer "
+                f"{self.layer_!r} is 0, or no class has two: give bandwidth a number, more "
+                "pictures, or another layer"
+            )
+        return width
+
+    def _facts(self) -> dict[str, Any]:
+        return {"layer": self.layer_, "bandwidth": self.bandwidth_, "kept": self.kept_}
+
+    def _restore(self, facts: Mapping[str, Any]) -> None:
+        self.layer_, self.bandwidth_ = str(facts["layer"]), float(facts["bandwidth"])
+
+
+def _draw(rows: Tensor, limit: int, generator: torch.Generator) -> Tensor:
+    """Return rows (m,), or `limit` of them in their order."""
+    if len(rows) <= limit:
+        return rows
+    return rows[torch.randperm(len(rows), generator=generator)[:limit].sort().values]
+
+
+def _log_mean(exponents: Tensor, meant: Tensor) -> Tensor:
+    """Return the log of the mean of exp(exponents) (n, m) over those that are meant (n, m)."""
+    return exponents.masked_fill(~meant, -torch.inf).logsumexp(1) - meant.sum(1).log()

@@ -1,0 +1,1 @@
+"""The RBF-SVM as a torch module, and its solvers."""

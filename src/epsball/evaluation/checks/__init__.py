@@ -1,0 +1,1 @@
+"""Checks that turn doubts about an evaluation into findings."""

@@ -1,0 +1,198 @@
+"""What is wrong with a model or its pictures can often be seen before any attack is run."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from epsball.attacks import Expectation
+from epsball.evaluation.checks.findings import finding
+from epsball.evaluation.engine.asking import ask, modules_behind
+from epsball.evaluation.engine.engine import Engine
+from epsball.evaluation.metrics.statistics import wilson
+from epsball.evaluation.settings import AttackSetting
+from epsball.objectives import cross_entropy, margin
+from epsball.rejecting import against_rejection
+from epsball.tensors import Classifier
+from epsball.types import Finding, ModelInfo
+
+_SAME = 1e-3  # of the scores' own scale: float32 sums in another order differ by some 1e-6
+_FEW = 4
+_ALONE = 4
+_ZERO_SHARE = 0.05
+_ALL_ZERO = 0.99
+_ONE_LEVEL = 1 / 255
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A few clean pictures.
+
+    Args:
+        images: (m, c, h, w), float32.
+        labels: (m,), int64.
+    """
+
+    images: Tensor
+    labels: Tensor
+
+
+def check_mode(model: Classifier) -> list[Finding]:
+    """Block on a model that is in train mode, and say which part of it is."""
+    training = [
+        name or "the model itself"
+        for module in modules_behind(model)
+        for name, part in module.named_modules()
+        if part.training
+    ]
+    if not training:
+        return []
+    message = f"the model is in train mode ({len(training)} of its modules; {training[0]} first)"
+    return [finding("train-mode", message, modules=training[:10])]
+
+
+def check_range(lowest: float, highest: float) -> list[Finding]:
+    """Block on pictures outside [0, 1]."""
+    if lowest >= 0 and highest <= 1:
+        return []
+    message = f"pictures must lie in [0, 1]; these lie in [{lowest:.4g}, {highest:.4g}]"
+    return [finding("inputs-out-of-range", message, lowest=lowest, highest=highest)]
+
+
+def check_scores(engine: Engine, probe: Probe, info: ModelInfo) -> list[Finding]:
+    """Look at the scores themselves: finite, logits, repeatable, independent of neighbours."""
+    scores = engine.scores(probe.images)
+    bad = int((~scores.isfinite().all(1)).sum())
+    if bad:
+        message = f"{bad} of {len(scores)} pictures get scores that are not finite"
+        return [finding("non-finite-scores", message, images=bad)]
+    return [
+        *_check_gives(info, scores),
+        *_check_repeatable(engine, probe.images, scores),
+        *_check_classes(info),
+    ]
+
+
+def _check_gives(info: ModelInfo, scores: Tensor) -> list[Finding]:
+    if info.gives == "probabilities":
+        message = (
+            "the model returns probabilities; their logarithm is attacked in place of logits, "
+            "which has no gradient where a probability has underflowed"
+        )
+        return [finding("probabilities-not-logits", message)]
+    if info.gives == "log-probabilities":
+        return [finding("log-probabilities", "the model returns log-probabilities: used as logits")]
+    if info.gives == "logits" and float(scores.amin()) >= 0 and float(scores.amax()) <= 1:
+        message = (
+            "all scores lie in [0, 1] and do not add up to 1: sigmoid outputs, perhaps; they are "
+            "attacked as if they were logits"
+        )
+        return [finding("bounded-scores", message)]
+    return []
+
+
+def _check_repeatable(engine: Engine, images: Tensor, scores: Tensor) -> list[Finding]:
+    """Ask twice, then one by one: random models differ at once, batch-dependent ones only then."""
+    scale = float(scores.abs().amax()) or 1.0
+    again = float((engine.scores(images) - scores).abs().amax()) / scale
+    if again > _SAME:
+        message = f"asked twice, the model's scores differ by {again:.2g} of their size"
+        return [finding("random-forward", message, difference=again)]
+    few = images[:_ALONE]
+    batch = max(_ALONE, engine.choices.micro_batch)  # measuring may have chosen single pictures
+    wide = Engine(engine.model, engine.info, replace(engine.choices, micro_batch=batch))
+    alone = torch.cat([engine.scores(image[None]) for image in few])
+    apart = float((alone - wide.scores(images)[: len(few)]).abs().amax()) / scale
+    if apart > _SAME and (draws := _draws_of(engine.model)):
+        message = (
+            f"the model's scores are means of {draws} draws, and differ by {apart:.2g} of their "
+            "size with other draws"
+        )
+        return [finding("few-draws", message, difference=apart, draws=draws)]
+    if apart > _SAME:
+        message = (
+            f"asked alone instead of in a batch of {len(images)}, a picture's scores "
+            f"differ by {apart:.2g} of their size"
+        )
+        return [finding("batch-dependent", message, difference=apart)]
+    return []
+
+
+def _draws_of(model: Classifier) -> int:
+    """Return how many draws of a random model are averaged; 0 where none are."""
+    parts = [part for module in modules_behind(model) for part in module.modules()]
+    return next((part.samples for part in parts if isinstance(part, Expectation)), 0)
+
+
+def _check_classes(info: ModelInfo) -> list[Finding]:
+    if info.classes >= _FEW:
+        return []
+    return [finding("few-classes", f"the model has {info.classes} classes", classes=info.classes)]
+
+
+def check_chance(right: int, count: int, classes: int) -> list[Finding]:
+    """Warn when clean accuracy cannot be told from guessing."""
+    low, high = wilson(right, count)
+    if low > 1 / classes:
+        return []
+    message = (
+        f"clean accuracy is {right / count:.1%} on {count} pictures "
+        f"(95 % interval {low:.1%} to {high:.1%}); guessing among {classes} classes "
+        f"gives {1 / classes:.1%}"
+    )
+    return [finding("near-chance", message, accuracy=right / count, chance=1 / classes)]
+
+
+def check_gradients(
+    engine: Engine, probe: Probe, settings: Sequence[AttackSetting]
+) -> list[Finding]:
+    """Look at the gradient each clean picture gives, for cross-entropy and for the margin."""
+    if not any(setting.spec.needs_gradient for setting in settings) or len(probe.images) == 0:
+        return []
+    slopes = [torch.cat(parts) for parts in zip(*_each_slope(engine, probe), strict=True)]
+    point = slopes[0]
+    zero, flat = [float((s == 0).all(1).float().mean()) for s in slopes]
+    if flat >= _ALL_ZERO:
+        message = f"{flat:.0%} of {len(point)} clean pictures have no gradient at all"
+        return [finding("no-gradient", message, cross_entropy=zero, margin=flat)]
+    found = []
+    if max(zero, flat) >= _ZERO_SHARE:
+        message = (
+            f"the gradient is exactly zero for {zero:.0%} of {len(point)} clean pictures with "
+            f"cross-entropy, for {flat:.0%} with the margin"
+        )
+        found.append(finding("zero-gradient", message, cross_entropy=zero, margin=flat))
+    return found + _check_constant(slopes[0])
+
+
+def _each_slope(engine: Engine, probe: Probe) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield gradients of cross-entropy and margin, one micro-batch after the other."""
+    few, device = engine.choices.micro_batch, engine.choices.device
+    for first in range(0, len(probe.images), few):
+        rows = slice(first, first + few)
+        point = probe.images[rows].to(device, copy=True).requires_grad_()
+        truth = probe.labels[rows].to(device)
+        with torch.enable_grad():
+            logits = ask(engine.model, point).float()
+            logits = against_rejection(logits, truth, engine.info.classes)
+            values = [cross_entropy(logits, truth), margin(logits, truth)]
+        slopes = [torch.autograd.grad(v.sum(), point, retain_graph=True)[0] for v in values]
+        yield slopes[0].flatten(1).cpu(), slopes[1].flatten(1).cpu()
+
+
+def _check_constant(slopes: Tensor) -> list[Finding]:
+    spread = (slopes - slopes[0]).abs().amax()
+    if len(slopes) == 1 or float(spread) > 1e-6 * float(slopes.abs().amax()):
+        return []
+    message = f"all {len(slopes)} clean pictures have the same gradient"
+    return [finding("constant-gradient", message, images=len(slopes))]
+
+
+def check_eps(settings: Sequence[AttackSetting]) -> list[Finding]:
+    """Say when a radius is smaller than what a saved picture can hold, or search is inexact."""
+    small = sorted({e for s in settings if s.norm == "linf" for e in s.eps if 0 < e < _ONE_LEVEL})
+    if not small:
+        return []
+    message = f"eps {small[0]:.4g} is less than one level of an 8-bit picture"
+    return [finding("below-8-bit", message, eps=small)]

@@ -1,0 +1,69 @@
+"""Asking a model, so that whatever it does wrong is said in one line."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from epsball.errors import BrokenContract, EpsballError
+
+
+def ask(model: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
+    """Return the model's scores, one row a picture.
+
+    The model gets a copy: one that changes its input in place changes nothing of ours.
+
+    Args:
+        model: any callable.
+        inputs: (n, c, h, w), on the model's device.
+
+    Raises:
+        BrokenContract: the model raises, or answers in another shape.
+    """
+    try:
+        scores = model(inputs.clone())
+    except EpsballError:
+        raise
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        told = str(error).strip().splitlines() or [""]
+        raise BrokenContract(
+            f"the model raised {type(error).__name__}: {told[0]}; it was given "
+            f"{tuple(inputs.shape)} {inputs.dtype} on {inputs.device}"
+        ) from error
+    if not isinstance(scores, Tensor) or scores.dim() != 2 or len(scores) != len(inputs):
+        found = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
+        raise BrokenContract(
+            f"the model must return one row of scores a picture, (n, k); for {len(inputs)} "
+            f"pictures it returned {found}"
+        )
+    return scores
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Say whether an error means that memory ran out, on whichever device."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
+        "can't allocate memory" in str(error) or "out of memory" in str(error).lower()
+    )
+
+
+def modules_behind(model: object) -> Iterator[nn.Module]:
+    """Yield the modules that a callable is or hides: a bound method, a closure, a partial."""
+    if isinstance(model, nn.Module):
+        yield model
+        return
+    cells = [_content(cell) for cell in getattr(model, "__closure__", None) or ()]
+    arguments = [*getattr(model, "args", ()), *(getattr(model, "keywords", None) or {}).values()]
+    owners = [getattr(model, "__self__", None), getattr(model, "func", None)]
+    for hidden in (*owners, *cells, *arguments):
+        if isinstance(hidden, nn.Module):
+            yield hidden
+
+
+def _content(cell: Any) -> Any:  # noqa: ANN401 - whatever a closure holds
+    try:
+        return cell.cell_contents
+    except ValueError:  # not filled yet
+        return None

@@ -1,0 +1,153 @@
+"""summary.json: the rates of a run, its findings and the sentence that answers the question."""
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from epsball.evaluation.metrics import rates as metrics
+from epsball.evaluation.metrics.present import eps_text, percent
+from epsball.evaluation.metrics.rejection import rejections
+from epsball.evaluation.settings import AttackSetting
+from epsball.files import write_atomically
+from epsball.types import Finding
+
+SCHEMA_VERSION = 1
+_KEPT_WHEN_BLOCKED = (
+    "variant", "attack", "norm", "eps", "steps", "restarts", "objective", "direction",
+    "reference", "n", "forwards", "backwards", "queries", "seconds", "parts",
+)  # fmt: skip
+
+
+def summarise(
+    records: pl.DataFrame,
+    settings: Sequence[AttackSetting],
+    findings: Sequence[Finding],
+    seconds: dict[tuple[str, float], float],
+    *,
+    classes: int,
+    class_names: Sequence[str],
+    complete: bool,
+    full_budget: bool = True,
+) -> dict[str, Any]:
+    """Build the content of summary.json.
+
+    Args:
+        records: of every finished shard; may be empty.
+        settings: the run's attacks.
+        findings: all of them; a blocking one turns every rate into null.
+        seconds: (variant, eps) -> seconds spent.
+        classes: k.
+        class_names: in label order; as many as there are labels, at least.
+        complete: whether every image that was asked for is in.
+        full_budget: whether every image had the whole attack.
+    """
+    blocked = any(found.severity == "blocking" for found in findings)
+    results = metrics.results(records, classes) if len(records) else _empty(settings)
+    for result in results:
+        result["seconds"] = seconds.get((result["variant"], result["eps"]), 0.0)
+    if blocked:
+        results = [_blanked(result) for result in results]
+    rates = len(records) > 0 and not blocked
+    worst = metrics.worst_case(records) if rates else []
+    summary = {
+        "schema": SCHEMA_VERSION,
+        "headline": headline(worst[-1], rejects=_rejects(records)) if worst else None,
+        "complete": complete,
+        "full_budget": full_budget,
+        "clean": metrics.clean_summary(records, classes) if rates else None,
+        "results": results,
+        "worst_case": worst,
+        "per_class": metrics.per_class(records, class_names) if rates else [],
+        "confusion": metrics.confusion(records) if rates else {"clean": [], "attacked": []},
+        "rejection": rejections(records) if rates and full_budget else [],
+        "comparisons": metrics.comparisons(records) if rates else [],
+        "findings": [found.as_dict() for found in findings],
+        "cost": _cost(results, settings),
+    }
+    return dict(_finite(summary))
+
+
+def _cost(results: Sequence[dict[str, Any]], settings: Sequence[AttackSetting]) -> dict[str, Any]:
+    """Add up what the run spent; one gradient that served several eps counts once."""
+    shared = {s.variant for s in settings if s.spec.sweep and s.restarts == 1}
+    total: dict[str, Any] = {"seconds": sum(r["seconds"] for r in results)}
+    for key in ("forwards", "backwards"):
+        by_variant: dict[str, list[int]] = {}
+        for r in results:
+            by_variant.setdefault(r["variant"], []).append(r[key])
+        total[key] = sum(max(n) if v in shared else sum(n) for v, n in by_variant.items())
+    return total
+
+
+def _finite(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """Turn NaN and infinity into null: a model may answer with either under attack."""
+    if isinstance(value, dict):
+        return {key: _finite(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def write_summary(run: Path, summary: dict[str, Any]) -> None:
+    """Write summary.json, whole or not at all."""
+    text = json.dumps(summary, indent=1, allow_nan=False)
+    write_atomically(
+        run / "summary.json", lambda file: file.write_text(text + "\n", encoding="utf-8")
+    )
+
+
+def _rejects(records: pl.DataFrame) -> bool:
+    """Say whether any picture was rejected, attacked or not."""
+    return bool((records["rejected"] | records["clean_rejected"]).any())
+
+
+def headline(worst: dict[str, Any], *, rejects: bool = False) -> str:
+    """Say the answer in one sentence, as the upper bound that it is.
+
+    Args:
+        worst: the worst case of the largest eps.
+        rejects: whether the model may reject; then what it rejects is safe.
+
+    Example:
+        >>> headline({"robust_accuracy": 0.5, "robust_accuracy_ci": [0.4, 0.6], "n": 96,
+        ...     "parts": ["fgsm", "pgd"], "eps": 0.1, "norm": "linf"})[:57]
+        'Robust accuracy is at most 50.0 % (95 % interval of the s'
+    """
+    rate, (low, high) = worst["robust_accuracy"], worst["robust_accuracy_ci"]
+    meant = " (right untouched, then right or rejected)" if rejects else ""
+    return (
+        f"Robust accuracy{meant} is at most {percent(rate)} (95 % interval of the sample: "
+        f"{percent(low)} to {percent(high)}, {worst['n']:,} images) against "
+        f"{_listed(worst['parts'])} within "
+        f"{eps_text(worst['eps'])} in {worst['norm']}; a stronger attack can only lower it."
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    *most, last = names
+    return f"the worst of {', '.join(most)} and {last}" if most else last
+
+
+def _empty(settings: Sequence[AttackSetting]) -> list[dict[str, Any]]:
+    rows = []
+    for s in settings:
+        named = {k: s.knobs.get(k) for k in ("steps", "objective", "direction", "reference")}
+        spent = {"n": 0, "forwards": 0, "backwards": 0, "queries": None, "parts": None}
+        rows += [
+            {
+                "variant": s.variant, "attack": s.attack, "norm": s.norm, "eps": eps,
+                "restarts": s.restarts, **named, **spent,
+            }
+            for eps in s.eps
+        ]  # fmt: skip
+    return rows
+
+
+def _blanked(result: dict[str, Any]) -> dict[str, Any]:
+    """Keep what was asked and what it cost; every rate becomes null, under the same keys."""
+    rates = dict.fromkeys((*metrics.RATES, *result))
+    return rates | {key: result[key] for key in _KEPT_WHEN_BLOCKED}

@@ -1,0 +1,1 @@
+"""One row per image, attack and eps."""

@@ -1,0 +1,176 @@
+"""One shard: a few images under every attack. What is finished is on disk and never done twice."""
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import torch
+
+from epsball.data import to_unit
+from epsball.evaluation.engine.engine import Engine
+from epsball.evaluation.engine.verdicts import Attacked
+from epsball.evaluation.records.measure import Clean, read_scores, record_frame
+from epsball.evaluation.records.schema import PICTURES, RECORDS, read_records
+from epsball.evaluation.settings import AttackSetting
+from epsball.files import write_atomically
+from epsball.types import Dataset, Positions
+
+_SHOWN = 10  # pictures kept for the report, one a class as far as there are classes
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A slice of a run's images.
+
+    Args:
+        number: its place in the run, from 0.
+        positions: (m,), positions in the data set.
+    """
+
+    number: int
+    positions: Positions
+
+    def stem(self, setting: AttackSetting) -> str:
+        """Return the name of this shard's files under one attack."""
+        return f"{self.number:05d}-{setting.stem}"
+
+
+def shards_of(positions: Positions, size: int) -> list[Shard]:
+    """Cut a run's images into shards of a size, the last one smaller."""
+    return [
+        Shard(i, positions[at : at + size]) for i, at in enumerate(range(0, len(positions), size))
+    ]
+
+
+def read_clean(engine: Engine, data: Dataset, positions: Positions) -> Clean:
+    """Read pictures and ask the model about them, clean."""
+    images = to_unit(data.read(positions))
+    labels = torch.from_numpy(data.labels[positions])
+    reading = read_scores(engine.scores(images), labels, engine.info)
+    return Clean(torch.from_numpy(positions), labels, images, reading)
+
+
+def run_shard(
+    engine: Engine,
+    data: Dataset,
+    shard: Shard,
+    settings: Sequence[AttackSetting],
+    *,
+    run: Path,
+    advance: Callable[[AttackSetting, int], None],
+) -> int:
+    """Do what is not done yet of a shard.
+
+    Args:
+        engine: the run's engine.
+        data: where the pictures come from.
+        shard: which ones.
+        settings: the run's attacks.
+        run: the run's directory.
+        advance: told the attack and the number of images after every micro-batch.
+
+    Returns:
+        How many attacks were run.
+    """
+    missing = [s for s in settings if not _records(run, shard, s).exists()]
+    for setting in settings:
+        if setting not in missing:
+            advance(setting, len(shard.positions))
+    if not missing:
+        return 0
+    clean = read_clean(engine, data, shard.positions)
+    for setting in missing:
+        _run_setting(engine, clean, shard, setting, run=run, advance=advance)
+    return len(missing)
+
+
+def _run_setting(
+    engine: Engine,
+    clean: Clean,
+    shard: Shard,
+    setting: AttackSetting,
+    *,
+    run: Path,
+    advance: Callable[[AttackSetting, int], None],
+) -> None:
+    started = time.perf_counter()
+    made = engine.attack(
+        setting,
+        clean.images,
+        clean.labels,
+        clean.positions,
+        lambda count: advance(setting, count),
+        right=clean.reading.stands(clean.labels),
+    )
+    seconds = time.perf_counter() - started
+    frames = [
+        record_frame(
+            setting,
+            eps,
+            clean,
+            one,
+            scores=engine.scores,
+            info=engine.info,
+            full_budget=engine.choices.full_budget,
+        )
+        for eps, one in zip(setting.eps, made, strict=True)
+    ]
+    if shard.number == 0:
+        _keep_pictures(run / PICTURES / f"{shard.stem(setting)}.npz", setting, clean, made)
+    each = {"seconds": {repr(eps): seconds / len(setting.eps) for eps in setting.eps}}
+    file = _records(run, shard, setting)
+    # the records come last: that they exist means that everything else does
+    write_atomically(file.with_suffix(".json"), lambda f: f.write_text(json.dumps(each)))
+    write_atomically(file, lambda f: pl.concat(frames).write_parquet(f))
+
+
+def _records(run: Path, shard: Shard, setting: AttackSetting) -> Path:
+    return run / RECORDS / f"{shard.stem(setting)}.parquet"
+
+
+def _keep_pictures(
+    file: Path, setting: AttackSetting, clean: Clean, made: Sequence[Attacked]
+) -> None:
+    right = (clean.reading.prediction == clean.labels).numpy()
+    labels = clean.labels.numpy()
+    first_right = [int(np.flatnonzero(right & (labels == c))[0]) for c in np.unique(labels[right])]
+    chosen = sorted(first_right)[:_SHOWN] or list(range(min(_SHOWN, len(labels))))
+    kept = {
+        "positions": clean.positions.numpy()[chosen],
+        "labels": labels[chosen],
+        "clean": clean.images.numpy()[chosen],
+        "adversarial": np.stack([one.images.numpy()[chosen] for one in made]),
+        "eps": np.array(setting.eps),
+        "variant": np.array(setting.variant),
+        "norm": np.array(setting.norm),
+    }
+
+    def write(beside: Path) -> None:
+        with beside.open("wb") as stream:  # a name would have .npz appended
+            np.savez_compressed(stream, allow_pickle=False, **kept)
+
+    write_atomically(file, write)
+
+
+def read_finished(
+    run: Path, done: Sequence[Shard], settings: Sequence[AttackSetting]
+) -> pl.DataFrame:
+    """Read the records of finished shards, the attacks in the order they were asked for."""
+    records = read_records(run, {shard.number for shard in done})
+    parts = [records.filter(pl.col("variant") == setting.variant) for setting in settings]
+    return pl.concat(parts)
+
+
+def read_seconds(run: Path, settings: Sequence[AttackSetting]) -> dict[tuple[str, float], float]:
+    """Add up the seconds of every attack and eps over the finished shards."""
+    total: dict[tuple[str, float], float] = {}
+    for setting in settings:
+        for file in (run / RECORDS).glob(f"?????-{setting.stem}.json"):
+            for eps, seconds in json.loads(file.read_text())["seconds"].items():
+                key = (setting.variant, float(eps))
+                total[key] = total.get(key, 0.0) + seconds
+    return total

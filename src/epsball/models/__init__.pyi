@@ -1,0 +1,15 @@
+from .identity import count_parameters as count_parameters
+from .identity import fingerprint as fingerprint
+from .loading.load import LoadedModel as LoadedModel
+from .loading.load import load_model as load_model
+from .loading.weights import load_weights as load_weights
+from .preprocess import Pipeline as Pipeline
+from .preprocess import Preprocess as Preprocess
+from .probing import probe as probe
+from .purifiers.defended import Defended as Defended
+from .purifiers.table import DEFENCES as DEFENCES
+from .purifiers.table import DefenceSpec as DefenceSpec
+from .purifiers.table import defence_named as defence_named
+from .scores import as_logits as as_logits
+from .zoo.table import MODELS as MODELS
+from .zoo.table import ModelSpec as ModelSpec

@@ -1,0 +1,1 @@
+"""Load a user's model and its weights."""

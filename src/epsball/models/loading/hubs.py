@@ -1,0 +1,210 @@
+"""Models of timm, torchvision, Hugging Face and RobustBench, scaled as they were trained."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from torch import Tensor, nn
+
+from epsball.errors import EpsballError, InvalidInput, unknown_name
+from epsball.models.loading.messages import one_line, unknown_among
+from epsball.models.loading.request import Built, Request, Scale, optional
+from epsball.models.loading.weights import load_weights
+
+T = TypeVar("T")
+WITH_FILE = "give the weights with --weights FILE"
+WITH_FOLDER = "save it elsewhere with save_pretrained and name the folder, hf:FOLDER"
+PLACE = ("cifar10", "Linf")  # where a bare RobustBench name is looked for
+
+
+def from_timm(request: Request) -> Built:
+    """Build a model of timm; mean and std are those of its pretrained configuration.
+
+    Raises:
+        InvalidInput: timm is missing, does not know the name, or cannot fetch the weights.
+    """
+    timm = optional("timm", extra="timm", needed_by=request.spec)
+    remote = ":" in request.name  # hf-hub:user/model, which timm resolves by itself
+    if not remote and not timm.is_model(request.name.partition(".")[0]):
+        raise unknown_among("timm model", request.name, timm.list_models(), "timm.list_models()")
+    model = _fetched(
+        request,
+        lambda: timm.create_model(
+            request.name, pretrained=request.wants_published, **_head(request, "num_classes")
+        ),
+    )
+    trained = model.pretrained_cfg
+    return _finished(request, model, trained.get("mean"), trained.get("std"), model.num_classes)
+
+
+def from_torchvision(request: Request) -> Built:
+    """Build a classifier of torchvision; mean and std are those of its default weights.
+
+    Raises:
+        InvalidInput: torchvision is missing, does not know the name, or cannot fetch the weights.
+    """
+    models = optional("torchvision.models", extra="torchvision", needed_by=request.spec)
+    known = models.list_models(module=models)
+    if request.name not in known:
+        raise unknown_among(
+            "torchvision model", request.name, known, "torchvision.models.list_models()"
+        )
+    default = models.get_model_weights(request.name).DEFAULT
+    weights = default if request.wants_published else None
+    model = _fetched(
+        request,
+        lambda: models.get_model(request.name, weights=weights, **_head(request, "num_classes")),
+    )
+    trained = default.transforms()
+    return _finished(request, model, trained.mean, trained.std, len(default.meta["categories"]))
+
+
+class HubLogits(nn.Module):
+    """A classifier of transformers, reduced to its logits.
+
+    Args:
+        model: takes `pixel_values`, returns an object with `logits`.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return logits (n, k) for normalised pictures (n, c, h, w)."""
+        logits: Tensor = self.model(pixel_values=inputs).logits
+        return logits
+
+
+def from_hf(request: Request) -> Built:
+    """Build an image classifier of Hugging Face; mean and std are those of its image processor.
+
+    The name may be a folder that `save_pretrained` wrote. Weights of one's own are the `state_dict`
+    of the model, under the names that the installed transformers gives them.
+
+    Raises:
+        InvalidInput: transformers is missing, or cannot fetch the model.
+    """
+    hf = optional("transformers", extra="hf", needed_by=request.spec)
+    processing = optional("transformers.image_processing_utils", extra="hf", needed_by=request.spec)
+    model = _hf_model(hf, request)
+    # The settings and not the processor: the processors themselves need torchvision.
+    read = processing.BaseImageProcessor.get_image_processor_dict
+    settings, _ = _fetched(request, lambda: read(request.name), WITH_FOLDER)
+    built = _finished(request, model, *_hf_scale(settings), model.config.num_labels)
+    return Built(HubLogits(model).eval(), built.name, built.mean, built.std)
+
+
+def _hf_model(hf: Any, request: Request) -> Any:  # noqa: ANN401  # transformers has no types
+    auto = hf.AutoModelForImageClassification
+    if not request.wants_published:
+        head = _head(request, "num_labels")
+        read = hf.AutoConfig.from_pretrained
+        return auto.from_config(_fetched(request, lambda: read(request.name, **head), WITH_FOLDER))
+    model, loading = _fetched(
+        request, lambda: auto.from_pretrained(request.name, output_loading_info=True), WITH_FOLDER
+    )
+    # A backbone alone would get a head of random weights, and only a log line would say so.
+    if missing := sorted(loading["missing_keys"]):
+        raise InvalidInput(
+            f"{request.spec} has no trained weights for {', '.join(missing[:3])}: it is a backbone "
+            "without a classifier, name a model that was fine-tuned for classification"
+        )
+    return model
+
+
+def from_robustbench(request: Request) -> Built:
+    """Build a defended model of RobustBench: NAME (CIFAR-10, Linf) or DATASET/THREAT/NAME.
+
+    Raises:
+        InvalidInput: robustbench is missing, does not know the name, or cannot fetch the weights.
+    """
+    import pooch
+
+    bench = optional("robustbench", extra="robustbench", needed_by=request.spec)
+    zoo = optional("robustbench.model_zoo", extra="robustbench", needed_by=request.spec)
+    *place, name = request.name.split("/")
+    dataset, threat = _bench_place(place or list(PLACE), zoo.model_dicts, request)
+    entries = zoo.model_dicts[dataset][threat]
+    if name not in entries:
+        raise unknown_among(
+            f"RobustBench model for {_value(dataset)}/{_value(threat)}",
+            name,
+            entries,
+            "https://robustbench.github.io",
+        )
+    if not request.wants_published:
+        return _finished(request, entries[name]["model"](), None, None, None)
+    folder = Path(pooch.os_cache("epsball")) / "robustbench"
+    model = _fetched(
+        request,
+        lambda: bench.load_model(
+            model_name=name, model_dir=folder, dataset=dataset, threat_model=threat
+        ),
+    )
+    return _finished(request, model, None, None, None)
+
+
+def _bench_place(
+    place: list[str], tables: Mapping[Any, Mapping[Any, object]], request: Request
+) -> tuple[Any, Any]:
+    found = {
+        f"{_value(dataset)}/{_value(threat)}": (dataset, threat)
+        for dataset, threats in tables.items()
+        for threat in threats
+    }
+    key = "/".join(place)
+    if key not in found:
+        raise unknown_name(f"place in {request.spec}", key, found)
+    return found[key]
+
+
+def _value(member: Any) -> str:  # noqa: ANN401  # an enum of a package without types
+    return str(getattr(member, "value", member))
+
+
+def _head(request: Request, argument: str) -> dict[str, int]:
+    """Give the number of classes to build with; published weights bring their own."""
+    asked = request.classes is not None and not request.wants_published
+    return {argument: int(request.classes or 0)} if asked else {}
+
+
+def _fetched(request: Request, fetch: Callable[[], T], remedy: str = WITH_FILE) -> T:
+    try:
+        return fetch()
+    except EpsballError:
+        raise
+    except Exception as error:  # each hub has errors of its own for no network and no such file
+        raise InvalidInput(
+            f"{request.spec} cannot be fetched ({one_line(error)}): "
+            f"check the name and the network, or {remedy}"
+        ) from error
+
+
+def _finished(
+    request: Request,
+    model: nn.Module,
+    mean: Sequence[float] | None,
+    std: Sequence[float] | None,
+    classes: int | None,
+) -> Built:
+    known = None not in (request.classes, classes)
+    if request.wants_published and known and request.classes != classes:
+        raise InvalidInput(
+            f"{request.spec} names {classes} classes, {request.classes} are wanted: "
+            "give weights of your own with --weights FILE"
+        )
+    if request.weights is not None:
+        load_weights(model, request.weights)
+    name = request.name.rpartition("/")[2]
+    return Built(model.eval(), name, tuple(mean) if mean else None, tuple(std) if std else None)
+
+
+def _hf_scale(settings: Mapping[str, Any]) -> tuple[Scale | None, Scale | None]:
+    """Translate a processor's rescaling of 0 .. 255 and its normalisation to pictures in [0, 1]."""
+    factor = settings.get("rescale_factor", 1 / 255) if settings.get("do_rescale", True) else 1.0
+    mean, std = (0.0,), (1.0,)
+    if settings.get("do_normalize", True) and settings.get("image_mean"):
+        mean, std = settings["image_mean"], settings["image_std"]
+    to_unit = 255 * factor
+    return tuple(m / to_unit for m in mean), tuple(s / to_unit for s in std)

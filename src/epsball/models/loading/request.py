@@ -1,0 +1,105 @@
+"""What is asked of the loaders, and what they answer."""
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from torch import Tensor, nn
+
+from epsball.errors import InvalidInput
+from epsball.models.loading.messages import one_line
+
+# A source that is named by a word before the colon; "file" and "package" are told by their form.
+SCHEMES = ("zoo", "timm", "torchvision", "hf", "robustbench", "onnx", "pt2")
+Scale: TypeAlias = tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Request:
+    """A model somebody wants.
+
+    Args:
+        spec: as it was typed, for messages: "timm:resnet18".
+        name: what follows the scheme: "resnet18"; for files and packages all of it.
+        weights: file with the user's own weights.
+        classes: number of classes to build the model for; None: its own.
+        device: where it goes.
+        require_weights: whether fresh, untrained weights are refused.
+    """
+
+    spec: str
+    name: str
+    weights: Path | None = None
+    classes: int | None = None
+    device: str = "cpu"
+    require_weights: bool = True
+
+    @property
+    def wants_published(self) -> bool:
+        """Whether the publisher's weights are to be fetched."""
+        return self.weights is None and self.require_weights
+
+
+@dataclass(frozen=True)
+class Built:
+    """A model as its source gives it.
+
+    Args:
+        model: the model, its own preprocessing not yet before it.
+        name: short name for titles.
+        mean: what its weights were trained with, per channel in [0, 1]; None: unknown, or inside
+            it.
+        std: likewise.
+    """
+
+    model: nn.Module | Callable[[Tensor], Tensor]
+    name: str
+    mean: Scale | None = None
+    std: Scale | None = None
+
+
+def split_spec(spec: str) -> tuple[str, str]:
+    """Split a model's spec into its source and the name there.
+
+    Returns:
+        (source, name): source is one of `SCHEMES`, or "file", "package" or "" where it has no
+        colon.
+
+    Example:
+        >>> split_spec("timm:resnet18"), split_spec("nets/mine.py:make")
+        (('timm', 'resnet18'), ('file', 'nets/mine.py:make'))
+    """
+    scheme, colon, name = spec.partition(":")
+    if scheme in SCHEMES and colon:
+        return scheme, name
+    place, colon, _ = spec.rpartition(":")
+    if not colon:
+        return "", spec
+    return ("file" if place.endswith(".py") else "package"), spec
+
+
+def optional(module: str, *, extra: str, needed_by: str) -> Any:  # noqa: ANN401  # untyped packages
+    """Import a package that not everybody has.
+
+    Args:
+        module: dotted name.
+        extra: the extra of ours that installs it.
+        needed_by: the spec that asks for it, for the message.
+
+    Raises:
+        InvalidInput: it is not installed, or breaks while it is imported.
+    """
+    remedy = f'pip install "epsball[{extra}]"'
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        raise InvalidInput(
+            f"{needed_by} needs the package {error.name}, which is not installed: {remedy}"
+        ) from error
+    except Exception as error:  # a build for another torch fails in many ways
+        raise InvalidInput(
+            f"{needed_by} needs {module}, which cannot be imported ({one_line(error)}): "
+            f"install a build that matches your torch, {remedy}"
+        ) from error

@@ -1,0 +1,166 @@
+"""Reading weight files without ever running what is in them."""
+
+import pickle
+import re
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from epsball.errors import InvalidInput
+from epsball.models.loading.messages import one_line
+
+WRAPPERS = (
+    "state_dict",
+    "model_state_dict",
+    "model",
+    "net",
+)  # where checkpoints keep their weights
+PREFIXES = ("module.", "_orig_mod.", "model.")  # of DataParallel, of torch.compile, of a pipeline
+SHOWN = 3  # names in a message
+
+# What a person who trusts the file runs once, in one line of a terminal.
+CONVERT = (
+    'python -c "import torch; from safetensors.torch import save_file; '
+    "m = torch.load('{file}', map_location='cpu', weights_only=False); "
+    "s = m.state_dict() if hasattr(m, 'state_dict') else m.get('state_dict', m); "
+    "save_file({{k: v.clone().contiguous() for k, v in s.items()}}, '{target}')\""
+)
+
+
+def load_weights(module: nn.Module, file: Path) -> None:
+    """Put the weights of a file into a module, all of them or none.
+
+    Args:
+        module: built already, with the shapes the file was written for; changed in place.
+        file: `.safetensors`, or anything `torch.save` wrote, which is read with
+            `weights_only=True`. The usual wrappings ("state_dict", "model", a "module." before
+            every name) are taken off.
+
+    Raises:
+        InvalidInput: the file is missing, damaged, would run code when read, or does not fit.
+    """
+    wanted = module.state_dict()
+    found = read_weights(file, wanted)
+    if problems := _misfits(found, wanted):
+        raise InvalidInput(
+            f"weights {file} do not fit {type(module).__name__}: {'; '.join(problems)}: give the "
+            "file that this architecture was saved to, built for the same number of classes"
+        )
+    module.load_state_dict({name: found.get(name, value) for name, value in wanted.items()})
+
+
+def read_weights(file: Path, wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Read the named tensors of a file, under the names that a model gives them.
+
+    Args:
+        file: as `load_weights` takes it.
+        wanted: the state of the model they are for; only its names are looked at.
+
+    Raises:
+        InvalidInput: the file is missing, damaged or would run code when read.
+    """
+    found = _read_tensors(file)
+    for prefix in PREFIXES:
+        everywhere = all(name.startswith(prefix) for name in found)
+        if everywhere and not any(name.startswith(prefix) for name in wanted):
+            found = {name.removeprefix(prefix): value for name, value in found.items()}
+    return found
+
+
+def _read_tensors(file: Path) -> dict[str, Tensor]:
+    if not file.is_file():
+        raise InvalidInput(f"weights {file}: no such file: give a .safetensors or .pt file")
+    held = _read_safetensors(file) if file.suffix == ".safetensors" else _read_torch(file)
+    state = _unwrapped(held)
+    if not isinstance(state, Mapping) or not state:
+        raise InvalidInput(
+            f"weights {file} hold a {type(held).__name__}, not named tensors: "
+            "save them again with torch.save(model.state_dict(), FILE)"
+        )
+    if strange := [str(name) for name, value in state.items() if not isinstance(value, Tensor)]:
+        raise InvalidInput(
+            f"weights {file} hold values that are no tensors ({_some(strange)}): "
+            "save them again with torch.save(model.state_dict(), FILE)"
+        )
+    return {str(name): value for name, value in state.items()}
+
+
+def _read_safetensors(file: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(file)
+    except (SafetensorError, OSError) as error:
+        raise InvalidInput(
+            f"weights {file} are not valid safetensors ({one_line(error)}): "
+            "the file is damaged or cut short, fetch or save it again"
+        ) from error
+
+
+def _read_torch(file: Path) -> Any:  # noqa: ANN401  # whatever was saved
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about the age of formats; the outcome says it all
+            return torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # the unpickler meets damage with errors of many kinds
+        if not _is_pickle(file, error):
+            raise InvalidInput(
+                f"weights {file} cannot be read ({one_line(error)}): the file is damaged, cut "
+                "short or was not written by torch.save(model.state_dict(), FILE)"
+            ) from error
+        convert = CONVERT.format(file=file, target=file.with_suffix(".safetensors"))
+        raise InvalidInput(
+            f"weights {file} are refused: reading them could run code ({_culprit(error)}): "
+            f"if you trust the file, convert it once with {convert}"
+        ) from error
+
+
+def _is_pickle(file: Path, error: Exception) -> bool:
+    """Tell a sound file that holds more than tensors from one that is no torch file at all."""
+    if "GLOBAL" in str(error):
+        return True
+    refused = isinstance(error, pickle.UnpicklingError) or "weights_only" in str(error)
+    with file.open("rb") as opened:
+        return refused and opened.read(2).startswith((b"PK", b"\x80"))
+
+
+def _culprit(error: Exception) -> str:
+    named = re.search(r"GLOBAL (\S+)", str(error))
+    return f"they name {named[1]}" if named else "they hold more than tensors"
+
+
+def _unwrapped(state: object) -> object:
+    while isinstance(state, Mapping):
+        inner = [state[key] for key in WRAPPERS if isinstance(state.get(key), Mapping)]
+        if not inner:
+            break
+        state = inner[0]
+    return state
+
+
+def _misfits(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> list[str]:
+    # Files from before PyTorch 1.0 lack BatchNorm's counters; nothing in eval mode reads them.
+    missing = [
+        name for name in wanted if name not in found and not name.endswith("num_batches_tracked")
+    ]
+    unexpected = [name for name in found if name not in wanted]
+    reshaped = [
+        f"{name} (file {_shape(found[name])}, model {_shape(value)})"
+        for name, value in wanted.items()
+        if name in found and found[name].shape != value.shape
+    ]
+    kinds = (("missing", missing), ("unexpected", unexpected), ("of another shape", reshaped))
+    return [f"{len(names)} {kind}: {_some(names)}" for kind, names in kinds if names]
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
+
+
+def _shape(tensor: Tensor) -> str:
+    return "x".join(map(str, tensor.shape)) or "scalar"

@@ -1,0 +1,94 @@
+"""The table of preprocessing defences, and the reading of "jpeg:quality=75"."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from epsball.errors import InvalidInput, unknown_name
+from epsball.models.purifiers.bit_depth import BitDepth
+from epsball.models.purifiers.defended import Remedy
+from epsball.models.purifiers.jpeg import JpegCompression
+from epsball.models.purifiers.random_resizing import RandomResizing
+from epsball.models.purifiers.smoothing import Smoothing
+
+
+@dataclass(frozen=True)
+class DefenceSpec:
+    """One preprocessing defence of the zoo.
+
+    Args:
+        name: as it is asked for.
+        build: makes the step; its settings have defaults.
+        remedy: how it is broken: "bpda", "expectation", or "none" where a plain gradient does it.
+        source: where it comes from.
+    """
+
+    name: str
+    build: Callable[..., nn.Module]
+    remedy: Remedy
+    source: str
+
+    @property
+    def summary(self) -> str:
+        """Return the first line of what it says of itself."""
+        return (inspect.getdoc(self.build) or "").partition("\n")[0]
+
+    @property
+    def knobs(self) -> dict[str, Any]:
+        """Return its settings and their defaults."""
+        return {n: p.default for n, p in inspect.signature(self.build).parameters.items()}
+
+
+DEFENCES = {
+    spec.name: spec
+    for spec in (
+        DefenceSpec("jpeg", JpegCompression, "bpda", "Guo et al. 2018, arXiv:1711.00117"),
+        DefenceSpec("bit-depth", BitDepth, "bpda", "Xu et al. 2018, arXiv:1704.01155"),
+        DefenceSpec("smoothing", Smoothing, "none", "Xu et al. 2018, arXiv:1704.01155"),
+        DefenceSpec(
+            "random-resizing", RandomResizing, "expectation", "Xie et al. 2018, arXiv:1711.01991"
+        ),
+    )
+}
+
+
+def defence_named(text: str) -> nn.Module:
+    """Build a defence of the table from what a person types.
+
+    Args:
+        text: its name, with settings where the defaults do not suit: "jpeg", "jpeg:quality=50",
+            "smoothing:kernel=2,kind=median".
+
+    Returns:
+        The step, to be put before a model by `defended`.
+
+    Raises:
+        InvalidInput: no such defence or setting, or a value that breaks its rule.
+
+    Example:
+        >>> defence_named("jpeg:quality=50")
+        JpegCompression(quality=50)
+    """
+    name, _, rest = text.partition(":")
+    if name not in DEFENCES:
+        raise unknown_name("defence", name, DEFENCES)
+    spec = DEFENCES[name]
+    settings = {}
+    for part in filter(None, rest.split(",")):
+        key, _, value = (piece.strip() for piece in part.partition("="))
+        if key not in spec.knobs:
+            raise unknown_name(f"setting of {name}", key, spec.knobs)
+        settings[key] = _read(name, key, value, spec.knobs[key])
+    return spec.build(**settings)
+
+
+def _read(name: str, key: str, value: str, default: int | float | str) -> int | float | str:
+    """Read a setting in the manner of its default."""
+    try:
+        return type(default)(value)
+    except ValueError:
+        wanted = "a whole number" if isinstance(default, int) else "a number"
+        raise InvalidInput(f"{name}: {key} must be {wanted}, got {value!r}") from None

@@ -1,0 +1,87 @@
+"""Cost: what each attack spent on a picture."""
+
+import altair as alt
+import polars as pl
+
+from epsball.report.audit.run import Run, setting_of, unique
+from epsball.report.drawing.figure import WIDE, Chart, Figure
+from epsball.report.drawing.numbers import count, distance, duration
+from epsball.report.drawing.palette import FILL, INK, SOFT
+from epsball.report.drawing.table import table
+
+KINDS = {"forwards": "forward passes", "backwards": "backward passes", "queries": "queries"}
+
+
+def cost_figure(run: Run) -> Figure | None:
+    """Build the figure of passes and seconds; None where the run has no result."""
+    frame = cost_frame(run)
+    if frame.is_empty():
+        return None
+    rows = [
+        [
+            r["variant"], r["norm"], distance(r["eps"]), count(r["n"]),
+            *(count(r.get(kind)) for kind in KINDS), duration(r.get("seconds")),
+        ]
+        for r in run.results
+    ]  # fmt: skip
+    cost = run.summary.get("cost") or {}
+    heads = "attack|norm|#eps|#pictures|#forwards|#backwards|#queries|#time"
+    return Figure(
+        key="cost",
+        caption=f"The whole run took {count(cost.get('forwards'))} forward and "
+        f"{count(cost.get('backwards'))} backward passes of one picture, and "
+        f"{duration(cost.get('seconds'))}. Bars are means over the pictures; a picture that is "
+        "fooled early costs less where the attack may stop.",
+        alt="Mean number of forward and backward passes that each attack spent on a picture.",
+        draw=lambda width: draw_cost(frame, width),
+        table=table("Passes and time of each setting", heads, rows),
+    )
+
+
+def cost_frame(run: Run) -> pl.DataFrame:
+    """Gather the passes of each setting, per picture.
+
+    Returns:
+        Columns row (the setting), kind, order, each (mean passes a picture).
+        Kinds never used are left out.
+    """
+    rows = [
+        {
+            "row": run.row(setting_of(r)),
+            "kind": words,
+            "order": order,
+            "each": (r.get(kind) or 0) / max(r["n"], 1),
+        }
+        for r in run.results
+        for order, (kind, words) in enumerate(KINDS.items())
+    ]
+    schema = {"row": pl.String, "kind": pl.String, "order": pl.Int64, "each": pl.Float64}
+    frame = pl.DataFrame(rows, schema=schema)
+    return frame.filter(pl.col("each").max().over("kind") > 0)
+
+
+def draw_cost(frame: pl.DataFrame, width: int) -> Chart:
+    """Draw one stacked bar a setting.
+
+    Args:
+        frame: as `cost_frame` returns it.
+        width: total width, pixels.
+
+    Returns:
+        Bars of passes a picture, by kind.
+    """
+    label = 220 if width >= WIDE else 140
+    kinds = [kind for kind in KINDS.values() if kind in frame["kind"]]
+    colours = [FILL.light, SOFT.light, INK.light][: len(kinds)]
+    axis = alt.Axis(title=None, labelLimit=label - 10, grid=False, labelColor=INK.light)
+    y = alt.Y("row:N").sort(unique(frame["row"])).axis(axis)
+    x = alt.X("each:Q").axis(alt.Axis(title="passes a picture", tickCount=5))
+    colour = alt.Color("kind:N").scale(alt.Scale(domain=kinds, range=colours))
+    tips = [alt.Tooltip("row:N"), alt.Tooltip("kind:N"), alt.Tooltip("each:Q", format=",.1f")]
+    bars: alt.Chart = (
+        alt.Chart(frame)
+        .mark_bar()
+        .encode(x, y, colour, order=alt.Order("order:Q"), tooltip=tips)
+        .properties(width=min(width - label - 20, 560), height=alt.Step(20))
+    )
+    return bars

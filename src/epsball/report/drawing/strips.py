@@ -1,0 +1,152 @@
+"""Picture strips: one picture under a row of eps, with what was added and what the model said."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import polars as pl
+
+from epsball.evaluation.records.schema import Pictures, read_pictures, read_records
+from epsball.report.audit.run import Run, Setting, strongest
+from epsball.report.drawing.numbers import brief, distance, percent
+from epsball.report.drawing.pixels import SHARP, data_address, magnify
+
+_SHOWN = 6  # pictures under the strongest attack of a norm
+_COLUMNS = 6  # eps in a strip
+_BYTES = 1_100_000  # of encoded pictures on a page; the page should stay below three megabytes
+
+
+class Tile(NamedTuple):
+    """One column of a strip; the original has no perturbation."""
+
+    head: str
+    picture: str
+    alt: str
+    verdict: str
+    said: str
+    confidence: str
+    perturbation: str = ""
+    factor: int = 0
+
+
+class Strip(NamedTuple):
+    """One picture under one attack, eps rising from left to right."""
+
+    title: str
+    attack: str
+    sharp: bool
+    tiles: list[Tile]
+
+
+def picture_strips(run: Run) -> list[Strip]:
+    """Choose pictures and lay them out: several under the strongest attack, one under each other.
+
+    Args:
+        run: a run; without kept pictures there are no strips.
+
+    Returns:
+        As many strips as the page has room for, in a fixed order.
+    """
+    pictures = read_pictures(run.path)
+    if pictures is None:
+        return []
+    records = read_records(run.path)
+    known = records.filter(pl.col("index").is_in(pictures.positions.tolist()))
+    said = {(r["index"], r["variant"], r["norm"], r["eps"]): r for r in known.iter_rows(named=True)}
+    strips: list[Strip] = []
+    spent = 0
+    for row, settings in _choices(run, pictures, said):
+        strip = _strip(run, pictures, said, row, settings)
+        spent += sum(len(tile.picture) + len(tile.perturbation) for tile in strip.tiles)
+        if strips and spent > _BYTES:
+            break
+        strips.append(strip)
+    return strips
+
+
+_Said = dict[tuple[int, str, str, float], dict[str, Any]]
+
+
+def _choices(run: Run, pictures: Pictures, said: _Said) -> Iterator[tuple[int, list[Setting]]]:
+    kept = [Setting(*key) for key in pictures.adversarial]
+    for norm in run.norms:
+        here = [setting for setting in kept if setting.norm == norm]
+        if not here:
+            continue
+        best = strongest(run, here)
+        rows = _telling_rows(pictures, said, best[-1])
+        yield from ((row, _thinned(best)) for row in rows)
+        for variant in run.variants(norm):
+            others = sorted(s for s in here if s.variant == variant != best[0].variant)
+            if others and rows:
+                yield rows[0], _thinned(others)
+
+
+def _telling_rows(pictures: Pictures, said: _Said, hardest: Setting) -> list[int]:
+    """Pictures that were right and got fooled, one a class; then one that held; then the rest."""
+    fooled, held, rest = [], [], []
+    seen: set[int] = set()
+    for row, (position, label) in enumerate(zip(pictures.positions, pictures.labels, strict=True)):
+        record = said.get((int(position), *hardest))
+        right = record is not None and record["clean_prediction"] == label
+        if right and record is not None and record["safe"]:
+            held.append(row)
+        elif right and int(label) not in seen:
+            fooled.append(row)
+            seen.add(int(label))
+        else:
+            rest.append(row)
+    first = [*fooled[: _SHOWN - bool(held)], *held[:1]]
+    return [*first, *(row for row in (*fooled, *held, *rest) if row not in first)][:_SHOWN]
+
+
+def _thinned(settings: list[Setting]) -> list[Setting]:
+    if len(settings) <= _COLUMNS:
+        return settings
+    last = len(settings) - 1
+    return [settings[round(i * last / (_COLUMNS - 1))] for i in range(_COLUMNS)]
+
+
+def _strip(run: Run, pictures: Pictures, said: _Said, row: int, settings: list[Setting]) -> Strip:
+    position, label = int(pictures.positions[row]), int(pictures.labels[row])
+    name = brief(run.names[label], 60)
+    first = said.get((position, *settings[0]), {})
+    original = Tile(
+        "original",
+        data_address(pictures.clean[row]),
+        f"The original picture, its label is {name}",
+        *_answer(run, label, first, attacked=False),
+    )
+    tiles = [original, *(_tile(run, pictures, said, row, setting) for setting in settings)]
+    attack = f"{settings[0].variant}, {settings[0].norm}"
+    sharp = max(pictures.clean.shape[-2:]) <= SHARP
+    return Strip(f"\u201c{name}\u201d (picture {position})", attack, sharp, tiles)
+
+
+def _tile(run: Run, pictures: Pictures, said: _Said, row: int, setting: Setting) -> Tile:
+    position, label = int(pictures.positions[row]), int(pictures.labels[row])
+    adversarial = pictures.adversarial[setting.variant, setting.norm, setting.eps][row]
+    shown, factor = magnify(adversarial - pictures.clean[row])
+    return Tile(
+        f"eps {distance(setting.eps)}",
+        data_address(adversarial),
+        f"The same picture after {setting.words}",
+        *_answer(run, label, said.get((position, *setting), {}), attacked=True),
+        data_address(shown),
+        factor,
+    )
+
+
+def _answer(
+    run: Run, label: int, record: dict[str, Any], *, attacked: bool
+) -> tuple[str, str, str]:
+    """The verdict in a word, the class that the model named, and how sure it was."""
+    prefix, good, bad = ("", "held", "fooled") if attacked else ("clean_", "right", "wrong")
+    prediction = record.get(f"{prefix}prediction")
+    if prediction is None:
+        return "", "", ""
+    verdict = good if prediction == label else bad
+    if record.get(f"{prefix}rejected"):
+        verdict = "rejected"
+    confidence = record.get(f"{prefix}confidence")
+    sure = "" if confidence is None else percent(confidence, digits=0)
+    return verdict, brief(run.names[prediction], 40), sure

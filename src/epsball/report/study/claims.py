@@ -1,0 +1,59 @@
+"""The verdicts of a study, in words and as a table."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from epsball.report.drawing.numbers import MISSING
+from epsball.report.drawing.table import Cell, Row, Table, table
+
+VERDICTS = {
+    "match": "numbers that match the source's",
+    "differs": "numbers that differ",
+    "holds": "findings that hold",
+    "refuted": "findings that are refuted",
+    "not run": "claims not run",
+}
+_HEADS = "claim|verdict|#measured|why"
+
+
+def number_table(claims: Sequence[Mapping[str, Any]]) -> Table | None:
+    """List every number of the source with what was measured and one line of why.
+
+    Args:
+        claims: the `claims` of summary.json.
+
+    Returns:
+        The table; None where the source has no number.
+    """
+    rows = [claim_row(claim) for claim in claims if claim["kind"] == "value"]
+    return table("Numbers of the source", _HEADS, rows) if rows else None
+
+
+def claim_row(claim: Mapping[str, Any]) -> Row:
+    """Lay one verdict out."""
+    return [
+        str(claim["text"]),
+        str(claim["verdict"]),
+        Cell(measured(claim["value"]), note=interval(claim)),
+        reason(claim),
+    ]
+
+
+def reason(claim: Mapping[str, Any]) -> str:
+    """Write why, and in what other setting a verdict was reached that stands all the same."""
+    if claim["same_setting"] or claim["verdict"] == "not run" or not claim["differs"]:
+        return str(claim["note"])
+    return f"{claim['note']} (measured in another setting: {', '.join(claim['differs'])})"
+
+
+def measured(value: float | None) -> str:
+    """Write a measured number with four digits; a dash where there is none."""
+    return MISSING if value is None else f"{value:.4f}"
+
+
+def interval(claim: Mapping[str, Any]) -> str:
+    """Write the interval of a verdict; nothing where there is none."""
+    if claim["interval"] is None:
+        return ""
+    low, high = claim["interval"]
+    return f"{low:.3f} to {high:.3f}"

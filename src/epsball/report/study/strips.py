@@ -1,0 +1,49 @@
+"""The picture strips of a study: one picture under a row of eps."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from epsball.report.drawing.numbers import distance, percent
+from epsball.report.drawing.pixels import SHARP, data_address, magnify
+from epsball.report.drawing.strips import Strip, Tile
+
+
+def study_strip(block: Mapping[str, Any], out: Path) -> Strip | None:
+    """Lay a strip out.
+
+    Args:
+        block: a strip as `epsball.studies.claims.story` describes it, as plain data.
+        out: the study's directory.
+
+    Returns:
+        The strip; None where its pictures were not kept.
+    """
+    file = out / str(block["file"])
+    if not file.exists():
+        return None
+    with np.load(file, allow_pickle=False) as kept:
+        pictures = kept["pictures"]
+    tiles = []
+    for told, picture in zip(block["tiles"], pictures, strict=True):
+        shown, factor = magnify(picture - pictures[0])
+        attacked = told["eps"] > 0
+        said = (
+            _verdict(told["right"], attacked=attacked),
+            str(told["prediction"]),
+            percent(told["confidence"], digits=0),
+        )
+        head = f"eps {distance(told['eps'])}" if attacked else "original"
+        alt = f"A picture of {block['label']}, {head}"
+        change = (data_address(shown), factor) if attacked else ("", 0)
+        tiles.append(Tile(head, data_address(picture), alt, *said, *change))
+    sharp = max(pictures.shape[-2:]) <= SHARP
+    return Strip(str(block["title"]), str(block["attack"]), sharp, tiles)
+
+
+def _verdict(right: bool, *, attacked: bool) -> str:  # noqa: FBT001 - what the record says
+    if attacked:
+        return "held" if right else "fooled"
+    return "right" if right else "wrong"

@@ -1,0 +1,1 @@
+"""What the sources claim, and estimates to judge it by."""

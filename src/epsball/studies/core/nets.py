@@ -1,0 +1,97 @@
+"""Networks of a study: trained once, each in the directory of its cell, and found there again."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from epsball.errors import InvalidInput
+from epsball.studies.core.cell import Cell
+from epsball.studies.core.place import Place
+from epsball.studies.core.store import Row
+from epsball.training import EpochRow, TrainResult, TrainSettings, train
+from epsball.training.measure.watch import PICTURES, STEPS
+from epsball.types import Dataset
+
+_WEIGHTS = "model.safetensors"
+
+
+def train_net(
+    place: Place,
+    cell: Cell,
+    model: nn.Module,
+    pictures: Dataset,
+    settings: TrainSettings,
+    *,
+    sources: Sequence[nn.Module] = (),
+) -> list[Row]:
+    """Train a cell's network; killed in the middle, it goes on at the last finished epoch.
+
+    Args:
+        place: the study's.
+        cell: whose network it is.
+        model: with its first weights.
+        pictures: to train on.
+        settings: how.
+        sources: other models, for recipes that take some.
+
+    Returns:
+        One row: what training cost, what the weights amount to, and the doubts that the epochs
+        give cause for; then one for each epoch that was watched (mode "epoch").
+    """
+    result = train(model, pictures, settings, out=place.model(cell.hash), sources=sources)
+    weights = [w.detach() for w in model.parameters() if w.dim() > 1]
+    last = result.epochs[-1]
+    row: Row = {
+        "epochs_run": len(result.epochs),
+        "train_loss": last.train_loss,
+        "train_accuracy": last.train_accuracy,
+        "gradient_evaluations": result.gradient_evaluations - _watching(result, pictures),
+        "training_seconds": result.seconds,
+        "weights": sum(w.numel() for w in weights),
+        "weights_l1": float(sum(w.abs().sum() for w in weights)),
+        "weights_l2": float(sum(w.square().sum() for w in weights)),
+        "findings": " ".join(note.code for note in result.notes),
+    }
+    return [row, *_watched(result.epochs)]
+
+
+def _watching(result: TrainResult, pictures: Dataset) -> int:
+    """Return what the watch spent: it is there to show something, and is no part of a recipe."""
+    looks = sum(one.pgd_accuracy is not None for one in result.epochs)
+    return looks * min(PICTURES, len(pictures)) * (STEPS + 1)  # PGD's steps, and FGSM
+
+
+def _watched(epochs: Sequence[EpochRow]) -> list[Row]:
+    return [
+        {
+            "mode": "epoch", "epoch": one.epoch, "watched_accuracy": one.watched_accuracy,
+            "fgsm_accuracy": one.fgsm_accuracy, "pgd_accuracy": one.pgd_accuracy,
+        }
+        for one in epochs
+        if one.pgd_accuracy is not None
+    ]  # fmt: skip
+
+
+def trained_net(place: Place, cell: str, model: nn.Module) -> nn.Module:
+    """Give a model the weights of a cell that is done, in eval mode.
+
+    Raises:
+        InvalidInput: they are not there any more.
+    """
+    file: Path = place.model(cell) / _WEIGHTS
+    if not file.exists():
+        raise InvalidInput(
+            f"study: {file} is gone: delete {place.out / 'rows' / cell}.parquet too, and give the "
+            "command again"
+        )
+    model.load_state_dict(load_file(file))
+    return model.eval().to(_device(place.device))
+
+
+def _device(asked: str) -> str:
+    if asked != "auto":
+        return asked
+    return "cuda" if torch.cuda.is_available() else "cpu"

@@ -1,0 +1,94 @@
+"""An attack that keeps away from where no picture is: the density term on a rejecting model."""
+
+import numpy as np
+import torch
+from torch import nn
+
+from epsball.attacks import rejection
+from epsball.data import to_unit
+from epsball.defences import KernelDensity
+from epsball.evaluation.engine.counting import Counted, Tally
+from epsball.evaluation.records.measure import read_scores
+from epsball.evaluation.records.shards import read_clean
+from epsball.randomness import ImageStreams
+from epsball.studies.core.store import Row
+from epsball.studies.judge.whole import engine_for
+from epsball.types import Dataset, Search
+
+_EACH = 200  # pictures of a class that make the density
+
+
+class _Pixels(nn.Module):
+    """Stands in for a network whose features are the pixels; its scores mean nothing."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.pixels, self.classes = nn.Flatten(), classes
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        pixels: torch.Tensor = self.pixels(inputs)
+        return pixels[:, : self.classes]
+
+
+def judge_crowded(
+    model: nn.Module,
+    pictures: Dataset,
+    known: Dataset,
+    eps: float,
+    *,
+    weight: float,
+    name: str,
+    seed: int,
+) -> list[Row]:
+    """Attack in L2 by `rejection` with a kernel density of pixels as a second term.
+
+    Args:
+        model: in eval mode.
+        pictures: all are attacked.
+        known: whose pictures make the density, the first 200 of each class.
+        eps: radius, input units.
+        weight: of the density, at least 0.
+        name: of the attack in the rows.
+        seed: of the random starts.
+
+    Returns:
+        One row: n, accuracy (right, or rejected), and the mean log-density of what was made.
+    """
+    engine = engine_for(model, pictures, seed, precision="fast")
+    clean = read_clean(engine, pictures, np.arange(len(pictures)))
+    place = torch.device(engine.choices.device)
+    density = _density(known).to(place)
+    safe, crowd = [], []
+    size = engine.choices.micro_batch
+    search = Search(
+        retire=False, confirm=engine.model, precision=engine.choices.precision, micro_batch=size
+    )
+    for rows in (slice(at, at + size) for at in range(0, len(pictures), size)):
+        streams = ImageStreams.of(
+            clean.positions[rows], seed=seed, purpose="rejection", device=place
+        )
+        images, labels = clean.images[rows].to(place), clean.labels[rows].to(place)
+        tally = Tally(len(images), engine.choices.device)
+        searched = Counted(engine.twin or engine.model, engine.info, tally)
+        made = rejection(
+            searched, images, labels, eps=eps, norm="l2", density=density.log_density,
+            density_weight=weight, generator=streams, search=search,
+        )  # fmt: skip
+        reading = read_scores(engine.scores(made), clean.labels[rows], engine.info)
+        safe.append(reading.safe)
+        crowd.append(density.log_density(made).detach().cpu())
+    held = torch.cat(safe)
+    return [
+        {
+            "attack": name, "eps": eps, "mode": "crowded", "n": len(held), "right": int(held.sum()),
+            "accuracy": float(held.double().mean()), "log_density": float(torch.cat(crowd).mean()),
+        }
+    ]  # fmt: skip
+
+
+def _density(known: Dataset) -> KernelDensity:
+    classes = len(known.class_names)
+    rows = np.concatenate([np.flatnonzero(known.labels == k)[:_EACH] for k in range(classes)])
+    images = to_unit(known.read(rows))
+    fitted = KernelDensity(_Pixels(classes).eval(), layer="pixels")
+    return fitted.fit(images, known.labels[rows])

@@ -1,0 +1,1 @@
+"""Study: Neural Rejection and Deep Neural Rejection."""

@@ -1,0 +1,99 @@
+"""What came out for the claims about the source's own network. Imports no torch."""
+
+import math
+from statistics import fmean
+
+from epsball.studies.claims.estimates import Estimate, difference, over_seeds
+from epsball.studies.claims.table import Claim, Verdict, judge_finding, judge_value, not_run
+from epsball.studies.neural_rejection.case import MISSING, Case, bare
+from epsball.studies.neural_rejection.measured import Results
+from epsball.studies.neural_rejection.subjects import LEARNED, NETS, SUBJECTS
+
+AS_STATED, USED = "source", SUBJECTS["none"].net
+
+
+def judge_number(claim: Claim, case: Case) -> Verdict:
+    """Judge a loss or an accuracy of the network that is trained as the source says."""
+    split, column = claim.setting["split"], claim.id.rpartition("-")[2]
+    values = base_values(case.results, AS_STATED, split, column)
+    measured = _estimate(case.results, values, split, column)
+    if measured is None:
+        return not_run(claim, MISSING)
+    format_ = ".4f" if column == "loss" else ".4g"
+    each = ", ".join(f"{value:{format_}}" for value in values)
+    told = [f"trainings {each}"] if len(values) > 1 else []
+    other = [] if as_stated(case.results) else base_values(case.results, USED, split, column)
+    told += [f"{NETS[USED].words} {other[0]:{format_}}"] if other else []
+    told += ["dropout on, over the last epoch, as Keras reports it"] if split == "train" else []
+    found = judge_value(claim, measured, differs=case.network, note="; ".join(told))
+    return bare(found) if measured.low == measured.high else found
+
+
+def base_values(results: Results, net: str, split: str, column: str) -> list[float]:
+    """Return a metric of a network, one value a training.
+
+    Args:
+        results: the rows.
+        net: in `NETS`.
+        split: "train": while training in the last epoch, with dropout on; "test".
+        column: "loss" or "accuracy".
+    """
+    if split == "train":
+        rows, name = results.of_kind("train", net=net), f"train_{column}"
+    else:
+        rows, name = results.of_kind("losses", net=net, split=split), column
+    if name not in rows.columns or rows.is_empty():
+        return []
+    values = [float(value) for value in rows.sort("repeat")[name].drop_nulls()]
+    return values if all(map(math.isfinite, values)) else []
+
+
+def _estimate(results: Results, values: list[float], split: str, column: str) -> Estimate | None:
+    if not values:
+        return None
+    if column == "accuracy":
+        return over_seeds(values, _pictures(results, split))
+    if len(values) == 1:
+        return Estimate(values[0], values[0], values[0], 1, "pictures")
+    return difference(values, [0.0] * len(values), 0)  # a loss is no share: not cut to [0, 1]
+
+
+def _pictures(results: Results, split: str) -> int:
+    if split == "train":
+        row = results.one("train", net=AS_STATED)
+        return 1 if row is None else round(row["gradient_evaluations"] / row["epochs_run"])
+    row = results.one("losses", net=AS_STATED, split=split)
+    return 1 if row is None else int(row["n"])
+
+
+def as_stated(results: Results) -> bool:
+    """Say whether what defences are put around is the network of the source's own settings."""
+    row = results.one("train", net=USED)
+    return bool(row and row.get("taken"))
+
+
+def learned(results: Results, net: str) -> bool:
+    """Say whether a network knows anything, the mean over its trainings."""
+    right = base_values(results, net, "test", "accuracy")
+    return bool(right) and fmean(right) >= LEARNED
+
+
+def train_below_test(claim: Claim, case: Case) -> Verdict:
+    """Judge whether metrics in training, dropout on, are below those of the test, dropout off.
+
+    On the source's network, or on the one that is used where the source's knows nothing.
+    """
+    net = AS_STATED if learned(case.results, AS_STATED) else USED
+    names = [(split, column) for column in ("accuracy", "loss") for split in ("train", "test")]
+    known = [base_values(case.results, net, *name) for name in names]
+    if not all(known):
+        return not_run(claim, MISSING)
+    train, test, train_loss, test_loss = map(fmean, known)
+    gap = Estimate(test - train, test - train, test - train, 1, "pictures")
+    note = (
+        f"{NETS[net].words}: accuracy {train:.2%} in training with dropout on, {test:.2%} in test; "
+        f"loss {train_loss:.4f} and {test_loss:.4f}"
+    )
+    holds = test > train and test_loss < train_loss
+    differs = case.network if net == AS_STATED else (*case.network, NETS[net].words)
+    return bare(judge_finding(claim, gap, holds=holds, note=note, differs=differs))

@@ -1,0 +1,243 @@
+"""The cells of study `neural-rejection`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, get_args
+
+from epsball.errors import InvalidInput, unknown_name
+from epsball.studies.core.cell import Cell, Plain
+from epsball.studies.core.materials import Materials
+from epsball.studies.core.options import Options
+from epsball.studies.neural_rejection.subjects import (
+    NETS,
+    PAIRED,
+    RUNGS,
+    SUBJECTS,
+    UNCHECKED,
+    Net,
+    Rung,
+    Subject,
+)
+from epsball.training import TrainSettings, default_settings
+from epsball.types import Precision
+
+NAME, VERSION = "neural-rejection", 1
+EPS = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0)
+KNOWN: Mapping[str, Plain] = {
+    "eps": 3.0, "lr": 0.1, "epochs": 50, "batch_size": 128, "dropout": 0.5, "theta": 0.9,
+    "gamma": 0.01, "c": 0.1, "train_eps": 2.0, "middle_eps": 3.0, "steps": 50, "tolerance": 0.01,
+    "precision": "fast",
+}  # fmt: skip
+SOURCE_ATTACK = (
+    "rejection:objective=reject-hinge,scale=probabilities,tolerance={tolerance:g},steps={steps:g},"
+    "keep=last"
+)
+OURS, STRONGEST = "rejection", "strongest"
+
+
+@dataclass(frozen=True)
+class Planner:
+    """Plans cells; those that others need come out the same however often they are asked for.
+
+    Args:
+        options: what was asked for.
+        materials: on which pictures.
+    """
+
+    options: Options
+    materials: Materials
+
+    @cached_property
+    def attack(self) -> str:
+        """Return the source's attack, with its unstated values filled in."""
+        return self._filled(SOURCE_ATTACK)
+
+    @cached_property
+    def eps(self) -> list[float]:
+        """Return all radii; 0 stands for clean pictures."""
+        return [float(e or 0) for e in self.options.grid.get("eps", EPS)]
+
+    def one(self, name: str) -> Plain:
+        """Return the one value of a parameter: all are compared under the same one."""
+        values = self.options.grid.get(name, (KNOWN[name],))
+        if len(values) > 1:
+            raise InvalidInput(f"grid: study {NAME} takes one {name} at a time, got {len(values)}")
+        return values[0]
+
+    def bases(self) -> list[Cell]:
+        """Plan the networks that see clean pictures only, and what they amount to."""
+        nets = [self.net(name) for name in ("source", "base")]
+        return [one for net in nets for one in (net, self._losses(net))]
+
+    def source(self) -> list[Cell]:
+        """Plan the source's attack, draw by draw; the bare network's pictures of the first."""
+        names = [name for name, subject in SUBJECTS.items() if subject.whole]
+        cells = [self.owner(name) for name in names]
+        for repeat in range(self.options.seeds):
+            cells += [c for name in names for c in self.curves(name, repeat)]
+        shown = [c for name in names if name != "none" for c in self.shown(name)]
+        return [*cells, *shown, *(self.strip(name) for name in names)]
+
+    def beside(self) -> list[Cell]:
+        """Plan the subjects that get the first draw only."""
+        names = [name for name, subject in SUBJECTS.items() if not subject.whole]
+        asked = [self.harvest(name) for name in ("none", "dnr")]
+        return [*asked, *(c for name in names for c in (self.owner(name), *self.curves(name, 0)))]
+
+    def dear(self) -> list[Cell]:
+        """Plan our attacks on the first draw: rungs on some, the strongest on everybody."""
+        if not self.options.searched:
+            return []
+        climbed = [name for name, subject in SUBJECTS.items() if subject.climbed]
+        ours = [self.strong(name, OURS) for name in SUBJECTS]
+        rungs = [self.rung(name, rung) for name in climbed for rung in RUNGS]
+        # at every eps it would take longer on DNR than all else does; at one it is a rung
+        quick = [name for name in climbed if SUBJECTS[name].defence != "dnr"]
+        return [*ours, *rungs, *(self.strong(name, STRONGEST) for name in quick)]
+
+    def net(self, name: str) -> Cell:
+        """Plan a network's training; its parameters hold every setting that is not the usual."""
+        net = NETS[name]
+        changed = self._training(net).model_dump(exclude_defaults=True, mode="json")
+        parameters = {"net": name} | {f"train_{key}": value for key, value in changed.items()}
+        if net.base:
+            return self.cell("train", parameters, self.net("source").hash)
+        if net.retrained:
+            return self.cell("train", parameters, self.net("base").hash, self.harvest("none").hash)
+        return self.cell("train", parameters)
+
+    def owner(self, name: str) -> Cell:
+        """Plan the cell that trains a subject's network, or fits its defence."""
+        subject = SUBJECTS[name]
+        return self.net(subject.net) if subject.defence is None else self._fit(subject)
+
+    def harvest(self, name: str) -> Cell:
+        """Plan the attack on training pictures, the fooling ones among which are kept."""
+        pictures = self.options.limit or _PICTURES
+        return self._about(name, "harvest", 0, _on(pictures, self._middle) | self._search)
+
+    def curves(self, name: str, repeat: int) -> list[Cell]:
+        """Plan the source's attack on a subject, one cell an eps; DNR's variants get three."""
+        subject, radii = SUBJECTS[name], self.eps
+        if subject.variant and not subject.retrained:
+            near = min(self.eps, key=lambda eps: abs(eps - self._middle))
+            radii = [eps for eps in self.eps if eps in {self.eps[0], near, self.eps[-1]}]
+        return [self._curve(name, repeat, eps) for eps in radii]
+
+    def shown(self, name: str) -> list[Cell]:
+        """Plan to show a defence what was made on the bare network."""
+        made = [(eps, self._curve("none", 0, eps)) for eps in self.eps if eps > 0]
+        return [
+            self._about(name, "limited", 0, _on(self._pictures, eps), one.hash) for eps, one in made
+        ]
+
+    def strip(self, name: str) -> Cell:
+        """Plan the pictures of one digit."""
+        return self._about(name, "strip", 0, {"attack": self.attack, "all_eps": self._radii})
+
+    def strong(self, name: str, attack: str) -> Cell:
+        """Plan one of our attacks, the dearer one on fewer pictures; at all eps in one go.
+
+        What is fooled within a small ball is not asked about again in a larger one.
+        """
+        few = min(self.options.searched, self._pictures)
+        count = few if attack == STRONGEST else self._pictures
+        radii = f"{self._middle:g}" if SUBJECTS[name].variant else self._radii
+        more: dict[str, Plain] = {"attack": attack, "restarts": 1, "all_eps": radii}
+        more |= UNCHECKED if SUBJECTS[name].defence == "dnr" else {}
+        return self._about(name, "strong", 0, {"pictures": count} | more)
+
+    def rung(self, name: str, rung: Rung) -> Cell:
+        """Plan one way of attacking, at one eps."""
+        count = min(self.options.searched, self._pictures)
+        more: dict[str, Plain] = {"rung": rung.name, "restarts": rung.restarts}
+        more |= PAIRED
+        if rung.density is not None:
+            more = {"rung": rung.name, "density_weight": rung.density, **PAIRED}
+            return self._about(name, "crowded", 0, _on(count, self._middle) | more)
+        more |= _on(count, self._middle) | {"attack": self._filled(rung.attack)}
+        more |= UNCHECKED if SUBJECTS[name].defence == "dnr" else {}
+        return self._about(name, "ladder", 0, more)
+
+    def cell(
+        self, kind: str, parameters: Mapping[str, Plain], *needs: str, repeat: int = 0
+    ) -> Cell:
+        """Plan any cell."""
+        common: dict[str, Plain] = {
+            "data": self.materials.data, "content": self.materials.content,
+            "train_pictures": self.options.train_limit,
+        }  # fmt: skip
+        whole = dict(parameters) | common  # a cell is told by its first parameters
+        return Cell(NAME, kind, whole, repeat, self.options.threads, VERSION, needs)
+
+    @property
+    def _search(self) -> dict[str, Plain]:
+        precision = self.one("precision")
+        if precision not in _PRECISIONS:
+            raise unknown_name("precision", str(precision), _PRECISIONS)
+        return {"attack": self.attack, "precision": precision}
+
+    def _filled(self, attack: str) -> str:
+        """Return an attack's text with what the source states, or the study says for it."""
+        return attack.format(steps=self.one("steps"), tolerance=self.one("tolerance"))
+
+    def _losses(self, net: Cell) -> Cell:
+        return self.cell("losses", {"net": net.parameters["net"]}, net.hash)
+
+    def _curve(self, name: str, repeat: int, eps: float) -> Cell:
+        return self._about(name, "curve", repeat, _on(self._pictures, eps) | self._search)
+
+    def _about(
+        self, name: str, kind: str, repeat: int, more: Mapping[str, Plain], *needs: str
+    ) -> Cell:
+        """Plan a cell that works on a subject."""
+        owner, parameters = self.owner(name), {"subject": name} | dict(more)
+        if SUBJECTS[name].defence is not None:
+            parameters["around"] = owner.needs[0]
+        return self.cell(kind, parameters, owner.hash, *needs, repeat=repeat)
+
+    def _fit(self, subject: Subject) -> Cell:
+        needs = [self.net(subject.net).hash]
+        if subject.retrained:
+            needs.append(self.harvest("dnr").hash)
+        parameters: dict[str, Plain] = {
+            "fit": subject.fit, "defence": subject.defence, "theta": self.one("theta"),
+            "layers": " ".join(subject.layers),
+        }  # fmt: skip
+        if subject.layers:
+            parameters |= {"gamma": self.one("gamma"), "c": self.one("c")}
+        return self.cell("fit", parameters, *needs)
+
+    def _training(self, net: Net) -> TrainSettings:
+        count = min(self.options.train_limit or self.materials.train, self.materials.train)
+        own: dict[str, Any] = {k: self.one(k) for k in ("lr", "batch_size", "dropout", "epochs")}
+        own |= {"optimizer": "sgd", "momentum": 0.9, "decay": 1e-6}
+        asked: dict[str, Any] = dict(net.settings)
+        asked |= {"eps": self.one("train_eps")} if net.attacked else {}
+        # the last weights, watched by nobody: the judges look at every network anyway
+        asked |= {"validation": 0.0, "watch_every": 0}
+        asked |= {} if self.options.epochs is None else {"epochs": self.options.epochs}
+        if net.proposed:
+            return default_settings("base-cnn", count, by_recipe=False, **asked)
+        return TrainSettings(**{**own, **asked})
+
+    @property
+    def _radii(self) -> str:
+        return " ".join(f"{eps:g}" for eps in self.eps if eps > 0)
+
+    @property
+    def _pictures(self) -> int:
+        return min(self.options.limit or _PICTURES, self.materials.test)
+
+    @property
+    def _middle(self) -> float:
+        return float(self.one("middle_eps") or 0)
+
+
+_PRECISIONS = ("fast", *get_args(Precision))
+_PICTURES = 1000  # of a draw, and of a harvest
+
+
+def _on(pictures: int, eps: float) -> dict[str, Plain]:
+    return {"pictures": pictures, "eps_asked": eps}

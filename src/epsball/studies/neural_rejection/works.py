@@ -1,0 +1,265 @@
+"""The works of study `neural-rejection`: training, fitting, attacking. One cell in, rows out."""
+
+import resource
+import shutil
+import time
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from epsball.defences import DeepNeuralRejection, RbfSvm, Rejector, load, rejector_named
+from epsball.defences.rejectors.deep_neural_rejection import Combiner
+from epsball.files import read_json
+from epsball.models.zoo.base_cnn import build_base_cnn
+from epsball.studies.core.cell import Cell
+from epsball.studies.core.nets import train_net, trained_net
+from epsball.studies.core.place import Place, part_of
+from epsball.studies.core.store import Row
+from epsball.studies.judge.density import judge_crowded
+from epsball.studies.judge.rejecting import fooled_pictures, judge_attacked, judge_shown
+from epsball.studies.judge.strip import keep_strip
+from epsball.studies.judge.whole import hold, judge_losses, judge_unchecked, judge_verdicts
+from epsball.studies.neural_rejection.subjects import GOOD, NETS, PAIRED, SUBJECTS, UNCHECKED
+from epsball.training import TrainSettings, fresh_weights
+from epsball.types import Dataset
+
+NAME = "neural-rejection"
+OTHER_COMBINER: Combiner = "out-of-fold"
+_SHOWN = 7  # the digit of the strip
+_NORM = "l2"
+
+
+def train(cell: Cell, place: Place) -> list[Row]:
+    """Train a network; all start from the same weights and see pictures in the same order."""
+    seed = cell.shared_seed("content", "train_pictures")
+    with fresh_weights(seed):
+        model = _network(place)
+    given = {
+        key.removeprefix("train_"): value
+        for key, value in cell.parameters.items()
+        if key.startswith("train_") and key != "train_pictures"
+    }
+    settings = TrainSettings(**given).changed(seed=seed, device=place.device)
+    net = NETS[_as(cell, "net")]
+    taken = net.base and _is_good(trained_net(place, cell.needs[0], _network(place)), place)
+    if taken:  # the same training, found done
+        shutil.copytree(place.model(cell.needs[0]), place.model(cell.hash), dirs_exist_ok=True)
+    elif net.base:
+        settings = settings.changed(lr=settings.lr / 10)
+    elif net.retrained:
+        settings = settings.changed(lr=_rate_of(place, cell.needs[0]))
+    rows = train_net(place, cell, model, _pictures(cell, place, 1), settings)
+    return [dict(row) | {"taken": taken, "lr": settings.lr} for row in rows]
+
+
+def _is_good(model: nn.Module, place: Place) -> bool:
+    """Say whether a network is as good on test pictures as what the source reports, nearly."""
+    (found,) = judge_losses(model, place.test_set(), "test")
+    return float(found["accuracy"] or 0) >= GOOD
+
+
+def _rate_of(place: Place, cell: str) -> float:
+    """Return the learning rate that a cell's network was trained at."""
+    told = read_json(place.model(cell) / "training.json", "training")
+    return float(told["settings"]["lr"])
+
+
+def losses(cell: Cell, place: Place) -> list[Row]:
+    """Measure a network on the pictures it was trained on, and on those of the test."""
+    model = trained_net(place, cell.needs[0], _network(place))
+    train_set, test_set = place.train_set(_as(cell, "train_pictures")), place.test_set()
+    return [*judge_losses(model, train_set, "train"), *judge_losses(model, test_set, "test")]
+
+
+def fit(cell: Cell, place: Place) -> list[Row]:
+    """Fit a defence around a network; of DNR both kinds of combiner, on the same machines."""
+    model = trained_net(place, cell.needs[0], _network(place))
+    pictures = _pictures(cell, place, 1)
+    built = rejector_named(_as(cell, "defence")).build(model, **_settings(cell))
+    images = pictures.read(np.arange(len(pictures)))
+    started = time.perf_counter()
+    built.fit(images, pictures.labels)
+    seconds = time.perf_counter() - started
+    folder, row = place.model(cell.hash), {"fit_seconds": seconds, "n": len(pictures)}
+    built.save(folder)
+    rows: list[Row] = [row | _sizes(built, "in-sample")]
+    if isinstance(built, DeepNeuralRejection):
+        built.refit_combiner(pictures.labels, OTHER_COMBINER).save(folder / OTHER_COMBINER)
+        rows.append(row | _sizes(built, OTHER_COMBINER))
+    return rows
+
+
+def harvest(cell: Cell, place: Place) -> list[Row]:
+    """Attack training pictures and keep those that fool the model."""
+    whole = place.train_set(_as(cell, "train_pictures"))
+    return fooled_pictures(
+        _model(cell, place), _drawn(cell, whole), _as(cell, "attack"), _as(cell, "eps_asked"),
+        seed=cell.seed, file=place.examples(cell.hash), precision=_as(cell, "precision"),
+    )  # fmt: skip
+
+
+def curve(cell: Cell, place: Place) -> list[Row]:
+    """Judge a model under the source's attack at one eps; what a bare network gets is kept."""
+    kept = place.examples(cell.hash) if _as(cell, "subject") == "none" else None
+    return judge_attacked(
+        _model(cell, place), _drawn(cell, place.test_set()), _as(cell, "attack"),
+        _as(cell, "eps_asked"), name="source", seed=cell.seed, file=kept,
+        precision=_as(cell, "precision"),
+    )  # fmt: skip
+
+
+def limited(cell: Cell, place: Place) -> list[Row]:
+    """Judge a defence on the pictures that were made on the bare network."""
+    file, eps = place.examples(cell.needs[1]), _as(cell, "eps_asked")
+    pictures = _drawn(cell, place.test_set())
+    return judge_shown(_model(cell, place), pictures, file, eps, name="limited")
+
+
+def strong(cell: Cell, place: Place) -> list[Row]:
+    """Ask one of our attacks for verdicts at all eps."""
+    return _verdicts(cell, place, _radii(cell))
+
+
+def ladder(cell: Cell, place: Place) -> list[Row]:
+    """Ask for verdicts of one rung; its rows have a name of their own."""
+    rows = _verdicts(cell, place, [_as(cell, "eps_asked")])
+    return [dict(row) | {"attack": f"rung:{_as(cell, 'rung')}"} for row in rows]
+
+
+def _seed(cell: Cell) -> int:
+    """Return the seed of an attack: its own, or that of all cells that are paired with it."""
+    paired = cell.parameters.get("starts") == PAIRED["starts"]
+    return cell.shared_seed("content", "pictures") if paired else cell.seed
+
+
+def _verdicts(cell: Cell, place: Place, eps: list[float]) -> list[Row]:
+    model, pictures = _model(cell, place), _drawn(cell, place.test_set())
+    attack, restarts = _as(cell, "attack"), _as(cell, "restarts")
+    if cell.parameters.get("checked") == UNCHECKED["checked"]:
+        return judge_unchecked(
+            model, pictures, attack, eps, restarts=restarts, seed=_seed(cell), norm=_NORM
+        )
+    return judge_verdicts(
+        model, pictures, attack, eps, restarts=restarts, seed=_seed(cell),
+        run=place.search(cell.hash), norm=_NORM, precision="fast",
+    )  # fmt: skip
+
+
+def _radii(cell: Cell) -> list[float]:
+    return [float(one) for one in str(_as(cell, "all_eps")).split()]
+
+
+def crowded(cell: Cell, place: Place) -> list[Row]:
+    """Attack with a term that keeps the walk where pictures are."""
+    train_set = place.train_set(_as(cell, "train_pictures"))
+    return judge_crowded(
+        _model(cell, place), _drawn(cell, place.test_set()), train_set, _as(cell, "eps_asked"),
+        weight=_as(cell, "density_weight"), name=f"rung:{_as(cell, 'rung')}", seed=_seed(cell),
+    )  # fmt: skip
+
+
+def strip(cell: Cell, place: Place) -> list[Row]:
+    """Keep one digit under the source's attack at every eps."""
+    pictures = place.test_set()
+    shown = _SHOWN if (pictures.labels == _SHOWN).any() else int(np.min(pictures.labels))
+    return keep_strip(
+        _model(cell, place), pictures, _as(cell, "attack"), _radii(cell), label=shown, norm=_NORM,
+        seed=cell.seed, file=place.pictures(cell.hash),
+    )  # fmt: skip
+
+
+WORKS = {
+    "train": train, "losses": losses, "fit": fit, "harvest": harvest, "curve": curve,
+    "limited": limited, "strong": strong, "ladder": ladder, "crowded": crowded, "strip": strip,
+}  # fmt: skip
+
+
+def _as(cell: Cell, name: str) -> Any:  # noqa: ANN401 - a parameter of any kind
+    return cell.parameters[name]
+
+
+def _network(place: Place) -> nn.Module:
+    return build_base_cnn(classes=len(place.train_set().class_names))
+
+
+def _model(cell: Cell, place: Place) -> nn.Module:
+    """Return the network of a cell, behind its defence where it has one.
+
+    The cell that the first need names trained it or fitted it; a fit says whose network it is
+    around.
+    """
+    subject = SUBJECTS[_as(cell, "subject")]
+    if subject.defence is None:
+        return trained_net(place, cell.needs[0], _network(place))
+    folder: Path = place.model(cell.needs[0])
+    folder = folder / OTHER_COMBINER if subject.combiner == OTHER_COMBINER else folder
+    rejector = _defended(folder, _as(cell, "around"), place)
+    hold(rejector)
+    return rejector
+
+
+@lru_cache(maxsize=1)
+def _defended(folder: Path, around: str, place: Place) -> Rejector:
+    """Read a defence, or find the one that was read last."""
+    return load(folder, trained_net(place, around, _network(place)))
+
+
+def _drawn(cell: Cell, whole: Dataset) -> Dataset:
+    """Draw a repetition's pictures: the same ones for all subjects, attacks and eps."""
+    count = min(_as(cell, "pictures"), len(whole))
+    random = np.random.default_rng(cell.shared_seed("content"))
+    # fewer of a draw are among its more
+    return part_of(whole, np.sort(random.permutation(len(whole))[:count]))
+
+
+def _pictures(cell: Cell, place: Place, harvested: int) -> Dataset:
+    """Return the training pictures; with those of a harvest, where the cell needs one.
+
+    Args:
+        cell: of a training or a fit.
+        place: the study's.
+        harvested: the place of the harvest among the needs.
+    """
+    whole = place.train_set(_as(cell, "train_pictures"))
+    if len(cell.needs) <= harvested:
+        return whole
+    with np.load(place.examples(cell.needs[harvested]), allow_pickle=False) as kept:
+        more, marks = kept["pictures"], kept["labels"]
+    images = whole.read(np.arange(len(whole)))
+    if images.dtype == np.uint8:
+        images = images.astype(np.float32) / np.float32(255)
+    images, labels = np.concatenate([images, more]), np.concatenate([whole.labels, marks])
+    names = whole.class_names
+    return Dataset(f"{whole.name} and more", labels, names, whole.shape, lambda rows: images[rows])
+
+
+def _settings(cell: Cell) -> dict[str, Any]:
+    """Return what a defence is built with."""
+    given: dict[str, Any] = {"threshold": _as(cell, "theta")}
+    if _as(cell, "defence") == "msp":
+        return given
+    gamma, c, layers = _as(cell, "gamma"), _as(cell, "c"), str(_as(cell, "layers")).split()
+    given |= {"gamma": gamma, "c": c}
+    if _as(cell, "defence") == "nr":
+        return given | {"layer": layers[0]}
+    return given | {"layers": layers, "combiner": "in-sample"} | {
+        "combiner_gamma": gamma, "combiner_c": c
+    }  # fmt: skip
+
+
+def _sizes(built: Rejector, combiner: str) -> dict[str, Any]:
+    """Return how large a defence came out, and the most memory this process has had."""
+    machines = [part for part in built.modules() if isinstance(part, RbfSvm)]
+    counts = [machine.support_count_ for machine in machines]
+    numbers = sum(buffer.numel() for buffer in built.learned().values())
+    return {
+        "combiner": combiner if len(machines) > 1 else None,
+        "support_vectors": " ".join(map(str, counts)),
+        "learned_numbers": numbers,
+        "peak_gigabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
+        "torch_threads": torch.get_num_threads(),
+    }

@@ -1,0 +1,1 @@
+"""Study: penalties against FGSM."""

@@ -1,0 +1,9 @@
+from .recipes.spec import RecipeSpec as RecipeSpec
+from .recipes.table import RECIPES as RECIPES
+from .run.history import EpochRow as EpochRow
+from .run.results import Progress as Progress
+from .run.results import TrainResult as TrainResult
+from .run.trainer import train as train
+from .setup.defaults import default_settings as default_settings
+from .setup.randomness import fresh_weights as fresh_weights
+from .setup.settings import TrainSettings as TrainSettings

@@ -1,0 +1,58 @@
+"""The parts that recipes add up: the loss of a batch, and the price of large weights."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from epsball.tensors import Images, Labels, Logits
+from epsball.training.setup.settings import TrainSettings
+
+_MATRIX = 2
+
+
+def scores_of(model: nn.Module, images: Images) -> Tensor:
+    """Return a model's logits (n, k), float32 whatever precision it computes in."""
+    logits: Tensor = model(images)
+    return logits.float()
+
+
+def cross_entropy_of(logits: Logits, labels: Labels, settings: TrainSettings) -> Tensor:
+    """Return the mean cross-entropy of logits, with the settings' label smoothing."""
+    return functional.cross_entropy(logits, labels, label_smoothing=settings.label_smoothing)
+
+
+def data_loss(model: nn.Module, images: Images, labels: Labels, settings: TrainSettings) -> Tensor:
+    """Return the mean cross-entropy of a batch, with the settings' label smoothing.
+
+    Args:
+        model: gives logits (n, k).
+        images: (n, c, h, w), in [0, 1].
+        labels: (n,), int64.
+        settings: `label_smoothing` is read.
+
+    Returns:
+        A scalar, float32 whatever precision the model computes in.
+    """
+    return cross_entropy_of(scores_of(model, images), labels, settings)
+
+
+def weight_penalty(model: nn.Module, settings: TrainSettings) -> Tensor:
+    """Return l1 * sum |w| + l2 * sum w^2 over the weights that are trained.
+
+    Args:
+        model: its parameters of two or more dimensions count as weights: biases and the scales of
+            normalisation layers, which are vectors, do not.
+        settings: `l1` and `l2` are read.
+
+    Returns:
+        A scalar; the raw sum, not a mean, and without the factor 1/2 that some texts have.
+
+    Source: Limaye, Tirupari and Rangan, "Red team, blue team"; the same sums as Keras' `l1_l2`.
+    """
+    weights = [w for w in model.parameters() if w.requires_grad and w.dim() >= _MATRIX]
+    penalty = torch.zeros((), device=weights[0].device if weights else None)
+    if settings.l1:
+        penalty = penalty + settings.l1 * sum(w.abs().sum() for w in weights)
+    if settings.l2:
+        penalty = penalty + settings.l2 * sum(w.square().sum() for w in weights)
+    return penalty

@@ -1,0 +1,1 @@
+"""Training on the examples of a generator network."""

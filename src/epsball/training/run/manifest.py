@@ -1,0 +1,146 @@
+"""training.json: what a run is, so that only the same run is ever continued."""
+
+import hashlib
+import json
+import platform
+import re
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from epsball.errors import InvalidInput
+from epsball.files import write_bytes
+from epsball.models import fingerprint
+from epsball.training.recipes.table import recipe_settings
+from epsball.training.setup.context import Workshop
+from epsball.training.setup.placement import choose_placement
+from epsball.training.setup.settings import TrainSettings
+
+MANIFEST = "training.json"
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")  # of objects without a repr: new in every process
+_SHOWN = 24  # characters of a name or hash in a message
+
+
+def open_manifest(shop: Workshop, out: Path) -> dict[str, Any]:
+    """Find the run that is to be continued, or begin one.
+
+    Args:
+        shop: what the run works with.
+        out: its directory; made if need be.
+
+    Returns:
+        The content of training.json.
+
+    Raises:
+        InvalidInput: the directory holds another run, an unfinished one of another torch, or
+            cannot be written to.
+    """
+    asked = _identity(shop)
+    if (out / MANIFEST).exists():
+        return _same_run(out, asked)
+    if (out / "manifest.json").exists():
+        raise InvalidInput(f"train: {out} holds an audit; name another --out")
+    manifest = {
+        "recipe": shop.settings.recipe,
+        **asked,
+        "idle": sorted(recipe_settings() - set(shop.recipe.parameters)),  # settings not read
+        "placement": choose_placement(
+            shop.model, shop.sample, shop.settings, shop.sources
+        ).as_dict(),
+        "versions": _versions(),
+        "finished": False,
+        "stopped_early": False,
+        "best_epoch": 0,
+        "notes": [],
+        "epochs": [],
+    }
+    write_manifest(out, manifest)
+    return manifest
+
+
+def write_manifest(out: Path, manifest: dict[str, Any]) -> None:
+    """Write training.json whole or not at all.
+
+    Raises:
+        InvalidInput: it cannot be written.
+    """
+    write_bytes(out / MANIFEST, (json.dumps(manifest, indent=2) + "\n").encode())
+
+
+def architecture_fingerprint(model: nn.Module) -> str:
+    """Hash what a model is made of: its printed structure, and the form of its state."""
+    shapes = [(name, tuple(v.shape), str(v.dtype)) for name, v in model.state_dict().items()]
+    return hashlib.sha256(f"{_ADDRESS.sub('', repr(model))}{shapes}".encode()).hexdigest()
+
+
+def _identity(shop: Workshop) -> dict[str, dict[str, Any]]:
+    """Return what two runs must share to be one run."""
+    data, model = shop.feed.dataset, shop.model
+    return {
+        "settings": shop.settings.model_dump(mode="json"),
+        "model": {
+            "name": type(model).__name__,
+            "parameters": sum(weight.numel() for weight in model.parameters()),
+            "architecture": architecture_fingerprint(model),
+        },
+        "data": {
+            "name": data.name,
+            "pictures": len(data),
+            "shape": list(data.shape),
+            "content": shop.feed.fingerprint(),
+        },
+        "sources": {
+            f"{number} ({type(source).__name__})": fingerprint(source)
+            for number, source in enumerate(shop.sources, 1)
+        },
+    }
+
+
+def _same_run(out: Path, asked: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    file = out / MANIFEST
+    try:
+        manifest: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        differences = _differences(manifest, asked)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InvalidInput(
+            f"train: {file} cannot be read ({error}); delete {out} and train again"
+        ) from None
+    if differences:
+        raise InvalidInput(
+            f"train: {out} holds another training run ({'; '.join(differences)}); "
+            "name another --out, or delete it"
+        )
+    return manifest
+
+
+def _differences(manifest: dict[str, Any], asked: dict[str, dict[str, Any]]) -> list[str]:
+    found = []
+    for part, values in asked.items():
+        prefix = "" if part == "settings" else f"{part} "
+        # settings that are younger than the run: it was begun with what is their default
+        default = TrainSettings().model_dump(mode="json") if part == "settings" else {}
+        before = default | manifest.get(part, {})
+        for name in dict.fromkeys((*values, *before)):
+            there, here = before.get(name), values.get(name)
+            if there != here:
+                found.append(f"{prefix}{name}: {_short(there)} there, {_short(here)} asked for")
+    begun, here = manifest["versions"]["torch"], _versions()["torch"]
+    if not manifest["finished"] and begun != here:
+        found.append(f"torch: begun with {begun!r}, {here!r} here")
+    return found
+
+
+def _short(value: object) -> str:
+    return repr(value[:_SHOWN] if isinstance(value, str) else value)
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "epsball": version("epsball"),
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "numpy": version("numpy"),
+    }

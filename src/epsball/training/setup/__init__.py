@@ -1,0 +1,1 @@
+"""Settings and everything checked before training starts."""

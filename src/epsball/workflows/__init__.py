@@ -1,0 +1,1 @@
+"""Jobs above evaluation and training: craft images, defend a model, list layers."""

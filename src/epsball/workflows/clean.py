@@ -1,0 +1,78 @@
+"""Accuracy on clean pictures alone."""
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from epsball.errors import InvalidInput
+from epsball.evaluation.engine.engine import Choices, Engine
+from epsball.evaluation.inputs import Data, open_data, sample_of
+from epsball.evaluation.metrics.statistics import wilson
+from epsball.evaluation.records.measure import Clean
+from epsball.evaluation.records.shards import read_clean, shards_of
+from epsball.evaluation.subject import Model, check_fit, open_model
+
+_AT_ONCE = 256
+
+
+def clean_accuracy(
+    model: Model,
+    data: Data,
+    *,
+    device: str = "auto",
+    **loading: Any,  # noqa: ANN401 - load_model's own
+) -> tuple[float, tuple[float, float], int]:
+    """Return a model's accuracy on clean pictures.
+
+    Args:
+        model: see `epsball.audit`.
+        data: see `epsball.audit`.
+        device: see `epsball.audit`.
+        **loading: see `epsball.audit`.
+
+    Returns:
+        The share of right answers, its 95 % Wilson interval, and the number of pictures.
+    """
+    accuracy, _, count = clean_rates(model, data, device=device, **loading)
+    return accuracy, wilson(round(accuracy * count), count), count
+
+
+def clean_rates(
+    model: Model,
+    data: Data,
+    *,
+    device: str = "auto",
+    **loading: Any,  # noqa: ANN401 - load_model's own
+) -> tuple[float, float, int]:
+    """Return what a model makes of clean pictures, which it may reject.
+
+    Args:
+        model: see `epsball.audit`.
+        data: see `epsball.audit`.
+        device: see `epsball.audit`.
+        **loading: see `epsball.audit`.
+
+    Returns:
+        The shares that get their label and that are rejected, and the number of pictures.
+    """
+    pictures = open_data(data)
+    subject = open_model(model, sample_of(pictures, 2)[0], device, **loading)
+    for found in subject.findings:
+        raise InvalidInput(f"{found.message}: {found.remedy}")
+    positions = np.arange(len(pictures))
+    check_fit(subject, pictures, positions)
+    choices = Choices(subject.device, "float32", _AT_ONCE, torch.get_num_threads())
+    engine = Engine(subject.model, subject.info, choices)
+    counts = np.zeros(2)
+    for shard in shards_of(positions, _AT_ONCE):
+        clean = read_clean(engine, pictures, shard.positions)
+        counts += (_count_right(clean), int(clean.reading.rejected.sum()))
+    right, rejected = (float(count) / len(pictures) for count in counts)
+    return right, rejected, len(pictures)
+
+
+def _count_right(clean: Clean) -> int:
+    """Count the pictures that get their label; one that is rejected does not."""
+    reading = clean.reading
+    return int(((reading.prediction == clean.labels) & reading.safe).sum())

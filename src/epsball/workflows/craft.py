@@ -1,0 +1,145 @@
+"""Adversarial pictures to take away: as one npz file or as a folder of PNGs, with a table."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from epsball.data import choose, default_eps
+from epsball.errors import InvalidInput
+from epsball.evaluation.engine.engine import Choices, Engine, deterministic
+from epsball.evaluation.engine.micro_batch import choose_micro_batch
+from epsball.evaluation.inputs import Data, open_data, read_through, sample_of
+from epsball.evaluation.plan import Sample
+from epsball.evaluation.progress import Progress, Silent
+from epsball.evaluation.records.measure import read_scores
+from epsball.evaluation.records.shards import read_clean, shards_of
+from epsball.evaluation.settings import AttackSetting, make_settings
+from epsball.evaluation.subject import Model, check_fit, open_model, rehearse
+from epsball.types import Dataset, Finding, Positions
+from epsball.workflows.saving import TABLE, Form, Table, appearing, check_form, open_saver
+
+_AT_ONCE = 256
+_PROBED = 64
+
+
+@dataclass(frozen=True)
+class Crafted:
+    """What was written.
+
+    Args:
+        path: the directory.
+        n: how many pictures.
+        fooled: how many of them, as saved, get another class than their label.
+        clean_wrong: how many were wrong before.
+    """
+
+    path: Path
+    n: int
+    fooled: int
+    clean_wrong: int
+
+
+def craft(
+    model: Model,
+    data: Data,
+    *,
+    out: Path,
+    attack: str = "pgd",
+    norm: str = "linf",
+    eps: float | str | None = None,
+    steps: int | None = None,
+    restarts: int = 1,
+    form: Form = "npz",
+    limit: int | None = None,
+    sample: Sample = "auto",
+    seed: int = 0,
+    device: str = "auto",
+    progress: Progress | None = None,
+    **loading: Any,  # noqa: ANN401 - load_model's own
+) -> Crafted:
+    """Attack pictures and write what comes out, in their original size, with a CSV beside.
+
+    Args:
+        model: see `epsball.audit`.
+        data: see `epsball.audit`.
+        out: directory to be made; both forms can be audited again: `npz:OUT/adversarial.npz`,
+            `folder:OUT`.
+        attack: name with settings, "pgd:steps=100".
+        norm: "linf" or "l2".
+        eps: one radius; None: the largest that suits the data.
+        steps: see `epsball.audit`.
+        restarts: see `epsball.audit`.
+        form: "npz": float32, exactly what the attack returned; "png": 8 bits, rounded towards the
+            clean picture so that the eps-ball still holds, in one folder a class.
+        limit: how many pictures; None: all.
+        sample: see `epsball.audit`.
+        seed: see `epsball.audit`.
+        device: see `epsball.audit`.
+        progress: is told how far it is.
+        **loading: see `epsball.audit`.
+
+    Returns:
+        Counts. Predictions in the table are those of the pictures as saved.
+
+    Raises:
+        EpsballError: bad input; nothing has been written then.
+    """
+    told = progress or Silent()
+    pictures = open_data(data)
+    radius = max(default_eps(pictures, norm)) if eps is None else eps
+    (setting,) = make_settings([attack], norm=norm, eps=[radius], steps=steps, restarts=restarts)
+    check_form(form, pictures)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InvalidInput(f"--out {out} is there already: name a new or empty directory")
+    positions = choose(pictures.labels, limit, how=sample, seed=seed)
+    engine = _engine(model, pictures, positions, setting, seed=seed, device=device, **loading)
+    told.begin("attacking", len(positions))
+    with (
+        deterministic(engine.choices.threads),
+        appearing(out) as beside,
+        Table(beside / TABLE, pictures) as table,
+    ):
+        saver = open_saver(form, beside, pictures, len(positions))
+        for shard in shards_of(positions, _AT_ONCE):
+            clean = read_clean(engine, pictures, shard.positions)
+            (made,) = engine.attack(
+                setting,
+                clean.images,
+                clean.labels,
+                clean.positions,
+                lambda count: told.advance(count, setting.variant),
+            )
+            files, saved = saver.add(made.images, clean)
+            reading = read_scores(engine.scores(saved), clean.labels, engine.info)
+            table.add(setting, clean, files, saved, reading)
+        saver.close()
+    return Crafted(out, len(positions), table.fooled, table.clean_wrong)
+
+
+def _engine(
+    model: Model,
+    pictures: Dataset,
+    positions: Positions,
+    setting: AttackSetting,
+    *,
+    seed: int,
+    device: str,
+    **loading: Any,  # noqa: ANN401 - load_model's own
+) -> Engine:
+    """Open the model and look for what is wrong, as an audit does, before anything is written."""
+    first = sample_of(pictures, _PROBED)
+    subject = open_model(model, first[0], device, **loading)
+    _refuse(subject.findings)
+    check_fit(subject, pictures, positions)
+    rehearse(subject, [setting], first)
+    _refuse(read_through(pictures, positions).findings)
+    batch, _ = choose_micro_batch(subject.model, first[0], subject.device)
+    choices = Choices(subject.device, "float32", batch, torch.get_num_threads())
+    return Engine(subject.model, subject.info, choices, seed)
+
+
+def _refuse(findings: tuple[Finding, ...]) -> None:
+    for found in findings:
+        raise InvalidInput(f"{found.message}: {found.remedy}")

@@ -1,0 +1,182 @@
+"""Fitting a defence around a model that is named, and keeping it where it can be named too."""
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from epsball.data import choose
+from epsball.defences import RbfSvm, rejector_named
+from epsball.defences.base.rejector import Rejector
+from epsball.defences.table import RejectorSpec
+from epsball.errors import InvalidInput, unknown_name
+from epsball.evaluation.defended import BASE, open_bare
+from epsball.evaluation.inputs import sample_of
+from epsball.evaluation.subject import choose_device
+from epsball.files import write_bytes
+from epsball.types import Dataset, Positions
+
+_FEW = 2
+_OF_FILES = ("onnx", "pt2", "hf")  # sources that may name a file or a folder
+_TRUTH = {"true": True, "false": False, "none": None}
+_ELSEWHERE = {  # settings that are no one word
+    "layers": "by --layer, once for each (layers=... in Python)",
+    "search": "in Python alone (search={'c': (0.1, 1, 10)})",
+}
+
+
+@dataclass(frozen=True)
+class FittedDefence:
+    """A defence that was fitted.
+
+    Args:
+        rejector: it.
+        folder: where it was saved.
+        pictures: how many it was fitted on.
+        seconds: what the fit took.
+        data: what they were chosen from.
+        rows: (pictures,), their positions in it.
+    """
+
+    rejector: Rejector
+    folder: Path
+    pictures: int
+    seconds: float
+    data: Dataset
+    rows: Positions
+
+    @property
+    def support_vectors(self) -> dict[str, int]:
+        """Return how many pictures each machine keeps, by layer; empty where there is none."""
+        return {name: machine.support_count_ for name, machine in self.machines}
+
+    @property
+    def machines(self) -> list[tuple[str, RbfSvm]]:
+        """Return each row of machines with the name of its layer; of DNR the combiner is last."""
+        found = [part for part in self.rejector.modules() if isinstance(part, RbfSvm)]
+        layers = getattr(self.rejector, "layers_", ()) or (getattr(self.rejector, "layer_", ""),)
+        combiner = "combiner" if "combiner" not in layers else "the combiner"
+        return list(zip([*layers, combiner], found, strict=False))
+
+
+def defend(
+    model: str,
+    data: Dataset,
+    *,
+    out: Path | str,
+    defence: str = "dnr",
+    layers: Sequence[str] = (),
+    threshold: float | None = None,
+    false_rejection: float | None = None,
+    limit: int | None = None,
+    device: str = "auto",
+    **loading: Any,  # noqa: ANN401 - load_model's own
+) -> FittedDefence:
+    """Fit a defence around a model, and save it where `defended:OUT` names it.
+
+    Args:
+        model: as `load_model` takes it.
+        data: training pictures; every class has to be there.
+        out: the folder; made if need be.
+        defence: its name, with settings where the defaults do not suit: "dnr:gamma=0.1,c=1".
+        layers: whose activations it sees, for those that look at some; none: its own choice.
+        threshold: below which a picture is rejected; None: the defence's own.
+        false_rejection: instead of a threshold: share of clean pictures to be rejected.
+        limit: training pictures to fit on, a fair share of every class; None: all.
+        device: "auto", "cpu", "cuda" ...
+        **loading: weights, mean, std, resize, channels for `load_model`.
+
+    Raises:
+        InvalidInput: model, pictures or settings break a rule.
+    """
+    folder = Path(out)
+    spec, settings = parse_defence(defence)
+    settings |= _layered(spec.name, spec.knobs, layers)
+    settings |= _one_threshold(threshold, false_rejection)
+    base = open_bare(model, sample_of(data, _FEW)[0], choose_device(device), loading)
+    rejector = spec.build(base, **settings)
+    rows = choose(data.labels, limit)
+    start = time.perf_counter()
+    rejector.fit(data.read(rows), data.labels[rows])
+    seconds = time.perf_counter() - start
+    rejector.save(folder)
+    asked = {name: _portable(name, value) for name, value in loading.items() if value is not None}
+    content = {"model": _whole(model), "loading": asked, "data": data.name, "pictures": len(rows)}
+    write_bytes(folder / BASE, (json.dumps(content, indent=2) + "\n").encode())
+    return FittedDefence(rejector, folder, len(rows), seconds, data, rows)
+
+
+def parse_defence(text: str) -> tuple[RejectorSpec, dict[str, Any]]:
+    """Read a defence as a person types it.
+
+    Args:
+        text: "dnr", "nr:gamma=0.1,c=1"; a number, true, false, none or a word for each setting.
+
+    Returns:
+        Its line of the table, and the settings.
+
+    Raises:
+        InvalidInput: no such defence or setting.
+
+    Example:
+        >>> parse_defence("nr:gamma=scale,c=10,standardise=true")[1]
+        {'gamma': 'scale', 'c': 10.0, 'standardise': True}
+    """
+    name, _, rest = text.partition(":")
+    spec, settings = rejector_named(name), {}
+    for part in filter(None, rest.split(",")):
+        key, equals, value = (piece.strip() for piece in part.partition("="))
+        if key not in spec.knobs:
+            raise unknown_name(f"setting of {name}", key, spec.knobs)
+        if not equals or not value:
+            raise InvalidInput(f"{name}: write {key}=VALUE, got {part!r}")
+        if key in _ELSEWHERE:
+            raise InvalidInput(f"{name}: {key} is given {_ELSEWHERE[key]}, got {part!r}")
+        settings[key] = value if key == "layer" else _read(key, value, spec.knobs[key])
+    return spec, settings
+
+
+def _read(name: str, text: str, default: object) -> Any:  # noqa: ANN401 - any setting
+    if text.lower() in _TRUTH:
+        return _TRUTH[text.lower()]
+    if isinstance(default, bool):
+        raise InvalidInput(f"{name} must be true or false, got {text!r}")
+    for kind in (int,) if isinstance(default, int) else (float,):
+        try:
+            return kind(text)
+        except ValueError:
+            pass
+    return text
+
+
+def _layered(name: str, knobs: Mapping[str, Any], layers: Sequence[str]) -> dict[str, Any]:
+    if not layers:
+        return {}
+    if "layers" in knobs:
+        return {"layers": tuple(layers)}
+    if "layer" not in knobs:
+        raise InvalidInput(f"{name} looks at no layer, got {', '.join(layers)}: leave them out")
+    if len(layers) > 1:
+        raise InvalidInput(f"{name} looks at one layer, got {', '.join(layers)}")
+    return {"layer": layers[0]}
+
+
+def _one_threshold(threshold: float | None, share: float | None) -> dict[str, Any]:
+    """Both given, here or among the settings, is for the defence to refuse."""
+    asked = {"threshold": threshold, "false_rejection": share}
+    return {name: value for name, value in asked.items() if value is not None}
+
+
+def _portable(name: str, value: Any) -> Any:  # noqa: ANN401 - any option of load_model
+    return str(Path(value).resolve()) if name == "weights" else value
+
+
+def _whole(model: str) -> str:
+    """Return the model's name with its file's whole path, so that it is found from elsewhere."""
+    source, _, file = model.partition(":")
+    if source in _OF_FILES:
+        return f"{source}:{Path(file).resolve()}" if Path(file).exists() else model
+    file, _, factory = model.rpartition(":")
+    return f"{Path(file).resolve()}:{factory}" if Path(file).is_file() else model
