@@ -5,8 +5,8 @@ the micro-batch that is fastest for it. Both run in turn, in one process; median
 
     python benchmarks/engine_floor.py [--images 256] [--runs 5]
 
-Uses MNIST and CIFAR-10 where `$EPSBALL_DATA` or the cache has them, random pictures of their shape
-otherwise: the time does not depend on what is in a picture. Weights are fresh for the same reason.
+Uses MNIST and CIFAR-10 where `$EPSBALL_DATA` or the cache has them, random images of their shape
+otherwise: the time does not depend on what is in an image. Weights are fresh for the same reason.
 """
 
 import argparse
@@ -30,8 +30,8 @@ PAIRS = (("base-cnn", "mnist"), ("vgg-cifar", "cifar10"))
 BATCHES = (16, 32, 64, 128, 256)
 
 
-def pictures(data: str, model: str, count: int) -> tuple[Tensor, Tensor, str]:
-    """Return pictures of a data set, or random ones where it is not at hand."""
+def images(data: str, model: str, count: int) -> tuple[Tensor, Tensor, str]:
+    """Return images of a data set, or random ones where it is not at hand."""
     try:
         held = load_data(data)
         chosen = np.arange(count)
@@ -42,7 +42,7 @@ def pictures(data: str, model: str, count: int) -> tuple[Tensor, Tensor, str]:
 
 
 def floor(model: nn.Module, images: Tensor, labels: Tensor, batch: int, steps: int) -> float:
-    """Return the seconds of steps bare gradients of every picture."""
+    """Return the seconds of steps bare gradients of every image."""
     started = time.perf_counter()
     for rows in torch.arange(len(images)).split(batch):
         for _ in range(steps):
@@ -69,7 +69,7 @@ def measure(name: str, data: str, count: int, runs: int) -> None:
     """Print one line a model."""
     torch.manual_seed(0)
     model = MODELS[name].build().eval()
-    images, labels, source = pictures(data, name, count)
+    images, labels, source = dataset(data, name, count)
     # fewer steps suffice to find the fastest batch; the first round warms up
     few = {b: min(floor(model, images, labels, b, 2) for _ in range(3)) for b in BATCHES}
     batch = min(few, key=lambda b: few[b])
@@ -81,7 +81,7 @@ def measure(name: str, data: str, count: int, runs: int) -> None:
     middle = {key: statistics.median(seconds) for key, seconds in times.items()}
     pairs = [e / f for e, f in zip(times["engine"], times["floor"], strict=True)]
     print(
-        f"{name} on {count} pictures ({source}), PGD-{STEPS}, micro-batch {batch}, "
+        f"{name} on {count} images ({source}), PGD-{STEPS}, micro-batch {batch}, "
         f"{torch.get_num_threads()} threads: engine {middle['engine']:.2f} s, "
         f"floor {middle['floor']:.2f} s, ratio {middle['engine'] / middle['floor']:.3f} "
         f"(pair by pair {min(pairs):.3f} to {max(pairs):.3f}); "

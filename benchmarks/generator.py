@@ -1,10 +1,10 @@
 """What a generator of adversarial examples costs in training, beside PGD, and what it leaves.
 
-The same network, pictures, epochs, optimizer and eps for every recipe. All run in turn, in one
+The same network, images, epochs, optimizer and eps for every recipe. All run in turn, in one
 process, for several rounds, each with a seed of its own. The table has, of the rounds, the median
 seconds of an epoch; the median seconds of the processor, the whole run's over its epochs, which
-other processes lengthen less; the gradient evaluations of the classifier for one picture (passes of
-generator and discriminator are in the seconds alone); and the mean accuracies on test pictures,
+other processes lengthen less; the gradient evaluations of the classifier for one image (passes of
+generator and discriminator are in the seconds alone); and the mean accuracies on test images,
 clean and under PGD-40 within eps.
 
     python benchmarks/generator.py [--images 3000] [--epochs 4] [--eps 2] [--norm l2] [--runs 2]
@@ -56,7 +56,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Trial:
-    """What all recipes are given: pictures to learn from, pictures to be judged by, a ball."""
+    """What all recipes are given: images to learn from, images to be judged by, a ball."""
 
     data: Dataset
     images: Tensor
@@ -86,8 +86,8 @@ class Trial:
             return float((model(images).argmax(1) == self.labels).double().mean())
 
 
-def pictures(count: int, ball: dict[str, Any]) -> Trial:
-    """Read some training pictures, and the test pictures."""
+def images(count: int, ball: dict[str, Any]) -> Trial:
+    """Read some training images, and the test images."""
     try:
         held, test = (load_data("mnist", split=split) for split in ("train", "test"))
     except EpsballError:
@@ -108,7 +108,7 @@ def asked_of(way: str, ball: dict[str, Any], **more: int) -> TrainSettings:
 def table(rounds: dict[str, list[Outcome]]) -> str:
     """Return a Markdown table, one line a way."""
     lines = [
-        "| recipe | s an epoch | CPU s | CPU, x standard | gradients a picture | clean | PGD-40 |",
+        "| recipe | s an epoch | CPU s | CPU, x standard | gradients an image | clean | PGD-40 |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for way, met in rounds.items():
@@ -136,7 +136,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=2)
     asked = parser.parse_args()
     ball = {"eps": asked.eps, "norm": asked.norm}
-    trial = pictures(asked.images, ball)
+    trial = images(asked.images, ball)
     replace(trial, images=trial.images[:8], labels=trial.labels[:8]).outcome(
         SETTINGS.changed(epochs=1)
     )  # the first passes of a process choose kernels
@@ -145,8 +145,8 @@ def main() -> None:
         for way, met in rounds.items():
             met.append(trial.outcome(asked_of(way, ball, epochs=asked.epochs, seed=seed)))
     print(
-        f"base-cnn on {len(trial.data)} pictures of {trial.data.name}, {asked.epochs} epochs, "
-        f"{asked.norm} {asked.eps:g}, {len(trial.labels)} test pictures, {asked.runs} rounds, "
+        f"base-cnn on {len(trial.data)} images of {trial.data.name}, {asked.epochs} epochs, "
+        f"{asked.norm} {asked.eps:g}, {len(trial.labels)} test images, {asked.runs} rounds, "
         f"{torch.get_num_threads()} threads"
     )
     print(table(rounds))

@@ -1,13 +1,13 @@
 """Neural rejection beside what a person would write: ratios, all sides in turn in one process.
 
 (a) The SVM stage of one layer, Platt's sigmoids included, against plain scikit-learn on the same
-    pictures: ten machines, each calibrated on five folds. Scikit-learn is timed on a few of its
+    images: ten machines, each calibrated on five folds. Scikit-learn is timed on a few of its
     machines (they are alike), and its time is multiplied. Decision values are compared.
 (b) Gradients a second through all of DNR in batches, against the source's chain rule in NumPy: one
-    picture at a time, float64, scikit-learn's own support vectors, vectorised over them; only the
+    image at a time, float64, scikit-learn's own support vectors, vectorised over them; only the
     network's own gradient is torch's. Gradients are compared.
 (c) The same without the convolutional layer, against gradients of the bare network.
-(d) The SVM stage of DNR on many pictures, combiner out of fold: seconds, memory, support vectors;
+(d) The SVM stage of DNR on many images, combiner out of fold: seconds, memory, support vectors;
     then gradients of it, and of the copy of it that an audit searches on, against the bare network.
 
     python benchmarks/rejection.py [--fit 4000] [--attacked 256] [--one-by-one 2] [--machines 1]
@@ -40,8 +40,8 @@ GAMMA, C, FOLDS, CLASSES = 0.01, 0.1, 5, 10
 Vector = NDArray[np.float64]
 
 
-def pictures(count: int) -> tuple[Tensor, Tensor, str]:
-    """Return training pictures of MNIST, or of the digits, and the name of the set."""
+def images(count: int) -> tuple[Tensor, Tensor, str]:
+    """Return training images of MNIST, or of the digits, and the name of the set."""
     for name in ("mnist", "digits"):
         try:
             held = load_data(name, split="train")
@@ -49,7 +49,7 @@ def pictures(count: int) -> tuple[Tensor, Tensor, str]:
             continue
         rows = np.arange(min(count, len(held)))
         return to_unit(held.read(rows)), torch.from_numpy(held.labels[rows]), name
-    raise SystemExit("no pictures")
+    raise SystemExit("no images")
 
 
 def network(images: Tensor, labels: Tensor, weights: Path | None) -> nn.Module:
@@ -110,12 +110,12 @@ def fitting(features: Tensor, new: Tensor, labels: Tensor, machines: int) -> lis
     print(f"{svm.support_count_} support vectors; decision values differ by {apart:.1e} at most")
     return [
         [f"fit {size}, ten machines, Platt", _ms(ours), _ms(theirs), f"{theirs / ours:.1f} x"],
-        [f"score {len(new)} pictures", _ms(quick), _ms(slow), f"{slow / quick:.1f} x"],
+        [f"score {len(new)} images", _ms(quick), _ms(slow), f"{slow / quick:.1f} x"],
     ]
 
 
 class PlainSvm:
-    """The machines of an `RbfSvm` in NumPy: each with its own support vectors, for one picture."""
+    """The machines of an `RbfSvm` in NumPy: each with its own support vectors, for one image."""
 
     def __init__(self, svm: RbfSvm) -> None:
         held = {name: value.double().numpy() for name, value in svm.state_dict().items()}
@@ -129,7 +129,7 @@ class PlainSvm:
         )
 
     def log_odds(self, point: Vector) -> tuple[Vector, Vector]:
-        """Return log-odds (k,) of one picture's features (d,), and their gradients (k, d)."""
+        """Return log-odds (k,) of one image's features (d,), and their gradients (k, d)."""
         values, gradients = [], []
         for vectors, coefficients in zip(self.vectors, self.coefficients, strict=True):
             away = point - vectors  # (m, d)
@@ -141,7 +141,7 @@ class PlainSvm:
 
 
 class PlainDnr:
-    """The source's chain rule: combiner, layers' machines, network, one picture at a time."""
+    """The source's chain rule: combiner, layers' machines, network, one image at a time."""
 
     def __init__(self, rejector: DeepNeuralRejection) -> None:
         self.read = Features(rejector.model, rejector.layers_)
@@ -149,7 +149,7 @@ class PlainDnr:
         self.combiner = PlainSvm(rejector.combiner_)
 
     def gradient(self, image: Tensor, label: int) -> Tensor:
-        """Return the gradient of one picture's (1, c, h, w) log-odds of its class."""
+        """Return the gradient of one image's (1, c, h, w) log-odds of its class."""
         point = image.clone().requires_grad_()
         outputs = list(self.read(point).values())
         odds, slopes = zip(
@@ -171,7 +171,7 @@ class PlainDnr:
 
 
 def gradients(model: Callable[[Tensor], Tensor], images: Tensor, labels: Tensor) -> Tensor:
-    """Return the gradient of every picture's score of its class, in one batch."""
+    """Return the gradient of every image's score of its class, in one batch."""
     point = images.clone().requires_grad_()
     value = model(point).gather(1, labels[:, None]).sum()
     return torch.autograd.grad(value, point)[0]
@@ -197,9 +197,9 @@ def attacking(
         )
     )
     apart = float((all_of_them[:few] - some).abs().max() / some.abs().max())
-    print(f"gradients of {few} pictures differ by {apart:.1e} of the largest")
+    print(f"gradients of {few} images differ by {apart:.1e} of the largest")
     each, one = ours / len(images), theirs / few
-    return [["DNR gradient, a picture", _ms(each), _ms(one), f"{one / each:.0f} x"]]
+    return [["DNR gradient, an image", _ms(each), _ms(one), f"{one / each:.0f} x"]]
 
 
 def beside_the_network(
@@ -207,13 +207,13 @@ def beside_the_network(
 ) -> list[list[str]]:
     """Compare (c): gradients of DNR without the convolutional layer, and of the network."""
     ours, bare = in_turn([rejector, model], images, labels, size)
-    return [_beside(f"{' + '.join(rejector.layers_)}: gradient, a picture", ours, bare)]
+    return [_beside(f"{' + '.join(rejector.layers_)}: gradient, an image", ours, bare)]
 
 
 def in_turn(
     models: Sequence[Callable[[Tensor], Tensor]], images: Tensor, labels: Tensor, size: int
 ) -> list[float]:
-    """Return the seconds that a gradient of a picture takes each model: the best of three turns."""
+    """Return the seconds that a gradient of an image takes each model: the best of three turns."""
     turns = [
         [timed(lambda m=m: in_batches(m, images, labels, size))[0] for m in models]
         for _ in range(3)
@@ -229,7 +229,7 @@ def _beside(what: str, ours: float, bare: float) -> list[str]:
 def whole(
     model: nn.Module, images: Tensor, labels: Tensor, some: tuple[Tensor, Tensor], size: int
 ) -> list[list[str]]:
-    """Measure (d): DNR on many pictures."""
+    """Measure (d): DNR on many images."""
     before = memory()
     seconds, rejector = timed(
         lambda: DeepNeuralRejection(model, layers=LAYERS, combiner="out-of-fold").fit(
@@ -238,7 +238,7 @@ def whole(
     )
     counts = [svm.support_count_ for svm in (*rejector.svms_, rejector.combiner_)]
     print(
-        f"DNR on {len(images):,} pictures: fitted in {_ms(seconds)}, support vectors {counts}; at "
+        f"DNR on {len(images):,} images: fitted in {_ms(seconds)}, support vectors {counts}; at "
         f"most {memory():.1f} GB of memory, {before:.1f} before"
     )
     copied = copy_for("cpu")
@@ -249,7 +249,7 @@ def whole(
     label = f"DNR of {len(images):,}"
     return [
         [f"{label}: SVM stage", _ms(seconds), "", ""],
-        _beside(f"{label}: gradient, a picture", ours, bare),
+        _beside(f"{label}: gradient, an image", ours, bare),
         _beside(f"{label}: the same, searching copy", cheaper, bare),
     ]
 
@@ -274,20 +274,20 @@ def _ms(seconds: float) -> str:
 def main() -> None:
     """Measure what is asked for."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--fit", type=int, default=4000, help="pictures the SVMs are fitted on")
-    parser.add_argument("--scored", type=int, default=1000, help="pictures scored in (a)")
+    parser.add_argument("--fit", type=int, default=4000, help="images the SVMs are fitted on")
+    parser.add_argument("--scored", type=int, default=1000, help="images scored in (a)")
     parser.add_argument("--machines", type=int, default=1, help="of scikit-learn's ten in (a)")
-    parser.add_argument("--attacked", type=int, default=256, help="pictures attacked in batches")
-    parser.add_argument("--batch", type=int, default=64, help="pictures a batch in (b) and (c)")
-    parser.add_argument("--one-by-one", type=int, default=2, help="pictures the NumPy side gets")
+    parser.add_argument("--attacked", type=int, default=256, help="images attacked in batches")
+    parser.add_argument("--batch", type=int, default=64, help="images a batch in (b) and (c)")
+    parser.add_argument("--one-by-one", type=int, default=2, help="images the NumPy side gets")
     parser.add_argument("--weights", type=Path, default=None, help="of base-cnn")
-    parser.add_argument("--whole", type=int, default=0, help="pictures DNR is fitted on in (d)")
+    parser.add_argument("--whole", type=int, default=0, help="images DNR is fitted on in (d)")
     asked = parser.parse_args()
-    images, labels, name = pictures(asked.fit)
+    images, labels, name = dataset(asked.fit)
     model = network(images, labels, asked.weights)
     layers = Features(model, LAYERS[:1])
     features = layers.collect(images.split(256))[LAYERS[0]]
-    print(f"base-cnn on {name}, {len(images)} pictures, {torch.get_num_threads()} threads")
+    print(f"base-cnn on {name}, {len(images)} images, {torch.get_num_threads()} threads")
     table = fitting(features, features[: asked.scored], labels, asked.machines)
     some, marks = images[: asked.attacked], labels[: asked.attacked]
     for chosen in (LAYERS, LAYERS[1:]):
@@ -301,7 +301,7 @@ def main() -> None:
         else:
             table += beside_the_network(rejector, model, some, marks, asked.batch)
     if asked.whole:
-        table += whole(model, *pictures(asked.whole)[:2], (some, marks), asked.batch)
+        table += whole(model, *dataset(asked.whole)[:2], (some, marks), asked.batch)
     show(table)
 
 

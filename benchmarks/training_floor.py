@@ -6,8 +6,8 @@ check. All three run in turn, in one process, for several rounds; medians are co
 
     python benchmarks/training_floor.py [--images 8192] [--runs 5] [--model base-cnn]
 
-Uses MNIST or CIFAR-10 where `$EPSBALL_DATA` or the cache has them, random pictures of their shape
-otherwise: the time does not depend on what is in a picture.
+Uses MNIST or CIFAR-10 where `$EPSBALL_DATA` or the cache has them, random images of their shape
+otherwise: the time does not depend on what is in an image.
 """
 
 import argparse
@@ -34,8 +34,8 @@ DATA = {"base-cnn": "mnist", "mlp": "mnist", "vgg-cifar": "cifar10"}
 SETTINGS = TrainSettings(epochs=1, validation=0, batch_size=128, lr=1e-3, optimizer="adam")
 
 
-def pictures(model: str, count: int) -> Dataset:
-    """Return some pictures of the model's data set, or random ones where it is not at hand."""
+def images(model: str, count: int) -> Dataset:
+    """Return some images of the model's data set, or random ones where it is not at hand."""
     try:
         held = load_data(DATA[model], split="train")
         pixels, labels = held.read(np.arange(count)), held.labels[:count]
@@ -79,7 +79,7 @@ def trained(model: nn.Module, data: Dataset, settings: TrainSettings) -> float:
 
 def measure(name: str, count: int, runs: int) -> None:
     """Print the medians of one model and their ratios."""
-    data = pictures(name, count)
+    data = images(name, count)
 
     def fresh() -> nn.Module:
         with fresh_weights(0):
@@ -101,8 +101,8 @@ def measure(name: str, count: int, runs: int) -> None:
             seconds[way].append(run())
     middle = {way: statistics.median(times) for way, times in seconds.items()}
     print(
-        f"{name} on {count} pictures ({data.name}), {placement.precision}, {placement.device}, "
-        f"{placement.threads} threads: floor {count / middle['floor']:,.0f} pictures a second, "
+        f"{name} on {count} images ({data.name}), {placement.precision}, {placement.device}, "
+        f"{placement.threads} threads: floor {count / middle['floor']:,.0f} images a second, "
         f"train {count / middle['standard']:,.0f}: {middle['floor'] / middle['standard']:.3f} of "
         f"it ({_spread(seconds, 'floor', 'standard')}); fast costs "
         f"{middle['fast'] / middle['standard']:.2f} x standard "

@@ -45,7 +45,7 @@ def page() -> str:
             "## Attacks\n",
             table(["attack", "kind", "norms", "what it does", "settings", "source"], attacks),
             "## Models\n",
-            table(["model", "pictures", "parameters", "source"], models),
+            table(["model", "images", "parameters", "source"], models),
             "## Preprocessing defences\n",
             table(["defence", "what it does", "settings", "broken by", "source"], steps),
             "## Defences that are fitted, and may reject\n",

@@ -1,4 +1,4 @@
-"""The benchmark against other libraries: same model, pictures and budget, interleaved runs.
+"""The benchmark against other libraries: same model, images and budget, interleaved runs.
 
 python -m benchmarks.peers --weights DIR [--train] [--autoattack CHECKOUT]
 """

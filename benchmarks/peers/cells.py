@@ -16,7 +16,7 @@ class Setup:
     Args:
         case: name of the case.
         method: name of the method.
-        images: how many pictures.
+        images: how many images.
         steps: of the method.
         threads: of torch.
         device: where the model is.

@@ -48,7 +48,7 @@ class Comparison:
 
     Args:
         setup: what is compared.
-        subject: model and pictures.
+        subject: model and images.
         options: how.
         rows: where everything is written.
         tell: is told a line now and then.
@@ -118,7 +118,7 @@ class Comparison:
         )
 
     def _check_pace(self, name: str, job: Job) -> None:
-        """Refuse what would take far too long, before it is tried on all pictures."""
+        """Refuse what would take far too long, before it is tried on all images."""
         seconds = predicted_seconds(name, self.setup, job)
         if seconds > self.options.too_slow:
             raise InvalidInput(
@@ -146,7 +146,7 @@ class Comparison:
         self._add("turn", entrant=name, **told, seconds=seconds, **asdict(verdict))
 
     def _probe(self, name: str) -> None:
-        """Count passes and watch memory; where a floor is at stake also with more pictures."""
+        """Count passes and watch memory; where a floor is at stake also with more images."""
         several = (1, MORE) if self.setup.of_method.kind == "floor" else (1,)
         for times in several:
             if self._of("probe", entrant=name, times=times):

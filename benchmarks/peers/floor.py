@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 
 def bare(job: Job) -> Tensor:
-    """Take the gradient of every picture as often as the attack does, and change nothing."""
+    """Take the gradient of every image as often as the attack does, and change nothing."""
 
     def one(images: Tensor, labels: Tensor) -> Tensor:
         for _ in range(job.steps):

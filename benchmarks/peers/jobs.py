@@ -18,7 +18,7 @@ _REACH = 2.5  # PGD's steps add up to so many radii: Madry et al. 2018
 
 @dataclass(frozen=True)
 class Job:
-    """One attack on a set of pictures.
+    """One attack on a set of images.
 
     Args:
         model: in eval mode, on device, its weights without gradients.
@@ -26,7 +26,7 @@ class Job:
         labels: (n,), int64, on the CPU.
         classes: k.
         norm: geometry of the ball, or of the distance.
-        eps: radius; 0 for attacks that look for the nearest picture.
+        eps: radius; 0 for attacks that look for the nearest image.
         steps: gradient evaluations an image, or what the method counts.
         batch: images a forward pass.
         device: "cpu", "cuda" ...
@@ -55,11 +55,11 @@ class Job:
         return torch.inf if self.norm == "linf" else 2.0
 
 
-Attack: TypeAlias = Callable[[Job], Tensor]  # adversarial pictures, (n, c, h, w), on the CPU
+Attack: TypeAlias = Callable[[Job], Tensor]  # adversarial images, (n, c, h, w), on the CPU
 
 
 def in_batches(job: Job, attack: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """Hand the pictures batch by batch to a library that takes one batch at a time."""
+    """Hand the images batch by batch to a library that takes one batch at a time."""
     made = []
     for first in range(0, len(job.images), job.batch):
         rows = slice(first, first + job.batch)

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from epsball.geometry import size
 from epsball.types import Norm
 
-ROUNDING = 1e-6  # how far float32 may carry a picture out of its ball
-_AT_ONCE = 100  # pictures a pass, the same for every library
+ROUNDING = 1e-6  # how far float32 may carry an image out of its ball
+_AT_ONCE = 100  # images a pass, the same for every library
 
 
 @dataclass(frozen=True)
@@ -17,14 +17,14 @@ class Verdict:
     """What came out.
 
     Args:
-        clean: share of the pictures that the model gets right before the attack.
+        clean: share of the images that the model gets right before the attack.
         robust: share that it gets right before and after.
-        found: of the pictures right before, the share whose adversarial one is wrong.
-        distance: median distance over the pictures right before; infinite where none was found,
-            and so is the median where that holds for half of them; None: no picture was right.
-        outside_ball: pictures further than eps, by more than rounding; 0 where there is no ball.
-        outside_box: pictures with a pixel outside [0, 1].
-        broken: pictures that hold NaN or infinity; they count as not found.
+        found: of the images right before, the share whose adversarial one is wrong.
+        distance: median distance over the images right before; infinite where none was found,
+            and so is the median where that holds for half of them; None: no image was right.
+        outside_ball: images further than eps, by more than rounding; 0 where there is no ball.
+        outside_box: images with a pixel outside [0, 1].
+        broken: images that hold NaN or infinity; they count as not found.
     """
 
     clean: float
@@ -46,11 +46,11 @@ def judge(
     eps: float,
     device: str = "cpu",
 ) -> Verdict:
-    """Judge adversarial pictures.
+    """Judge adversarial images.
 
     Args:
         model: the untouched model.
-        images: (n, c, h, w), the clean pictures, on the CPU.
+        images: (n, c, h, w), the clean images, on the CPU.
         made: (n, c, h, w), what a library returned.
         labels: (n,), int64.
         norm: geometry of ball and distance.

@@ -1,4 +1,4 @@
-"""What is compared: methods, and models with their pictures."""
+"""What is compared: methods, and models with their images."""
 
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
@@ -6,10 +6,10 @@ from typing import Literal, TypeAlias
 from epsball.types import Norm
 
 Kind: TypeAlias = Literal["budget", "minimal", "floor"]
-SMALL = (16, 32, 64, 128, 256, 512)  # batches tried for small pictures
+SMALL = (16, 32, 64, 128, 256, 512)  # batches tried for small images
 LARGE = (1, 2, 4, 8, 16, 32)
 ON_GPU = (32, 128, 512, 2048, 8192)
-MORE = 4  # times as many pictures, to see whether memory grows with them
+MORE = 4  # times as many images, to see whether memory grows with them
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Method:
     """One method, as every library runs it.
 
     Args:
-        kind: "budget": robust accuracy within eps; "minimal": distance to the nearest picture
+        kind: "budget": robust accuracy within eps; "minimal": distance to the nearest image
             found; "floor": seconds only.
         norm: geometry.
         steps: gradient evaluations an image, or what the method counts; 0 where it has no choice.
@@ -43,7 +43,7 @@ METHODS = {
         "floor",
         "linf",
         40,
-        "every step on every picture in float32, against as many bare forward and backward passes",
+        "every step on every image in float32, against as many bare forward and backward passes",
     ),
     "pgd": Method(
         "budget",
@@ -82,7 +82,7 @@ _ALL = tuple(METHODS)
 
 @dataclass(frozen=True)
 class Case:
-    """One model on one set of pictures.
+    """One model on one set of images.
 
     Args:
         model: name in epsball's zoo.
@@ -91,7 +91,7 @@ class Case:
         about: the model, in words.
         weights: file name in the directory of weights; None: the published ones.
         training: what `epsball train` is asked for beside model, data and directory.
-        images: how many pictures.
+        images: how many images.
         batches: sizes that are tried.
         methods: what is compared.
         targets: most that ours may take of the rival's time, by method.

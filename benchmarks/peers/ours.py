@@ -2,7 +2,7 @@
 
 All attacks go through the engine: what is timed is the clean pass, the search, the confirmation of
 what it found, and the last pass, in float32 by the untouched model, that gives the verdicts. The
-other libraries are timed up to the pictures they return, without those passes.
+other libraries are timed up to the images they return, without those passes.
 """
 
 import math
@@ -30,13 +30,13 @@ PRECISION = "the search is in bfloat16, every success confirmed in float32"
 
 
 def through_engine(job: Job, attack: str, *, precision: Precision, full_budget: bool) -> Tensor:
-    """Reach the verdicts of a job as an audit does, and return the pictures they are about.
+    """Reach the verdicts of a job as an audit does, and return the images they are about.
 
     Args:
         job: the work.
         attack: as the command line takes it, "pgd:steps=40".
         precision: of the search.
-        full_budget: every step for every picture.
+        full_budget: every step for every image.
     """
     (setting,) = make_settings([attack], norm=job.norm, eps=[job.eps])
     info, threads = ModelInfo(job.classes), torch.get_num_threads()
@@ -52,7 +52,7 @@ def through_engine(job: Job, attack: str, *, precision: Precision, full_budget: 
 
 
 def nearest(job: Job, attack: str) -> Tensor:
-    """Look for the nearest adversarial picture, as far away as it may be."""
+    """Look for the nearest adversarial image, as far away as it may be."""
     farthest = 1.0 if job.norm == "linf" else math.sqrt(job.images[0].numel())
     return through_engine(replace(job, eps=farthest), attack, precision=SEARCHED, full_budget=False)
 
@@ -68,7 +68,7 @@ def _verdict(attack: str) -> Attack:
 
 
 def full_pgd(job: Job) -> Tensor:
-    """Take every step on every picture in float32."""
+    """Take every step on every image in float32."""
     text = f"pgd:steps={job.steps},step_size={job.step_size}"
     return through_engine(job, text, precision="float32", full_budget=True)
 

@@ -11,23 +11,23 @@ _HEAD = """\
 
 Written by `make bench-peers`; nothing here was typed in.
 
-Every library is given the same model, the same pictures and the same budget. The entrants of a
+Every library is given the same model, the same images and the same budget. The entrants of a
 table ran in one process, in turn, each round beginning with another one; seconds are medians over
 the rounds, and in brackets the fastest and the slowest. Each library ran at the batch that is
 fastest for it, found beforehand. All verdicts are one judge's: float32 scores of the same model on
-the pictures a library returned; a picture that the model gets wrong before the attack is not
+the images a library returned; an image that the model gets wrong before the attack is not
 robust, and has no distance. epsball's seconds include the clean pass, the confirmation in float32
-and the pass that gives its verdicts; those of the others end with the pictures they return. The
+and the pass that gives its verdicts; those of the others end with the images they return. The
 weights ask for no gradients, which spares those libraries time that call `backward()`.
 
-Forwards and backwards are rows of pictures for each picture, counted in a run of its own, as is
+Forwards and backwards are rows of images for each image, counted in a run of its own, as is
 memory: the peak of what the process held above what it held before the attack. *Violations* are
-pictures outside the ball by more than 0.000001, outside [0, 1], or not finite.
+images outside the ball by more than 0.000001, outside [0, 1], or not finite.
 
-- **epsball**: verdict mode, as `epsball audit` runs by default: a picture that is fooled, and
+- **epsball**: verdict mode, as `epsball audit` runs by default: an image that is fooled, and
   confirmed in float32, is done with; {precision}.
 - **epsball-own-steps**: the same, with the step sizes that epsball takes by itself.
-- **epsball-full-budget**: every step on every picture, in float32.
+- **epsball-full-budget**: every step on every image, in float32.
 - **epsball-autoattack**: AutoAttack's standard composition, of epsball's own attacks.
 - **autoattack**: the reference code, github.com/fra31/auto-attack.
 - **bare-passes**: forwards and gradients, and nothing else.
@@ -68,7 +68,7 @@ def _case(table: Table) -> str:
     case, setup = table.case, table.setup
     return (
         f"## {case.model} on {case.data}, {case.about}\n\n"
-        f"{100 * table.clean:.1f} % of {setup['images']} pictures right before any attack; eps "
+        f"{100 * table.clean:.1f} % of {setup['images']} images right before any attack; eps "
         f"{case.eps} where there is a ball; weights {setup['weights']}; threads "
         f"{setup['threads']}, device {setup['device']}; epsball's code {setup['code']}.\n"
     )
@@ -79,7 +79,7 @@ def _comparison(table: Table) -> str:
     where = "" if method.kind == "floor" else f", {method.norm}"
     lines = [
         f"### {name}{where}\n",
-        f"{_upper(method.about.format(**table.setup))}; {table.setup['images']} pictures.\n",
+        f"{_upper(method.about.format(**table.setup))}; {table.setup['images']} images.\n",
         _rows(table),
         *_words(table),
         *_memory(table),
@@ -148,13 +148,13 @@ def _held(table: Table, ours: Result) -> list[str]:
 
 
 def _memory(table: Table) -> list[str]:
-    """Say whether memory grows with the pictures, where that was watched."""
+    """Say whether memory grows with the images, where that was watched."""
     ours = table.ours
     if ours is None or ours.memory is None or ours.memory_of_more is None:
         return []
     count = table.setup["images"]
     return [
-        f"- Peak memory of {ours.entrant}: {ours.memory:.0f} MiB with {count} pictures, "
+        f"- Peak memory of {ours.entrant}: {ours.memory:.0f} MiB with {count} images, "
         f"{ours.memory_of_more:.0f} MiB with {MORE * count}, what it returns included."
     ]
 

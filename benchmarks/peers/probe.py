@@ -39,7 +39,7 @@ def probe_apart(
         autoattack: checkout of the reference code.
 
     Returns:
-        forwards and backwards, rows over all pictures; memory, MiB; or error, a line.
+        forwards and backwards, rows over all images; memory, MiB; or error, a line.
     """
     asked = {
         "entrant": entrant,

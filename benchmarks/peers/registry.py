@@ -14,7 +14,7 @@ from benchmarks.peers.with_autoattack import commit_of_checkout
 import epsball
 
 _HOME = "benchmarks.peers."
-# a DeepFool that takes the gradients of all classes at once needs as many pictures of memory
+# a DeepFool that takes the gradients of all classes at once needs as many images of memory
 _MOST_CLASSES = {("adv-lib", "deepfool"): 100, ("torchattacks", "deepfool"): 100}
 
 

@@ -23,17 +23,17 @@ class Result:
     Args:
         entrant: who.
         version: its version.
-        clean: share of the pictures that the model gets right before.
+        clean: share of the images that the model gets right before.
         seconds: of each turn.
         robust: robust accuracy.
-        found: share of the pictures right before for which a wrong one was found.
+        found: share of the images right before for which a wrong one was found.
         distance: median distance; None: half of them were not found.
-        violations: pictures outside ball or box or not finite, the most of any turn.
+        violations: images outside ball or box or not finite, the most of any turn.
         batch: images a forward pass.
-        forwards: rows a picture; None: not counted.
-        backwards: rows a picture.
+        forwards: rows an image; None: not counted.
+        backwards: rows an image.
         memory: MiB.
-        memory_of_more: MiB with several times as many pictures.
+        memory_of_more: MiB with several times as many images.
     """
 
     entrant: str
@@ -107,7 +107,7 @@ class Table:
 
     @property
     def clean(self) -> float:
-        """Return the share of the pictures that the model gets right before any attack."""
+        """Return the share of the images that the model gets right before any attack."""
         return self.results[0].clean if self.results else math.nan
 
     @property

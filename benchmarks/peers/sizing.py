@@ -11,12 +11,12 @@ from benchmarks.peers.timing import timed
 from epsball.evaluation.engine.asking import is_out_of_memory
 
 _REPEATS = 2
-_FEW = 2  # pictures that warm up
-_SOME = 16  # pictures that tell how long all would take
+_FEW = 2  # images that warm up
+_SOME = 16  # images that tell how long all would take
 
 
 def sizes_to_try(batches: Sequence[int], images: int) -> list[int]:
-    """Return the batches worth trying: up to the first that takes all pictures at once.
+    """Return the batches worth trying: up to the first that takes all images at once.
 
     Example:
         >>> sizes_to_try((16, 32, 64), 40), sizes_to_try((16, 32), 500)
@@ -35,7 +35,7 @@ def short_attack(entrant: str, setup: Setup) -> Attack:
 
 
 def warm_up(entrant: str, setup: Setup, job: Job) -> None:
-    """Let a library import and build what it keeps, on a few pictures and steps."""
+    """Let a library import and build what it keeps, on a few images and steps."""
     few = replace(
         job, images=job.images[:_FEW], labels=job.labels[:_FEW], steps=setup.of_method.light
     )
@@ -43,7 +43,7 @@ def warm_up(entrant: str, setup: Setup, job: Job) -> None:
 
 
 def predicted_seconds(entrant: str, setup: Setup, job: Job) -> float:
-    """Guess the seconds of a turn from a few steps on a few pictures; 0 where that tells nothing.
+    """Guess the seconds of a turn from a few steps on a few images; 0 where that tells nothing.
 
     Larger batches are faster, and some attacks end early: it can be several times too much.
     """

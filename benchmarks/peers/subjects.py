@@ -1,4 +1,4 @@
-"""The models and pictures of the cases."""
+"""The models and images of the cases."""
 
 import shutil
 import subprocess
@@ -18,7 +18,7 @@ from epsball.models import fingerprint, load_model
 
 @dataclass(frozen=True)
 class Subject:
-    """A model and its pictures.
+    """A model and its images.
 
     Args:
         model: in eval mode, on its device, its weights without gradients: a library that calls
@@ -39,7 +39,7 @@ class Subject:
 
 
 def open_subject(case: Case, folder: Path, images: int, device: str) -> Subject:
-    """Load a case's model and its first pictures, of all classes where the data are sorted.
+    """Load a case's model and its first images, of all classes where the data are sorted.
 
     Raises:
         EpsballError: weights or data are not at hand; the message says how to get them.

@@ -21,7 +21,7 @@ def timed(attack: Attack, job: Job) -> tuple[Tensor, float]:
             which the libraries draw.
 
     Returns:
-        The adversarial pictures, and the seconds they took.
+        The adversarial images, and the seconds they took.
     """
     gc.collect()
     torch.manual_seed(job.seed)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 
 def _attacked(job: Job, name: str, **knobs: float | bool) -> Tensor:
-    """Run an attack of the table; without a radius where it looks for the nearest picture."""
+    """Run an attack of the table; without a radius where it looks for the nearest image."""
     foolbox = import_peer("foolbox")
     model = foolbox.PyTorchModel(job.model, bounds=(0, 1), device=job.device)
     attack = getattr(foolbox.attacks, name)(**knobs)

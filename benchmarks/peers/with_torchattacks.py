@@ -34,7 +34,7 @@ def apgd(job: Job) -> Tensor:
 
 
 def deepfool(job: Job) -> Tensor:
-    """DeepFool; it takes one picture at a time, whatever the batch."""
+    """DeepFool; it takes one image at a time, whatever the batch."""
     return _attacked(job, "DeepFool", steps=job.steps, overshoot=OVERSHOOT)
 
 

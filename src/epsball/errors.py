@@ -9,7 +9,7 @@ class EpsballError(Exception):
 
 
 class InvalidInput(EpsballError, ValueError):
-    """An argument, a file or a picture breaks a rule; the message names it."""
+    """An argument, a file or an image breaks a rule; the message names it."""
 
 
 class UnsupportedNorm(InvalidInput):

@@ -1,4 +1,4 @@
-"""Balls around pictures: their sizes, projections, steepest directions and random points."""
+"""Balls around images: their sizes, projections, steepest directions and random points."""
 
 import math
 
@@ -211,7 +211,7 @@ def check_eps(attack: str, eps: float) -> None:
     if not (math.isfinite(eps) and eps >= 0):
         raise InvalidInput(
             f"{attack}: eps must be a finite number >= 0, got {eps}; "
-            "pictures are in [0, 1], so write 8/255, not 8"
+            "images are in [0, 1], so write 8/255, not 8"
         )
 
 

@@ -62,7 +62,7 @@ def hinge(logits: Logits, classes: Labels, confidence: float = 1.0) -> Values:
 
     Source: Carlini and Wagner 2017, arXiv:1608.04644, section V-A, f_6. The hinge that trains
     classifiers, max(0, 1 - lead), would have no gradient exactly where the model is sure; this is
-    its mirror image, without gradient only where the picture is fooled already.
+    its mirror image, without gradient only where the image is fooled already.
 
     Args:
         logits: (n, k), float, k >= 2.

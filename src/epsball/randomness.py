@@ -16,7 +16,7 @@ from torch import Tensor
 
 _GOLDEN = 0x9E3779B97F4A7C15
 _MIX_1, _MIX_2 = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
-_DRAW_STRIDE = 1 << 40  # counters of one draw; a picture has far fewer pixels
+_DRAW_STRIDE = 1 << 40  # counters of one draw; an image has far fewer pixels
 
 
 def _signed(value: int) -> int:

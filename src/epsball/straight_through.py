@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from epsball.errors import BrokenContract
 
-Step: TypeAlias = Callable[[Tensor], Tensor]  # pictures (n, c, h, w) -> pictures (n, c', h', w')
+Step: TypeAlias = Callable[[Tensor], Tensor]  # images (n, c, h, w) -> images (n, c', h', w')
 
 
 class StraightThrough(nn.Module):
@@ -33,7 +33,7 @@ class StraightThrough(nn.Module):
         self.training = any(getattr(part, "training", False) for part in (step, stand_in))
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return what the step makes of pictures (n, c, h, w).
+        """Return what the step makes of images (n, c, h, w).
 
         Raises:
             BrokenContract: step and stand-in return different shapes.
@@ -56,7 +56,7 @@ class StraightThrough(nn.Module):
 class _Swap(torch.autograd.Function):
     """The values of the second argument, bit for bit, and the gradient of the first."""
 
-    # twin + (values - twin).detach() would round, and a quantised picture must stay quantised
+    # twin + (values - twin).detach() would round, and a quantised image must stay quantised
     @staticmethod
     def forward(ctx: Any, twin: Tensor, values: Tensor) -> Tensor:  # noqa: ANN401, ARG004 - torch's
         return values.clone()

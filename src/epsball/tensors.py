@@ -16,8 +16,8 @@ Objective: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 
 @runtime_checkable
 class Classifier(Protocol):
-    """Anything that maps pictures (n, c, h, w) in [0, 1] to scores (n, k)."""
+    """Anything that maps images (n, c, h, w) in [0, 1] to scores (n, k)."""
 
     def __call__(self, inputs: Tensor, /) -> Tensor:
-        """Return scores, one row a picture."""
+        """Return scores, one row an image."""
         ...

@@ -25,7 +25,7 @@ class ModelInfo:
         classes: k, the number of classes it can name.
         rejects: whether scores have one more column, the last, that means "reject".
         gives: what the scores are.
-        differentiable: whether scores carry a gradient back to the picture.
+        differentiable: whether scores carry a gradient back to the image.
     """
 
     classes: int
@@ -69,13 +69,13 @@ class Finding:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Labelled pictures that are read when they are needed, never all at once.
+    """Labelled images that are read when they are needed, never all at once.
 
     Args:
-        name: as a person asks for it: "mnist", "folder:/pictures".
+        name: as a person asks for it: "mnist", "folder:/images".
         labels: (n,), int64.
         class_names: k names, in label order.
-        shape: (c, h, w) of every picture.
+        shape: (c, h, w) of every image.
         read: positions (m,) -> (m, c, h, w), uint8 or float32 in [0, 1].
     """
 
@@ -86,5 +86,5 @@ class Dataset:
     read: Callable[[Positions], Pixels]
 
     def __len__(self) -> int:
-        """Return the number of pictures."""
+        """Return the number of images."""
         return len(self.labels)

@@ -10,7 +10,7 @@ from epsball.types import ModelInfo
 
 
 class Asked:
-    """Counts how often it is asked about each picture of a batch, and keeps what it is shown."""
+    """Counts how often it is asked about each image of a batch, and keeps what it is shown."""
 
     def __init__(self, model: Classifier, count: int) -> None:
         self.model = model
@@ -23,7 +23,7 @@ class Asked:
         self.told = rows
 
     def __call__(self, inputs: Tensor) -> Tensor:
-        assert self.told is not None, "nobody said which pictures these are"
+        assert self.told is not None, "nobody said which images these are"
         assert self.told.shape == (len(inputs),)
         assert 0 <= float(inputs.min()) <= float(inputs.max()) <= 1
         self.asked.index_add_(0, self.told, torch.ones_like(self.told))
@@ -65,7 +65,7 @@ class Never(nn.Module):
 
 
 def many_classes(classes: int, count: int = 4) -> tuple[Linear, Tensor, Tensor]:
-    """Return a linear model of many classes, pictures near its borders, and its answers."""
+    """Return a linear model of many classes, images near its borders, and its answers."""
     generator = torch.Generator().manual_seed(classes)
     model = Linear(classes, classes)
     inputs = 0.5 + 0.02 * torch.randn((count, *SHAPE), generator=generator)
@@ -79,7 +79,7 @@ class Rejecting(Linear):
 
 
 def rejecting() -> tuple[Rejecting, Tensor, Tensor]:
-    """Return a model that rejects, and pictures that it calls one of its classes."""
+    """Return a model that rejects, and images that it calls one of its classes."""
     model = Rejecting(0, 3)
     inputs = 0.5 + 0.05 * torch.randn((60, *SHAPE), generator=seeded())
     answer = model(inputs).detach().argmax(1)

@@ -54,7 +54,7 @@ class Counting(nn.Module):
 
 
 class Held(Linear):
-    """Two classes with a border that almost all pixels of a picture cannot go towards."""
+    """Two classes with a border that almost all pixels of an image cannot go towards."""
 
     def __init__(self, free: int) -> None:
         super().__init__(0, 2)
@@ -78,6 +78,6 @@ class Held(Linear):
 
 
 def held_by_the_box(free: int = 3) -> tuple[Held, Tensor, Tensor]:
-    """Return the model, its picture and the label."""
+    """Return the model, its image and the label."""
     model = Held(free)
     return model, model.inputs, model(model.inputs).argmax(1)

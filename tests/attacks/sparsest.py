@@ -1,4 +1,4 @@
-"""What the attacks that look for the nearest picture in l1 or l0 are held to."""
+"""What the attacks that look for the nearest image in l1 or l0 are held to."""
 
 from collections.abc import Callable
 
@@ -18,7 +18,7 @@ GREY, FIRST = torch.full((1, 1, 2, 2), 0.5), torch.tensor([0])
 
 
 def far_problem(seed: int, classes: int = 2) -> tuple[Linear, Tensor, Tensor]:
-    """Return a linear model and pictures all over the box, so that its walls are met."""
+    """Return a linear model and images all over the box, so that its walls are met."""
     model = Linear(seed, classes)
     generator = torch.Generator().manual_seed(seed + 1)
     inputs = torch.rand((8, 2, 3, 4), generator=generator)
@@ -62,7 +62,7 @@ def check_a_thousand_classes(attack: Attack) -> None:
 
 
 def check_rejected_is_no_success(attack: Attack) -> None:
-    """The third column stands in the way of every picture at first."""
+    """The third column stands in the way of every image at first."""
     model = Rejecting(3, 3)
     inputs = torch.rand((8, 2, 3, 4), generator=torch.Generator().manual_seed(0))
     labels = model(inputs)[:, :2].argmax(1)

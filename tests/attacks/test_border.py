@@ -1,4 +1,4 @@
-"""What a border is, which one is nearest, and how a picture is drawn back to it."""
+"""What a border is, which one is nearest, and how an image is drawn back to it."""
 
 from collections.abc import Callable
 
@@ -15,7 +15,7 @@ LABELS = torch.tensor([0, 2])
 
 
 class Scores(nn.Module):
-    """Scores W x of a picture, each of its own steepness; perhaps with a column for rejection."""
+    """Scores W x of an image, each of its own steepness; perhaps with a column for rejection."""
 
     def __init__(self, weight: list[list[float]], *, rejects: bool = False) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ def test_one_class_cannot_be_mistaken() -> None:
 
 
 def test_the_nearest_border_is_not_that_of_the_highest_score() -> None:
-    """Class 1 is closer in scores, class 2 in pictures: its score rises four times as fast."""
+    """Class 1 is closer in scores, class 2 in images: its score rises four times as fast."""
     model = Scores([[0.0, 0.0], [-0.5, -0.25], [-2.0, 0.0]])
     points = torch.tensor([0.5, 0.25]).view(1, 1, 1, 2)
     goal = Winning(model, torch.tensor([0]), None)
@@ -90,7 +90,7 @@ def test_a_class_without_a_finite_slope_has_no_border() -> None:
 
 
 class Cliff(nn.Module):
-    """Two classes whose scores say nothing but which side of a border a picture is on."""
+    """Two classes whose scores say nothing but which side of a border an image is on."""
 
     def __init__(self, border: float) -> None:
         super().__init__()
@@ -170,7 +170,7 @@ def test_pull_back_follows_a_curve_from_either_side(
 
 
 def test_pull_back_keeps_the_nearest_though_it_looks_for_a_clearer_one() -> None:
-    """Beyond 0.4 the picture wins by little, beyond 0.9 by much."""
+    """Beyond 0.4 the image wins by little, beyond 0.9 by much."""
 
     def lead(mean: Tensor) -> Tensor:
         return -1 + 1.0001 * (mean > 0.4) + 0.9999 * (mean > 0.9)

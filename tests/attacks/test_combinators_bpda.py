@@ -15,7 +15,7 @@ from epsball.errors import BrokenContract
 from epsball.testing.problems import linear_problem
 
 
-def pictures(seed: int = 0) -> Tensor:
+def images(seed: int = 0) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     return torch.rand((3, 2, 4, 5), generator=generator, dtype=torch.float64)
 
@@ -34,31 +34,31 @@ def slope(step: Callable[[Tensor], Tensor], inputs: Tensor, weights: Tensor) -> 
 @settings(deadline=None, max_examples=30)
 @given(seed=st.integers(0, 100))
 def test_values_are_those_of_forward_to_the_last_bit(seed: int) -> None:
-    inputs = pictures(seed)
+    inputs = images(seed)
     for asked in (inputs, inputs.clone().requires_grad_()):
         assert torch.equal(bpda(coarse)(asked).detach(), coarse(inputs))
         assert torch.equal(bpda(coarse, torch.sin)(asked).detach(), coarse(inputs))
 
 
 def test_gradient_goes_straight_through() -> None:
-    weights = pictures(1)
-    assert torch.equal(slope(bpda(coarse), pictures(), weights), weights)
+    weights = images(1)
+    assert torch.equal(slope(bpda(coarse), images(), weights), weights)
 
 
-def test_gradient_is_that_of_backward_at_the_picture() -> None:
-    weights = pictures(1)
-    found = slope(bpda(coarse, torch.sin), pictures(), weights)
-    assert torch.allclose(found, weights * pictures().cos())
+def test_gradient_is_that_of_backward_at_the_image() -> None:
+    weights = images(1)
+    found = slope(bpda(coarse, torch.sin), images(), weights)
+    assert torch.allclose(found, weights * images().cos())
 
 
 def test_what_follows_is_differentiated_at_the_values_of_forward() -> None:
-    found = slope(lambda x: bpda(coarse)(x) ** 2, pictures(), torch.ones_like(pictures()))
-    assert torch.equal(found, 2 * coarse(pictures()))
+    found = slope(lambda x: bpda(coarse)(x) ** 2, images(), torch.ones_like(images()))
+    assert torch.equal(found, 2 * coarse(images()))
 
 
 def test_same_function_twice_has_its_own_derivative() -> None:
     step = bpda(torch.tanh, torch.tanh)
-    assert torch.autograd.gradcheck(step, (pictures().requires_grad_(),))
+    assert torch.autograd.gradcheck(step, (images().requires_grad_(),))
 
 
 def test_backward_is_not_run_where_no_gradient_is_wanted() -> None:
@@ -66,14 +66,14 @@ def test_backward_is_not_run_where_no_gradient_is_wanted() -> None:
         raise AssertionError
 
     step = bpda(coarse, refuse)
-    step(pictures())
+    step(images())
     with torch.no_grad():
-        step(pictures().requires_grad_())
+        step(images().requires_grad_())
     with pytest.raises(AssertionError):
-        step(pictures().requires_grad_())
+        step(images().requires_grad_())
 
 
-def test_forward_is_given_pictures_without_gradient() -> None:
+def test_forward_is_given_images_without_gradient() -> None:
     seen = []
 
     def look(inputs: Tensor) -> Tensor:
@@ -81,12 +81,12 @@ def test_forward_is_given_pictures_without_gradient() -> None:
             seen.append((2 * inputs).requires_grad)
         return inputs
 
-    bpda(look)(pictures().requires_grad_())
+    bpda(look)(images().requires_grad_())
     assert seen == [False]
 
 
 def test_shape_may_change_when_backward_changes_it_likewise() -> None:
-    inputs = pictures().requires_grad_()
+    inputs = images().requires_grad_()
 
     def halve(pixels: Tensor) -> Tensor:
         return coarse(pixels[:, :, ::2])
@@ -97,7 +97,7 @@ def test_shape_may_change_when_backward_changes_it_likewise() -> None:
 
 
 def test_forward_may_answer_in_another_precision() -> None:
-    inputs = pictures().float().requires_grad_()
+    inputs = images().float().requires_grad_()
     made = bpda(lambda x: coarse(x.double()))(inputs)
     (found,) = torch.autograd.grad(made.sum(), inputs)
     assert made.dtype == torch.float64

@@ -29,7 +29,7 @@ class Noisy(nn.Module):
         return self.drawn[-1] * inputs.flatten(1)
 
 
-def pictures(seed: int = 0, dtype: torch.dtype = torch.float32) -> Tensor:
+def images(seed: int = 0, dtype: torch.dtype = torch.float32) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     return torch.rand((4, 1, 1, 3), generator=generator).to(dtype)
 
@@ -40,7 +40,7 @@ def seeded(seed: int) -> torch.Generator:
 
 @pytest.mark.parametrize("samples", [1, 3, 16])
 def test_scores_and_gradient_are_means_over_passes(samples: int) -> None:
-    model, point = Noisy(), pictures().requires_grad_()
+    model, point = Noisy(), images().requires_grad_()
     scores = expectation(model, samples=samples)(point)
     mean = sum(model.drawn) / samples
     assert len(set(model.drawn)) == samples
@@ -50,10 +50,10 @@ def test_scores_and_gradient_are_means_over_passes(samples: int) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
-def test_draws_follow_from_pictures_and_generator(dtype: torch.dtype) -> None:
-    def draws(seed: int, picture: int) -> list[float]:
+def test_draws_follow_from_images_and_generator(dtype: torch.dtype) -> None:
+    def draws(seed: int, image: int) -> list[float]:
         model = Noisy()
-        expectation(model, samples=2, generator=seeded(seed))(pictures(picture, dtype))
+        expectation(model, samples=2, generator=seeded(seed))(images(image, dtype))
         return model.drawn
 
     assert draws(0, 0) == draws(0, 0)
@@ -65,7 +65,7 @@ def test_next_question_gets_fresh_draws_and_the_same_question_the_same() -> None
     model = Noisy()
     steady = expectation(model, samples=1, generator=seeded(0))
     for seed in (0, 1, 0):
-        steady(pictures(seed))
+        steady(images(seed))
     assert model.drawn[0] == model.drawn[2] != model.drawn[1]
 
 
@@ -75,7 +75,7 @@ def test_without_generator_the_seed_of_torch_counts() -> None:
         model = Noisy()
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            expectation(model, samples=1)(pictures())
+            expectation(model, samples=1)(images())
         drawn += model.drawn
     assert drawn[0] == drawn[1] != drawn[2]
 
@@ -90,9 +90,9 @@ def test_global_randomness_stays_as_it_is(fails: bool) -> None:
     steady = expectation(model, samples=2)
     if fails:
         with pytest.raises(BrokenContract):
-            steady(pictures())
+            steady(images())
     else:
-        steady(pictures())
+        steady(images())
     assert torch.equal(torch.get_rng_state(), before)
     assert torch.initial_seed() == seed
 
@@ -101,8 +101,8 @@ def test_model_is_told_its_rows_before_every_pass_of_that_question_alone() -> No
     model = Noisy()
     steady = expectation(model, samples=3)
     steady.about(torch.tensor([5, 2, 2, 0]))
-    steady(pictures())
-    steady(pictures())
+    steady(images())
+    steady(images())
     assert model.told == [[5, 2, 2, 0]] * 3
 
 

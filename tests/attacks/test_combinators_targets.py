@@ -20,7 +20,7 @@ from epsball.types import ModelInfo, Search
 
 FLAT = nn.Flatten()
 SCORES = torch.tensor([[0.9, 0.1, 0.7, 0.3], [0.2, 0.5, 0.4, 0.8], [0.6, 0.9, 0.1, 0.2]])
-INPUTS = SCORES.view(3, 1, 1, 4)  # pictures whose pixels are their scores
+INPUTS = SCORES.view(3, 1, 1, 4)  # images whose pixels are their scores
 LABELS = torch.tensor([0, 3, 0])  # the last one is wrong when clean
 
 
@@ -48,7 +48,7 @@ class Recorded:
 
 
 class Nearest:
-    """The nearest picture of a linear model's target class, by the formula. Takes no eps."""
+    """The nearest image of a linear model's target class, by the formula. Takes no eps."""
 
     def __init__(self, weight: Tensor) -> None:
         self.weight = weight
@@ -87,7 +87,7 @@ def test_column_that_rejects_is_no_target() -> None:
     assert [targets for _, targets in attack.asked] == [[2], [1]]
 
 
-def test_pictures_that_are_fooled_are_not_attacked_again() -> None:
+def test_images_that_are_fooled_are_not_attacked_again() -> None:
     def answer(inputs: Tensor, targets: Tensor) -> Tensor:
         """Fool whoever is sent to class 2."""
         made = inputs.clone()
@@ -112,7 +112,7 @@ def test_best_by_margin_is_kept_where_nothing_wins() -> None:
     assert torch.allclose(made, answer(INPUTS[:1], torch.tensor([3])))
 
 
-def test_result_is_never_weaker_than_the_clean_picture() -> None:
+def test_result_is_never_weaker_than_the_clean_image() -> None:
     worse = Recorded(lambda inputs, _: inputs * torch.tensor([1.0, 0, 0, 0]))
     assert torch.equal(over_targets(worse)(FLAT, INPUTS[:1], LABELS[:1], eps=1.0), INPUTS[:1])
 
@@ -146,7 +146,7 @@ def test_attack_without_eps_keeps_the_nearest(classes: int, count: int | Literal
     assert torch.allclose(size(made - inputs, "l2"), expected, rtol=1e-3)
 
 
-def test_attack_without_eps_leaves_pictures_alone_that_are_wrong() -> None:
+def test_attack_without_eps_leaves_images_alone_that_are_wrong() -> None:
     model, inputs, labels = linear_problem(0, 3)
     wrong = labels.clone()
     wrong[2] = (wrong[2] + 1) % 3
@@ -195,15 +195,19 @@ def test_two_classes_have_one_way_to_go() -> None:
 def test_search_goes_with_the_rows() -> None:
     model, inputs, labels = linear_problem(0, 3)
     reach = distances(model, inputs, labels, 1).amin(1)
-    eps = float(reach.sort().values[2:4].mean())  # three pictures can be fooled, three cannot
+    eps = float(reach.sort().values[2:4].mean())  # three images can be fooled, three cannot
     judge = Counting(model)
     made = over_targets(pgd)(
-        Counting(model), inputs, labels, eps=eps, generator=streams(),
+        Counting(model),
+        inputs,
+        labels,
+        eps=eps,
+        generator=streams(),
         search=Search(retire=True, confirm=judge),
-    )  # fmt: skip
+    )
     won = model(made).argmax(1) != labels
     assert torch.equal(won, reach < eps)
-    # the caller's model sees the clean picture, and each class that is tried in vain to its end
+    # the caller's model sees the clean image, and each class that is tried in vain to its end
     assert (judge.asked[won] < judge.asked[~won].min()).all()
     assert len(set(judge.asked[~won].tolist())) == 1
 
@@ -212,7 +216,7 @@ def test_verdicts_are_those_of_the_model_that_confirms() -> None:
     attack = Recorded(stay)
 
     def boastful(inputs: Tensor) -> Tensor:
-        return -inputs.flatten(1)  # calls every picture fooled
+        return -inputs.flatten(1)  # calls every image fooled
 
     search = Search(retire=True, confirm=FLAT)
     over_targets(attack)(boastful, INPUTS[:2], LABELS[:2], eps=0.1, search=search)
@@ -225,7 +229,7 @@ def test_counts_belong_to_the_rows_that_are_asked_about() -> None:
     labels[4] = (labels[4] + 1) % 3  # fooled by the first try, whatever it does
     counting = Counting(model)
     over_targets(pgd)(counting, inputs, labels, eps=1e-6, steps=5, generator=streams())
-    # the clean picture, then 5 steps, the last point and its ranking, for one class or for two
+    # the clean image, then 5 steps, the last point and its ranking, for one class or for two
     assert counting.asked.tolist() == [15, 15, 15, 15, 8, 15]
 
 

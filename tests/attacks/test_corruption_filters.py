@@ -97,7 +97,7 @@ def test_motion_blur_leaves_a_fading_trail(degrees: float, row: int, column: int
     assert float(made.sum()) == pytest.approx(1)
 
 
-def test_each_picture_moves_its_own_way() -> None:
+def test_each_image_moves_its_own_way() -> None:
     x = drawn(2, 3, 9, 9)
     turned = torch.tensor([20.0, -40.0])
     both = motion_blur(x, 4, 2.0, turned)

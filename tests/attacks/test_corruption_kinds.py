@@ -12,8 +12,13 @@ from epsball.attacks.unrestricted.corruptions.corruptions import CORRUPTIONS, co
 from epsball.randomness import ImageStreams
 
 WITHOUT_CHANCE = {
-    "defocus_blur", "zoom_blur", "brightness", "contrast", "pixelate", "jpeg_compression",
-}  # fmt: skip
+    "defocus_blur",
+    "zoom_blur",
+    "brightness",
+    "contrast",
+    "pixelate",
+    "jpeg_compression",
+}
 # their parameters trade one kind of distortion for another, in the source as well
 UNORDERED = {("elastic_transform", 32), ("elastic_transform", 96)}
 
@@ -23,7 +28,7 @@ def seeded(seed: int = 1) -> torch.Generator:
 
 
 def scenes(count: int, channels: int, height: int, width: int, seed: int = 0) -> Tensor:
-    """Draw pictures with large forms and fine detail, as photographs have."""
+    """Draw images with large forms and fine detail, as photographs have."""
     generator = seeded(seed)
     total = torch.zeros(count, channels, height, width)
     for side in (4, 8, 16, 32):
@@ -38,7 +43,7 @@ def rms(delta: Tensor) -> float:
 
 @pytest.mark.parametrize("kind", CORRUPTIONS)
 @pytest.mark.parametrize("shape", [(1, 1, 8, 8), (2, 2, 3, 4), (2, 3, 20, 33), (1, 3, 70, 66)])
-def test_results_are_pictures(kind: str, shape: tuple[int, ...]) -> None:
+def test_results_are_images(kind: str, shape: tuple[int, ...]) -> None:
     x = torch.rand(shape, generator=seeded())
     for severity in (1, 3, 5):
         made = corrupt(x, kind, severity, seeded())
@@ -49,7 +54,7 @@ def test_results_are_pictures(kind: str, shape: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize("kind", CORRUPTIONS)
-def test_large_pictures_work(kind: str) -> None:
+def test_large_images_work(kind: str) -> None:
     x = scenes(1, 1, 300, 290)
     made = corrupt(x, kind, 5, seeded())
     assert made.shape == x.shape
@@ -58,7 +63,7 @@ def test_large_pictures_work(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", CORRUPTIONS)
 @pytest.mark.parametrize("value", [0.0, 1.0])
-def test_black_and_white_pictures_stay_finite(kind: str, value: float) -> None:
+def test_black_and_white_images_stay_finite(kind: str, value: float) -> None:
     x = torch.full((1, 3, 12, 12), value)
     assert corrupt(x, kind, 5, seeded()).isfinite().all()
 
@@ -92,7 +97,7 @@ def test_severity_adds_distance(kind: str, side: int) -> None:
 
 
 @pytest.mark.parametrize("side", [64, 65])
-def test_large_pictures_have_parameters_of_their_own(side: int) -> None:
+def test_large_images_have_parameters_of_their_own(side: int) -> None:
     x = torch.full((1, 1, side, 16), 0.2)
     made = corrupt(x, "brightness", 5)
     torch.testing.assert_close(made, x + (0.3 if side == 64 else 0.5))
@@ -132,11 +137,19 @@ def test_impulse_noise_is_black_or_white_in_its_share() -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", ["defocus_blur", "glass_blur", "motion_blur", "zoom_blur", "contrast", "pixelate",
-             "elastic_transform"]
-)  # fmt: skip
+    "kind",
+    [
+        "defocus_blur",
+        "glass_blur",
+        "motion_blur",
+        "zoom_blur",
+        "contrast",
+        "pixelate",
+        "elastic_transform",
+    ],
+)
 @pytest.mark.parametrize("side", [9, 70])
-def test_nothing_to_blur_in_an_even_picture(kind: str, side: int) -> None:
+def test_nothing_to_blur_in_an_even_image(kind: str, side: int) -> None:
     x = torch.tensor([0.2, 0.5, 0.7]).view(1, 3, 1, 1).expand(1, 3, side, side)
     # the reference code's widest disks weigh up to 1.3 % more than 1
     near = 1.3e-2 if kind == "defocus_blur" else 1e-5
@@ -163,8 +176,8 @@ def test_contrast_shrinks_around_the_mean_of_each_channel() -> None:
 def test_pixelate_is_pillows(shape: tuple[int, int], share: float) -> None:
     height, width = shape
     x = scenes(1, 1, height, width)
-    picture = Image.fromarray(x[0, 0].numpy(), mode="F")
-    coarse = picture.resize((int(width * share), int(height * share)), Image.Resampling.BOX)
+    image = Image.fromarray(x[0, 0].numpy(), mode="F")
+    coarse = image.resize((int(width * share), int(height * share)), Image.Resampling.BOX)
     expected = np.asarray(coarse.resize((width, height), Image.Resampling.BOX))
     made = corrupt(x, "pixelate", 5)[0, 0]
     np.testing.assert_allclose(made.numpy(), expected, atol=1e-5)
@@ -179,7 +192,7 @@ def test_jpeg_is_pillows() -> None:
     torch.testing.assert_close(corrupt(x, "jpeg_compression", 5)[0], expected)
 
 
-def test_fog_hides_the_picture_behind_clouds_it_cannot_outshine() -> None:
+def test_fog_hides_the_image_behind_clouds_it_cannot_outshine() -> None:
     x = torch.cat((scenes(1, 1, 32, 32), torch.zeros(1, 1, 32, 32)))
     made = corrupt(x, "fog", 5, seeded())
     clouds = made[0] / x[0].max() * (x[0].max() + 1.5) - x[0]

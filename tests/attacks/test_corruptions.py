@@ -66,7 +66,7 @@ def test_a_model_afraid_of_light_falls_to_brightness_alone() -> None:
 
 
 @pytest.mark.parametrize("search", [None, Search()])
-def test_a_picture_gets_the_same_in_any_batch_and_beside_any_kind(search: Search | None) -> None:
+def test_a_image_gets_the_same_in_any_batch_and_beside_any_kind(search: Search | None) -> None:
     p = Problem(2)
 
     def run(rows: slice, **knobs: Any) -> Tensor:
@@ -82,7 +82,7 @@ def test_a_picture_gets_the_same_in_any_batch_and_beside_any_kind(search: Search
     assert (near < 1e-4).all()
 
 
-def test_a_fooled_picture_leaves_where_that_is_allowed() -> None:
+def test_a_fooled_image_leaves_where_that_is_allowed() -> None:
     p = Problem(1)
     asked: list[int] = []
 

@@ -110,7 +110,7 @@ def test_passes_are_what_the_knobs_say() -> None:
     labels = p.model(p.inputs).argmax(1)
     counting = Counting(p.model, len(labels))
     cw(counting, p.inputs, labels, searches=3, steps=10, halvings=4, abort_early=False)
-    # the clean picture once; 9 further points a search and its last; the way back
+    # the clean image once; 9 further points a search and its last; the way back
     assert (counting.forwards == 1 + 3 * (9 + 1) + 4).all()
 
 
@@ -126,7 +126,7 @@ def test_giving_up_saves_passes() -> None:
 
 
 @pytest.mark.parametrize("value", [0.0, torch.nan])
-def test_without_slope_the_clean_picture_comes_back(value: float) -> None:
+def test_without_slope_the_clean_image_comes_back(value: float) -> None:
     def flat(inputs: Tensor) -> Tensor:
         return (value * inputs.flatten(1))[:, :3] + torch.tensor([1.0, 0.0, 0.0])
 

@@ -56,7 +56,7 @@ def test_walls_of_the_box(seed: int) -> None:
     assert made.max() <= 1
 
 
-def test_pictures_held_by_the_box() -> None:
+def test_images_held_by_the_box() -> None:
     model, inputs, labels = held_by_the_box()
     made = ddn(model, inputs, labels)
     assert (model(made).argmax(1) != labels).all()
@@ -83,8 +83,8 @@ def test_a_model_that_is_very_sure() -> None:
     """In float32 the cross-entropy of these scores has no gradient at all."""
     model, inputs, labels = linear_problem(2, 2)
 
-    def sure(pictures: Tensor) -> Tensor:
-        scores: Tensor = 1e4 * model(pictures)
+    def sure(images: Tensor) -> Tensor:
+        scores: Tensor = 1e4 * model(images)
         return scores
 
     here = inputs.clone().requires_grad_()
@@ -103,7 +103,7 @@ def test_passes_are_what_the_knobs_say() -> None:
 
 
 @pytest.mark.parametrize("value", [0.0, torch.nan])
-def test_without_slope_the_clean_picture_comes_back(value: float) -> None:
+def test_without_slope_the_clean_image_comes_back(value: float) -> None:
     def flat(inputs: Tensor) -> Tensor:
         return (value * inputs.flatten(1))[:, :3] + torch.tensor([1.0, 0.0, 0.0])
 

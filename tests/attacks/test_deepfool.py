@@ -50,7 +50,7 @@ def test_reaches_targets(norm: Norm, classes: int) -> None:
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("seed", range(3))
 def test_curved_borders(norm: Norm, seed: int) -> None:
-    """Pictures all over the box: each comes back fooled, and those that are wrong as they were."""
+    """Images all over the box: each comes back fooled, and those that are wrong as they were."""
     p, labels, wrong = curved(seed)
     made = deepfool(p.model, p.inputs, labels, norm=norm)
     assert (p.model(made).argmax(1) != labels).all()
@@ -74,7 +74,7 @@ def test_many_classes_with_few_candidates() -> None:
 
 
 @pytest.mark.parametrize("norm", NORMS)
-def test_pictures_held_by_the_box(norm: Norm) -> None:
+def test_images_held_by_the_box(norm: Norm) -> None:
     """Steps that are cut by the box have to go further where they still can."""
     model, inputs, labels = held_by_the_box()
     made = deepfool(model, inputs, labels, norm=norm)
@@ -92,7 +92,7 @@ def test_rejection_is_no_success(norm: Norm) -> None:
 
 
 def test_a_tie_is_left() -> None:
-    """A grey picture lies on the border of all classes, and argmax calls it class 0."""
+    """A grey image lies on the border of all classes, and argmax calls it class 0."""
     model, inputs = Counting(Linear(0, 3), 1), torch.full((1, *SHAPE), 0.5)
     labels = torch.tensor([0])
     made = deepfool(model, inputs, labels, norm="l2", shrink=1)
@@ -101,7 +101,7 @@ def test_a_tie_is_left() -> None:
     assert size(made - inputs, "l2") < 1e-3
 
 
-def test_spends_nothing_on_pictures_that_are_done() -> None:
+def test_spends_nothing_on_images_that_are_done() -> None:
     p, labels, wrong = curved(0)
     model = Counting(p.model, len(p.inputs))
     deepfool(model, p.inputs, labels, steps=20, shrink=4)
@@ -132,7 +132,7 @@ def test_what_cannot_be_fooled_comes_back_clean(norm: Norm) -> None:
 
 
 @pytest.mark.parametrize("value", [0.0, torch.nan])
-def test_without_slope_the_clean_picture_comes_back(value: float) -> None:
+def test_without_slope_the_clean_image_comes_back(value: float) -> None:
     def flat(inputs: Tensor) -> Tensor:
         return (value * inputs.flatten(1))[:, :3] + torch.tensor([1.0, 0.0, 0.0])
 

@@ -58,7 +58,7 @@ def test_beta_trades_few_large_changes_for_many_small_ones() -> None:
 
 
 class Gate(nn.Module):
-    """A score that starts flat: a slope at the clean picture says little of the way."""
+    """A score that starts flat: a slope at the clean image says little of the way."""
 
     def forward(self, inputs: Tensor) -> Tensor:
         bright = inputs.flatten(1)[:, 0]

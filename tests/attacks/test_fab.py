@@ -40,7 +40,7 @@ def test_finds_the_nearest_border_of_linear_classes(norm: Norm, classes: int, sh
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("seed", range(2))
 def test_finds_the_nearest_border_within_the_box(norm: Norm, seed: int) -> None:
-    """Pictures from all over the box, whose ways to the border it cuts."""
+    """Images from all over the box, whose ways to the border it cuts."""
     model = Linear(seed, 2)
     generator = torch.Generator().manual_seed(seed)
     inputs = torch.rand((12, *SHAPE), generator=generator).round()
@@ -54,7 +54,7 @@ def test_finds_the_nearest_border_within_the_box(norm: Norm, seed: int) -> None:
 
 
 @pytest.mark.parametrize("norm", NORMS)
-def test_pictures_held_by_the_box(norm: Norm) -> None:
+def test_images_held_by_the_box(norm: Norm) -> None:
     model, inputs, labels = held_by_the_box()
     made = fab(model, inputs, labels, norm=norm)
     assert (model(made).argmax(1) != labels).all()
@@ -112,7 +112,7 @@ def test_curved_borders(norm: Norm, seed: int) -> None:
 
 
 @pytest.mark.parametrize("norm", ["linf", "l1"])
-def test_is_drawn_along_the_border_towards_the_clean_picture(norm: Norm) -> None:
+def test_is_drawn_along_the_border_towards_the_clean_image(norm: Norm) -> None:
     p, labels, _ = curved(0)
     drawn, straight = (
         size(fab(p.model, p.inputs, labels, norm=norm, steps=40, alpha_max=most) - p.inputs, norm)
@@ -161,7 +161,7 @@ def test_a_tie_is_left() -> None:
     assert size(made - inputs, "l2") < 1e-3
 
 
-def test_spends_nothing_on_pictures_that_are_wrong_when_clean() -> None:
+def test_spends_nothing_on_images_that_are_wrong_when_clean() -> None:
     p, labels, wrong = curved(0)
     model = Counting(p.model, len(p.inputs))
     fab(model, p.inputs, labels, steps=20, shrink=4)
@@ -183,9 +183,15 @@ def test_random_start(norm: Norm, radius: float | None) -> None:
     def run(seed: int) -> Tensor:
         generator = torch.Generator().manual_seed(seed)
         return fab(
-            model, inputs, labels, norm=norm, steps=3, random_start=True, start_radius=radius,
+            model,
+            inputs,
+            labels,
+            norm=norm,
+            steps=3,
+            random_start=True,
+            start_radius=radius,
             generator=generator,
-        )  # fmt: skip
+        )
 
     model.shown.clear()
     first = run(0)
@@ -227,7 +233,7 @@ def test_what_cannot_be_fooled_comes_back_clean(norm: Norm) -> None:
 
 
 @pytest.mark.parametrize("value", [0.0, torch.nan])
-def test_without_slope_the_clean_picture_comes_back(value: float) -> None:
+def test_without_slope_the_clean_image_comes_back(value: float) -> None:
     def flat(inputs: Tensor) -> Tensor:
         return (value * inputs.flatten(1))[:, :3] + torch.tensor([1.0, 0.0, 0.0])
 

@@ -73,7 +73,7 @@ def test_walls_of_the_box(norm: Norm, seed: int) -> None:
 
 
 @pytest.mark.parametrize("norm", SMOOTH)
-def test_pictures_held_by_the_box(norm: Norm) -> None:
+def test_images_held_by_the_box(norm: Norm) -> None:
     """Most pixels cannot go where the gradient points: the border is beyond the linear guess."""
     model, inputs, labels = held_by_the_box()
     made = fmn(model, inputs, labels, norm=norm)
@@ -104,7 +104,7 @@ def test_entries_that_are_worth_the_same() -> None:
 
 
 class Bowl(nn.Module):
-    """The other class is what lies farther from the grey picture than a radius, in l2."""
+    """The other class is what lies farther from the grey image than a radius, in l2."""
 
     def forward(self, inputs: Tensor) -> Tensor:
         far = (inputs - 0.5).flatten(1).square().sum(1)
@@ -112,7 +112,7 @@ class Bowl(nn.Module):
 
 
 def test_a_curved_border() -> None:
-    """From a picture inside a sphere the nearest point of the sphere lies straight outward."""
+    """From an image inside a sphere the nearest point of the sphere lies straight outward."""
     generator = torch.Generator().manual_seed(0)
     inputs = 0.5 + 0.05 * torch.randn((6, 1, 4, 4), generator=generator)
     labels = torch.zeros(6, dtype=torch.int64)
@@ -181,7 +181,7 @@ def test_scores_times_a_factor_change_nothing(norm: Norm) -> None:
 
 @pytest.mark.parametrize("value", [0.0, torch.nan])
 @pytest.mark.parametrize("norm", NORMS)
-def test_without_slope_the_clean_picture_comes_back(norm: Norm, value: float) -> None:
+def test_without_slope_the_clean_image_comes_back(norm: Norm, value: float) -> None:
     def flat(inputs: Tensor) -> Tensor:
         return (value * inputs.flatten(1))[:, :3] + torch.tensor([1.0, 0.0, 0.0])
 

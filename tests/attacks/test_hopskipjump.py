@@ -73,14 +73,20 @@ def test_any_number_of_classes(norm: Norm, classes: int) -> None:
     model, inputs, labels = many_classes(classes)
     made = hopskipjump(model, inputs, labels, norm=norm, queries=400, generator=seeded())
     assert (model(made).argmax(1) != labels).all()
-    # noise seldom is of the very class; a picture of it is a start
+    # noise seldom is of the very class; an image of it is a start
     targets = (labels + 1) % classes
     starts = (0.5 + model.weight.detach()[targets].view_as(inputs)).clamp(0, 1)
     assert (model(starts).argmax(1) == targets).all()
     made = hopskipjump(
-        model, inputs, labels, norm=norm, queries=400, targets=targets, starts=starts,
+        model,
+        inputs,
+        labels,
+        norm=norm,
+        queries=400,
+        targets=targets,
+        starts=starts,
         generator=seeded(),
-    )  # fmt: skip
+    )
     assert (model(made).argmax(1) == targets).all()
     assert (size(made - inputs, norm) < 0.9 * size(starts - inputs, norm)).all()
 
@@ -101,10 +107,13 @@ def test_returns_the_nearest_point_seen(norm: Norm) -> None:
 def test_more_queries_come_nearer() -> None:
     model, inputs, labels = linear_problem(0, classes=3)
     far = [
-        float(size(hopskipjump(model, inputs, labels, queries=q, generator=seeded()) - inputs, "l2")
-              .mean())
+        float(
+            size(
+                hopskipjump(model, inputs, labels, queries=q, generator=seeded()) - inputs, "l2"
+            ).mean()
+        )
         for q in (20, 200, 2000)
-    ]  # fmt: skip
+    ]
     assert far[0] > 1.1 * far[1] > 1.1 * far[2]
 
 
@@ -142,7 +151,7 @@ def test_beats_a_model_that_rounds_its_input(norm: Norm, shades: int) -> None:
     assert (size(made - inputs, norm) <= 1.3 * model.distance(inputs, labels, norm) + hidden).all()
 
 
-def test_wrong_pictures_cost_one_query_and_stay() -> None:
+def test_wrong_images_cost_one_query_and_stay() -> None:
     plain, inputs, labels = _right()
     labels[:3] = (labels[:3] + 1) % 3
     model = Asked(plain, ROWS)
@@ -233,6 +242,6 @@ def test_bad_input(error: type[Exception], named: str, given: dict[str, Any]) ->
 
 
 @pytest.mark.parametrize("norm", NORMS)
-def test_no_pictures(norm: Norm) -> None:
+def test_no_images(norm: Norm) -> None:
     model, inputs, labels = linear_problem(0, classes=2)
     assert hopskipjump(model, inputs[:0], labels[:0], norm=norm).shape == (0, *SHAPE)

@@ -17,7 +17,7 @@ from epsball.geometry import size
 from epsball.types import Norm
 
 Row = NDArray[np.float64]
-# pixels at the border of the box, pixels without slope and equal slopes are common in pictures
+# pixels at the border of the box, pixels without slope and equal slopes are common in images
 PIXELS = st.one_of(st.sampled_from([0.0, 0.25, 0.5, 1.0]), st.floats(0, 1))
 SLOPES = st.one_of(st.sampled_from([-2.0, -1.0, 0.0, 0.5, 1.0]), st.floats(-3, 3))
 SHARES = st.one_of(st.sampled_from([-1.0, 0.0, 0.5, 1.0]), st.floats(-1.3, 1.3))
@@ -30,7 +30,7 @@ def room(x: Row, w: Row) -> float:
 
 @st.composite
 def planes(draw: Any) -> tuple[Row, Row, float]:
-    """Draw a picture, a slope, and a rise that is a share of what the box allows, or too much."""
+    """Draw an image, a slope, and a rise that is a share of what the box allows, or too much."""
     pairs = draw(st.lists(st.tuples(PIXELS, SLOPES), min_size=1, max_size=7))
     x, w = np.array(pairs).T
     # far below any use, where the reference's own sums are inexact

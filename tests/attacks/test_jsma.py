@@ -66,7 +66,7 @@ def test_gamma_limits_the_share_of_changed_entries(knobs: dict[str, Any], gamma:
 
 
 def test_more_candidates_find_fewer_entries() -> None:
-    """The runner-up of the clean picture is far, the last class is near."""
+    """The runner-up of the clean image is far, the last class is near."""
     model = Weighted(
         [[0.0, 0.0, 0.0, 0.0], [0.0, 0.1, 0.1, 0.1], [9.0, 0.0, 0.0, 0.0]], [1.0, 0.35, -4.6]
     )
@@ -121,7 +121,7 @@ def test_an_image_that_is_fooled_costs_no_more() -> None:
     model, inputs, labels = far_problem(1)
     counting = Counting(model, len(labels))
     made = jsma(counting, inputs, labels, pruned=False)
-    # one pass for the clean picture, one before and one after each change
+    # one pass for the clean image, one before and one after each change
     assert torch.equal(counting.forwards, 2 + changed(made, inputs))
 
 
@@ -132,15 +132,19 @@ def test_steps_are_a_limit() -> None:
     assert (counting.forwards == 1 + 2 * (3 + 1)).all()
 
 
-def test_a_large_picture_stays_in_memory() -> None:
+def test_a_large_image_stays_in_memory() -> None:
     """A pair is looked for among few entries: all pairs of these would take 90 gigabytes."""
     inputs = torch.rand((2, 3, 224, 224), generator=torch.Generator().manual_seed(0))
     plane = torch.randn((2, inputs[0].numel()), generator=torch.Generator().manual_seed(1))
     logits = (inputs - 0.5).flatten(1) @ plane.T
     made = jsma(
         lambda x: (x - 0.5).flatten(1) @ plane.T,
-        inputs, logits.argmax(1), saliency="product", pair=True, steps=3,
-    )  # fmt: skip
+        inputs,
+        logits.argmax(1),
+        saliency="product",
+        pair=True,
+        steps=3,
+    )
     assert changed(made, inputs).max() <= 6
 
 

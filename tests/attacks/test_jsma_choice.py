@@ -10,9 +10,7 @@ from tests.attacks.sparsest import FIRST, GREY, Weighted
 
 from epsball.attacks.nearest.jsma import _best_pair, jsma
 
-PAPER: dict[str, Any] = {
-    "saliency": "product", "pair": True, "both_ways": False, "pruned": False
-}  # fmt: skip
+PAPER: dict[str, Any] = {"saliency": "product", "pair": True, "both_ways": False, "pruned": False}
 
 
 @pytest.mark.parametrize(

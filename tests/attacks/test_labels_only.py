@@ -17,11 +17,11 @@ def test_noise_takes_turns() -> None:
         assert len(set(noise)) == len(noise)  # fine and grey
     assert min(len(set(noise)) for noise in kinds) <= 4  # patches of 8 x 8
     assert any(set(noise) == {0, 1} for noise in kinds)
-    assert any(set(noise) == {0.3125, 0.8125} for noise in kinds)  # the picture shines through
+    assert any(set(noise) == {0.3125, 0.8125} for noise in kinds)  # the image shines through
 
 
 class Unsure(nn.Module):
-    """Prefers every class but 0 by less than rounding, where a picture is not the clean one."""
+    """Prefers every class but 0 by less than rounding, where an image is not the clean one."""
 
     def forward(self, inputs: Tensor) -> Tensor:
         lead = 1e-7 * ((inputs - 0.5).abs().flatten(1).amax(1) > 0.1).float()
@@ -36,7 +36,7 @@ def test_a_lead_like_rounding_counts_where_there_is_no_other() -> None:
 
 
 class Bright(nn.Module):
-    """Names class 1 where a picture is dark all over, and class 0 for all else, plain noise too."""
+    """Names class 1 where an image is dark all over, and class 0 for all else, plain noise too."""
 
     def forward(self, inputs: Tensor) -> Tensor:
         dark = (inputs.flatten(1).amax(1) < 0.9).float()

@@ -1,4 +1,4 @@
-"""What holds alike for the attacks that look for the nearest picture in one norm."""
+"""What holds alike for the attacks that look for the nearest image in one norm."""
 
 from collections.abc import Callable
 from functools import partial

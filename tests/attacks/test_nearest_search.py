@@ -1,4 +1,4 @@
-"""Attacks for the nearest picture, searching on a cheaper copy that is a little wrong."""
+"""Attacks for the nearest image, searching on a cheaper copy that is a little wrong."""
 
 from collections.abc import Callable
 from functools import partial
@@ -65,7 +65,7 @@ def test_what_is_found_fools_the_model_and_is_as_near(
     assert (model(made).argmax(1) != labels).all()
     plain = attack(model, inputs, labels, norm=norm)
     found, alone = size(made - inputs, norm), size(plain - inputs, norm)
-    # all together: a border that is next to a picture is elsewhere on a copy that is a little off
+    # all together: a border that is next to an image is elsewhere on a copy that is a little off
     assert found.sum() <= 1.05 * alone.sum() + (len(found) if norm == "l0" else ROUNDING)
     if norm != "l0":
         true = nearest_border(model, inputs, labels, norm)

@@ -24,12 +24,12 @@ def seeded(seed: int = 1) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def pictures(*shape: int, seed: int = 0) -> Tensor:
+def images(*shape: int, seed: int = 0) -> Tensor:
     return torch.rand(shape, generator=seeded(seed))
 
 
 class Planes(nn.Module):
-    """A linear model of any size of picture."""
+    """A linear model of any size of image."""
 
     def __init__(self, classes: int, pixels: int, seed: int = 0) -> None:
         super().__init__()
@@ -59,9 +59,16 @@ def test_only_a_square_changes(
 ) -> None:
     p = Problem(seed)
     made = patch(
-        p.model, p.inputs, p.labels, share=share, steps=3, samples=samples,
-        universal=universal, targets=p.targets if targeted else None, generator=seeded(),
-    )  # fmt: skip
+        p.model,
+        p.inputs,
+        p.labels,
+        share=share,
+        steps=3,
+        samples=samples,
+        universal=universal,
+        targets=p.targets if targeted else None,
+        generator=seeded(),
+    )
     assert made.shape == p.inputs.shape
     assert made.min() >= 0
     assert made.max() <= 1
@@ -84,13 +91,21 @@ def test_a_position_is_kept() -> None:
 @pytest.mark.parametrize("samples", [1, 4])
 def test_a_linear_model_meets_its_worst_patch(seed: int, samples: int) -> None:
     model = Linear(seed, 2)
-    inputs = pictures(6, *SHAPE, seed=seed)
+    inputs = images(6, *SHAPE, seed=seed)
     labels = model(inputs).argmax(1)
     # views that do not turn are the patch itself, so every number of them has the same optimum
     made = patch(
-        model, inputs, labels, share=0.34, position=(1, 1), steps=STEPS, samples=samples,
-        rotation=0, scale=0, generator=seeded(seed),
-    )  # fmt: skip
+        model,
+        inputs,
+        labels,
+        share=0.34,
+        position=(1, 1),
+        steps=STEPS,
+        samples=samples,
+        rotation=0,
+        scale=0,
+        generator=seeded(seed),
+    )
     away = (model.weight[1 - labels] - model.weight[labels]).detach().view(inputs.shape)
     best = inputs.clone()
     best[:, :, 1:3, 1:3] = (away > 0).float()[:, :, 1:3, 1:3]
@@ -98,7 +113,7 @@ def test_a_linear_model_meets_its_worst_patch(seed: int, samples: int) -> None:
 
 
 def test_a_model_that_reads_a_corner_falls_to_a_patch_there_only() -> None:
-    x, labels = 0.2 * pictures(3, 1, 10, 10), torch.zeros(3, dtype=torch.int64)
+    x, labels = 0.2 * images(3, 1, 10, 10), torch.zeros(3, dtype=torch.int64)
     there = patch(corner_reader, x, labels, share=0.09, position=(0, 0), steps=STEPS)
     assert is_adversarial(corner_reader(there), labels).all()
     assert there[:, :, :3, :3].min() > 0.9
@@ -108,7 +123,7 @@ def test_a_model_that_reads_a_corner_falls_to_a_patch_there_only() -> None:
 
 
 def test_targets_are_reached() -> None:
-    model, x = Planes(3, 108), pictures(6, 3, 6, 6)
+    model, x = Planes(3, 108), images(6, 3, 6, 6)
     labels = model(x).argmax(1)
     for shift in (1, 2):
         targets = (labels + shift) % 3
@@ -121,9 +136,15 @@ def test_returns_the_strongest_patch_it_saw(targeted: bool) -> None:
     p, model = Problem(3), Wavy(3)
     targets = p.targets if targeted else None
     made = patch(
-        model, p.inputs, p.labels, share=0.4, steps=8, samples=1, targets=targets,
+        model,
+        p.inputs,
+        p.labels,
+        share=0.4,
+        steps=8,
+        samples=1,
+        targets=targets,
         generator=seeded(),
-    )  # fmt: skip
+    )
     shown = list(model.shown)
     assert len(shown) == 9
 
@@ -142,9 +163,14 @@ def test_same_seed_same_result_in_any_grad_mode_and_nothing_is_changed(universal
 
     def run() -> Tensor:
         return patch(
-            p.model, p.inputs, p.labels, share=0.3, steps=4, universal=universal,
+            p.model,
+            p.inputs,
+            p.labels,
+            share=0.3,
+            steps=4,
+            universal=universal,
             generator=seeded(),
-        )  # fmt: skip
+        )
 
     first = run()
     assert torch.equal(first, run())
@@ -163,14 +189,19 @@ def test_rows_do_not_see_their_batch(search: Search | None) -> None:
     def run(rows: slice) -> Tensor:
         streams = ImageStreams.of(range(ROWS)[rows], seed=0, purpose="patch")
         return patch(
-            p.model, p.inputs[rows], p.labels[rows], share=0.3, steps=6, generator=streams,
+            p.model,
+            p.inputs[rows],
+            p.labels[rows],
+            share=0.3,
+            steps=6,
+            generator=streams,
             search=search,
-        )  # fmt: skip
+        )
 
     torch.testing.assert_close(run(slice(None))[4:7], run(slice(4, 7)), atol=1e-4, rtol=0)
 
 
-def test_a_fooled_picture_leaves_where_that_is_allowed() -> None:
+def test_a_fooled_image_leaves_where_that_is_allowed() -> None:
     p = Problem(1)
     asked: list[int] = []
 
@@ -190,15 +221,20 @@ def test_a_fooled_picture_leaves_where_that_is_allowed() -> None:
 
 
 def test_a_cheap_models_wins_are_confirmed() -> None:
-    x, labels = 0.2 * pictures(3, 1, 10, 10), torch.zeros(3, dtype=torch.int64)
+    x, labels = 0.2 * images(3, 1, 10, 10), torch.zeros(3, dtype=torch.int64)
 
     def gullible(inputs: Tensor) -> Tensor:
         return corner_reader(inputs) + torch.tensor([0.0, 2.0])
 
     made = patch(
-        gullible, x, labels, share=0.09, position=(0, 0), steps=STEPS,
+        gullible,
+        x,
+        labels,
+        share=0.09,
+        position=(0, 0),
+        steps=STEPS,
         search=Search(confirm=corner_reader),
-    )  # fmt: skip
+    )
     assert is_adversarial(corner_reader(made), labels).all()
 
 
@@ -211,7 +247,7 @@ def test_being_rejected_is_no_success() -> None:
             strange = inputs[:, :, 3:, 3:].mean((1, 2, 3))
             return torch.cat((scores, (2 * strange)[:, None]), 1)
 
-    x, labels = 0.2 * pictures(3, 1, 10, 10), torch.zeros(3, dtype=torch.int64)
+    x, labels = 0.2 * images(3, 1, 10, 10), torch.zeros(3, dtype=torch.int64)
     model = Wary()
     made = patch(model, x, labels, share=0.09, position=(0, 0), steps=STEPS)
     assert (model(made).argmax(1) == 1).all()

@@ -21,12 +21,12 @@ def seeded(seed: int = 1) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def pictures(*shape: int, seed: int = 0) -> Tensor:
+def images(*shape: int, seed: int = 0) -> Tensor:
     return torch.rand(shape, generator=seeded(seed))
 
 
 class Planes(nn.Module):
-    """A linear model of any size of picture."""
+    """A linear model of any size of image."""
 
     def __init__(self, classes: int, pixels: int, seed: int = 0) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ def test_random_places_hold_the_whole_square_and_reach_every_border(seed: int) -
 
 
 def test_an_upright_patch_is_worn_exactly() -> None:
-    x, colours = pictures(3, 2, 7, 9), pictures(3, 2, 4, 4, seed=1)
+    x, colours = images(3, 2, 7, 9), images(3, 2, 4, 4, seed=1)
     worn = place(x, 4, (2, 3)).wear(colours, torch.arange(3))
     expected = x.clone()
     expected[:, :, 2:6, 3:7] = colours
@@ -71,7 +71,7 @@ def test_an_upright_patch_is_worn_exactly() -> None:
 
 
 def test_a_patch_on_its_side_is_turned_counter_clockwise() -> None:
-    x, colours = pictures(2, 1, 7, 9), pictures(2, 1, 3, 3, seed=1)
+    x, colours = images(2, 1, 7, 9), images(2, 1, 3, 3, seed=1)
     whole = place(x, 3, (2, 3))
     lying = View(whole.corners, torch.full((2,), math.pi / 2), torch.ones(2))
     worn = whole.wear(colours, torch.arange(2), lying)
@@ -90,7 +90,7 @@ def test_a_smaller_patch_covers_less() -> None:
 
 
 def test_the_gradient_of_a_view_is_the_gradient_of_what_is_seen() -> None:
-    x, colours = pictures(2, 1, 6, 6).double(), pictures(2, 1, 3, 3, seed=1).double()
+    x, colours = images(2, 1, 6, 6).double(), images(2, 1, 3, 3, seed=1).double()
     whole = place(x, 3, (1, 2))
     view = list(whole.views(2, seeded()))[1]
     assert torch.autograd.gradcheck(
@@ -109,9 +109,9 @@ def test_views_stay_in_their_limits_and_wander_when_told() -> None:
 
 
 def test_a_step_sums_the_gradients_of_its_views_and_stays_in_the_box() -> None:
-    model, x = Planes(2, 72), pictures(3, 2, 6, 6)
+    model, x = Planes(2, 72), images(3, 2, 6, 6)
     labels, rows = torch.tensor([0, 1, 0]), torch.arange(3)
-    colours = pictures(3, 2, 3, 3, seed=1)
+    colours = images(3, 2, 3, 3, seed=1)
     walk = walk_of(model, place(x, 3, (1, 2)), labels, 3)
     seen = walk.see(colours, rows, walk.goal, exact=True)
     held = colours.clone().requires_grad_()

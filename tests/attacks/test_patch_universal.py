@@ -1,4 +1,4 @@
-"""One patch for all pictures of a call."""
+"""One patch for all images of a call."""
 
 import pytest
 import torch
@@ -16,12 +16,12 @@ def seeded(seed: int = 1) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def pictures(*shape: int, seed: int = 0) -> Tensor:
+def images(*shape: int, seed: int = 0) -> Tensor:
     return torch.rand(shape, generator=seeded(seed))
 
 
 class Planes(nn.Module):
-    """A linear model of any size of picture."""
+    """A linear model of any size of image."""
 
     def __init__(self, classes: int, pixels: int, seed: int = 0) -> None:
         super().__init__()
@@ -39,12 +39,18 @@ def corner_reader(inputs: Tensor) -> Tensor:
 
 
 def test_a_universal_patch_is_one_for_all() -> None:
-    model, x = Planes(2, 192), pictures(8, 3, 8, 8)
+    model, x = Planes(2, 192), images(8, 3, 8, 8)
     labels = model(x).argmax(1)
     made = patch(
-        model, x, labels, share=0.25, position=(2, 3), universal=True, steps=STEPS,
+        model,
+        x,
+        labels,
+        share=0.25,
+        position=(2, 3),
+        universal=True,
+        steps=STEPS,
         generator=seeded(),
-    )  # fmt: skip
+    )
     worn = made[:, :, 2:6, 3:7]
     assert torch.equal(worn, worn[:1].expand_as(worn))
     own = patch(model, x, labels, share=0.25, position=(2, 3), steps=STEPS, generator=seeded())
@@ -53,24 +59,37 @@ def test_a_universal_patch_is_one_for_all() -> None:
 
 
 def test_a_universal_patch_serves_its_batch() -> None:
-    model, x = Planes(2, 192), pictures(8, 3, 8, 8)
+    model, x = Planes(2, 192), images(8, 3, 8, 8)
     labels = torch.zeros(8, dtype=torch.int64)
     made = patch(
-        model, x, labels, share=0.25, position=(2, 3), universal=True, steps=STEPS, samples=1,
+        model,
+        x,
+        labels,
+        share=0.25,
+        position=(2, 3),
+        universal=True,
+        steps=STEPS,
+        samples=1,
         generator=seeded(),
-    )  # fmt: skip
+    )
     away = (model.weight[1] - model.weight[0]).detach().view(1, 3, 8, 8)
-    # all pictures ask for the same: then one patch is as good as one for each
+    # all images ask for the same: then one patch is as good as one for each
     expected = (away > 0).float()[:, :, 2:6, 3:7].expand(8, 3, 4, 4)
     torch.testing.assert_close(made[:, :, 2:6, 3:7], expected)
 
 
 def test_a_universal_patch_is_judged_by_the_callers_own_model() -> None:
-    x, labels = 0.2 * pictures(3, 1, 10, 10), torch.zeros(3, dtype=torch.int64)
+    x, labels = 0.2 * images(3, 1, 10, 10), torch.zeros(3, dtype=torch.int64)
     made = patch(
-        lambda inputs: corner_reader(inputs).flip(1), x, labels, share=0.09, position=(0, 0),
-        steps=STEPS, universal=True, search=Search(confirm=corner_reader),
-    )  # fmt: skip
+        lambda inputs: corner_reader(inputs).flip(1),
+        x,
+        labels,
+        share=0.09,
+        position=(0, 0),
+        steps=STEPS,
+        universal=True,
+        search=Search(confirm=corner_reader),
+    )
     assert is_adversarial(corner_reader(made), labels).all()
 
 
@@ -78,9 +97,15 @@ def test_a_universal_patch_is_judged_by_the_callers_own_model() -> None:
 def test_a_universal_patch_is_the_strongest_it_saw(seed: int) -> None:
     p, model = Problem(seed), Wavy(seed)
     made = patch(
-        model, p.inputs, p.labels, share=0.4, steps=8, samples=1, universal=True,
+        model,
+        p.inputs,
+        p.labels,
+        share=0.4,
+        steps=8,
+        samples=1,
+        universal=True,
         generator=seeded(),
-    )  # fmt: skip
+    )
 
     def rank(points: Tensor) -> tuple[float, float]:
         logits = model(points).detach()

@@ -83,22 +83,36 @@ def test_targets_are_reached_past_the_rejection() -> None:
         targets = (labels + shift) % 3
         for objective in ("reject-margin", "reject-hinge", "reject-hinge-one", "cross-entropy"):
             made = rejection(
-                model, inputs, labels, eps=0.5, targets=targets, objective=objective,
+                model,
+                inputs,
+                labels,
+                eps=0.5,
+                targets=targets,
+                objective=objective,
                 generator=seeded(),
-            )  # fmt: skip
+            )
             assert (model(made).argmax(1) == targets).all(), objective
 
 
-def test_the_hinge_goes_towards_the_second_class_of_the_clean_picture() -> None:
+def test_the_hinge_goes_towards_the_second_class_of_the_clean_image() -> None:
     model = Machines(8.0)
     inputs = 0.5 + 0.05 * torch.randn((8, *SHAPE), generator=seeded())
     ranked = model(inputs)[:, :3].topk(2, dim=1).indices
     labels = ranked[:, 0]
     for objective in ("reject-hinge", "reject-hinge-one"):
         made = rejection(
-            model, inputs, labels, eps=2.0, objective=objective, keep="last", step_size=0.05,
-            gradient="raw", tolerance=1e-6, scale="scores", generator=seeded(),
-        )  # fmt: skip
+            model,
+            inputs,
+            labels,
+            eps=2.0,
+            objective=objective,
+            keep="last",
+            step_size=0.05,
+            gradient="raw",
+            tolerance=1e-6,
+            scale="scores",
+            generator=seeded(),
+        )
         assert (model(made).argmax(1) == ranked[:, 1]).all(), objective
     # the sum also lowers the machines of the other classes, the one machine's hinge does not
     together, alone = (
@@ -141,9 +155,15 @@ def test_a_tolerance_ends_walks() -> None:
         for step_size in (None, 0.01):
             counting = Counting(model, len(p.inputs))
             rejection(
-                counting, p.inputs, p.labels, eps=0.3, steps=200, tolerance=tolerance,
-                step_size=step_size, generator=seeded(),
-            )  # fmt: skip
+                counting,
+                p.inputs,
+                p.labels,
+                eps=0.3,
+                steps=200,
+                tolerance=tolerance,
+                step_size=step_size,
+                generator=seeded(),
+            )
             spent[tolerance, step_size] = int(counting.asked.sum())
     for step_size in (None, 0.01):
         assert spent[1.0, step_size] < spent[0.01, step_size] <= spent[0.0, step_size]
@@ -184,7 +204,7 @@ def test_the_line_search_takes_only_what_rises() -> None:
     assert search.ended.all()
 
 
-def test_a_density_draws_the_walk_to_where_pictures_are() -> None:
+def test_a_density_draws_the_walk_to_where_images_are() -> None:
     p, model = doubting(0)
     calls = []
 
@@ -195,9 +215,15 @@ def test_a_density_draws_the_walk_to_where_pictures_are() -> None:
     far = {}
     for weight in (0.0, 1.0, 1e4):
         made = rejection(
-            model, p.inputs, p.labels, eps=0.5, density=density, density_weight=weight,
-            keep="last", generator=seeded(),
-        )  # fmt: skip
+            model,
+            p.inputs,
+            p.labels,
+            eps=0.5,
+            density=density,
+            density_weight=weight,
+            keep="last",
+            generator=seeded(),
+        )
         far[weight] = float((made - p.inputs[:1]).flatten(1).norm(dim=1).mean())
         assert bool(calls) == (weight > 0)
     assert far[1e4] < far[1.0] <= far[0.0]
@@ -222,7 +248,7 @@ def test_a_cheaper_model_never_decides() -> None:
     assert before < won[0] >= won[1] - 2
 
 
-def test_a_fooled_picture_costs_no_more() -> None:
+def test_a_fooled_image_costs_no_more() -> None:
     p, model = doubting(4)
     counting = Counting(model, len(p.inputs))
     made = rejection(counting, p.inputs, p.labels, eps=0.5, search=Search(), generator=seeded())
@@ -242,7 +268,7 @@ def test_a_fooled_picture_costs_no_more() -> None:
         ({"tolerance": -1.0}, "tolerance must be >= 0"),
         ({"density": "kde"}, "cannot be given by name"),
         ({"density": len, "density_weight": -1.0}, "density_weight must be >= 0"),
-        ({"density": lambda x: x.sum()}, "one log-density a picture"),
+        ({"density": lambda x: x.sum()}, "one log-density an image"),
         ({"density": lambda x: x.detach().flatten(1).sum(1)}, "must have a gradient"),
     ],
 )

@@ -19,7 +19,7 @@ def seeded(seed: int = 1) -> torch.Generator:
 
 
 class Liar:
-    """A twin with the model's gradient that calls every picture fooled."""
+    """A twin with the model's gradient that calls every image fooled."""
 
     def __init__(self, model: Linear, labels: Tensor) -> None:
         self.model, self.labels = model, labels
@@ -49,7 +49,7 @@ def test_a_success_that_the_model_does_not_confirm_is_none(
 
 
 @pytest.mark.parametrize("attack", WALKS)
-def test_fooled_pictures_leave_and_the_others_go_on(attack: Callable[..., Tensor]) -> None:
+def test_fooled_images_leave_and_the_others_go_on(attack: Callable[..., Tensor]) -> None:
     model, inputs, labels = linear_problem(0, classes=2)
     far = model.distance(inputs, labels, "linf")
     eps = float(far.sort().values[2:4].mean())

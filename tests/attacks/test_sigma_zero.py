@@ -44,7 +44,7 @@ def test_pruning_helps_where_steps_are_few() -> None:
     assert neat.sum() < rough.sum()
 
 
-def test_threshold_adapts_to_each_picture() -> None:
+def test_threshold_adapts_to_each_image() -> None:
     """A threshold that stays at its height keeps all changes away."""
     p, labels, _ = curved(0)
     fixed = short(p.model, p.inputs, labels, threshold=1.0, adapt=0.0)

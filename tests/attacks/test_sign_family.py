@@ -48,7 +48,7 @@ def test_random_is_always_wrong_and_any_wrong_one(seed: int, classes: int) -> No
 
 
 class Weights(nn.Module):
-    """Scores W x of a picture with three pixels: the gradient of each class's loss is known."""
+    """Scores W x of an image with three pixels: the gradient of each class's loss is known."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -82,16 +82,26 @@ def test_every_member_steps_where_its_formula_says(
     model, label, targets = Weights(), torch.tensor([1]), torch.tensor([2])
     order = model(INPUTS)[0].argsort(descending=True).tolist()
     followed = {
-        "true": 1, "predicted": order[0], "second": order[1], "least_likely": order[2], "given": 2,
-    }[reference]  # fmt: skip
+        "true": 1,
+        "predicted": order[0],
+        "second": order[1],
+        "least_likely": order[2],
+        "given": 2,
+    }[reference]
     g = slope(followed)
     form = {"sign": g.sign(), "l2": g / g.norm(), "raw": g}[gradient]
     expected = 0.5 + (1 if direction == "ascent" else -1) * 0.05 * form
     made = fgsm(
-        model, INPUTS, label, eps=0.05, norm="linf" if gradient == "sign" else "l2",
-        direction=direction, reference=reference, gradient=gradient,
+        model,
+        INPUTS,
+        label,
+        eps=0.05,
+        norm="linf" if gradient == "sign" else "l2",
+        direction=direction,
+        reference=reference,
+        gradient=gradient,
         targets=targets if reference == "given" else None,
-    )  # fmt: skip
+    )
     cut = size((expected - 0.5)[None], "l2").clamp_min(0.05) / 0.05 if gradient == "raw" else 1
     assert torch.allclose(made.flatten(), 0.5 + (expected - 0.5) / cut, atol=1e-6)
 

@@ -23,7 +23,7 @@ def seeded(seed: int = 1) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def pictures(*shape: int, seed: int = 0) -> Tensor:
+def images(*shape: int, seed: int = 0) -> Tensor:
     return torch.rand(shape, generator=seeded(seed))
 
 
@@ -38,7 +38,7 @@ def halves(inputs: Tensor) -> Tensor:
 
 
 class Counting:
-    """The model inside, and how many pictures it was shown."""
+    """The model inside, and how many images it was shown."""
 
     def __init__(self, model: Any) -> None:
         self.model, self.asked = model, 0
@@ -58,7 +58,7 @@ def test_nothing_moves_without_room(seed: int) -> None:
 
 
 def test_view_shifts_by_whole_pixels_and_leaves_black() -> None:
-    x = pictures(1, 3, 4, 5)
+    x = images(1, 3, 4, 5)
     moved = view(x, pose(0, 1 / 4, -2 / 5))  # one down, two to the left
     expected = torch.zeros_like(x)
     expected[:, :, 1:, :3] = x[:, :, :3, 2:]
@@ -66,13 +66,13 @@ def test_view_shifts_by_whole_pixels_and_leaves_black() -> None:
 
 
 def test_view_turns_counter_clockwise() -> None:
-    x = pictures(1, 2, 6, 6)
+    x = images(1, 2, 6, 6)
     for quarter in (1, 2, 3):
         turned = view(x, pose(90 * quarter, 0, 0))
         torch.testing.assert_close(turned, x.rot90(quarter, (2, 3)), atol=1e-5, rtol=0)
 
 
-def test_view_turns_without_stretching_oblong_pictures() -> None:
+def test_view_turns_without_stretching_oblong_images() -> None:
     x = torch.zeros(1, 1, 5, 9)
     x[0, 0, 2, 6] = 1  # two pixels to the right of the centre: two above it after a quarter
     turned = view(x, pose(90, 0, 0))
@@ -81,7 +81,7 @@ def test_view_turns_without_stretching_oblong_pictures() -> None:
 
 
 def test_view_turns_first_and_shifts_then() -> None:
-    x = pictures(1, 1, 6, 6)
+    x = images(1, 1, 6, 6)
     both = view(x, pose(90, 0, 1 / 6))
     torch.testing.assert_close(
         both, view(view(x, pose(90, 0, 0)), pose(0, 0, 1 / 6)), atol=1e-5, rtol=0
@@ -96,14 +96,21 @@ def test_view_turns_first_and_shifts_then() -> None:
     draws=st.none() | st.integers(1, 4),
     targeted=st.booleans(),
 )
-def test_results_are_pictures(
+def test_results_are_images(
     seed: int, degrees: float, shift: float, draws: int | None, targeted: bool
 ) -> None:
     p = Problem(seed)
     made = spatial(
-        p.model, p.inputs, p.labels, degrees=degrees, shift=shift, draws=draws,
-        targets=p.targets if targeted else None, generator=seeded(), **SMALL,
-    )  # fmt: skip
+        p.model,
+        p.inputs,
+        p.labels,
+        degrees=degrees,
+        shift=shift,
+        draws=draws,
+        targets=p.targets if targeted else None,
+        generator=seeded(),
+        **SMALL,
+    )
     assert made.shape == p.inputs.shape
     assert made.dtype == p.inputs.dtype
     assert made.min() >= 0
@@ -156,9 +163,14 @@ def test_rows_do_not_see_their_batch(draws: int | None, search: Search | None) -
     def run(rows: slice) -> Tensor:
         streams = ImageStreams.of(range(ROWS)[rows], seed=0, purpose="spatial")
         return spatial(
-            p.model, p.inputs[rows], p.labels[rows],
-            draws=draws, generator=streams, search=search, **SMALL,
-        )  # fmt: skip
+            p.model,
+            p.inputs[rows],
+            p.labels[rows],
+            draws=draws,
+            generator=streams,
+            search=search,
+            **SMALL,
+        )
 
     torch.testing.assert_close(run(slice(None))[4:7], run(slice(4, 7)), atol=1e-5, rtol=0)
 
@@ -201,7 +213,7 @@ def test_random_views_stay_within_the_limits(seed: int, shift: float) -> None:
         assert 0 < abs(float(across)) <= 21 * shift + 1e-3
 
 
-def test_a_fooled_picture_leaves_where_that_is_allowed() -> None:
+def test_a_fooled_image_leaves_where_that_is_allowed() -> None:
     p = Problem(1)
     model = Counting(p.model)
     whole = spatial(model, p.inputs, p.labels, **SMALL)
@@ -222,9 +234,14 @@ def test_a_cheap_models_wins_are_confirmed() -> None:
         return torch.tensor([[0.0, 1.0]]).expand(len(inputs), 2)
 
     made = spatial(
-        gullible, x, torch.tensor([0, 0]), degrees=0, shift=0.25, shifts=3,
+        gullible,
+        x,
+        torch.tensor([0, 0]),
+        degrees=0,
+        shift=0.25,
+        shifts=3,
         search=Search(confirm=halves),
-    )  # fmt: skip
+    )
     assert (halves(made).argmax(1) == 1).all()
 
 

@@ -45,7 +45,7 @@ def test_query_budget_holds(norm: Norm, queries: int, samples: int | None) -> No
 
 
 @pytest.mark.parametrize("norm", NORMS)
-def test_fooled_pictures_are_left_alone(norm: Norm) -> None:
+def test_fooled_images_are_left_alone(norm: Norm) -> None:
     p = Problem(0)
     labels = p.model(p.inputs).argmax(1)
     labels[:3] = (labels[:3] + 1) % 3  # wrong from the start
@@ -72,9 +72,14 @@ def test_linear_oracle(norm: Norm, seed: int) -> None:
         one, label = inputs[row : row + 1], labels[row : row + 1]
         for factor, wins in ((0.98, False), (1.1, True)):
             made = spsa(
-                model, one, label, eps=factor * distance, norm=norm, queries=1500,
+                model,
+                one,
+                label,
+                eps=factor * distance,
+                norm=norm,
+                queries=1500,
                 generator=seeded(),
-            )  # fmt: skip
+            )
             assert bool(model(made).argmax(1) != label) == wins
 
 
@@ -118,7 +123,7 @@ def test_returns_the_strongest_point_seen(norm: Norm) -> None:
     assert (size(made - p.inputs, norm) <= 0.1 + 1e-6).all()
     for row in range(ROWS):
         shown = torch.cat([points[rows == row] for rows, points in model.shown])
-        # the darker the picture, the less sure the model
+        # the darker the image, the less sure the model
         assert made[row].mean() <= shown.flatten(1).mean(1).min() + 1e-6
         assert made[row].mean() < p.inputs[row].mean()
 
@@ -147,9 +152,14 @@ def test_the_scale_of_scores_does_not_matter(norm: Norm) -> None:
 
     def run(scale: float) -> Tensor:
         return spsa(
-            lambda inputs: p.model(inputs) * scale, p.inputs, labels, eps=0.05, norm=norm,
-            queries=200, generator=seeded(),
-        )  # fmt: skip
+            lambda inputs: p.model(inputs) * scale,
+            p.inputs,
+            labels,
+            eps=0.05,
+            norm=norm,
+            queries=200,
+            generator=seeded(),
+        )
 
     assert torch.equal(run(1.0), run(2.0**-40))
 
@@ -214,7 +224,7 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_sampling, "_ASKED", 2**20)
     monkeypatch.setattr(_sampling, "_DRAWN", 24 * 7)
     run()
-    # 50 pairs in sevens, the last one alone, and the picture itself
+    # 50 pairs in sevens, the last one alone, and the image itself
     assert {len(points) // ROWS for _, points in model.shown} == {2 * 7, 2, 1}
 
 
@@ -259,6 +269,6 @@ def test_bad_input(error: type[Exception], named: str, given: dict[str, Any]) ->
 
 
 @pytest.mark.parametrize("norm", NORMS)
-def test_no_pictures(norm: Norm) -> None:
+def test_no_images(norm: Norm) -> None:
     model, inputs, labels = linear_problem(0, classes=2)
     assert spsa(model, inputs[:0], labels[:0], eps=0.1, norm=norm).shape == (0, *SHAPE)

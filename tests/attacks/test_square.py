@@ -33,9 +33,15 @@ def test_query_budget_is_spent_exactly(norm: Norm, queries: int, targeted: bool)
     targets = (labels + 1) % 3 if targeted else None
     model = Asked(p.model, ROWS)
     made = square(
-        model, p.inputs, labels, eps=0.05, norm=norm, queries=queries, targets=targets,
+        model,
+        p.inputs,
+        labels,
+        eps=0.05,
+        norm=norm,
+        queries=queries,
+        targets=targets,
         generator=seeded(),
-    )  # fmt: skip
+    )
     answer = p.model(made).argmax(1)
     fooled = answer != labels if targets is None else answer == targets
     assert model.asked.max() <= queries
@@ -44,7 +50,7 @@ def test_query_budget_is_spent_exactly(norm: Norm, queries: int, targeted: bool)
 
 
 @pytest.mark.parametrize("norm", NORMS)
-def test_fooled_pictures_are_left_alone(norm: Norm) -> None:
+def test_fooled_images_are_left_alone(norm: Norm) -> None:
     p = Problem(0)
     labels = p.model(p.inputs).argmax(1)
     labels[:3] = (labels[:3] + 1) % 3  # wrong from the start
@@ -71,9 +77,14 @@ def test_linear_oracle(norm: Norm, seed: int) -> None:
         one, label = inputs[row : row + 1], labels[row : row + 1]
         for factor, queries, wins in ((0.98, 200, False), (reach, 1500, True)):
             made = square(
-                model, one, label, eps=factor * distance, norm=norm, queries=queries,
+                model,
+                one,
+                label,
+                eps=factor * distance,
+                norm=norm,
+                queries=queries,
                 generator=seeded(),
-            )  # fmt: skip
+            )
             assert bool(model(made).argmax(1) != label) == wins
 
 
@@ -116,7 +127,7 @@ def test_returns_the_strongest_point_seen(norm: Norm) -> None:
     made = square(model, p.inputs, labels, eps=0.1, norm=norm, queries=50, generator=seeded())
     for row in range(ROWS):
         shown = torch.cat([points[rows == row] for rows, points in model.shown])
-        # the darker the picture, the less sure the model
+        # the darker the image, the less sure the model
         assert made[row].mean() <= shown.flatten(1).mean(1).min() + 1e-6
         assert made[row].mean() < p.inputs[row].mean()
 
@@ -130,9 +141,14 @@ def test_an_image_draws_its_own_squares(norm: Norm) -> None:
     def run(rows: slice) -> Tensor:
         every = streams(ROWS)
         return square(
-            model, inputs[rows], labels[rows], eps=0.1, norm=norm, queries=150,
+            model,
+            inputs[rows],
+            labels[rows],
+            eps=0.1,
+            norm=norm,
+            queries=150,
             generator=every.rows(torch.arange(ROWS)[rows]),
-        )  # fmt: skip
+        )
 
     whole = run(slice(None))
     assert torch.allclose(whole[5:8], run(slice(5, 8)), atol=1e-9)
@@ -141,7 +157,7 @@ def test_an_image_draws_its_own_squares(norm: Norm) -> None:
 
 
 class Grey(nn.Module):
-    """Is the surer of class 0 the further a picture is from grey."""
+    """Is the surer of class 0 the further an image is from grey."""
 
     def forward(self, inputs: Tensor) -> Tensor:
         scores = torch.zeros(len(inputs), 2)
@@ -149,7 +165,7 @@ class Grey(nn.Module):
         return scores
 
 
-def test_begins_at_the_stripes_even_where_they_are_worse_than_the_picture() -> None:
+def test_begins_at_the_stripes_even_where_they_are_worse_than_the_image() -> None:
     inputs, labels = torch.full((1, 1, 8, 8), 0.5), torch.zeros(1, dtype=torch.int64)
     model = Asked(Grey(), 1)
     made = square(model, inputs, labels, eps=0.25, queries=20, generator=seeded())
@@ -162,14 +178,19 @@ def test_begins_at_the_stripes_even_where_they_are_worse_than_the_picture() -> N
 def test_being_rejected_is_no_success(norm: Norm) -> None:
     model, inputs, labels = rejecting()
     made = square(
-        model, inputs, labels, eps=0.2 if norm == "linf" else 0.8, norm=norm, queries=300,
+        model,
+        inputs,
+        labels,
+        eps=0.2 if norm == "linf" else 0.8,
+        norm=norm,
+        queries=300,
         generator=seeded(),
-    )  # fmt: skip
+    )
     assert (model(made).argmax(1) == 1 - labels).all()
 
 
 class Hasty(Rounded):
-    """Claims every second picture to be fooled: what a search in low precision might do."""
+    """Claims every second image to be fooled: what a search in low precision might do."""
 
     def forward(self, inputs: Tensor) -> Tensor:
         scores = super().forward(inputs)
@@ -183,9 +204,15 @@ def test_confirmed_by_the_exact_model_within_the_budget(norm: Norm, queries: int
     model, inputs, labels = linear_problem(1, classes=2)
     cheap, exact = Asked(Hasty(model, 256), 6), Asked(model, 6)
     made = square(
-        cheap, inputs, labels, eps=0.2 if norm == "linf" else 0.8, norm=norm, queries=queries,
-        generator=seeded(), search=Search(confirm=exact, micro_batch=4),
-    )  # fmt: skip
+        cheap,
+        inputs,
+        labels,
+        eps=0.2 if norm == "linf" else 0.8,
+        norm=norm,
+        queries=queries,
+        generator=seeded(),
+        search=Search(confirm=exact, micro_batch=4),
+    )
     assert (cheap.asked + exact.asked).max() <= queries
     assert all(len(points) <= 4 for _, points in cheap.shown + exact.shown)
     if queries == 600:
@@ -201,15 +228,35 @@ def test_ends_on_the_exact_model() -> None:
 
 
 def test_schedule_is_the_references() -> None:
-    at = [0, 10, 11, 50, 51, 200, 201, 500, 501, 1000, 1001, 2000, 2001, 4000, 4001, 6000, 6001,
-          8000, 8001, 9999]  # fmt: skip
+    at = [
+        0,
+        10,
+        11,
+        50,
+        51,
+        200,
+        201,
+        500,
+        501,
+        1000,
+        1001,
+        2000,
+        2001,
+        4000,
+        4001,
+        6000,
+        6001,
+        8000,
+        8001,
+        9999,
+    ]
     assert [halvings(i, 10_000) for i in at] == [i // 2 for i in range(20)]
     # with fewer proposals the same shares of them
     assert [halvings(i // 10, 1000) for i in (0, 1000, 1010, 9990)] == [0, 4, 5, 9]
 
 
 class Yielding(Never):
-    """Likes every picture less than the one before, whatever it shows."""
+    """Likes every image less than the one before, whatever it shows."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -249,6 +296,6 @@ def test_bad_input(error: type[Exception], named: str, given: dict[str, Any]) ->
         square(model, inputs, labels, **{"eps": 0.1} | given)
 
 
-def test_no_pictures() -> None:
+def test_no_images() -> None:
     model, inputs, labels = linear_problem(0, classes=2)
     assert square(model, inputs[:0], labels[:0], eps=0.1).shape == (0, *SHAPE)

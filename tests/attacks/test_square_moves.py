@@ -20,7 +20,7 @@ from epsball.randomness import ImageStreams
 shapes = st.tuples(st.integers(1, 3), st.integers(1, 12), st.integers(1, 12))
 
 
-def _pictures(shape: tuple[int, int, int], seed: int) -> Tensor:
+def _images(shape: tuple[int, int, int], seed: int) -> Tensor:
     return torch.rand((3, *shape), generator=seeded(seed))
 
 
@@ -29,7 +29,7 @@ def _pictures(shape: tuple[int, int, int], seed: int) -> Tensor:
 def test_paint_is_one_square_of_one_colour_a_channel(
     shape: tuple[int, int, int], seed: int, share: float
 ) -> None:
-    clean, eps, randomness = _pictures(shape, seed), 0.1, streams(3)
+    clean, eps, randomness = _images(shape, seed), 0.1, streams(3)
     point = first_stripes(clean, eps, randomness)
     assert torch.equal((point - clean).sign(), (point - clean).sign()[:, :, :1].expand(clean.shape))
     made = next_paint(clean, point, eps, share, randomness)
@@ -47,13 +47,13 @@ def test_paint_is_one_square_of_one_colour_a_channel(
 @settings(max_examples=40, deadline=None)
 @given(shape=shapes, seed=st.integers(0, 999), share=st.floats(0.001, 0.8))
 def test_tiles_use_the_whole_length(shape: tuple[int, int, int], seed: int, share: float) -> None:
-    clean, eps, randomness = 0.4 + 0.2 * _pictures(shape, seed), 0.3, streams(3)
+    clean, eps, randomness = 0.4 + 0.2 * _images(shape, seed), 0.3, streams(3)
     point = first_tiles(clean, eps, randomness)
     made = next_tiles(clean, point, eps, share, randomness)
     for points in (point, made):
         assert points.isfinite().all()
         assert torch.allclose(size(points - clean, "l2"), torch.full((3,), eps), atol=1e-5)
-    corner = _pictures(shape, seed).round()
+    corner = _images(shape, seed).round()
     made = next_tiles(corner, first_tiles(corner, eps, randomness), eps, share, randomness)
     assert (size(made - corner, "l2") <= eps + 1e-5).all()
 

@@ -54,7 +54,7 @@ def test_at_least_as_strong_as_its_parts() -> None:
             assert whole >= fooled(p.model, alone, p.labels)
 
 
-def test_a_fooled_picture_is_not_asked_about_again() -> None:
+def test_a_fooled_image_is_not_asked_about_again() -> None:
     model, inputs, labels = linear_problem(0, classes=2)
     far = model.distance(inputs, labels, "linf").sort().values
     counted = Counting(model, len(inputs))

@@ -30,13 +30,13 @@ def forgetful():
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working directory with a user's model and a user's pictures."""
+    """A working directory with a user's model and a user's images."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.py").write_text(MODEL)
     generator = np.random.default_rng(0)
     images = generator.integers(0, 256, (24, 8, 8, 1), dtype=np.uint8)
     names = np.array(["ant", "bee", "cat", "dog"])
-    np.savez("pictures.npz", images=images, labels=np.arange(24) % 4, class_names=names)
+    np.savez("images.npz", images=images, labels=np.arange(24) % 4, class_names=names)
     return tmp_path
 
 
@@ -48,7 +48,7 @@ def epsball(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     return code if isinstance(code, int) else 0
 
 
-AUDIT = ("audit", "mine.py:build", "--data", "npz:pictures.npz", "--eps", "4/255", "--eps", "0.1")
+AUDIT = ("audit", "mine.py:build", "--data", "npz:images.npz", "--eps", "4/255", "--eps", "0.1")
 
 
 def test_audit_of_a_users_own_model(
@@ -70,7 +70,7 @@ def test_audit_of_a_users_own_model(
 def test_audit_of_a_model_in_train_mode(
     place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = ("audit", "mine.py:forgetful", "--data", "npz:pictures.npz", "--out", "run")
+    asked = ("audit", "mine.py:forgetful", "--data", "npz:images.npz", "--out", "run")
     assert epsball(monkeypatch, *asked) == 3
     printed = capsys.readouterr().out
     assert "blocking: train-mode" in printed
@@ -95,7 +95,7 @@ def test_same_command_same_directory(place: Path, monkeypatch: pytest.MonkeyPatc
     for _ in range(2):
         assert epsball(monkeypatch, *AUDIT, "--attack", "fgsm") == 0
     (run,) = (place / "runs").iterdir()
-    assert run.name.startswith("audit-mine-py-build-npz-pictures-npz-")
+    assert run.name.startswith("audit-mine-py-build-npz-images-npz-")
     assert epsball(monkeypatch, *AUDIT, "--attack", "fgsm", "--seed", "1") == 0
     assert len(list((place / "runs").iterdir())) == 2
 
@@ -146,7 +146,7 @@ def rows_of(file: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
-ATTACK = ("attack", "mine.py:build", "--data", "npz:pictures.npz", "--eps", "8/255")
+ATTACK = ("attack", "mine.py:build", "--data", "npz:images.npz", "--eps", "8/255")
 
 
 def test_attack_to_npz_and_back(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,7 +155,7 @@ def test_attack_to_npz_and_back(place: Path, monkeypatch: pytest.MonkeyPatch) ->
         "adversarial.csv",
         "adversarial.npz",
     ]
-    with np.load("adv/adversarial.npz") as made, np.load("pictures.npz") as clean:
+    with np.load("adv/adversarial.npz") as made, np.load("images.npz") as clean:
         delta = made["images"][:, 0] - clean["images"][..., 0] / 255
         assert np.abs(delta).max() <= 8 / 255 + 1e-6
         assert made["class_names"].tolist() == ["ant", "bee", "cat", "dog"]
@@ -170,7 +170,7 @@ def test_attack_to_npz_and_back(place: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_attack_to_png_and_back(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert epsball(monkeypatch, *ATTACK, "--format", "png", "--out", "adv") == 0
     table = rows_of(place / "adv" / "adversarial.csv")
-    with np.load("pictures.npz") as clean:
+    with np.load("images.npz") as clean:
         for row in table:
             saved = np.asarray(Image.open(place / "adv" / row["file"])).astype(int)
             delta = saved - clean["images"][int(row["index"]), ..., 0].astype(int)

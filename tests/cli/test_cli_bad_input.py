@@ -98,7 +98,7 @@ NPZ: dict[str, tuple[dict[str, Any], str]] = {
     "pixel above 255": ({"images": np.full((12, 8, 8, 1), 256)}, r"\[0, 255\]"),
     "pixel above 1": ({"images": floats(1.5)}, r"\[0, 1\]"),
     "pixel below 0": ({"images": floats(-0.5)}, r"\[0, 1\]"),
-    "NaN pixel": ({"images": floats(float("nan"))}, r"found nan in picture 5 .*leave out"),
+    "NaN pixel": ({"images": floats(float("nan"))}, r"found nan in image 5 .*leave out"),
     "lengths differ": ({"labels": np.arange(7) % 4}, r"12 .*7|7 .*12"),
     "no labels": ({"labels": None}, r"labels"),
 }
@@ -141,12 +141,12 @@ def wrong_hash(place: Path) -> str:
     return "mnist"
 
 
-def folder_of(place: Path, *pictures: tuple[str, tuple[int, int]]) -> str:
-    for name, size in pictures:
-        file = place / "pictures" / name
+def folder_of(place: Path, *images: tuple[str, tuple[int, int]]) -> str:
+    for name, size in images:
+        file = place / "images" / name
         file.parent.mkdir(parents=True, exist_ok=True)
         Image.new("L", size, 90).save(file)
-    return "folder:pictures"
+    return "folder:images"
 
 
 def mixed_sizes(place: Path) -> str:
@@ -155,20 +155,20 @@ def mixed_sizes(place: Path) -> str:
 
 def empty_class(place: Path) -> str:
     spec = folder_of(place, ("a/1.png", (8, 8)), ("b/1.png", (8, 8)))
-    (place / "pictures" / "c").mkdir()
+    (place / "images" / "c").mkdir()
     return spec
 
 
 def not_an_image(place: Path) -> str:
     spec = folder_of(place, ("a/1.png", (8, 8)), ("b/1.png", (8, 8)))
-    (place / "pictures" / "b" / "2.png").write_bytes(b"\x89PNG but not really")
+    (place / "images" / "b" / "2.png").write_bytes(b"\x89PNG but not really")
     return spec
 
 
 def half_an_image(place: Path) -> str:
     spec = folder_of(place, ("a/1.png", (8, 8)), ("b/1.png", (8, 8)))
     noise = np.random.default_rng(0).integers(0, 256, (8, 8), dtype=np.uint8)
-    file = place / "pictures" / "b" / "2.png"
+    file = place / "images" / "b" / "2.png"
     Image.fromarray(noise).save(file)
     file.write_bytes(file.read_bytes()[:70])
     return spec
@@ -228,9 +228,17 @@ def test_pickle_with_code(
     torch.save({"1.weight": Bomb(place / "harm")}, place / "zipped.pt")
     for weights in ("bomb.pt", "zipped.pt"):
         line = fails(
-            capsys, monkeypatch, "audit", "model.py:good", "--weights", weights,
-            "--data", "npz:good.npz", "--out", "run",
-        )  # fmt: skip
+            capsys,
+            monkeypatch,
+            "audit",
+            "model.py:good",
+            "--weights",
+            weights,
+            "--data",
+            "npz:good.npz",
+            "--out",
+            "run",
+        )
         assert "safetensors" in line
     assert not (place / "harm").exists()
     assert not (place / "run").exists()
@@ -241,9 +249,17 @@ def test_weights_that_do_not_fit(
 ) -> None:
     torch.save({"1.weight": torch.zeros(7, 64), "1.bias": torch.zeros(4)}, place / "other.pt")
     line = fails(
-        capsys, monkeypatch, "audit", "model.py:good", "--weights", "other.pt",
-        "--data", "npz:good.npz", "--out", "run",
-    )  # fmt: skip
+        capsys,
+        monkeypatch,
+        "audit",
+        "model.py:good",
+        "--weights",
+        "other.pt",
+        "--data",
+        "npz:good.npz",
+        "--out",
+        "run",
+    )
     assert "1.weight" in line
 
 
@@ -268,9 +284,16 @@ def test_bad_options(
 ) -> None:
     options, says = OPTIONS[name]
     line = fails(
-        capsys, monkeypatch, "audit", "model.py:good", "--data", "npz:good.npz", "--out", "run",
+        capsys,
+        monkeypatch,
+        "audit",
+        "model.py:good",
+        "--data",
+        "npz:good.npz",
+        "--out",
+        "run",
         *options,
-    )  # fmt: skip
+    )
     assert says in line
     assert not (place / "run").exists()
 

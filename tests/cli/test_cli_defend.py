@@ -13,7 +13,7 @@ from epsball.errors import InvalidInput
 from epsball.workflows.defend import defend, parse_defence
 from epsball.workflows.worth import machine_facts, worth_of
 
-# four classes: which quarter of a picture is bright
+# four classes: which quarter of an image is bright
 MODEL = """
 import torch
 from torch import nn
@@ -43,7 +43,7 @@ def epsball(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working directory with a model and pictures that it tells apart."""
+    """A working directory with a model and images that it tells apart."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.py").write_text(MODEL)
     drawn, labels = np.random.default_rng(0), np.arange(80) % 4
@@ -51,29 +51,29 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for image, label in zip(images, labels, strict=True):
         row, column = 4 * (label // 2), 4 * (label % 2)
         image[row : row + 4, column : column + 4] += 150
-    np.savez("pictures.npz", images=images, labels=labels)
+    np.savez("images.npz", images=images, labels=labels)
     return tmp_path
 
 
-DEFEND = ("defend", "mine.py:quarters", "--data", "npz:pictures.npz", "--out", "guard")
+DEFEND = ("defend", "mine.py:quarters", "--data", "npz:images.npz", "--out", "guard")
 
 
 def test_layers_are_listed(
     place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert epsball(monkeypatch, "layers", "mine.py:quarters", "--data", "npz:pictures.npz") == 0
+    assert epsball(monkeypatch, "layers", "mine.py:quarters", "--data", "npz:images.npz") == 0
     lines = capsys.readouterr().out.splitlines()
     assert any("3" in line and "ReLU" in line and "4" in line for line in lines)
-    assert "for pictures of 1x8x8" in lines
+    assert "for images of 1x8x8" in lines
 
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("mine.py:quarters", "--shape", "1x8x8"), "for pictures of 1x8x8\n"),
-        (("zoo:base-cnn",), "for pictures of 1x28x28\n"),  # untrained; the zoo knows its pictures
-        (("mine.py:any_size",), "for pictures of 3x32x32, which is a guess: --data or --shape"),
-        (("mine.py:digits",), "for pictures of 1x28x28, which is a guess"),
+        (("mine.py:quarters", "--shape", "1x8x8"), "for images of 1x8x8\n"),
+        (("zoo:base-cnn",), "for images of 1x28x28\n"),  # untrained; the zoo knows its images
+        (("mine.py:any_size",), "for images of 3x32x32, which is a guess: --data or --shape"),
+        (("mine.py:digits",), "for images of 1x28x28, which is a guess"),
     ],
 )
 def test_layers_are_listed_without_data(
@@ -101,8 +101,8 @@ def digits():
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("mine.py:quarters",), "takes no picture of 3x32x32 or 1x28x28 or 3x224x224"),
-        (("mine.py:quarters", "--shape", "1x9x40"), "takes no picture of 1x9x40"),
+        (("mine.py:quarters",), "takes no image of 3x32x32 or 1x28x28 or 3x224x224"),
+        (("mine.py:quarters", "--shape", "1x9x40"), "takes no image of 1x9x40"),
         (("mine.py:quarters", "--shape", "8x8"), "as 3x32x32, got '8x8'"),
         (("mine.py:quarters", "--shape", "1x8x-8"), "as 3x32x32, got '1x8x-8'"),
         (("mine.py:quarters", "--shape", "1x8x8", "--data", "digits"), "one of the two"),
@@ -125,13 +125,13 @@ def forgotten():
 
 def plain():
     model = quarters()
-    return lambda pictures: model(pictures)
+    return lambda images: model(images)
 """
     (place / "mine.py").write_text(MODEL + more)
     assert epsball(monkeypatch, "layers", *arguments) == 2
     told = " ".join(capsys.readouterr().err.split())
     assert says in told
-    assert ("--shape CxHxW" in told) == ("takes no picture" in told)  # where it would help
+    assert ("--shape CxHxW" in told) == ("takes no image" in told)  # where it would help
 
 
 @pytest.mark.parametrize("defence", ["nr:gamma=1,c=10", "dnr:gamma=1,c=10,combiner_c=10", "msp"])
@@ -143,10 +143,10 @@ def test_a_defence_is_fitted_named_and_audited(
 ) -> None:
     assert epsball(monkeypatch, *DEFEND, "--with", defence, "--threshold", "0.6") == 0
     printed = capsys.readouterr().out
-    assert "fitted on 80 pictures" in printed
+    assert "fitted on 80 images" in printed
     assert ("support vectors" in printed) == (defence != "msp")
     assert "epsball audit defended:guard" in printed
-    audit = ("audit", "defended:guard", "--data", "npz:pictures.npz", "--limit", "12")
+    audit = ("audit", "defended:guard", "--data", "npz:images.npz", "--limit", "12")
     pgd = ("--attack", "pgd:steps=3", "--eps", "0.05", "--out", "run")
     assert epsball(monkeypatch, *audit, *pgd) == 0
     summary = json.loads((place / "run" / "summary.json").read_text())
@@ -161,17 +161,17 @@ def test_a_wanted_rate_sets_the_threshold(
 ) -> None:
     assert epsball(monkeypatch, *DEFEND, "--with", "msp", "--false-rejection", "0.25") == 0
     rejected = capsys.readouterr().out.partition("accepted and right, ")[2].partition(" %")[0]
-    assert 10 <= float(rejected) <= 45  # an eighth of the pictures set it: eight of them
+    assert 10 <= float(rejected) <= 45  # an eighth of the images set it: eight of them
 
 
 @pytest.mark.parametrize(
     ("limit", "says"),
     [
-        ("80", "of 80 the pictures of the fit itself"),
-        ("60", "of 20 clean pictures that the fit left"),
+        ("80", "of 80 the images of the fit itself"),
+        ("60", "of 20 clean images that the fit left"),
     ],
 )
-def test_it_says_which_pictures_its_numbers_are_of(
+def test_it_says_which_images_its_numbers_are_of(
     limit: str,
     says: str,
     place: Path,
@@ -188,12 +188,12 @@ def test_it_says_which_pictures_its_numbers_are_of(
 def test_settings_that_do_not_suit_the_features_are_told_with_a_remedy(
     place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With a kernel this narrow no picture is like any other: all machines say the same of it."""
+    """With a kernel this narrow no image is like any other: all machines say the same of it."""
     assert epsball(monkeypatch, *DEFEND, "--with", "nr:gamma=1e6", "--limit", "60") == 0
     printed = " ".join(capsys.readouterr().out.split())
     assert "try: machines name far fewer right than the model's 100.0 % on 3 " in printed
     assert "--with nr:gamma=scale goes by their spread" in printed
-    assert "try: 100.0 % of clean pictures are rejected: --false-rejection 0.05" in printed
+    assert "try: 100.0 % of clean images are rejected: --false-rejection 0.05" in printed
 
 
 def test_another_model_inside_is_refused(
@@ -203,7 +203,7 @@ def test_another_model_inside_is_refused(
     file = place / "guard" / "base.json"
     file.write_text(file.read_text().replace("quarters", "turned"))
     capsys.readouterr()
-    audit = ("audit", "defended:guard", "--data", "npz:pictures.npz", "--eps", "0.05")
+    audit = ("audit", "defended:guard", "--data", "npz:images.npz", "--eps", "0.05")
     assert epsball(monkeypatch, *audit, "--out", "run") == 2
     assert "was fitted on a model whose hash is" in capsys.readouterr().err
     assert not (place / "run").exists()
@@ -215,9 +215,9 @@ def test_a_defence_may_move_together_with_its_model(
     assert epsball(monkeypatch, *DEFEND, "--with", "msp") == 0
     new = place / "elsewhere"
     new.mkdir()
-    for one in ("mine.py", "guard", "pictures.npz"):
+    for one in ("mine.py", "guard", "images.npz"):
         (place / one).rename(new / one)
-    audit = ("audit", "defended:guard", "--data", "npz:pictures.npz", "--attack", "fgsm")
+    audit = ("audit", "defended:guard", "--data", "npz:images.npz", "--attack", "fgsm")
     monkeypatch.chdir(new)
     assert epsball(monkeypatch, *audit, "--eps", "0.05", "--out", "run") == 0
     (new / "mine.py").unlink()
@@ -240,12 +240,15 @@ def named():
 """
     (place / "other.py").write_text(code)
     made = defend(
-        "other.py:named", load_data("npz:pictures.npz"), out="guard", defence="dnr:batch_size=7",
+        "other.py:named",
+        load_data("npz:images.npz"),
+        out="guard",
+        defence="dnr:batch_size=7",
         layers=("wide", "combiner"),
-    )  # fmt: skip
+    )
     assert made.folder == Path("guard")
     assert [fact.layer for fact in machine_facts(made)] == ["wide", "combiner", "the combiner"]
-    assert worth_of(made, load_data("npz:pictures.npz")).pictures == 80
+    assert worth_of(made, load_data("npz:images.npz")).images == 80
 
 
 BAD = {
@@ -284,7 +287,7 @@ def test_bad_input_is_told_in_one_line_and_leaves_nothing(
 def test_a_folder_that_holds_no_defence_and_options_that_it_knows_itself(
     place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    audit = ("audit", "defended:nowhere", "--data", "npz:pictures.npz", "--eps", "0.05")
+    audit = ("audit", "defended:nowhere", "--data", "npz:images.npz", "--eps", "0.05")
     assert epsball(monkeypatch, *audit, "--out", "run") == 2
     assert "nowhere holds no base.json" in " ".join(capsys.readouterr().err.split())
     assert epsball(monkeypatch, *audit, "--mean", "0.5", "--out", "run") == 2

@@ -36,8 +36,11 @@ def test_what_is_typed_is_read_and_what_is_not_is_left_out() -> None:
     assert given(typed) == {}
     typed |= {"eps": "8/255", "step_size": "2/255", "milestones": "0.5, 0.9", "awp": 0.0}
     assert given(typed) == {
-        "eps": 8 / 255, "step_size": 2 / 255, "milestones": (0.5, 0.9), "awp": 0.0,
-    }  # fmt: skip
+        "eps": 8 / 255,
+        "step_size": 2 / 255,
+        "milestones": (0.5, 0.9),
+        "awp": 0.0,
+    }
     with pytest.raises(InvalidInput, match="--milestones must be numbers"):
         given({"milestones": "half"})
 

@@ -16,7 +16,7 @@ MAY_MISS = ("noise", "spatial", "corruptions")
 
 
 class Plane(nn.Module):
-    """Linear scores of many classes, the pictures' own classes among them."""
+    """Linear scores of many classes, the images' own classes among them."""
 
     def __init__(self, classes: int) -> None:
         super().__init__()

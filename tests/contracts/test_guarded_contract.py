@@ -21,7 +21,7 @@ def test_contract(name: str, norm: Norm, check: object, defence: str) -> None:
 
 @pytest.mark.parametrize("classes", [2, 3])
 @pytest.mark.parametrize("defence", GUARDS)
-def test_the_problem_has_pictures_of_every_kind(defence: str, classes: int) -> None:
+def test_the_problem_has_images_of_every_kind(defence: str, classes: int) -> None:
     problem = guarded(defence)(0, classes)
     said = problem.scores(problem.inputs).argmax(1)
     assert (said == classes).any()

@@ -12,7 +12,7 @@ from PIL import Image
 from epsball.data.sources import cifar10, mnist
 from epsball.errors import InvalidInput
 
-Picture = Callable[..., Path]
+MakeImage = Callable[..., Path]
 Refusal = Callable[..., str]
 NOWHERE = "http://127.0.0.1:9/"  # the discard port: nothing listens
 
@@ -50,8 +50,8 @@ def publisher(tmp_path: Path) -> Iterator[tuple[Path, str]]:
 
 
 @pytest.fixture
-def picture() -> Picture:
-    """Save random pixels as a picture and return its path; the pixels follow from the path."""
+def make_image() -> MakeImage:
+    """Save random pixels as an image and return its path; the pixels follow from the path."""
 
     def save(
         file: Path, mode: str = "RGB", size: tuple[int, int] = (6, 5), **options: object

@@ -15,7 +15,7 @@ from epsball.data import load_data
 from epsball.data.sources import cifar10
 
 Refusal = Callable[..., str]
-EACH = 4  # pictures a batch
+EACH = 4  # images a batch
 RANDOM = np.random.default_rng(0)
 PIXELS = RANDOM.integers(0, 256, (5 * EACH, 32, 32, 3), dtype=np.uint8)
 CLASSES = RANDOM.integers(0, 10, 5 * EACH, dtype=np.uint8)
@@ -25,7 +25,7 @@ BATCHES = [f"data_batch_{number}" for number in range(1, 6)]
 
 @pytest.fixture(autouse=True)
 def published(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Declare twenty pictures (train) and the first four (test) to be the published ones."""
+    """Declare twenty images (train) and the first four (test) to be the published ones."""
     for split, count in (("train", 5 * EACH), ("test", EACH)):
         parts = (PIXELS[:count].tobytes(), CLASSES[:count].tobytes())
         hashes = tuple(hashlib.sha256(part).hexdigest() for part in parts)
@@ -119,7 +119,7 @@ def _check() -> None:
 
 @pytest.mark.parametrize("place", ["data", "cache"])
 @pytest.mark.parametrize("form", ["sheets", BIN, cifar10.ARCHIVE, "2 python", "3 python"])
-def test_every_form_gives_the_same_pictures(form: str, place: str, shelf: Path) -> None:
+def test_every_form_gives_the_same_images(form: str, place: str, shelf: Path) -> None:
     _put(shelf.parent / place / "cifar10", form)
     _check()
 

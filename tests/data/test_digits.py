@@ -20,14 +20,14 @@ def test_split_is_stratified_disjoint_and_complete() -> None:
     )
 
 
-def test_same_pictures_every_time() -> None:
+def test_same_images_every_time() -> None:
     first, second = load_data("digits"), load_data("digits")
     rows = np.arange(len(first))
     assert (first.read(rows) == second.read(rows)).all()
     assert (first.labels == second.labels).all()
 
 
-def test_train_and_test_together_are_scikit_learns_pictures() -> None:
+def test_train_and_test_together_are_scikit_learns_images() -> None:
     stored = load_digits()
     greys = np.rint(stored.images * 255 / 16).astype(np.uint8)
     enlarged = [Image.fromarray(one).resize((28, 28), Image.Resampling.BICUBIC) for one in greys]

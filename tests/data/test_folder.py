@@ -9,15 +9,15 @@ from PIL import Image
 from epsball.data import choose, load_data
 from epsball.data.sources import folder
 
-Picture = Callable[..., Path]
+MakeImage = Callable[..., Path]
 Refusal = Callable[..., str]
 
 
 @pytest.fixture
-def root(tmp_path: Path, picture: Picture) -> Path:
-    """Three pictures of 6x5 in two classes."""
+def root(tmp_path: Path, make_image: MakeImage) -> Path:
+    """Three images of 6x5 in two classes."""
     for name in ("hen/b.png", "hen/a.PNG", "cat/x.png"):
-        picture(tmp_path / "pics" / name)
+        make_image(tmp_path / "pics" / name)
     return tmp_path / "pics"
 
 
@@ -53,28 +53,30 @@ def test_nothing_is_decoded_before_it_is_read(root: Path, refusal: Refusal) -> N
 def test_hidden_and_other_files_are_skipped(name: str, root: Path) -> None:
     for place in (root, root / "hen"):
         (place / name).parent.mkdir(exist_ok=True)
-        (place / name).write_bytes(b"no picture")
+        (place / name).write_bytes(b"no image")
     assert load_data(f"folder:{root}").class_names == ("cat", "hen")
     assert len(load_data(f"folder:{root}")) == 3
 
 
-def test_deeper_folders_belong_to_their_class(root: Path, picture: Picture) -> None:
-    picture(root / "cat" / "tabby" / "y.png")
+def test_deeper_folders_belong_to_their_class(root: Path, make_image: MakeImage) -> None:
+    make_image(root / "cat" / "tabby" / "y.png")
     assert load_data(f"folder:{root}").labels.tolist() == [0, 0, 1, 1]
 
 
-def test_mixed_sizes_are_refused_on_loading(root: Path, picture: Picture, refusal: Refusal) -> None:
-    odd = picture(root / "hen" / "c.png", size=(9, 4))
+def test_mixed_sizes_are_refused_on_loading(
+    root: Path, make_image: MakeImage, refusal: Refusal
+) -> None:
+    odd = make_image(root / "hen" / "c.png", size=(9, 4))
     message = refusal(load_data, f"folder:{root}")
     first = root / "cat/x.png"
     assert all(part in message for part in (f"{odd} of 9x4", f"{first} of 6x5", f"folder:{root}@5"))
 
 
 def test_mixed_sizes_are_refused_at_the_latest_on_reading(
-    root: Path, picture: Picture, refusal: Refusal, monkeypatch: pytest.MonkeyPatch
+    root: Path, make_image: MakeImage, refusal: Refusal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(folder, "_MOST_PROBES", 2)  # the first and the last
-    odd = picture(root / "hen" / "aa.png", size=(9, 4))
+    odd = make_image(root / "hen" / "aa.png", size=(9, 4))
     loaded = load_data(f"folder:{root}")
     loaded.read(np.array([0, 1, 3]))
     message = refusal(loaded.read, np.array([1, 2]))
@@ -95,8 +97,8 @@ def test_size_scales_the_shorter_side_and_crops_the_centre(tmp_path: Path) -> No
     assert (pixels[:, :, 2:-2, 2:-2] == 100).all()
 
 
-def test_size_of_the_picture_itself_changes_nothing(root: Path, picture: Picture) -> None:
-    file = picture(root / "cat" / "a.png", size=(5, 5))
+def test_size_of_the_image_itself_changes_nothing(root: Path, make_image: MakeImage) -> None:
+    file = make_image(root / "cat" / "a.png", size=(5, 5))
     loaded = load_data(f"folder:{root}@5")
     assert (loaded.read(np.array([0]))[0] == _pixels(file)).all()
 
@@ -140,12 +142,12 @@ def test_wrong_classes_file_is_refused(
 
 @pytest.mark.parametrize("test", ["test", "val", "validation"])
 def test_train_and_test_folders_are_splits_with_common_classes(
-    test: str, tmp_path: Path, picture: Picture
+    test: str, tmp_path: Path, make_image: MakeImage
 ) -> None:
     for name in ("train/ant/a.png", "train/bee/b.png", "train/bee/c.png"):
-        picture(tmp_path / name)
+        make_image(tmp_path / name)
     for name in ("bee/d.png", "cow/e.png"):
-        picture(tmp_path / test / name)
+        make_image(tmp_path / test / name)
     train = load_data(f"folder:{tmp_path}", split="train")
     held_out = load_data(f"folder:{tmp_path}")
     assert train.class_names == held_out.class_names == ("ant", "bee", "cow")
@@ -154,9 +156,9 @@ def test_train_and_test_folders_are_splits_with_common_classes(
     assert (held_out.read(np.array([1]))[0] == _pixels(tmp_path / test / "cow/e.png")).all()
 
 
-def test_classes_may_be_called_train_and_test(tmp_path: Path, picture: Picture) -> None:
+def test_classes_may_be_called_train_and_test(tmp_path: Path, make_image: MakeImage) -> None:
     for name in ("train/a.png", "test/b.png", "bus/c.png"):
-        picture(tmp_path / name)
+        make_image(tmp_path / name)
     loaded = load_data(f"folder:{tmp_path}")
     assert loaded.class_names == ("bus", "test", "train")
 
@@ -169,7 +171,7 @@ def test_unsplit_folder_gives_the_same_for_both(root: Path) -> None:
 def test_empty_class_is_refused(root: Path, refusal: Refusal) -> None:
     (root / "dog").mkdir()
     (root / "dog" / "notes.txt").write_text("none yet")
-    assert f"class folder {root / 'dog'} holds no picture" in refusal(load_data, f"folder:{root}")
+    assert f"class folder {root / 'dog'} holds no image" in refusal(load_data, f"folder:{root}")
 
 
 def test_folder_without_classes_is_refused(root: Path, refusal: Refusal) -> None:
@@ -182,10 +184,10 @@ def test_missing_folder_is_refused(root: Path, refusal: Refusal) -> None:
     assert "must be a folder" in refusal(load_data, f"folder:{root}/cat/x.png")
 
 
-def test_file_that_is_no_picture_is_named(root: Path, refusal: Refusal) -> None:
+def test_file_that_is_no_image_is_named(root: Path, refusal: Refusal) -> None:
     file = root / "hen" / "a.PNG"
     file.write_text("surprise")
-    assert f"{file} is not a picture" in refusal(load_data, f"folder:{root}")
+    assert f"{file} is not an image" in refusal(load_data, f"folder:{root}")
 
 
 def test_folder_that_vanishes_is_named(root: Path, refusal: Refusal) -> None:
@@ -206,4 +208,4 @@ def test_memory_stays_with_the_batch(root: Path) -> None:
     kept, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak > 3 * 3 * 256 * 256  # one batch was there
-    assert kept < 3 * 256 * 256  # not even one picture stays
+    assert kept < 3 * 256 * 256  # not even one image stays

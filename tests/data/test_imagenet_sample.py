@@ -40,7 +40,7 @@ def parts() -> list[bytes]:
     return [_jpeg(level) for level in (0, 100, 200)]
 
 
-def test_pictures_are_decoded_when_read(shelf: Path, parts: list[bytes]) -> None:
+def test_images_are_decoded_when_read(shelf: Path, parts: list[bytes]) -> None:
     _put(shelf, parts)
     sample = load_data("imagenet-sample")
     pixels = sample.read(np.array([2, 0]))
@@ -66,20 +66,18 @@ def test_it_has_no_train_split(shelf: Path, parts: list[bytes], refusal: Refusal
     assert "no train split" in refusal(load_data, "imagenet-sample", split="train")
 
 
-def test_damaged_picture_is_named(shelf: Path, parts: list[bytes], refusal: Refusal) -> None:
+def test_damaged_image_is_named(shelf: Path, parts: list[bytes], refusal: Refusal) -> None:
     parts[1] = parts[1][: len(parts[1]) // 2]
     _put(shelf, parts)
     sample = load_data("imagenet-sample")
     sample.read(np.array([0, 2]))
-    assert "picture 1 of" in refusal(sample.read, np.arange(3))
+    assert "image 1 of" in refusal(sample.read, np.arange(3))
 
 
-def test_picture_of_another_size_is_named(
-    shelf: Path, parts: list[bytes], refusal: Refusal
-) -> None:
+def test_image_of_another_size_is_named(shelf: Path, parts: list[bytes], refusal: Refusal) -> None:
     parts[2] = _jpeg(0, side=200)
     _put(shelf, parts)
-    assert "picture 2 of" in refusal(load_data("imagenet-sample").read, np.arange(3))
+    assert "image 2 of" in refusal(load_data("imagenet-sample").read, np.arange(3))
 
 
 @pytest.mark.parametrize(
@@ -101,9 +99,7 @@ def test_parts_that_do_not_fit_are_refused(
     assert message in refusal(load_data, "imagenet-sample")
 
 
-def test_overlapping_pictures_are_refused(
-    shelf: Path, parts: list[bytes], refusal: Refusal
-) -> None:
+def test_overlapping_images_are_refused(shelf: Path, parts: list[bytes], refusal: Refusal) -> None:
     total = sum(map(len, parts))
     for offsets in ([0, 20, 10, total], [0, 20, 20, total]):
         _put(shelf, parts, offsets=np.array(offsets))

@@ -23,7 +23,7 @@ def _idx(array: NDArray[np.uint8]) -> bytes:
 
 @pytest.fixture
 def files(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
-    """Seven pictures and their labels, declared to be the published ones."""
+    """Seven images and their labels, declared to be the published ones."""
     contents = {IMAGES: _idx(PIXELS), LABELS: _idx(CLASSES)}
     for name, content in contents.items():
         packed = gzip.compress(content, mtime=0)

@@ -109,12 +109,12 @@ def test_first_pixel_out_of_range_is_named(
     value: float, dtype: str, kind: str, file: Path, refusal: Refusal
 ) -> None:
     message = refusal(_load, file, _with(value, dtype))
-    assert f"must be {kind} in picture 2 (channel 1, row 4, column 3)" in message
+    assert f"must be {kind} in image 2 (channel 1, row 4, column 3)" in message
 
 
 def test_offender_is_named_as_channels_first(file: Path, refusal: Refusal) -> None:
     images = _with(2, "float32").transpose(0, 2, 3, 1)
-    assert "picture 2 (channel 1, row 4, column 3)" in refusal(_load, file, images)
+    assert "image 2 (channel 1, row 4, column 3)" in refusal(_load, file, images)
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ def test_stratified_draw_depends_on_the_seed_only() -> None:
     assert (drawn[0] != choose(labels, 30, how="first")).any()
 
 
-def test_one_picture_a_class_gives_random_classes() -> None:
+def test_one_image_a_class_gives_random_classes() -> None:
     firsts = {tuple(choose(np.arange(100), 3, seed=seed)) for seed in range(10)}
     assert len(firsts) > 1
 

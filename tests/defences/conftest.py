@@ -11,7 +11,7 @@ from epsball.errors import EpsballError
 
 
 class Digits(nn.Module):
-    """Three hidden layers with names, for pictures (n, 1, 8, 8)."""
+    """Three hidden layers with names, for images (n, 1, 8, 8)."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What rejectors with a score share: strange pictures stand out, and no precision is lost."""
+"""What rejectors with a score share: strange images stand out, and no precision is lost."""
 
 import copy
 from collections.abc import Callable
@@ -122,7 +122,7 @@ def test_layers_that_cannot_be_learned_from_are_refused_by_name(
 
 
 @pytest.mark.parametrize("name", ON_A_LAYER)
-def test_pictures_of_another_size_are_refused(
+def test_images_of_another_size_are_refused(
     name: str, digits: tuple[Tensor, Tensor], refusal: Refusal
 ) -> None:
     model = nn.Sequential(
@@ -131,4 +131,4 @@ def test_pictures_of_another_size_are_refused(
     rejector = REJECTORS[name].build(model, layer="1", threshold=-5.0)
     rejector.fit(digits[0][:200], digits[1][:200])
     message = refusal(lambda: rejector(torch.zeros(1, 1, 12, 12)))
-    assert "gave 72 features a picture in the fit, now 200" in message
+    assert "gave 72 features an image in the fit, now 200" in message

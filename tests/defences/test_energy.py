@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from epsball.defences import Energy
 
 Refusal = Callable[[Callable[[], object]], str]
-EYE = (torch.eye(3)[:, None, None], torch.arange(3))  # pictures (3, 1, 1, 3), one of each class
+EYE = (torch.eye(3)[:, None, None], torch.arange(3))  # images (3, 1, 1, 3), one of each class
 
 
 @pytest.mark.parametrize("temperature", [1, 0.1, 5.0])

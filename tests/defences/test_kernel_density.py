@@ -65,18 +65,26 @@ def test_what_the_attack_asks_is_the_density_of_all_classes(
 
 
 @pytest.mark.parametrize("which", ["log_density", "acceptance"])
-def test_the_attack_stays_where_pictures_are(
+def test_the_attack_stays_where_images_are(
     which: str, fitted: KernelDensity, digits: tuple[Tensor, Tensor]
 ) -> None:
     images, labels = digits[0][HELD][:30], digits[1][HELD][:30]
     density = getattr(fitted, which)
     heavy, light = (
         rejection(
-            fitted, images, labels, eps=2.0, steps=30, density=density, density_weight=weight,
-            keep="last", step_size=0.2, random_start=False,
+            fitted,
+            images,
+            labels,
+            eps=2.0,
+            steps=30,
+            density=density,
+            density_weight=weight,
+            keep="last",
+            step_size=0.2,
+            random_start=False,
         )
         for weight in (100.0, 0.0)
-    )  # fmt: skip
+    )
     with torch.no_grad():
         assert float(density(heavy).mean()) > float(density(light).mean())
 
@@ -128,7 +136,7 @@ def test_a_common_offset_does_not_cancel(digits: tuple[Tensor, Tensor]) -> None:
     assert torch.allclose(one, other, atol=1e-4)
 
 
-def test_kept_pictures_and_bandwidth(net: nn.Module, digits: tuple[Tensor, Tensor]) -> None:
+def test_kept_images_and_bandwidth(net: nn.Module, digits: tuple[Tensor, Tensor]) -> None:
     def fit(**settings: float) -> KernelDensity:
         return KernelDensity(net, threshold=-5.0, **settings).fit(  # type: ignore[arg-type]
             digits[0][FIT], digits[1][FIT]

@@ -78,7 +78,7 @@ def test_settings_and_features_are_refused(net: nn.Module, refusal: Refusal) -> 
     for wrong in (-0.1, 1.1, float("nan"), "oas", True):
         message = refusal(lambda wrong=wrong: Mahalanobis(net, shrinkage=wrong))  # type: ignore[misc]
         assert "shrinkage must be a number in [0, 1] or 'ledoit-wolf'" in message
-    # classes differ, pictures of one do not
+    # classes differ, images of one do not
     images, labels = torch.eye(2).view(2, 1, 1, 2).repeat(20, 1, 1, 1), torch.arange(40) % 2
     message = refusal(lambda: Mahalanobis(Padded().eval(), layer="seen").fit(images, labels))
-    assert "layer 'seen' says the same of all pictures of a class" in message
+    assert "layer 'seen' says the same of all images of a class" in message

@@ -16,7 +16,7 @@ FIT, HELD = slice(0, 600), slice(1200, 1300)
 
 
 def reduced(rejector: DirichletMixture, images: Tensor) -> np.ndarray:
-    """What the mixture sees of pictures, in float64."""
+    """What the mixture sees of images, in float64."""
     with torch.no_grad():
         read = Features(rejector.model, (rejector.layer_,))(images)[rejector.layer_]
     kept = rejector.kept

@@ -93,7 +93,7 @@ def test_layers_are_chosen_where_none_is_named(
     assert all(isinstance(svm, RbfSvm) for svm in deep.svms_)
 
 
-def test_a_network_of_ones_own_for_colour_pictures() -> None:
+def test_a_network_of_ones_own_for_colour_images() -> None:
     generator = torch.Generator().manual_seed(0)
     images = torch.rand((120, 3, 32, 32), generator=generator)
     labels = torch.arange(120) % 10

@@ -41,7 +41,7 @@ def test_on_the_plane_the_gradient_is_no_nan() -> None:
     assert bool(gradient.isfinite().all())
 
 
-def test_settings_and_pictures_are_refused(
+def test_settings_and_images_are_refused(
     net: nn.Module,
     digits: tuple[Tensor, Tensor],
     refusal: Refusal,
@@ -52,7 +52,7 @@ def test_settings_and_pictures_are_refused(
         assert "variance must be in (0, 1)" in message
     same = digits[0][:1].repeat(10, 1, 1, 1)
     message = refusal(lambda: Projection(net, threshold=0.0).fit(same, torch.arange(10)))
-    assert "pictures must differ, got 10 that are the same" in message
+    assert "images must differ, got 10 that are the same" in message
     rejector = Projection(net, threshold=-1.0).fit(digits[0][FIT], digits[1][FIT])
     message = refusal(lambda: rejector(torch.zeros(1, 1, 9, 9)))
     assert "64 numbers as in the fit" in message

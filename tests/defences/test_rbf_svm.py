@@ -284,7 +284,7 @@ def test_classes_that_are_too_few_are_refused(
     few[labels == 3] = 4
     assert "got 0 of class 3" in refusal(lambda: RbfSvm().fit(features, few))
     few[(labels == 3).nonzero()[:4, 0]] = 3
-    assert "needs 5 pictures or more, one a fold, got 4" in refusal(
+    assert "needs 5 images or more, one a fold, got 4" in refusal(
         lambda: RbfSvm().fit(features, few)
     )
     assert "class" in refusal(lambda: RbfSvm().fit(features, labels * 0))
@@ -300,6 +300,6 @@ def test_a_kernel_that_does_not_fit_is_refused_at_once(
     monkeypatch.setattr(kernel_source, "memory", lambda: 10**6)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     message = refusal(lambda: RbfSvm().fit(*rows))
-    assert "on at most 295 pictures" in message
+    assert "on at most 295 images" in message
     assert "epsball[intelex]" in message
     assert "not installed" in refusal(lambda: RbfSvm(solver="intelex").fit(*rows))

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from epsball.attacks import pgd
 from epsball.defences import REJECTORS, Rejector, RejectorSpec, load, rejector_named
-from epsball.defences.base.images import Pictures
+from epsball.defences.base.images import ImageSet
 from epsball.defences.base.thresholds import apart
 from epsball.errors import BrokenContract, NotFitted
 from epsball.identity import model_hash
@@ -98,7 +98,7 @@ def test_the_last_column_wins_where_acceptance_is_below_the_threshold(
     assert torch.equal(scores.argmax(1) == 10, rejected)
 
 
-def test_clean_pictures_are_named_right_and_noise_is_rejected_more(
+def test_clean_images_are_named_right_and_noise_is_rejected_more(
     name: str, fitted: Fitted, digits: tuple[Tensor, Tensor]
 ) -> None:
     rejector = fitted(name)
@@ -151,7 +151,7 @@ def test_a_batch_is_judged_row_by_row(
     assert rejector(images[:0]).shape == (0, 11)  # what a mask leaves may be nothing
 
 
-def test_pictures_may_be_arrays_and_bytes(
+def test_images_may_be_arrays_and_bytes(
     name: str, net: nn.Module, digits: tuple[Tensor, Tensor]
 ) -> None:
     pixels = (digits[0][:200] * 255).round().to(torch.uint8)
@@ -205,7 +205,7 @@ def test_a_rate_of_false_rejection_instead_of_a_threshold(
 
 
 def test_what_is_kept_apart_is_a_tenth_of_each_class() -> None:
-    labels = torch.arange(300) % 10  # every tenth picture would all be of one class
+    labels = torch.arange(300) % 10  # every tenth image would all be of one class
     kept = apart(labels)
     assert labels[kept].bincount().tolist() == [3] * 10
     assert not bool(apart(torch.arange(9) // 9).any())
@@ -301,16 +301,14 @@ def test_settings_are_refused(name: str, net: nn.Module, refusal: Refusal) -> No
     assert "call model.eval()" in refusal(lambda: build(copy.deepcopy(net).train()))
 
 
-def test_pictures_and_labels_are_refused(
+def test_images_and_labels_are_refused(
     name: str, net: nn.Module, digits: tuple[Tensor, Tensor], refusal: Refusal
 ) -> None:
     images, labels = digits[0][:200], digits[1][:200]
     rejector = REJECTORS[name].build(net)
     known = labels != 4
     message = refusal(lambda: rejector.fit(images[known], labels[known]))
-    assert (
-        "names 10 classes, the fit has pictures of only 9 of them, and none of class 4" in message
-    )
+    assert "names 10 classes, the fit has images of only 9 of them, and none of class 4" in message
     assert "below the model's 10 classes, got 14" in refusal(
         lambda: rejector.fit(images, labels + 5)
     )
@@ -414,9 +412,10 @@ def test_arrays_of_any_layout(
     turned = np.ascontiguousarray(images[:, :, ::-1])[:, :, ::-1]  # strides below 0
     swapped = images.astype(">f4")
     for other, marks in (
-        (turned, labels.astype(np.uint16)), (swapped, labels.astype(">i8")),
+        (turned, labels.astype(np.uint16)),
+        (swapped, labels.astype(">i8")),
         (images.astype(np.float64), labels.tolist()),
-    ):  # fmt: skip
+    ):
         again = REJECTORS["nr"].build(net, gamma=0.1).fit(other, marks)
         assert torch.equal(again(digits[0][:9]), plain)
     build = REJECTORS["msp"].build
@@ -512,7 +511,7 @@ def test_unknown_rejectors_are_refused(refusal: Refusal) -> None:
 
 
 class Brightness(Rejector):
-    """A rejector by a score: dark pictures are like those of the fit."""
+    """A rejector by a score: dark images are like those of the fit."""
 
     name = "brightness"
     gives = "logits"
@@ -521,8 +520,8 @@ class Brightness(Rejector):
         share = 0.05 if threshold is None else None
         super().__init__(model, threshold=threshold, false_rejection=share, batch_size=50)
 
-    def _learn(self, pictures: Pictures, labels: Tensor, classes: int) -> None:
-        self.seen = (len(pictures), len(labels), classes)
+    def _learn(self, images: ImageSet, labels: Tensor, classes: int) -> None:
+        self.seen = (len(images), len(labels), classes)
 
     def _judge(self, inputs: Images) -> tuple[Tensor, Tensor]:
         return self.model(inputs), -100 * inputs.flatten(1).mean(1)

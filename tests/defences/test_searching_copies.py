@@ -18,7 +18,7 @@ FEW = 300
 
 
 @pytest.fixture(scope="module")
-def pictures(digits: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+def images(digits: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
     return digits[0][:FEW], digits[1][:FEW]
 
 
@@ -26,16 +26,19 @@ def pictures(digits: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
 def test_a_searching_copy_is_cheaper_and_nearly_the_same(
     precision: Precision,
     net: nn.Module,
-    pictures: tuple[Tensor, Tensor],
+    images: tuple[Tensor, Tensor],
     digits: tuple[Tensor, Tensor],
 ) -> None:
-    rejector = DeepNeuralRejection(net, layers=LAYERS, c=1.0, combiner_gamma=0.5).fit(*pictures)
+    rejector = DeepNeuralRejection(net, layers=LAYERS, c=1.0, combiner_gamma=0.5).fit(*images)
     before = copy.deepcopy(rejector.learned())
     twin, new = Twin(rejector, precision), digits[0][1200:].clone().requires_grad_()
     theirs, ours = rejector(new), twin(new)
     wanted = torch.bfloat16 if precision == "bfloat16" else torch.float32
-    assert all(s.support is not None and s.support.dtype == wanted
-               for s in twin._held.modules() if isinstance(s, RbfSvm))  # fmt: skip
+    assert all(
+        s.support is not None and s.support.dtype == wanted
+        for s in twin._held.modules()
+        if isinstance(s, RbfSvm)
+    )
     assert (theirs.argmax(1) == ours.argmax(1)).double().mean() > 0.97
     assert (theirs - ours).abs().median() < 0.1
     (exact,) = torch.autograd.grad(theirs[:, :-1].amax(1).sum(), new)

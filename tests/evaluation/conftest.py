@@ -1,4 +1,4 @@
-"""A small model on small pictures, good enough to be worth attacking."""
+"""A small model on small images, good enough to be worth attacking."""
 
 import pytest
 import torch
@@ -7,8 +7,8 @@ from torch import Tensor, nn
 CLASSES, SIDE = 5, 6
 
 
-def pictures(count: int, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Return noisy pictures with one bright row, whose number is the label; uint8 and int64."""
+def sample_images(count: int, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Return noisy images with one bright row, whose number is the label; uint8 and int64."""
     generator = torch.Generator().manual_seed(seed)
     labels = torch.arange(count) % CLASSES
     images = torch.randint(0, 100, (count, 1, SIDE, SIDE), generator=generator)
@@ -17,7 +17,7 @@ def pictures(count: int, seed: int = 0) -> tuple[Tensor, Tensor]:
 
 
 def fit(model: nn.Module, seed: int = 0) -> nn.Module:
-    images, labels = pictures(200, seed=99)
+    images, labels = sample_images(200, seed=99)
     optimizer = torch.optim.Adam(model.parameters(), 0.02)
     for _ in range(60):
         loss = nn.functional.cross_entropy(model(images.float() / 255), labels)
@@ -34,13 +34,16 @@ def model() -> nn.Module:
     torch.manual_seed(0)
     return fit(
         nn.Sequential(
-            nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(),
+            nn.Conv2d(1, 4, 3, padding=1),
+            nn.BatchNorm2d(4),
+            nn.ReLU(),
+            nn.Flatten(),
             nn.Linear(4 * SIDE * SIDE, CLASSES),
         )
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture(scope="session")
 def data() -> tuple[Tensor, Tensor]:
-    """Sixty labelled pictures."""
-    return pictures(60)
+    """Sixty labelled images."""
+    return sample_images(60)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
-from tests.evaluation.conftest import CLASSES, SIDE, fit, pictures
+from tests.evaluation.conftest import CLASSES, SIDE, fit, sample_images
 from torch import Tensor, nn
 
 from epsball import audit
@@ -28,7 +28,7 @@ EPS = 0.2
 
 def run(model: object, data: object = None, **asked: Any) -> Audit:
     asked = {"attacks": ["pgd:steps=10"], "eps": [EPS]} | asked
-    return audit(model, data or pictures(30), **asked)  # type: ignore[arg-type]  # any classifier
+    return audit(model, data or sample_images(30), **asked)  # type: ignore[arg-type]  # any classifier
 
 
 def raised(found: Audit) -> dict[str, Finding]:
@@ -97,14 +97,14 @@ class Reversed(torch.autograd.Function):
 
 
 def downhill(inputs: Tensor) -> Tensor:
-    """The pictures themselves, with minus their gradient."""
+    """The images themselves, with minus their gradient."""
     swap: Any = Reversed.apply  # torch leaves it untyped
     given: Tensor = swap(inputs)
     return given
 
 
 class Shells(nn.Module):
-    """Two classes that take turns as a picture gets brighter: a border can be overstepped."""
+    """Two classes that take turns as an image gets brighter: a border can be overstepped."""
 
     def forward(self, inputs: Tensor) -> Tensor:
         brightness = (inputs - 0.5).flatten(1).mean(1)

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
-from tests.evaluation.conftest import CLASSES, pictures
+from tests.evaluation.conftest import CLASSES, sample_images
 from torch import Tensor, nn
 
 from epsball import audit
@@ -23,8 +23,11 @@ from epsball.evaluation.metrics.statistics import wilson
 from epsball.evaluation.records.schema import SCHEMA, read_records
 
 ASKED: dict[str, Any] = {
-    "attacks": ["fgsm", "pgd"], "eps": [0.1, 0.2], "steps": 5, "full_budget": True,
-}  # fmt: skip
+    "attacks": ["fgsm", "pgd"],
+    "eps": [0.1, 0.2],
+    "steps": 5,
+    "full_budget": True,
+}
 
 
 def by_hand(model: nn.Module, images: Tensor, labels: Tensor, eps: float) -> Tensor:
@@ -70,7 +73,7 @@ def test_numbers_equal_those_made_by_hand(model: nn.Module, data: tuple[Tensor, 
 def test_top5_error_in_the_sources_sense() -> None:
     torch.manual_seed(1)
     model = nn.Sequential(nn.Flatten(), nn.Linear(36, 12)).eval()
-    images, labels = pictures(80)
+    images, labels = sample_images(80)
     found = audit(model, (images, labels), attacks=["fgsm"], eps=[0.3], full_budget=True)
     adv = by_hand(model, images, labels, 0.3)
 
@@ -178,7 +181,7 @@ SCRIPT = """
 import sys, time, torch
 from torch import nn
 from epsball import audit
-from tests.evaluation.conftest import pictures
+from tests.evaluation.conftest import images
 torch.manual_seed(0)
 inner = nn.Sequential(nn.Flatten(), nn.Linear(36, 16), nn.Tanh(), nn.Linear(16, 5)).eval()
 class Slow(nn.Module):
@@ -188,7 +191,7 @@ class Slow(nn.Module):
     def forward(self, x):
         time.sleep(float(sys.argv[2]))
         return self.inner(x)
-audit(Slow().eval(), pictures(96), attacks=["fgsm", "pgd"], eps=[0.1, 0.2], steps=6,
+audit(Slow().eval(), images(96), attacks=["fgsm", "pgd"], eps=[0.1, 0.2], steps=6,
       precision="float32", micro_batch=16, out=sys.argv[1])
 """
 
@@ -313,13 +316,19 @@ def test_budget_takes_a_fair_sample_and_ends_in_time(model: nn.Module, tmp_path:
         def say(self, text: str) -> None:
             said.append(text)
 
-    images, labels = pictures(2000)
+    images, labels = sample_images(2000)
     order = labels.argsort(stable=True)
     started = time.monotonic()
     found = audit(
-        Slow().eval(), (images[order], labels[order]), attacks=["bim"], eps=[0.1], steps=5,
-        budget=8, out=tmp_path / "run", progress=Hearing(),
-    )  # fmt: skip
+        Slow().eval(),
+        (images[order], labels[order]),
+        attacks=["bim"],
+        eps=[0.1],
+        steps=5,
+        budget=8,
+        out=tmp_path / "run",
+        progress=Hearing(),
+    )
     took = time.monotonic() - started
     n = found.summary["results"][0]["n"]
     sys.stdout.write(f"{n} of 2000 images in {took:.1f} s of 8\n")
@@ -357,7 +366,7 @@ def test_a_blocked_run_stands_in_nobodys_way(
 @pytest.mark.parametrize(
     "squeezing", [lambda z: z.squeeze(), lambda z: z / (z if len(z) > 1 else None)]
 )
-def test_a_model_that_fails_on_one_picture_alone(
+def test_a_model_that_fails_on_one_image_alone(
     model: nn.Module, data: tuple[Tensor, Tensor], squeezing: Any
 ) -> None:
     with pytest.raises(BrokenContract, match="the model (must return|raised)"):
@@ -396,23 +405,23 @@ def test_refused(
 
 @pytest.mark.parametrize("label", [CLASSES, 77])
 def test_label_out_of_range(model: nn.Module, tmp_path: Path, label: int) -> None:
-    images, labels = pictures(20)
+    images, labels = sample_images(20)
     labels[13] = label
-    message = f"label {label} of picture 13 is out of range: Sequential has 5 classes, 0 to 4"
+    message = f"label {label} of image 13 is out of range: Sequential has 5 classes, 0 to 4"
     with pytest.raises(InvalidInput, match=message):
         audit(model, (images, labels), out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
 def test_bad_tensors(model: nn.Module) -> None:
-    images, labels = pictures(20)
+    images, labels = sample_images(20)
     with pytest.raises(InvalidInput, match=r"images \(n, c, h, w\) and labels \(n,\)"):
         audit(model, (images, labels[:5]))
     with pytest.raises(InvalidInput, match="labels must be integers >= 0"):
         audit(model, (images, labels.float()))
     nan = images.float() / 255
     nan[7, 0, 0, 0] = float("nan")
-    with pytest.raises(InvalidInput, match="picture 7 holds NaN"):
+    with pytest.raises(InvalidInput, match="image 7 holds NaN"):
         audit(model, (nan, labels))
 
 

@@ -20,7 +20,7 @@ from epsball.types import ModelInfo
 from epsball.workflows.clean import clean_accuracy
 
 CLASSES = 10
-# what needs no remedy here: the pictures are few and the eps are what they are
+# what needs no remedy here: the images are few and the eps are what they are
 HARMLESS = {"below-8-bit", "lost-at-8-bits", "low-precision-search"}
 
 
@@ -43,7 +43,7 @@ class Confident(nn.Module):
 
 
 @pytest.fixture(scope="module")
-def pictures() -> tuple[Tensor, Tensor]:
+def sample_images() -> tuple[Tensor, Tensor]:
     digits = load_data("digits")
     images = torch.from_numpy(np.asarray(digits.read(np.arange(len(digits)))))
     images = images.float() / (255 if images.dtype == torch.uint8 else 1)
@@ -51,14 +51,18 @@ def pictures() -> tuple[Tensor, Tensor]:
 
 
 @pytest.fixture(scope="module")
-def model(pictures: tuple[Tensor, Tensor]) -> nn.Module:
+def model(sample_images: tuple[Tensor, Tensor]) -> nn.Module:
     torch.manual_seed(0)
-    images, labels = pictures
+    images, labels = sample_images
     net = nn.Sequential(
-        nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
-        nn.Linear(8 * (images.shape[2] // 2) * (images.shape[3] // 2), 32), nn.ReLU(),
+        nn.Conv2d(1, 8, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(8 * (images.shape[2] // 2) * (images.shape[3] // 2), 32),
+        nn.ReLU(),
         nn.Linear(32, CLASSES),
-    )  # fmt: skip
+    )
     optimizer = torch.optim.Adam(net.parameters(), 0.01)
     for step in range(200):
         rows = torch.arange(step * 64, step * 64 + 64) % (len(images) - 200)
@@ -70,8 +74,8 @@ def model(pictures: tuple[Tensor, Tensor]) -> nn.Module:
 
 
 @pytest.fixture(scope="module")
-def few(pictures: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    return pictures[0][-100:], pictures[1][-100:]
+def few(sample_images: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    return sample_images[0][-100:], sample_images[1][-100:]
 
 
 @pytest.fixture(scope="module")
@@ -79,9 +83,14 @@ def whole(
     model: nn.Module, few: tuple[Tensor, Tensor], tmp_path_factory: pytest.TempPathFactory
 ) -> Audit:
     return audit(
-        model, few, attacks=["pgd", "rejection", "noise"], norm="l2", eps=[0.3, 0.8],
-        full_budget=True, out=tmp_path_factory.mktemp("runs") / "run",
-    )  # fmt: skip
+        model,
+        few,
+        attacks=["pgd", "rejection", "noise"],
+        norm="l2",
+        eps=[0.3, 0.8],
+        full_budget=True,
+        out=tmp_path_factory.mktemp("runs") / "run",
+    )
 
 
 def test_an_honest_rejecting_model_raises_no_doubt(whole: Audit) -> None:
@@ -168,7 +177,7 @@ def test_verdicts_agree_with_the_full_budget(
     assert {doubt.code for doubt in found.findings} <= HARMLESS
     assert found.summary["rejection"] == []
     assert found.records["acceptance"].null_count() == len(found.records)
-    # a clean picture that is rejected is attacked as well: it may yet be accepted as another class
+    # a clean image that is rejected is attacked as well: it may yet be accepted as another class
     clean = found.records.filter("clean_rejected", variant="pgd", eps=0.3)
     assert (clean["forwards"] > 0).all()
     for ours, theirs in zip(found.summary["results"], whole.summary["results"], strict=True):
@@ -206,7 +215,7 @@ def test_records_of_an_older_version_are_read(whole: Audit, tmp_path: Path) -> N
 def test_labels_alone_are_enough_where_noise_is_rejected(
     model: nn.Module, few: tuple[Tensor, Tensor]
 ) -> None:
-    """Noise, with which hopskipjump begins by itself, is no start here; other pictures are."""
+    """Noise, with which hopskipjump begins by itself, is no start here; other images are."""
 
     class Wary(nn.Module):
         """Rejects what is not dark at its left and right edges."""

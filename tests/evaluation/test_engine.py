@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tests.evaluation.conftest import CLASSES, pictures
+from tests.evaluation.conftest import CLASSES, sample_images
 from torch import Tensor, nn
 
 from epsball.errors import InvalidInput
@@ -24,7 +24,7 @@ def one(text: str, eps: float = 0.2, **asked: int) -> AttackSetting:
 
 
 def shard(count: int = 40) -> tuple[Tensor, Tensor, Tensor]:
-    images, labels = pictures(count)
+    images, labels = sample_images(count)
     return images.float() / 255, labels, torch.arange(count)
 
 
@@ -119,9 +119,9 @@ def test_full_memory_halves_the_batch(model: nn.Module, error: BaseException) ->
     assert set(made.forwards.tolist()) == {10}
 
 
-def test_not_even_one_picture_fits(model: nn.Module) -> None:
+def test_not_even_one_image_fits(model: nn.Module) -> None:
     greedy = Greedy(model, 0, MemoryError())
-    with pytest.raises(InvalidInput, match="one picture at a time does not fit the memory of cpu"):
+    with pytest.raises(InvalidInput, match="one image at a time does not fit the memory of cpu"):
         Engine(greedy, INFO, CHOICES).scores(shard()[0])
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 import pytest
 import torch
-from tests.evaluation.conftest import CLASSES, pictures
+from tests.evaluation.conftest import CLASSES, sample_images
 from tests.evaluation.masked import INDICATORS
 from torch import Tensor, nn
 
@@ -29,7 +29,7 @@ def codes(found: Audit) -> set[str]:
 def run(model: object, data: object = None, **asked: Any) -> Audit:
     asked = {"attacks": ["fgsm", "pgd", "noise"], "eps": [0.1, 0.2], "steps": 10} | asked
     asked = {"full_budget": True} | asked
-    return audit(model, data or pictures(60), **asked)  # type: ignore[arg-type]  # any classifier
+    return audit(model, data or sample_images(60), **asked)  # type: ignore[arg-type]  # any classifier
 
 
 class Around(nn.Module):
@@ -83,7 +83,7 @@ def test_one_part_in_train_mode_is_enough(model: nn.Module) -> None:
 
 @pytest.mark.parametrize("shift", [-0.5, 0.5])
 def test_inputs_out_of_range(model: nn.Module, shift: float) -> None:
-    images, labels = pictures(60)
+    images, labels = sample_images(60)
     found = run(model, (images.float() / 255 + shift, labels))
     assert "inputs-out-of-range" in codes(found)
     assert found.blocked
@@ -119,11 +119,11 @@ def test_sigmoids(model: nn.Module) -> None:
 
 
 def test_scores_that_overflow_only_under_attack(model: nn.Module) -> None:
-    images, labels = pictures(60)
+    images, labels = sample_images(60)
 
     def fragile(x: Tensor) -> Tensor:
         flat = x.flatten(1)
-        # no clean picture is as bright anywhere, and no noise as dark on the whole
+        # no clean image is as bright anywhere, and no noise as dark on the whole
         odd = (flat.amax(1) > 0.95) & (flat.mean(1) < 0.42)
         return torch.where(odd.view(-1, 1, 1, 1), x * float("inf"), x)
 
@@ -165,18 +165,18 @@ def test_a_model_that_works_in_place_changes_nothing_of_ours(model: nn.Module) -
     )
 
 
-def test_single_pictures_at_a_time_raise_nothing_false(model: nn.Module) -> None:
+def test_single_images_at_a_time_raise_nothing_false(model: nn.Module) -> None:
     assert [f for f in run(model, micro_batch=1).findings if f.severity != "info"] == []
 
 
 def test_near_chance(model: nn.Module) -> None:
-    images, labels = pictures(60)
+    images, labels = sample_images(60)
     assert "near-chance" in codes(run(model, (images, (labels + 1) % CLASSES)))
 
 
 def test_few_classes() -> None:
     flat = nn.Sequential(nn.Flatten(), nn.Linear(36, 3)).eval()
-    images, labels = pictures(30)
+    images, labels = sample_images(30)
     assert "few-classes" in codes(run(flat, (images, labels % 3)))
 
 
@@ -198,16 +198,16 @@ def test_constant_gradient() -> None:
             total = inputs.flatten(1).sum(1)
             return torch.stack([total - total.detach(), torch.ones_like(total)] * 2, 1)
 
-    images, labels = pictures(20)
+    images, labels = sample_images(20)
     assert "constant-gradient" in codes(run(Fixed().eval(), (images, labels * 0)))
 
 
 def test_non_finite_scores(model: nn.Module) -> None:
     def overflow(images: Tensor) -> Tensor:
-        rare = images[:, :1, :1, :1] > 0.7  # only the pictures of class 0
+        rare = images[:, :1, :1, :1] > 0.7  # only the images of class 0
         return torch.where(rare, images / 0, images)
 
-    images, labels = pictures(60)
+    images, labels = sample_images(60)
     order = torch.argsort((labels == 0).int(), stable=True)  # the first are finite
     found = run(Around(model, before=overflow).eval(), (images[order], labels[order]))
     assert "non-finite-scores" in codes(found)
@@ -221,7 +221,7 @@ def test_low_precision_and_less_than_a_level(model: nn.Module) -> None:
 
 def test_lost_at_8_bits() -> None:
     class Narrow(nn.Module):
-        """Two classes whose border lies half a level below the pictures."""
+        """Two classes whose border lies half a level below the images."""
 
         def forward(self, inputs: Tensor) -> Tensor:
             above = inputs.flatten(1).mean(1) - 99.5 / 255
@@ -352,13 +352,13 @@ def test_loss_not_rising(model: nn.Module, broken_attack: Callable[..., None]) -
 
 def test_accuracy_mismatch(model: nn.Module) -> None:
     class Ordered(nn.Module):
-        """Answers otherwise when a batch comes with its bright pictures last."""
+        """Answers otherwise when a batch comes with its bright images last."""
 
         def forward(self, inputs: Tensor) -> Tensor:
             scores: Tensor = model(inputs)
             return scores.roll(int(inputs[0].sum() < inputs[-1].sum() - 1), 1)
 
-    images, labels = pictures(60)
+    images, labels = sample_images(60)
     order = images.flatten(1).sum(1).argsort(descending=True)
     found = run(Ordered().eval(), (images[order], labels[order]), attacks=["pgd"], eps=[0.001])
     assert "accuracy-mismatch" in codes(found)
@@ -368,7 +368,7 @@ def test_accuracy_mismatch(model: nn.Module) -> None:
 def test_what_depends_on_the_batch_by_design_is_no_mismatch(
     model: nn.Module, broken_attack: Callable[..., None]
 ) -> None:
-    """On all pictures it is an attack, on the few that are probed it gives up."""
+    """On all images it is an attack, on the few that are probed it gives up."""
     whole = ATTACKS["pgd"].attack
 
     def crowded(model: Any, inputs: Tensor, labels: Tensor, **k: Any) -> Tensor:
@@ -376,7 +376,7 @@ def test_what_depends_on_the_batch_by_design_is_no_mismatch(
         return whole(model, inputs, labels, **k) if len(inputs) > 70 else inputs.clone()
 
     broken_attack("strongest", crowded)
-    found = run(model, pictures(100), attacks=["strongest"], eps=[0.3], full_budget=False)
+    found = run(model, sample_images(100), attacks=["strongest"], eps=[0.3], full_budget=False)
     assert found.summary["results"][0]["robust_accuracy"] < 0.5
     assert "accuracy-mismatch" not in codes(found)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from tests.evaluation.conftest import CLASSES, pictures
+from tests.evaluation.conftest import CLASSES, sample_images
 from tests.evaluation.masked import (
     EPS,
     INDICATORS,
@@ -67,11 +67,11 @@ def test_rounding_with_a_gradient_of_its_own_is_honest(model: nn.Module, levels:
 
 
 def test_what_is_wrong_when_clean_is_not_looked_at(model: nn.Module) -> None:
-    images, labels = pictures(40)
+    images, labels = sample_images(40)
     assert raised(run(model, (images, (labels + 1) % CLASSES))) == {}
 
 
-# 1. unavailable gradients, and 6. attacks that fail with every picture allowed
+# 1. unavailable gradients, and 6. attacks that fail with every image allowed
 
 
 @pytest.mark.parametrize("attack", ["pgd:steps=10", "bim", "apgd:steps=10"])
@@ -154,7 +154,7 @@ def test_a_loss_with_ripples(model: nn.Module, masked: Callable[..., nn.Module])
 
 
 def test_the_mean_over_small_noise_sees_beyond_the_ripples(model: nn.Module) -> None:
-    images, labels = pictures(20)
+    images, labels = sample_images(20)
     inputs = images.float() / 255
     masked = rippled(model)
     steady = expectation(lambda x: masked(x + 0.02 * torch.randn_like(x)), samples=16)
@@ -233,12 +233,12 @@ def test_a_stand_in_that_does_not_transfer() -> None:
 
 
 def test_a_stand_in_with_the_scores_of_its_model_transfers(model: nn.Module) -> None:
-    found = run(defended(model, BitDepth(bits=3)), pictures(10), attacks=["strongest"])
+    found = run(defended(model, BitDepth(bits=3)), sample_images(10), attacks=["strongest"])
     assert raised(found) == {}
     assert rate(found) < 0.1
 
 
-def test_only_points_in_the_ball_of_their_own_picture_count() -> None:
+def test_only_points_in_the_ball_of_their_own_image_count() -> None:
     images, labels = two_tones(4, 20)
     clean = Batch(images.float() / 255, labels, torch.arange(4))
     (setting,) = make_settings(["pgd"], norm="linf", eps=[0.1])

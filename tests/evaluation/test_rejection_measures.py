@@ -50,7 +50,7 @@ def test_the_interval_holds_its_area(area: float, n: int, m: int) -> None:
     assert (1 - high, 1 - low) == pytest.approx(mirrored, abs=1e-6)
 
 
-def test_pictures_that_share_an_infinite_score_come_in_together() -> None:
+def test_images_that_share_an_infinite_score_come_in_together() -> None:
     for right in ([True, False, True, True], [False, True, True, True]):
         curve = risk_curve([np.inf, np.inf, 1.0, -np.inf], right)
         assert curve.coverage.tolist() == [0.5, 0.75, 1.0]
@@ -106,10 +106,15 @@ def test_rates_add_up() -> None:
 def test_rejections_need_what_they_need() -> None:
     assert rejections(pl.DataFrame(schema=SCHEMA)) == []
     columns = {
-        "variant": ["pgd"] * 4, "norm": ["l2"] * 4, "eps": [1.0] * 4, "label": [0, 0, 1, 1],
-        "clean_top5": [[0], [0], [1], [0]], "top5": [[0], [1], [1], [0]],
-        "clean_acceptance": [2.0, 1.0, 0.5, -1.0], "acceptance": [1.0, 3.0, -1.0, -2.0],
-    }  # fmt: skip
+        "variant": ["pgd"] * 4,
+        "norm": ["l2"] * 4,
+        "eps": [1.0] * 4,
+        "label": [0, 0, 1, 1],
+        "clean_top5": [[0], [0], [1], [0]],
+        "top5": [[0], [1], [1], [0]],
+        "clean_acceptance": [2.0, 1.0, 0.5, -1.0],
+        "acceptance": [1.0, 3.0, -1.0, -2.0],
+    }
     schema = {name: SCHEMA[name] for name in columns}
     (told,) = rejections(pl.DataFrame(columns, schema=schema), [0.4])
     assert told["n"] == 3  # the last is of another class before the attack

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from epsball.evaluation.engine.rewriting import rewritten
 
-PICTURES = torch.rand((5, 3, 8, 8), generator=torch.Generator().manual_seed(0))
+IMAGES = torch.rand((5, 3, 8, 8), generator=torch.Generator().manual_seed(0))
 
 
 def settled(module: nn.Module) -> nn.Module:
@@ -82,15 +82,15 @@ def block() -> nn.Sequential:
 
 @pytest.mark.parametrize("make", [block, Residual, Twice, Branching])
 def test_same_scores_and_gradients(make: Callable[[], nn.Module]) -> None:
-    module, inputs = settled(make()), PICTURES.double()
-    made = rewritten(module, PICTURES.double())
+    module, inputs = settled(make()), IMAGES.double()
+    made = rewritten(module, IMAGES.double())
     assert torch.allclose(made(inputs), module(inputs), rtol=0, atol=1e-12)
     assert torch.allclose(gradient(made, inputs), gradient(module, inputs), rtol=0, atol=1e-10)
 
 
 def test_folds_batch_norm_and_pools_before_relu() -> None:
     module = settled(block())
-    assert kinds(rewritten(module, PICTURES.double())) == [
+    assert kinds(rewritten(module, IMAGES.double())) == [
         nn.Conv2d,
         nn.MaxPool2d,
         nn.ReLU,
@@ -100,9 +100,9 @@ def test_folds_batch_norm_and_pools_before_relu() -> None:
 
 
 def test_what_is_used_twice_stays() -> None:
-    assert nn.BatchNorm2d in kinds(rewritten(settled(Residual()), PICTURES.double()))
-    assert nn.BatchNorm2d in kinds(rewritten(settled(Twice()), PICTURES.double()))
-    order = kinds(rewritten(settled(Residual()), PICTURES.double()))
+    assert nn.BatchNorm2d in kinds(rewritten(settled(Residual()), IMAGES.double()))
+    assert nn.BatchNorm2d in kinds(rewritten(settled(Twice()), IMAGES.double()))
+    order = kinds(rewritten(settled(Residual()), IMAGES.double()))
     assert order.index(nn.ReLU) < order.index(nn.MaxPool2d)
 
 
@@ -110,13 +110,13 @@ def test_the_module_itself_is_left_alone() -> None:
     module = block()
     settled(module)
     before = {name: value.clone() for name, value in module.state_dict().items()}
-    rewritten(module, PICTURES.double())
+    rewritten(module, IMAGES.double())
     assert [type(part) for part in module] == [type(part) for part in block()]
     assert all(torch.equal(before[name], value) for name, value in module.state_dict().items())
 
 
 def test_branches_are_kept() -> None:
-    assert isinstance(rewritten(settled(Branching()), PICTURES.double()), Branching)
+    assert isinstance(rewritten(settled(Branching()), IMAGES.double()), Branching)
 
 
 @pytest.mark.parametrize(
@@ -128,21 +128,21 @@ def test_what_is_drawn_in_forward_is_not_frozen(draw: Callable[[], Tensor | floa
         def forward(self, inputs: Tensor) -> Tensor:
             return (inputs + draw()).flatten(1)
 
-    made = rewritten(Noisy().eval(), PICTURES)
-    assert not torch.equal(made(PICTURES), made(PICTURES))
+    made = rewritten(Noisy().eval(), IMAGES)
+    assert not torch.equal(made(IMAGES), made(IMAGES))
 
 
 def test_hooks_still_fire() -> None:
     module, seen = block(), list[int]()
     settled(module)
     module[0].register_forward_hook(lambda *_: seen.append(1))
-    rewritten(module, PICTURES.double())(PICTURES.double())
+    rewritten(module, IMAGES.double())(IMAGES.double())
     assert len(seen) == 1
 
 
 def test_batch_norm_in_train_mode_is_not_folded() -> None:
     module = settled(block()).train()
-    assert nn.BatchNorm2d in kinds(rewritten(module, PICTURES.double()))
+    assert nn.BatchNorm2d in kinds(rewritten(module, IMAGES.double()))
 
 
 class Own(nn.Module):
@@ -173,6 +173,6 @@ class Cut(nn.Module):
 
 @pytest.mark.parametrize("make", [Own, Cut])
 def test_gradients_are_those_of_the_module(make: Callable[[], nn.Module]) -> None:
-    module, inputs = settled(make()), PICTURES.double()
+    module, inputs = settled(make()), IMAGES.double()
     made = rewritten(module, inputs)
     assert torch.allclose(gradient(made, inputs), gradient(module, inputs), rtol=0, atol=1e-10)

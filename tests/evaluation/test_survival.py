@@ -1,4 +1,4 @@
-"""Pictures saved as pictures."""
+"""Images saved as images."""
 
 import io
 
@@ -21,7 +21,7 @@ def test_rounding_keeps_the_ball(seed: int, levels: int) -> None:
     saved = torch.from_numpy(to_8bit(moved, clean)).double() / 255
     assert ((saved - clean.double()).abs() <= eps + 1e-7).all()
     towards = (saved - clean.double()) * (moved.double() - clean.double())
-    assert (towards >= -1e-7).all()  # never past the clean picture
+    assert (towards >= -1e-7).all()  # never past the clean image
     assert ((saved - moved.double()).abs() < 1 / 255 + 1e-5).all()  # never a level off
 
 
@@ -42,27 +42,27 @@ def test_off_the_grid_a_small_move_does_not_jump_over_the_clean_pixel() -> None:
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_png_is_lossless_and_jpeg_is_jpeg(channels: int) -> None:
-    pictures = np.random.default_rng(0).integers(0, 256, (4, channels, 9, 7), dtype=np.uint8)
-    assert np.array_equal(through_png(pictures), pictures)  # type: ignore[arg-type]  # not None here
-    saved = through_jpeg(pictures, 75)
+    sample_images = np.random.default_rng(0).integers(0, 256, (4, channels, 9, 7), dtype=np.uint8)
+    assert np.array_equal(through_png(sample_images), sample_images)  # type: ignore[arg-type]  # not None here
+    saved = through_jpeg(sample_images, 75)
     assert saved is not None
-    assert saved.shape == pictures.shape
+    assert saved.shape == sample_images.shape
     file = io.BytesIO()
-    as_image(pictures[2]).save(file, "JPEG", quality=75)
+    as_image(sample_images[2]).save(file, "JPEG", quality=75)
     theirs = np.asarray(Image.open(file))
     assert np.array_equal(
         saved[2] if channels == 3 else saved[2][0][..., None],
         theirs.transpose(2, 0, 1) if channels == 3 else theirs[..., None],
     )
-    assert not np.array_equal(saved, pictures)
+    assert not np.array_equal(saved, sample_images)
 
 
-def test_what_no_picture_format_holds() -> None:
-    pictures = np.zeros((2, 5, 4, 4), dtype=np.uint8)
-    assert through_png(pictures) is None
-    assert through_jpeg(pictures, 90) is None
+def test_what_no_image_format_holds() -> None:
+    sample_images = np.zeros((2, 5, 4, 4), dtype=np.uint8)
+    assert through_png(sample_images) is None
+    assert through_jpeg(sample_images, 90) is None
 
 
-def test_no_pictures_at_all() -> None:
+def test_no_images_at_all() -> None:
     none = np.zeros((0, 3, 4, 4), dtype=np.uint8)
     assert through_png(none) is none

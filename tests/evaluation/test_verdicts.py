@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 import pytest
 import torch
-from tests.evaluation.conftest import pictures
+from tests.evaluation.conftest import sample_images
 from torch import Tensor, nn
 
 from epsball import audit
@@ -15,7 +15,7 @@ from epsball.evaluation.engine.surrogate import Twin, checked_twin
 from epsball.evaluation.records.schema import MEANINGLESS_WHEN_RETIRED
 
 RADII = [0.05, 0.1, 0.2]
-DATA = pictures(120)
+DATA = sample_images(120)
 
 
 def run(model: nn.Module, attacks: list[str], **asked: Any) -> Audit:
@@ -50,7 +50,7 @@ def test_verdicts_are_those_of_the_full_budget_for_less(model: nn.Module) -> Non
     assert quick.summary["cost"]["backwards"] < 0.7 * whole.summary["cost"]["backwards"]
 
 
-def test_pictures_wrong_when_clean_are_not_attacked(model: nn.Module) -> None:
+def test_images_wrong_when_clean_are_not_attacked(model: nn.Module) -> None:
     labels = DATA[1].clone()
     labels[::10] = (labels[::10] + 1) % 5
     found = audit(

@@ -25,7 +25,7 @@ class Code:
 
 
 class Small(nn.Module):
-    """A classifier of 8x8 grey pictures with a buffer, a constant and a view of the batch size."""
+    """A classifier of 8x8 grey images with a buffer, a constant and a view of the batch size."""
 
     def __init__(self, classes: int = 3) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class Small(nn.Module):
 
 
 def export(model: nn.Module, file: Path, *, dynamic: bool = True) -> Path:
-    """Save a model of 8x8 grey pictures with torch.export."""
+    """Save a model of 8x8 grey images with torch.export."""
     shapes = ({0: torch.export.Dim.DYNAMIC},) if dynamic else None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

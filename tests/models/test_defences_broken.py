@@ -39,10 +39,13 @@ def trained(defence: str = "") -> nn.Module:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = nn.Sequential(
-            nn.Conv2d(1, 12, 3, stride=2, padding=1), nn.ReLU(),
-            nn.Conv2d(12, 24, 3, stride=2, padding=1), nn.ReLU(),
-            nn.Flatten(), nn.Linear(24 * (SIDE // 4) ** 2, 10),
-        )  # fmt: skip
+            nn.Conv2d(1, 12, 3, stride=2, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(12, 24, 3, stride=2, padding=1),
+            nn.ReLU(),
+            nn.Flatten(),
+            nn.Linear(24 * (SIDE // 4) ** 2, 10),
+        )
         optimizer = torch.optim.Adam(model.parameters(), 5e-3)
         for _ in range(300):
             rows = torch.randint(1400, (100,))

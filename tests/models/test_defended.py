@@ -14,7 +14,7 @@ from epsball.models.purifiers.table import defence_named
 from epsball.types import ModelInfo
 
 
-def pictures(*shape: int) -> Tensor:
+def images(*shape: int) -> Tensor:
     return torch.rand(shape, generator=torch.Generator().manual_seed(0))
 
 
@@ -23,8 +23,8 @@ def linear() -> nn.Module:
     return nn.Sequential(nn.Flatten(), nn.Linear(64, 3)).eval()
 
 
-def test_a_defended_model_is_the_model_of_washed_pictures() -> None:
-    model, step, inputs = linear(), BitDepth(bits=2), pictures(4, 1, 8, 8)
+def test_a_defended_model_is_the_model_of_washed_images() -> None:
+    model, step, inputs = linear(), BitDepth(bits=2), images(4, 1, 8, 8)
     both = defended(model, step)
     assert torch.equal(both(inputs), model(step(inputs)))
     assert getattr(both, "info", None) is None
@@ -65,7 +65,7 @@ def test_remedies_are_those_of_all_steps() -> None:
 def test_the_relaxed_twin_has_the_same_scores_and_a_gradient() -> None:
     model = linear()
     both = defended(defended(model, JpegCompression(quality=30)), BitDepth(bits=2))
-    point = pictures(4, 1, 8, 8).requires_grad_()
+    point = images(4, 1, 8, 8).requires_grad_()
     scores = both.relaxed()(point)
     assert torch.equal(scores, both(point))
     (gradient,) = torch.autograd.grad(scores.sum(), point)
@@ -77,7 +77,7 @@ def test_the_relaxed_twin_has_the_same_scores_and_a_gradient() -> None:
 
 def test_a_random_step_is_drawn_once_also_in_the_twin() -> None:
     both = defended(linear(), RandomResizing(smallest=0.5))
-    inputs = pictures(2, 1, 8, 8)
+    inputs = images(2, 1, 8, 8)
     torch.manual_seed(3)
     scores = both(inputs)
     torch.manual_seed(3)

@@ -84,8 +84,8 @@ def test_timm_weights_and_classes_are_the_users(timm: Any, tmp_path: Path) -> No
     model = timm.create_model("test_resnet", num_classes=4).eval()
     save_file(model.state_dict(), tmp_path / "w.safetensors")
     loaded = load_model("timm:test_resnet", classes=4, weights=tmp_path / "w.safetensors")
-    pictures = torch.rand(2, 3, 64, 64)
-    assert torch.allclose(loaded.model(pictures), model((pictures - 0.5) / 0.5), atol=1e-5)
+    images = torch.rand(2, 3, 64, 64)
+    assert torch.allclose(loaded.model(images), model((images - 0.5) / 0.5), atol=1e-5)
 
 
 def test_timm_name_is_suggested(timm: Any, refusal: Refusal) -> None:

@@ -21,7 +21,7 @@ from epsball.models.zoo.squeezenet import build_squeezenet
 SMALLER = {"squeezenet": (3, 48, 48)}  # fully convolutional, and quicker so
 
 
-def pictures(name: str, n: int = 3) -> Tensor:
+def images(name: str, n: int = 3) -> Tensor:
     shape = SMALLER.get(name, MODELS[name].input_shape)
     return torch.rand(n, *shape, generator=torch.Generator().manual_seed(1))
 
@@ -33,18 +33,18 @@ def test_parameters_and_scores_are_as_the_table_says(name: str) -> None:
     assert spec.name == name
     assert model.training
     assert count_parameters(model) == spec.parameters
-    assert model.eval()(pictures(name)).shape == (3, spec.classes)
+    assert model.eval()(images(name)).shape == (3, spec.classes)
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_every_number_of_classes_can_be_built(name: str) -> None:
-    assert MODELS[name].build(classes=7).eval()(pictures(name)).shape == (3, 7)
+    assert MODELS[name].build(classes=7).eval()(images(name)).shape == (3, 7)
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_gradient_reaches_every_picture(name: str) -> None:
+def test_gradient_reaches_every_image(name: str) -> None:
     torch.manual_seed(0)
-    point = pictures(name).requires_grad_()
+    point = images(name).requires_grad_()
     MODELS[name].build().eval()(point).logsumexp(1).sum().backward()
     assert point.grad is not None
     assert (point.grad.flatten(1).abs().amax(1) > 0).all()
@@ -52,7 +52,7 @@ def test_gradient_reaches_every_picture(name: str) -> None:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_scores_do_not_depend_on_the_rest_of_the_batch(name: str) -> None:
-    model, inputs = MODELS[name].build().eval(), pictures(name)
+    model, inputs = MODELS[name].build().eval(), images(name)
     with torch.no_grad():
         alone = torch.cat([model(one) for one in inputs[:, None]])
         assert torch.allclose(model(inputs), alone, atol=1e-5)
@@ -62,7 +62,7 @@ def test_scores_do_not_depend_on_the_rest_of_the_batch(name: str) -> None:
 def test_weights_come_back_from_safetensors(name: str, tmp_path: Path) -> None:
     first, second = MODELS[name].build().eval(), MODELS[name].build().eval()
     save_file(first.state_dict(), tmp_path / "w.safetensors")
-    inputs = pictures(name)
+    inputs = images(name)
     assert not torch.equal(first(inputs), second(inputs))
     load_weights(second, tmp_path / "w.safetensors")
     assert torch.equal(first(inputs), second(inputs))
@@ -73,7 +73,7 @@ def test_base_cnn_has_the_layers_of_its_table() -> None:
     model = build_base_cnn()
     for name, layer in model.named_children():
         layer.register_forward_hook(lambda _, __, out, name=name: shapes.update({name: out.shape}))
-    model(pictures("base-cnn", 1))
+    model(images("base-cnn", 1))
     assert shapes["layer5"] == (1, 64, 14, 14)  # 12,544 features
     assert shapes["layer7"] == shapes["layer8"] == (1, 200)
 
@@ -94,8 +94,8 @@ def test_squeezenet_averages_over_a_padded_border_as_the_original_does() -> None
     state["features.12.expand1x1.bias"] += 1.0  # every feature map that reaches the classifier
     state["features.12.expand3x3.bias"] += 1.0
     model.load_state_dict(state)
-    inner = model.features(pictures("squeezenet", 1)).shape[2]
-    scores = model(pictures("squeezenet", 1))
+    inner = model.features(images("squeezenet", 1)).shape[2]
+    scores = model(images("squeezenet", 1))
     assert scores[0, 0].item() == pytest.approx(512 * inner**2 / (inner + 2) ** 2)
 
 
@@ -103,7 +103,7 @@ def test_mlp_takes_width_and_dropout() -> None:
     model = build_mlp(hidden=20, dropout=0.9)
     assert count_parameters(model) == 784 * 20 + 20 + 20 * 10 + 10
     torch.manual_seed(0)
-    inputs = pictures("mlp", 1).expand(50, -1, -1, -1)
+    inputs = images("mlp", 1).expand(50, -1, -1, -1)
     assert len(model(inputs).unique(dim=0)) > 10
     assert len(model.eval()(inputs).unique(dim=0)) == 1
 
@@ -118,7 +118,7 @@ def test_zoo_model_loads_trained_weights_and_is_in_eval_mode(tmp_path: Path) -> 
     trained = build_mlp(classes=4).eval()
     save_file(trained.state_dict(), tmp_path / "model.safetensors")
     loaded = load_model("zoo:mlp", weights=tmp_path / "model.safetensors", classes=4)
-    inputs = pictures("mlp")
+    inputs = images("mlp")
     assert torch.equal(loaded.model(inputs), trained(inputs))
     assert (loaded.name, loaded.spec) == ("mlp", "zoo:mlp")
     assert not getattr(loaded.model, "training", True)
@@ -130,7 +130,7 @@ def test_number_of_classes_is_read_off_the_weights(name: str, tmp_path: Path) ->
     save_file(
         {f"model.{k}": v for k, v in MODELS[name].build(classes=6).state_dict().items()}, file
     )
-    assert load_model(f"zoo:{name}", weights=file).model(pictures(name)).shape == (3, 6)
+    assert load_model(f"zoo:{name}", weights=file).model(images(name)).shape == (3, 6)
 
 
 def test_weights_of_another_number_of_classes_are_refused_where_it_is_asked_for(
@@ -175,7 +175,7 @@ def test_published_weights_bring_their_number_of_classes(refusal: Refusal) -> No
 
 
 @pytest.mark.data
-def test_squeezenet_names_pictures_as_measured() -> None:
+def test_squeezenet_names_images_as_measured() -> None:
     if "EPSBALL_DATA" not in os.environ:
         pytest.skip("EPSBALL_DATA is not set")
     data = Path(os.environ["EPSBALL_DATA"])
@@ -199,9 +199,9 @@ def test_the_weights_that_come_along_withstand_what_they_are_said_to(
 ) -> None:
     if "EPSBALL_DATA" not in os.environ:
         pytest.skip("EPSBALL_DATA is not set")
-    pictures = load_data("mnist", split="test")
+    dataset = load_data("mnist", split="test")
     rows = np.arange(100)
-    images, labels = to_unit(pictures.read(rows)), torch.from_numpy(pictures.labels[rows])
+    images, labels = to_unit(dataset.read(rows)), torch.from_numpy(dataset.labels[rows])
     model = load_model("zoo:base-cnn-robust").model
     assert (model(images).argmax(1) == labels).float().mean() >= 0.97
     attacked = pgd(model, images, labels, eps=0.3, generator=torch.Generator().manual_seed(0))

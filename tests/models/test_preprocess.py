@@ -42,7 +42,7 @@ def test_mean_belongs_to_the_channels_of_the_model() -> None:
 
 
 @pytest.mark.parametrize("channels", ["rgb", "bgr"])
-def test_grey_pictures_get_three_equal_channels(channels: str) -> None:
+def test_grey_images_get_three_equal_channels(channels: str) -> None:
     outputs = Preprocess(channels=channels)(noise(2, 1, 4, 4))
     assert torch.equal(outputs, noise(2, 1, 4, 4).repeat(1, 3, 1, 1))
 
@@ -57,15 +57,15 @@ def test_gray_is_the_luma_of_pillow() -> None:
 
 @pytest.mark.parametrize("side", [7, 23])
 def test_resize_is_the_antialiased_bilinear_of_pillow(side: int) -> None:
-    picture = noise(1, 1, 16, 12)
-    image = Image.fromarray(picture[0, 0].numpy(), mode="F")
+    array = noise(1, 1, 16, 12)
+    image = Image.fromarray(array[0, 0].numpy(), mode="F")
     expected = np.asarray(image.resize((side, side), Image.Resampling.BILINEAR))
-    outputs = Preprocess(resize=side)(picture)
+    outputs = Preprocess(resize=side)(array)
     assert np.allclose(outputs[0, 0].numpy(), expected, atol=1e-5)
 
 
 @given(side=st.integers(1, 40), height=st.integers(1, 20), width=st.integers(1, 20))
-def test_resized_pictures_stay_in_range(side: int, height: int, width: int) -> None:
+def test_resized_images_stay_in_range(side: int, height: int, width: int) -> None:
     outputs = Preprocess(resize=side)(noise(1, 3, height, width))
     assert outputs.shape == (1, 3, side, side)
     assert outputs.min() >= -1e-6

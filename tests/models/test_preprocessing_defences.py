@@ -21,7 +21,7 @@ from epsball.models.purifiers.smoothing import Smoothing
 from epsball.models.purifiers.table import DEFENCES, defence_named
 
 
-def pictures(*shape: int, seed: int = 0) -> Tensor:
+def images(*shape: int, seed: int = 0) -> Tensor:
     return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
 
 
@@ -30,8 +30,8 @@ def pictures(*shape: int, seed: int = 0) -> Tensor:
 
 @pytest.mark.parametrize("name", DEFENCES)
 @pytest.mark.parametrize("shape", [(3, 1, 9, 7), (2, 3, 16, 16), (0, 3, 8, 8)])
-def test_pictures_stay_pictures(name: str, shape: tuple[int, ...]) -> None:
-    inputs = pictures(*shape)
+def test_images_stay_images(name: str, shape: tuple[int, ...]) -> None:
+    inputs = images(*shape)
     made = defence_named(name)(inputs.clone())
     assert made.shape == inputs.shape
     assert made.dtype == inputs.dtype
@@ -55,8 +55,8 @@ def test_table_is_what_the_steps_say(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in DEFENCES if name != "random-resizing"])
-def test_a_picture_is_washed_alike_in_any_batch(name: str) -> None:
-    step, inputs = defence_named(name), pictures(5, 3, 8, 8)
+def test_a_image_is_washed_alike_in_any_batch(name: str) -> None:
+    step, inputs = defence_named(name), images(5, 3, 8, 8)
     assert torch.equal(step(inputs)[2:4], step(inputs[2:4]))
 
 
@@ -66,7 +66,7 @@ def test_a_picture_is_washed_alike_in_any_batch(name: str) -> None:
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("quality", [10, 75])
 def test_jpeg_is_the_codecs(channels: int, quality: int) -> None:
-    inputs = pictures(2, channels, 17, 12)
+    inputs = images(2, channels, 17, 12)
     made = JpegCompression(quality=quality)(inputs)
     for row in range(2):
         pixels = np.rint(inputs[row].permute(1, 2, 0).numpy() * 255).astype(np.uint8)
@@ -78,13 +78,13 @@ def test_jpeg_is_the_codecs(channels: int, quality: int) -> None:
 
 
 def test_jpeg_lets_no_gradient_through() -> None:
-    assert not JpegCompression()(pictures(1, 1, 8, 8).requires_grad_()).requires_grad
+    assert not JpegCompression()(images(1, 1, 8, 8).requires_grad_()).requires_grad
 
 
 @settings(deadline=None)
 @given(seed=st.integers(0, 99), bits=st.integers(1, 8))
 def test_bits_round_to_the_nearest_grey(seed: int, bits: int) -> None:
-    inputs = pictures(2, 1, 5, 5, seed=seed).requires_grad_()
+    inputs = images(2, 1, 5, 5, seed=seed).requires_grad_()
     made = BitDepth(bits=bits)(inputs)
     top = 2**bits - 1
     assert torch.allclose((made * top).round(), made * top, atol=1e-4)
@@ -96,14 +96,14 @@ def test_bits_round_to_the_nearest_grey(seed: int, bits: int) -> None:
 
 @pytest.mark.parametrize("kernel", [2, 3, 4, 5, 7])
 def test_median_is_scipys(kernel: int) -> None:
-    inputs = pictures(2, 3, 9, 6)
+    inputs = images(2, 3, 9, 6)
     expected = ndimage.median_filter(inputs.numpy(), size=(1, 1, kernel, kernel), mode="reflect")
     assert np.array_equal(Smoothing(kernel=kernel)(inputs).numpy(), expected)
 
 
 @pytest.mark.parametrize("kernel", [2, 3, 5, 8])
-def test_gaussian_is_a_bell_over_mirrored_pictures(kernel: int) -> None:
-    inputs = pictures(2, 3, 9, 6).double()
+def test_gaussian_is_a_bell_over_mirrored_images(kernel: int) -> None:
+    inputs = images(2, 3, 9, 6).double()
     bell = np.exp(-0.5 * ((np.arange(kernel) - kernel // 2) / (0.15 * kernel + 0.35)) ** 2)
     window = np.outer(bell, bell)[None, None] / bell.sum() ** 2
     expected = ndimage.correlate(inputs.numpy(), window, mode="reflect")
@@ -113,7 +113,7 @@ def test_gaussian_is_a_bell_over_mirrored_pictures(kernel: int) -> None:
 
 @pytest.mark.parametrize("kind", ["median", "gaussian"])
 def test_smoothing_has_its_own_derivative(kind: Any) -> None:
-    inputs = pictures(1, 2, 4, 5).double().requires_grad_()
+    inputs = images(1, 2, 4, 5).double().requires_grad_()
     assert torch.autograd.gradcheck(Smoothing(kernel=3, kind=kind), (inputs,))
 
 
@@ -129,7 +129,7 @@ def replayed(step: RandomResizing, inputs: Tensor, seed: int) -> tuple[Tensor, T
 @settings(deadline=None, max_examples=50)
 @given(seed=st.integers(0, 200), smallest=st.floats(0.2, 1))
 def test_resizing_is_interpolation_and_padding(seed: int, smallest: float) -> None:
-    inputs = pictures(2, 3, 11, 8)
+    inputs = images(2, 3, 11, 8)
     made, drawn = replayed(RandomResizing(smallest=smallest), inputs, seed)
     for row, (shrink, down, right) in enumerate(drawn.T.tolist()):
         height, width = (
@@ -142,7 +142,7 @@ def test_resizing_is_interpolation_and_padding(seed: int, smallest: float) -> No
         assert torch.allclose(made[row], expected[0], atol=1e-5)
 
 
-def test_resizing_draws_all_sizes_and_places_anew_for_every_picture() -> None:
+def test_resizing_draws_all_sizes_and_places_anew_for_every_image() -> None:
     white = torch.ones(3000, 1, 6, 6)
     torch.manual_seed(0)
     made = RandomResizing(smallest=0.5)(white)
@@ -157,7 +157,7 @@ def test_resizing_draws_all_sizes_and_places_anew_for_every_picture() -> None:
 
 
 def test_resizing_to_the_full_size_is_nothing() -> None:
-    inputs = pictures(4, 3, 10, 7)
+    inputs = images(4, 3, 10, 7)
     assert torch.equal(RandomResizing(smallest=1)(inputs), inputs)
 
 
@@ -203,8 +203,8 @@ def test_bad_requests_say_what_is_wrong(text: str, message: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_pictures_that_do_not_fit() -> None:
+def test_images_that_do_not_fit() -> None:
     with pytest.raises(InvalidInput, match="must have 1 or 3 channels, got 2"):
-        JpegCompression()(pictures(1, 2, 8, 8))
-    with pytest.raises(InvalidInput, match="kernel must be at most 9 for pictures of 4 pixels"):
-        Smoothing(kernel=10)(pictures(1, 1, 4, 20))
+        JpegCompression()(images(1, 2, 8, 8))
+    with pytest.raises(InvalidInput, match="kernel must be at most 9 for images of 4 pixels"):
+        Smoothing(kernel=10)(images(1, 1, 4, 20))

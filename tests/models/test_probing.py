@@ -16,7 +16,7 @@ from epsball.types import ModelInfo
 Model = Callable[[Tensor], Any]
 
 
-def pictures(n: int = 6) -> Tensor:
+def images(n: int = 6) -> Tensor:
     return torch.rand(n, 1, 8, 8, generator=torch.Generator().manual_seed(2))
 
 
@@ -26,38 +26,38 @@ def linear(classes: int = 4) -> nn.Module:
 
 
 def test_logits_are_recognised() -> None:
-    assert probe(linear(), pictures()) == ModelInfo(classes=4)
+    assert probe(linear(), images()) == ModelInfo(classes=4)
 
 
 @pytest.mark.parametrize("scale", [1, 1e6])  # mild, and saturated to exact 0 and 1
 def test_probabilities_are_recognised(scale: float) -> None:
     model = linear()
-    info = probe(lambda x: (scale * model(x)).softmax(1), pictures())
+    info = probe(lambda x: (scale * model(x)).softmax(1), images())
     assert info == ModelInfo(classes=4, gives="probabilities")
 
 
 def test_log_probabilities_are_recognised() -> None:
     model = linear()
-    info = probe(lambda x: model(x).log_softmax(1), pictures())
+    info = probe(lambda x: model(x).log_softmax(1), images())
     assert info == ModelInfo(classes=4, gives="log-probabilities")
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16])
 def test_probabilities_are_recognised_in_other_precisions(dtype: torch.dtype) -> None:
     model = linear(100)
-    assert probe(lambda x: model(x).softmax(1).to(dtype), pictures()).gives == "probabilities"
+    assert probe(lambda x: model(x).softmax(1).to(dtype), images()).gives == "probabilities"
 
 
 @settings(max_examples=20, deadline=None)
 @given(shift=st.floats(0.02, 5))
 def test_scores_that_only_resemble_probabilities_are_logits(shift: float) -> None:
     model = linear()
-    assert probe(lambda x: model(x).softmax(1) + shift, pictures()).gives == "logits"
-    assert probe(lambda x: model(x).log_softmax(1) - shift, pictures()).gives == "logits"
+    assert probe(lambda x: model(x).softmax(1) + shift, images()).gives == "logits"
+    assert probe(lambda x: model(x).log_softmax(1) - shift, images()).gives == "logits"
 
 
-def test_pictures_alone_do_not_decide_what_scores_are() -> None:
-    # On every clean picture a row that sums to 1; on noise it does not.
+def test_images_alone_do_not_decide_what_scores_are() -> None:
+    # On every clean image a row that sums to 1; on noise it does not.
     def model(inputs: Tensor) -> Tensor:
         flat = inputs.flatten(1)
         return torch.stack([flat.sum(1), 1 - flat.sum(1)], 1).clamp_min(0)
@@ -67,7 +67,7 @@ def test_pictures_alone_do_not_decide_what_scores_are() -> None:
 
 def test_one_hot_answers_are_labels() -> None:
     model = linear()
-    info = probe(lambda x: nn.functional.one_hot(model(x).argmax(1), 4).float(), pictures())
+    info = probe(lambda x: nn.functional.one_hot(model(x).argmax(1), 4).float(), images())
     assert info == ModelInfo(classes=4, gives="labels", differentiable=False)
 
 
@@ -82,29 +82,29 @@ def test_one_hot_answers_are_labels() -> None:
 )
 def test_missing_gradient_is_noticed(cut: Callable[[Tensor], Tensor]) -> None:
     model = linear()
-    assert not probe(lambda x: cut(model(x)), pictures()).differentiable
+    assert not probe(lambda x: cut(model(x)), images()).differentiable
 
 
 def test_no_grad_inside_the_model_is_noticed() -> None:
-    assert not probe(torch.no_grad()(linear()), pictures()).differentiable
+    assert not probe(torch.no_grad()(linear()), images()).differentiable
 
 
 def test_gradient_is_found_whatever_the_caller_does() -> None:
     with torch.no_grad():
-        assert probe(linear(), pictures()).differentiable
+        assert probe(linear(), images()).differentiable
 
 
 def test_declared_info_is_believed() -> None:
     model = linear(4)
     model.info = info = ModelInfo(3, rejects=True, gives="probabilities")  # type: ignore[assignment]
-    assert probe(model, pictures()) is info
+    assert probe(model, images()) is info
 
 
 def test_declared_info_that_contradicts_the_scores_is_refused() -> None:
     model = linear(4)
     model.info = ModelInfo(classes=4, rejects=True)  # type: ignore[assignment]  # as defences do
     with pytest.raises(BrokenContract, match=r"promises 5 columns .* its scores have 4"):
-        probe(model, pictures())
+        probe(model, images())
 
 
 @pytest.mark.parametrize("train", [True, False])
@@ -114,7 +114,7 @@ def test_model_and_random_state_are_left_as_they_were(train: bool) -> None:
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    probe(model, pictures())
+    probe(model, images())
     assert torch.equal(torch.rand(3), expected)
     assert all(part.training == train for part in model.modules())
     assert all(p.grad is None and p.requires_grad for p in model.parameters())
@@ -136,7 +136,7 @@ def test_buffers_are_put_back_when_the_model_raises() -> None:
 
     model = Counting()
     with pytest.raises(BrokenContract):
-        probe(model, pictures())
+        probe(model, images())
     assert model.seen == 0
 
 
@@ -144,7 +144,7 @@ def test_model_that_raises_is_quoted_in_one_line(refusal: Refusal) -> None:
     def model(inputs: Tensor) -> Tensor:
         raise ValueError("expected 3 channels,\n   got 1")
 
-    message = refusal(lambda: probe(model, pictures(2)))
+    message = refusal(lambda: probe(model, images(2)))
     assert "the model raised ValueError: expected 3 channels, got 1" in message
     assert "(4, 1, 8, 8)" in message
     assert "--channels" in message
@@ -161,23 +161,23 @@ def test_model_that_takes_another_size_is_told_about_resize(refusal: Refusal) ->
     [
         (lambda x: x.flatten(1).argmax(1), "(12,) and type torch.int64", "return logits"),
         (lambda x: x.flatten(1)[:, :3].long(), "type torch.int64", "return logits"),
-        (lambda x: x.flatten(1).sum(1), "(12,)", "one row of scores a picture"),
+        (lambda x: x.flatten(1).sum(1), "(12,)", "one row of scores an image"),
         (lambda x: x.flatten(1)[:, :1], "(12, 1)", "torch.cat([torch.zeros_like(z), z], dim=1)"),
-        (lambda x: x, "(12, 1, 8, 8)", "one row of scores a picture"),
-        (lambda x: x.flatten(1)[:1], "(1, 64)", "for 12 pictures"),
+        (lambda x: x, "(12, 1, 8, 8)", "one row of scores an image"),
+        (lambda x: x.flatten(1)[:1], "(1, 64)", "for 12 images"),
         (lambda x: x.flatten(1) * torch.nan, "NaN or infinity", "weights"),
         (lambda x: x.flatten(1) / 0, "NaN or infinity", "weights"),
         (lambda x: SimpleNamespace(logits=x), "a SimpleNamespace", "output.logits"),
         (lambda x: (x.flatten(1), x), "a tuple", "output[0]"),
         (lambda x: {"logits": x}, "a dict", "output['logits']"),
-        (lambda _: None, "a NoneType", "one row of scores a picture"),
-        (lambda x: x.numpy(), "a ndarray", "one row of scores a picture"),
+        (lambda _: None, "a NoneType", "one row of scores an image"),
+        (lambda x: x.numpy(), "a ndarray", "one row of scores an image"),
     ],
 )
 def test_wrong_outputs_are_refused_with_a_remedy(
     model: Model, found: str, remedy: str, refusal: Refusal
 ) -> None:
-    message = refusal(lambda: probe(model, pictures()))
+    message = refusal(lambda: probe(model, images()))
     assert found in message
     assert remedy in message
 
@@ -187,9 +187,9 @@ def test_out_of_memory_is_left_to_the_engine() -> None:
         raise torch.OutOfMemoryError("full")
 
     with pytest.raises(torch.OutOfMemoryError):
-        probe(model, pictures())
+        probe(model, images())
 
 
 @pytest.mark.parametrize("images", [torch.zeros(0, 1, 8, 8), torch.zeros(2, 1, 8, 8).byte()])
-def test_unfit_pictures_are_refused(images: Tensor, refusal: Refusal) -> None:
-    assert "at least one picture of floats" in refusal(lambda: probe(linear(), images))
+def test_unfit_images_are_refused(images: Tensor, refusal: Refusal) -> None:
+    assert "at least one image of floats" in refusal(lambda: probe(linear(), images))

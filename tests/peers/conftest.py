@@ -40,7 +40,7 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def subject(toy: Path) -> Subject:
-    """The toy's model and pictures."""
+    """The toy's model and images."""
     return open_subject(CASES["toy"], toy, IMAGES, "cpu")
 
 

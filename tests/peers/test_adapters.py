@@ -23,7 +23,7 @@ PEERS = [
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # theirs
 @pytest.mark.parametrize(("name", "method"), PEERS)
-def test_it_returns_pictures_within_the_ball(name: str, method: str, subject: Subject) -> None:
+def test_it_returns_images_within_the_ball(name: str, method: str, subject: Subject) -> None:
     reason = why_not(name, method, subject.classes)
     if reason:
         pytest.skip(reason)

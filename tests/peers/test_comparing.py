@@ -93,7 +93,7 @@ def test_the_bare_passes_are_as_many_as_the_steps(toy: Path) -> None:
     assert seen["memory"] >= 0
 
 
-def test_sizes_stop_at_the_first_that_holds_all_pictures() -> None:
+def test_sizes_stop_at_the_first_that_holds_all_images() -> None:
     assert sizes_to_try((16, 32, 64), 40) == [16, 32, 40]
     assert sizes_to_try((16, 32), 500) == [16, 32]
 

@@ -29,7 +29,7 @@ def test_every_entry_keeps_its_ball(name: str, method: str, subject: Subject) ->
     again = attacks_of(name)[method](job)
     found = judge(job.model, job.images, made, job.labels, norm=job.norm, eps=job.eps)
     assert found.outside_ball + found.outside_box + found.broken == 0
-    assert torch.equal(made, again), "same seed, same pictures"
+    assert torch.equal(made, again), "same seed, same images"
     assert (job.eps == 0) == (METHODS[method].kind == "minimal")
 
 

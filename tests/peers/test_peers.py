@@ -1,4 +1,4 @@
-"""The same trained model, pictures and budget under two other libraries. Run by make test-slow."""
+"""The same trained model, images and budget under two other libraries. Run by make test-slow."""
 
 import sys
 from collections.abc import Callable
@@ -28,7 +28,7 @@ STEPS = 40
 
 @pytest.fixture(scope="module")
 def subject(tmp_path_factory: pytest.TempPathFactory) -> tuple[nn.Module, Tensor, Tensor]:
-    """A base-cnn trained on digits, and its test pictures."""
+    """A base-cnn trained on digits, and its test images."""
     data = load_data("digits", split="train")
     with fresh_weights(0):
         model = load_model("zoo:base-cnn", require_weights=False).model

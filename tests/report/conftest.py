@@ -54,7 +54,7 @@ def blocked(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def thousand(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A thousand classes, colour pictures, two of the classes of one name."""
+    """A thousand classes, colour images, two of the classes of one name."""
     from tests.report.fake_plans import thousand_plan
     from tests.report.fake_run import build
 
@@ -63,7 +63,7 @@ def thousand(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def sturdy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The rival of `digits`: the same pictures, a model that rejects what it doubts."""
+    """The rival of `digits`: the same images, a model that rejects what it doubts."""
     from tests.report.fake_plans import digits_plan
     from tests.report.fake_run import build
 

@@ -20,7 +20,7 @@ NOTES = (
     {
         "code": "weak-ascent",
         "severity": "warning",
-        "message": f"the loss does not rise along fgsm for 12 % of the pictures <b>{VILLAIN}</b>",
+        "message": f"the loss does not rise along fgsm for 12 % of the images <b>{VILLAIN}</b>",
         "evidence": {"share": 0.12, "attack": "fgsm"},
         "remedy": "add --attack pgd --restarts 5, or an attack that asks for scores only",
     },
@@ -46,13 +46,13 @@ def digits_plan(*, model: str = "base-cnn", n: int = 400, **changes: Any) -> Pla
 
 
 def thousand_plan() -> Plan:
-    """A thousand coloured gradients of 64x64 with grain, one picture a class."""
+    """A thousand coloured gradients of 64x64 with grain, one image a class."""
     rng = np.random.default_rng(5)
     coarse = rng.random((1000, 3, 4, 4)).astype(np.float32)
-    templates = np.stack([np.stack([_resized(c * 16, 64) for c in picture]) for picture in coarse])
+    templates = np.stack([np.stack([_resized(c * 16, 64) for c in image]) for image in coarse])
     labels = np.tile(np.arange(80), 2)
     grain = rng.normal(0, 0.25, (160, 3, 64, 64)).astype(np.float32)
-    pictures = np.clip(0.35 * templates[labels] + 0.33 + grain, 0, 1).astype(np.float32)
+    images = np.clip(0.35 * templates[labels] + 0.33 + grain, 0, 1).astype(np.float32)
     birds, kinds = (
         ("cock", "hen", "ostrich", "brambling", "goldfinch"),
         ("Gallus", "Struthio", "Junco"),
@@ -62,7 +62,7 @@ def thousand_plan() -> Plan:
     return Plan(
         "squeezenet",
         "imagenet-sample",
-        pictures,
+        images,
         labels,
         templates,
         tuple(names),

@@ -20,11 +20,11 @@ Ints: TypeAlias = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Plan:
-    """What a fake run is made of; pictures (n, c, h, w) in [0, 1], templates (k, c, h, w)."""
+    """What a fake run is made of; images (n, c, h, w) in [0, 1], templates (k, c, h, w)."""
 
     model: str
     data: str
-    pictures: Floats
+    images: Floats
     labels: Ints
     templates: Floats
     names: tuple[str, ...]
@@ -46,8 +46,8 @@ class Plan:
 
 
 def build(plan: Plan, path: Path) -> Path:
-    """Write manifest, records, pictures and summary; the same plan gives the same bytes."""
-    for name in ("records", "pictures"):
+    """Write manifest, records, images and summary; the same plan gives the same bytes."""
+    for name in ("records", "images"):
         (path / name).mkdir(parents=True, exist_ok=True)
     frames = []
     for variant in plan.variants:
@@ -62,10 +62,10 @@ def build(plan: Plan, path: Path) -> Path:
             stem = f"00000-{re.sub('[^a-z0-9]', '_', variant)}-{norm}"
             frame.write_parquet(path / "records" / f"{stem}.parquet")
             np.savez(
-                path / "pictures" / f"{stem}.npz",
+                path / "images" / f"{stem}.npz",
                 positions=np.arange(plan.shown),
                 labels=plan.labels[: plan.shown],
-                clean=plan.pictures[: plan.shown],
+                clean=plan.images[: plan.shown],
                 variant=np.array(variant),
                 norm=np.array(norm),
                 eps=np.array(budgets),
@@ -79,9 +79,9 @@ def build(plan: Plan, path: Path) -> Path:
     return path
 
 
-def _scores(plan: Plan, pictures: Floats) -> Floats:
+def _scores(plan: Plan, images: Floats) -> Floats:
     weights, bias = plan.linear
-    scores = pictures.reshape(len(pictures), -1) @ weights + bias
+    scores = images.reshape(len(images), -1) @ weights + bias
     if plan.rejects:
         ordered = np.sort(scores, 1)
         scores = np.concatenate([scores, ordered[:, -2:-1] + 3], 1)
@@ -89,7 +89,7 @@ def _scores(plan: Plan, pictures: Floats) -> Floats:
 
 
 def _attack(plan: Plan, variant: str, norm: str, eps: float) -> Floats:
-    x, y = plan.pictures, plan.labels
+    x, y = plan.images, plan.labels
     if variant == "noise":
         signs = np.random.default_rng(7).choice([-1.0, 1.0], x.shape)
         return _moved(x, signs, norm, eps)
@@ -129,7 +129,7 @@ def _softmax(scores: Floats) -> Floats:
 
 
 def _records(plan: Plan, variant: str, norm: str, eps: float, made: Floats) -> pl.DataFrame:
-    x, y, n, k = plan.pictures, plan.labels, len(plan.labels), len(plan.templates)
+    x, y, n, k = plan.images, plan.labels, len(plan.labels), len(plan.templates)
     before, after = _scores(plan, x), _scores(plan, made)
     clean, said = before.argmax(1), after.argmax(1)
     delta = (made - x).reshape(n, -1)
@@ -189,7 +189,7 @@ def _acceptance(scores: Any, k: int) -> list[float | None]:
 
 
 def _manifest(plan: Plan) -> dict[str, Any]:
-    c, h, w = plan.pictures.shape[1:]
+    c, h, w = plan.images.shape[1:]
     return {
         "command": f"epsball audit zoo:{plan.model} --data {plan.data} --eps 0.1 --out runs/x",
         "created": "2026-01-02T03:04:05+00:00",

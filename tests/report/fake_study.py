@@ -23,10 +23,10 @@ _EPS = (0.0, 0.05, 0.25)
 
 
 def build(out: Path) -> Path:
-    """Write summary.json and the kept pictures; return the directory."""
-    pictures = np.linspace(0, 1, 3 * 28 * 28, dtype=np.float32).reshape(3, 1, 28, 28)
-    (out / "pictures").mkdir()
-    np.savez_compressed(out / "pictures" / "abc.npz", pictures=pictures)
+    """Write summary.json and the kept images; return the directory."""
+    images = np.linspace(0, 1, 3 * 28 * 28, dtype=np.float32).reshape(3, 1, 28, 28)
+    (out / "images").mkdir()
+    np.savez_compressed(out / "images" / "abc.npz", images=images)
     (out / "summary.json").write_text(json.dumps(_summary()), encoding="utf-8")
     return out
 
@@ -40,12 +40,21 @@ def story() -> Story:
         for x in _EPS
     ]
     dots = [
-        {"series": f"l1 {i}", "shape": f"l2 {j}", "panel": "ours", "label": f"{i}/{j}",
-         "x": 0.9 + 0.01 * i, "y": 0.3 + 0.1 * j, "left": 0.89, "right": 0.95, "low": 0.2,
-         "high": 0.5}
+        {
+            "series": f"l1 {i}",
+            "shape": f"l2 {j}",
+            "panel": "ours",
+            "label": f"{i}/{j}",
+            "x": 0.9 + 0.01 * i,
+            "y": 0.3 + 0.1 * j,
+            "left": 0.89,
+            "right": 0.95,
+            "low": 0.2,
+            "high": 0.5,
+        }
         for i in range(3)
         for j in range(2)
-    ]  # fmt: skip
+    ]
     tiles = [Tile(eps, VILLAIN if eps else "7", eps == 0, 0.9) for eps in _EPS]
     table = TableBlock(
         "a table", f"{VILLAIN}|#accuracy", [["a | b", ("0.97", "0.96 to 0.98", "source 0.975")]]
@@ -54,8 +63,8 @@ def story() -> Story:
         PlotBlock("lines", "points over eps", "lines", "eps", "share", lines),
         PlotBlock("dots", "a trade", "dots", "clean", "attacked", dots, lines=False, shares="xy"),
         PlotBlock("nothing", "no point", "none", "x", "y", []),
-        StripBlock(f"a {VILLAIN}", "fgsm", "pictures/abc.npz", VILLAIN, tiles),
-        StripBlock("lost", "fgsm", "pictures/gone.npz", "7", tiles),
+        StripBlock(f"a {VILLAIN}", "fgsm", "images/abc.npz", VILLAIN, tiles),
+        StripBlock("lost", "fgsm", "images/gone.npz", "7", tiles),
         TableBlock("a folded table", "name|#n", [["x", "1"]], folded=True),
     ]
     sections = [
@@ -69,15 +78,63 @@ def story() -> Story:
 def _claims() -> list[dict[str, Any]]:
     interval = (0.1, 0.2)
     found = [
-        ("value", Verdict("s.number", "match", 0.15, interval, "Student t over 3 seeds", 3,
-                          same_setting=True, differs=(), note="the source has 0.16")),
-        ("ordering", Verdict("s.order", "refuted", -0.15, interval, "Student t over 3 seeds", 3,
-                             same_setting=True, differs=(), note=f"2 of 3 hold {VILLAIN}")),
-        ("statement", Verdict("s.words", "not run", None, None, None, 0,
-                              same_setting=False, differs=(), note="nobody was asked")),
-        ("statement", Verdict("s.else", "holds", 0.15, interval, "Wilson over the pictures", 1,
-                              same_setting=False, differs=("on digits",), note="it does")),
-    ]  # fmt: skip
+        (
+            "value",
+            Verdict(
+                "s.number",
+                "match",
+                0.15,
+                interval,
+                "Student t over 3 seeds",
+                3,
+                same_setting=True,
+                differs=(),
+                note="the source has 0.16",
+            ),
+        ),
+        (
+            "ordering",
+            Verdict(
+                "s.order",
+                "refuted",
+                -0.15,
+                interval,
+                "Student t over 3 seeds",
+                3,
+                same_setting=True,
+                differs=(),
+                note=f"2 of 3 hold {VILLAIN}",
+            ),
+        ),
+        (
+            "statement",
+            Verdict(
+                "s.words",
+                "not run",
+                None,
+                None,
+                None,
+                0,
+                same_setting=False,
+                differs=(),
+                note="nobody was asked",
+            ),
+        ),
+        (
+            "statement",
+            Verdict(
+                "s.else",
+                "holds",
+                0.15,
+                interval,
+                "Wilson over the images",
+                1,
+                same_setting=False,
+                differs=("on digits",),
+                note="it does",
+            ),
+        ),
+    ]
     return [{**asdict(v), "kind": kind, "text": f"claim {VILLAIN}"} for kind, v in found]
 
 

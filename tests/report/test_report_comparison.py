@@ -1,4 +1,4 @@
-"""The comparison page: two models on the same pictures."""
+"""The comparison page: two models on the same images."""
 
 import copy
 import json

@@ -15,7 +15,7 @@ from epsball.report.audit.sizes import size_figure, size_frame
 from epsball.report.comparison.duels import duel_figure
 from epsball.report.drawing.figure import NARROW, WIDE, Figure
 from epsball.report.drawing.matrix import draw_matrices
-from epsball.report.drawing.strips import picture_strips
+from epsball.report.drawing.strips import image_strips
 
 FAMILIES: dict[str, Callable[[Run], Figure | None]] = {
     "curve": lambda run: curve_figure(run, "linf"),
@@ -97,10 +97,10 @@ def test_of_many_classes_both_ends_are_shown_and_all_are_listed(thousand: Path) 
     domain = figure.spec(WIDE)["hconcat"][0]["layer"][0]["encoding"]["y"]["scale"]["domain"]
     assert len(domain) == ALL + 1
     assert domain[10] == GAP
-    assert "fewer than 10 pictures" in figure.caption
+    assert "fewer than 10 images" in figure.caption
 
 
-def test_confusion_keeps_every_picture_and_the_reject_column(rejecting: Path) -> None:
+def test_confusion_keeps_every_image_and_the_reject_column(rejecting: Path) -> None:
     run = load_run(rejecting)
     confusion = run.summary["confusion"]
     frame = confusion_frame(run, confusion["clean"], confusion["attacked"][-1]["cells"])
@@ -147,7 +147,7 @@ def test_sizes_leave_out_what_early_stopping_left_unknown(digits: Path) -> None:
 
 
 def test_strips_show_the_strongest_attack_first_and_one_that_held(digits: Path) -> None:
-    strips = picture_strips(load_run(digits))
+    strips = image_strips(load_run(digits))
     assert [strip.attack for strip in strips] == ["pgd, linf"] * 6 + ["noise, linf", "fgsm, linf"]
     verdicts = [strip.tiles[-1].verdict for strip in strips[:6]]
     assert verdicts == ["fooled"] * 5 + ["held"]
@@ -156,16 +156,16 @@ def test_strips_show_the_strongest_attack_first_and_one_that_held(digits: Path) 
     assert all(tile.said and tile.confidence for strip in strips for tile in strip.tiles)
 
 
-def test_pictures_stop_before_the_page_grows_too_large(
+def test_images_stop_before_the_page_grows_too_large(
     digits: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = load_run(digits)
-    whole = picture_strips(run)
-    sizes = [sum(len(t.picture) + len(t.perturbation) for t in strip.tiles) for strip in whole]
+    whole = image_strips(run)
+    sizes = [sum(len(t.image) + len(t.perturbation) for t in strip.tiles) for strip in whole]
     monkeypatch.setattr("epsball.report.drawing.strips._BYTES", sizes[0] + sizes[1])
-    assert picture_strips(run) == whole[:2]
+    assert image_strips(run) == whole[:2]
     monkeypatch.setattr("epsball.report.drawing.strips._BYTES", 1)
-    assert picture_strips(run) == whole[:1]
+    assert image_strips(run) == whole[:1]
 
 
 def test_the_reading_of_a_duel_needs_a_small_p(digits: Path) -> None:
@@ -183,5 +183,5 @@ def test_the_reading_of_a_duel_needs_a_small_p(digits: Path) -> None:
 
 
 def test_a_rejecting_model_is_quoted_as_rejecting(rejecting: Path) -> None:
-    verdicts = {t.verdict for strip in picture_strips(load_run(rejecting)) for t in strip.tiles}
+    verdicts = {t.verdict for strip in image_strips(load_run(rejecting)) for t in strip.tiles}
     assert {"rejected", "held", "fooled"} <= verdicts

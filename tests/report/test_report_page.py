@@ -20,7 +20,7 @@ ORDER = [
     "answer",
     "findings",
     "curve",
-    "pictures",
+    "images",
     "classes",
     "confusion",
     "survival",
@@ -101,7 +101,7 @@ def test_a_strangers_name_is_text_wherever_it_stands(single: Path, single_page: 
     assert VILLAIN[:18] not in html
     read = read_page(html)
     assert f"How easily is {VILLAIN} fooled?" in read.text  # the model
-    assert f"pictures of {VILLAIN}" in read.text  # the data
+    assert f"images of {VILLAIN}" in read.text  # the data
     assert f"under {VILLAIN}" in read.text  # the attack
     assert f"zoo:{VILLAIN}" in read.text  # the command
     assert any(VILLAIN[:30] in alt for alt in read.having("img", "alt"))  # the class
@@ -159,10 +159,10 @@ def test_an_unfinished_run_says_so(digits: Path, tmp_path: Path) -> None:
     for result in summary["results"]:  # attacks that stop early know no confidence and no size
         result |= {"confidence": None, "confidence_ci": None, "sizes": None}
     file.write_text(json.dumps(summary), encoding="utf-8")
-    shutil.rmtree(tmp_path / "run" / "pictures")
+    shutil.rmtree(tmp_path / "run" / "images")
     read = read_page(write_report(tmp_path / "run").read_text(encoding="utf-8"))
     assert "Unfinished." in read.text
-    assert "This run kept no pictures." in read.text
+    assert "This run kept no images." in read.text
     assert "Mean confidence" not in read.text
     assert "Not measured in this run." in read.text
 

@@ -120,7 +120,7 @@ def test_no_change_is_mid_grey() -> None:
 @pytest.mark.parametrize(
     ("shape", "kind"), [((1, 28, 28), "png"), ((2, 9, 9), "png"), ((4, 300, 224), "webp")]
 )
-def test_pictures_of_any_channels_become_data_addresses(
+def test_images_of_any_channels_become_data_addresses(
     shape: tuple[int, int, int], kind: str
 ) -> None:
     address = pixels.data_address(np.full(shape, 0.25, np.float32))

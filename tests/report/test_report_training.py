@@ -19,26 +19,44 @@ VILLAIN = "</script><script>alert(1)</script>"
 
 def epoch(number: int, **changes: Any) -> dict[str, Any]:
     row = {
-        "epoch": number, "train_loss": 2.0 / number, "train_accuracy": 0.5,
-        "validation_loss": 1.5 / number, "validation_accuracy": 0.6, "lr": 0.001, "seconds": 30.0,
-        "gradient_evaluations": 1000, "watched_accuracy": 0.62, "fgsm_accuracy": 0.4,
+        "epoch": number,
+        "train_loss": 2.0 / number,
+        "train_accuracy": 0.5,
+        "validation_loss": 1.5 / number,
+        "validation_accuracy": 0.6,
+        "lr": 0.001,
+        "seconds": 30.0,
+        "gradient_evaluations": 1000,
+        "watched_accuracy": 0.62,
+        "fgsm_accuracy": 0.4,
         "pgd_accuracy": 0.3,
-    }  # fmt: skip
+    }
     return row | changes
 
 
 def training(**changes: Any) -> dict[str, Any]:
     note = {
-        "code": "catastrophic-overfitting", "severity": "warning", "message": "epoch 2: spoiled",
-        "evidence": {"pgd_accuracy": 0.3}, "remedy": "take pgd",
-    }  # fmt: skip
+        "code": "catastrophic-overfitting",
+        "severity": "warning",
+        "message": "epoch 2: spoiled",
+        "evidence": {"pgd_accuracy": 0.3},
+        "remedy": "take pgd",
+    }
     run = {
-        "recipe": "fast", "finished": True, "stopped_early": False, "best_epoch": 2,
+        "recipe": "fast",
+        "finished": True,
+        "stopped_early": False,
+        "best_epoch": 2,
         "settings": {"recipe": "fast", "eps": 0.1, "alpha": 0.5, "device": "auto"},
-        "idle": ["alpha"], "model": {"name": "Net", "parameters": 7}, "sources": {},
-        "data": {"name": VILLAIN, "pictures": 9}, "placement": {"device": "cpu", "threads": 2},
-        "versions": {"torch": "2"}, "notes": [note], "epochs": [epoch(1), epoch(2)],
-    }  # fmt: skip
+        "idle": ["alpha"],
+        "model": {"name": "Net", "parameters": 7},
+        "sources": {},
+        "data": {"name": VILLAIN, "images": 9},
+        "placement": {"device": "cpu", "threads": 2},
+        "versions": {"torch": "2"},
+        "notes": [note],
+        "epochs": [epoch(1), epoch(2)],
+    }
     return run | changes
 
 
@@ -62,12 +80,12 @@ def test_the_answer_is_that_of_the_kept_epoch() -> None:
     run = training(epochs=[epoch(1, pgd_accuracy=0.45), epoch(2)], best_epoch=1)
     said = answer(run).replace("\u00a0", " ")
     assert said == (
-        "Net by recipe fast: 60.0 % of the held-out pictures right, 45.0 % of a few hundred under "
+        "Net by recipe fast: 60.0 % of the held-out images right, 45.0 % of a few hundred under "
         "ten steps at eps 0.1."
     )
     bare = epoch(1, validation_accuracy=None, validation_loss=None, pgd_accuracy=None)
     said = answer(training(epochs=[bare], best_epoch=1)).replace("\u00a0", " ")
-    assert said == "Net by recipe fast: 50.0 % of the pictures right while it was trained."
+    assert said == "Net by recipe fast: 50.0 % of the images right while it was trained."
 
 
 def test_what_came_before_the_first_epoch_is_part_of_the_cost() -> None:

@@ -18,7 +18,7 @@ from epsball.report.study.figures import draw_points, point_frame, study_figure
 def test_the_page_has_every_block_that_can_be_shown(study_page: Path) -> None:
     text = study_page.read_text(encoding="utf-8")
     assert text.count("<figure id=") == 2  # the plot without a point is left out
-    assert text.count('<ol class="tiles') == 1  # so is the strip whose pictures are gone
+    assert text.count('<ol class="tiles') == 1  # so is the strip whose images are gone
     assert text.count("Not measured in this study.") == 1
     assert "source 0.975" in text
     assert "8 of 9 cells are done" in text

@@ -13,15 +13,23 @@ EPS = 0.3
 Accuracies = dict[tuple[str, str], float]
 # what the field knows: one step leaks and falls, several hold
 KNOWN: Accuracies = {
-    ("none", "none"): 0.99, ("none", "fgsm"): 0.1, ("none", "pgd"): 0.0,
-    ("dropout", "none"): 0.991, ("dropout", "fgsm"): 0.12,
-    ("offline", "none"): 0.990, ("offline", "fgsm"): 0.5,
-    ("fgsm-mix", "none"): 0.991, ("fgsm-mix", "fgsm"): 0.995, ("fgsm-mix", "pgd"): 0.05,
-    ("fgsm-mix", "transfer:fgsm"): 0.7, ("fgsm-mix", "strongest"): 0.01,
-    ("fgsm-mix-narrow", "fgsm"): 0.6, ("fgsm-mix-wide", "fgsm"): 0.997,
+    ("none", "none"): 0.99,
+    ("none", "fgsm"): 0.1,
+    ("none", "pgd"): 0.0,
+    ("dropout", "none"): 0.991,
+    ("dropout", "fgsm"): 0.12,
+    ("offline", "none"): 0.990,
+    ("offline", "fgsm"): 0.5,
+    ("fgsm-mix", "none"): 0.991,
+    ("fgsm-mix", "fgsm"): 0.995,
+    ("fgsm-mix", "pgd"): 0.05,
+    ("fgsm-mix", "transfer:fgsm"): 0.7,
+    ("fgsm-mix", "strongest"): 0.01,
+    ("fgsm-mix-narrow", "fgsm"): 0.6,
+    ("fgsm-mix-wide", "fgsm"): 0.997,
     ("iterative-mix", "pgd"): 0.9,
     ("ensemble", "transfer:fgsm"): 0.9,
-}  # fmt: skip
+}
 SMALL = {("slopes", EPS): 0.95, ("levels", 0.45 / 255): 0.0, ("levels", 0.9 / 255): 1.0}
 
 
@@ -36,11 +44,19 @@ def verdicts(
     measured = [(r, a, 0.0 if a == "none" else EPS, v) for (r, a), v in table.items()]
     measured += [("none", attack, eps, value) for (attack, eps), value in SMALL.items()]
     rows = [
-        {"kind": "judge", "mode": "whole", "row": row, "attack": attack, "eps": eps, "n": 10_000,
-         "repeat": repeat, "accuracy": value + repeat * more.get((row, attack), 0.0)}
+        {
+            "kind": "judge",
+            "mode": "whole",
+            "row": row,
+            "attack": attack,
+            "eps": eps,
+            "n": 10_000,
+            "repeat": repeat,
+            "accuracy": value + repeat * more.get((row, attack), 0.0),
+        }
         for row, attack, eps, value in measured
         for repeat in (0, 1)
-    ]  # fmt: skip
+    ]
     found = judge(Measured(pl.DataFrame(rows)), EPS, data, trained)
     return {v.id.removeprefix("adversarial-training."): v for v in found}
 
@@ -50,11 +66,19 @@ def test_what_the_field_knows() -> None:
     assert len(found) == len(load_claims("adversarial-training")) == 12
     words = {name: v.verdict for name, v in found.items()}
     assert words == {
-        "offline-like-dropout": "holds", "fgsm-regulariser": "holds", "capacity": "holds",
-        "label-leak": "holds", "one-step-fails": "holds", "iterative-helps": "holds",
-        "black-box-hole": "holds", "ensemble": "holds", "eight-bit": "refuted", "linear": "holds",
-        "goodfellow-before": "not run", "goodfellow-after": "not run",
-    }  # fmt: skip
+        "offline-like-dropout": "holds",
+        "fgsm-regulariser": "holds",
+        "capacity": "holds",
+        "label-leak": "holds",
+        "one-step-fails": "holds",
+        "iterative-helps": "holds",
+        "black-box-hole": "holds",
+        "ensemble": "holds",
+        "eight-bit": "refuted",
+        "linear": "holds",
+        "goodfellow-before": "not run",
+        "goodfellow-after": "not run",
+    }
 
 
 @pytest.mark.parametrize(
@@ -104,7 +128,7 @@ def test_digits_refute_nothing() -> None:
     assert not any(v.same_setting for v in found.values())
 
 
-def test_networks_that_saw_a_part_of_the_pictures_refute_nothing() -> None:
+def test_networks_that_saw_a_part_of_the_images_refute_nothing() -> None:
     refuting: Accuracies = {("ensemble", "transfer:fgsm"): 0.6}
     found = verdicts(refuting, trained=4_000)
     assert found["ensemble"].verdict == "not run"
@@ -115,7 +139,17 @@ def test_networks_that_saw_a_part_of_the_pictures_refute_nothing() -> None:
 
 
 def test_what_was_not_run_is_said() -> None:
-    rows = [{"kind": "judge", "mode": "whole", "row": "none", "attack": "none", "eps": 0.0,
-             "n": 10, "repeat": 0, "accuracy": 0.9}]  # fmt: skip
+    rows = [
+        {
+            "kind": "judge",
+            "mode": "whole",
+            "row": "none",
+            "attack": "none",
+            "eps": 0.0,
+            "n": 10,
+            "repeat": 0,
+            "accuracy": 0.9,
+        }
+    ]
     found = judge(Measured(pl.DataFrame(rows)), EPS, MNIST)
     assert {v.verdict for v in found} == {"not run"}

@@ -57,7 +57,7 @@ def test_rows_of_one_width_start_from_the_same_weights() -> None:
     found = nets(Options(seeds=1))
 
     def seed(name: str) -> int:
-        return found[name].shared_seed("content", "train_pictures", "width")
+        return found[name].shared_seed("content", "train_images", "width")
 
     assert seed("none") == seed("pgd") == seed("fgsm-mix")
     assert seed("fgsm-mix-wide") != seed("fgsm-mix")
@@ -90,7 +90,7 @@ def test_a_bad_grid_is_refused_before_anything_is_done(text: str, words: str) ->
         plan(make_options(ADVERSARIAL_TRAINING, text, {}), MNIST)
 
 
-def test_pictures_without_a_network_are_refused() -> None:
+def test_images_without_a_network_are_refused() -> None:
     large = Materials("folder", "abc", 10, 10, (3, 224, 224), 2)
     with pytest.raises(InvalidInput, match="take mnist, cifar10 or digits"):
         plan(Options(), large)

@@ -22,7 +22,7 @@ ORDER = Claim("b", "s", "ordering", "one above the other")
 
 
 def found(value: float, half: float = 0.0, seeds: int = 3) -> Estimate:
-    return Estimate(value, value - half, value + half, seeds, "seeds" if seeds > 1 else "pictures")
+    return Estimate(value, value - half, value + half, seeds, "seeds" if seeds > 1 else "images")
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_a_loss_may_be_a_tenth_off_and_a_count_not_at_all() -> None:
     loss = Claim("l", "s", "value", "loss", value=2.0, unit="nats")
     assert is_near(loss, found(2.19))
     assert not is_near(loss, found(2.21))
-    count = Claim("c", "s", "value", "pictures", value=5000, unit="count")
+    count = Claim("c", "s", "value", "images", value=5000, unit="count")
     assert is_near(count, found(5000))
     assert not is_near(count, found(5001, half=10))
 
@@ -56,7 +56,7 @@ def test_verdicts_on_numbers() -> None:
     assert good.same_setting
     assert good.interval_kind == "Student t over 3 seeds"
     assert judge_value(NUMBER, found(0.51, seeds=1)).interval_kind == (
-        "Wilson over the pictures, one seed"
+        "Wilson over the images, one seed"
     )
 
 

@@ -12,7 +12,7 @@ T2 = 4.302652729911275  # Student's t at 0.975, two degrees of freedom
 
 
 def test_the_interval_over_seeds_is_students() -> None:
-    found = over_seeds([0.50, 0.52, 0.54], pictures=10)
+    found = over_seeds([0.50, 0.52, 0.54], images=10)
     half = T2 * 0.02 / math.sqrt(3)
     assert found.value == pytest.approx(0.52)
     assert found.interval == pytest.approx((0.52 - half, 0.52 + half))
@@ -24,10 +24,10 @@ def test_a_share_stays_a_share() -> None:
     assert over_seeds([1.0, 0.9], 10).high == 1
 
 
-def test_one_seed_has_the_interval_of_its_pictures_and_says_so() -> None:
-    found = over_seeds([0.9], pictures=100)
+def test_one_seed_has_the_interval_of_its_images_and_says_so() -> None:
+    found = over_seeds([0.9], images=100)
     assert found.interval == wilson(90, 100)
-    assert found.kind == "pictures"
+    assert found.kind == "images"
 
 
 def test_nothing_measured_is_refused() -> None:
@@ -51,4 +51,4 @@ def test_the_difference_of_one_seed_is_newcombes() -> None:
     assert found.value == pytest.approx(0.2)
     assert found.low == pytest.approx(0.2 - math.hypot(0.8 - one_low, other_high - 0.6))
     assert found.high == pytest.approx(0.2 + math.hypot(one_high - 0.8, 0.6 - other_low))
-    assert found.kind == "pictures"
+    assert found.kind == "images"

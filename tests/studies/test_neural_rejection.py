@@ -27,8 +27,13 @@ from epsball.studies.neural_rejection.tables import base_table
 
 GRID = "eps=0,1,5;steps=5"
 SMALL: dict[str, Any] = {
-    "data": "digits", "seeds": 1, "limit": 12, "train_limit": 160, "searched": 0, "epochs": 1,
-}  # fmt: skip
+    "data": "digits",
+    "seeds": 1,
+    "limit": 12,
+    "train_limit": 160,
+    "searched": 0,
+    "epochs": 1,
+}
 WHOLE = {name for name, subject in SUBJECTS.items() if subject.whole}
 
 
@@ -104,13 +109,13 @@ def test_a_network_that_is_taken_stands_on_the_page_once(study: StudyResult) -> 
         assert ("trained at a tenth of that rate" in words) != taken
 
 
-def test_pictures_are_the_same_for_all(study: StudyResult) -> None:
+def test_images_are_the_same_for_all(study: StudyResult) -> None:
     rows = read_rows(study.out).filter(kind="curve", subject="none", attack="source")
     first, second = (study.out / "examples" / f"{cell}.npz" for cell in sorted(rows["cell"]))
     with np.load(first) as one, np.load(second) as other:
-        gap = np.abs(one["pictures"] - other["pictures"]).reshape(12, -1)
-        assert one["pictures"].shape == (12, 1, 28, 28)
-    # both within 5 of the same clean pictures; other pictures are further apart
+        gap = np.abs(one["images"] - other["images"]).reshape(12, -1)
+        assert one["images"].shape == (12, 1, 28, 28)
+    # both within 5 of the same clean images; other images are further apart
     assert np.linalg.norm(gap, axis=1).max() <= 1 + 5 + 1e-4
 
 
@@ -156,16 +161,16 @@ def test_dear_attacks_speak_for_themselves(study: StudyResult) -> None:
     assert told.keys() == ours | rungs
     assert {told[where]["n"] for where in told if where[0] != "rejection"} == {2}
     assert {told["rejection", eps]["n"] for eps in (1.0, 5.0)} == {12}
-    # which of two pictures is denser is chance: the best point is kept for its objective
+    # which of two images is denser is chance: the best point is kept for its objective
     crowds = [told[f"rung:crowd-{weight}", 3.0]["log_density"] for weight in (0, 1)]
     assert all(-10 < crowd < 0 for crowd in crowds)
     assert crowds[0] != crowds[1]
     frames = [read_rows(study.out), pl.DataFrame(rows, infer_schema_length=None)]
     story = spec.sum_up(pl.concat(frames, how="diagonal_relaxed"), options, place.materials())
     captions = [getattr(b, "caption", "") for section in story.sections for b in section.blocks]
-    assert "Accuracy at eps 3 on 2 pictures" in captions
-    assert "Strongest: accuracy on 2 pictures of the first draw (clean: on 12)" in captions
-    assert "Our rejection attack: accuracy on 12 pictures of the first draw" in captions
+    assert "Accuracy at eps 3 on 2 images" in captions
+    assert "Strongest: accuracy on 2 images of the first draw (clean: on 12)" in captions
+    assert "Our rejection attack: accuracy on 12 images of the first draw" in captions
 
 
 def is_looked_at(cell: Cell) -> bool:

@@ -22,8 +22,16 @@ Left = Callable[[str, str, float], float]  # subject, attack, eps: what is left
 
 def left(subject: str, attack: str, eps: float) -> float:
     """Fall with eps as the source has it: all alike up to 3, DNR ahead from there."""
-    falls = {"none": 0.16, "msp": 0.15, "nr": 0.12, "dnr": 0.08, "retrained": 0.155,
-             "dnr-retrained": 0.075, "pgd": 0.04, "generator": 0.1}[subject]  # fmt: skip
+    falls = {
+        "none": 0.16,
+        "msp": 0.15,
+        "nr": 0.12,
+        "dnr": 0.08,
+        "retrained": 0.155,
+        "dnr-retrained": 0.075,
+        "pgd": 0.04,
+        "generator": 0.1,
+    }[subject]
     harder = {"none": 0.0, "limited": 0.5, "source": 1.0, "rejection": 1.25, "strongest": 1.5}
     strength = harder[attack]
     clean = 0.96 if subject == "pgd" else 0.99
@@ -77,23 +85,52 @@ def rows_of(world: World) -> list[dict[str, Any]]:
         for repeat, (loss, right) in enumerate(trainings):
             if split == "train":
                 told.append(
-                    {"kind": "train", "net": net, "repeat": repeat, "train_loss": loss,
-                     "train_accuracy": right, "epochs_run": 50, "training_seconds": 500.0,
-                     "gradient_evaluations": 50 * A_PASS}
-                )  # fmt: skip
+                    {
+                        "kind": "train",
+                        "net": net,
+                        "repeat": repeat,
+                        "train_loss": loss,
+                        "train_accuracy": right,
+                        "epochs_run": 50,
+                        "training_seconds": 500.0,
+                        "gradient_evaluations": 50 * A_PASS,
+                    }
+                )
             else:
                 told.append(
-                    {"kind": "losses", "mode": "losses", "net": net, "repeat": repeat,
-                     "split": split, "loss": loss, "accuracy": right, "n": 10_000}
-                )  # fmt: skip
+                    {
+                        "kind": "losses",
+                        "mode": "losses",
+                        "net": net,
+                        "repeat": repeat,
+                        "split": split,
+                        "loss": loss,
+                        "accuracy": right,
+                        "n": 10_000,
+                    }
+                )
     told.append(
-        {"kind": "train", "net": "pgd", "repeat": 0, "train_loss": 0.5, "train_accuracy": 0.9,
-         "epochs_run": 10, "training_seconds": 800.0, "gradient_evaluations": 80 * A_PASS}
-    )  # fmt: skip
+        {
+            "kind": "train",
+            "net": "pgd",
+            "repeat": 0,
+            "train_loss": 0.5,
+            "train_accuracy": 0.9,
+            "epochs_run": 10,
+            "training_seconds": 800.0,
+            "gradient_evaluations": 80 * A_PASS,
+        }
+    )
     told.append(
-        {"kind": "fit", "fit": "dnr", "combiner": "in-sample", "repeat": 0, "n": A_PASS,
-         "fit_seconds": world.seconds}
-    )  # fmt: skip
+        {
+            "kind": "fit",
+            "fit": "dnr",
+            "combiner": "in-sample",
+            "repeat": 0,
+            "n": A_PASS,
+            "fit_seconds": world.seconds,
+        }
+    )
     many = [(s, draw) for s in ("none", "msp", "nr", "dnr") for draw in range(5)]
     once = [(s, 0) for s in ("retrained", "dnr-retrained", "pgd", "generator")]
     for subject, draw in many + once:
@@ -110,10 +147,19 @@ def rows_of(world: World) -> list[dict[str, Any]]:
         told.append(_attacked(world, (subject, "none", 0.0), draw))
     rungs = RUNGS if world.rungs is None else world.rungs
     told += [
-        {"kind": "ladder", "mode": "verdicts", "subject": subject, "repeat": 0, "eps_asked": 3.0,
-         "attack": f"rung:{rung}", "eps": 3.0, "n": 200, "accuracy": share}
+        {
+            "kind": "ladder",
+            "mode": "verdicts",
+            "subject": subject,
+            "repeat": 0,
+            "eps_asked": 3.0,
+            "attack": f"rung:{rung}",
+            "eps": 3.0,
+            "n": 200,
+            "accuracy": share,
+        }
         for (rung, subject), share in rungs.items()
-    ]  # fmt: skip
+    ]
     return told
 
 
@@ -121,11 +167,17 @@ def _attacked(world: World, where: tuple[str, str, float], draw: int) -> dict[st
     subject, attack, eps = where
     kinds = {"limited": "limited", "rejection": "strong", "strongest": "strong"}
     return {
-        "kind": kinds.get(attack, "curve"), "mode": "whole", "subject": subject, "repeat": draw,
-        "attack": attack, "eps": eps, "eps_asked": eps, "n": 1000,
+        "kind": kinds.get(attack, "curve"),
+        "mode": "whole",
+        "subject": subject,
+        "repeat": draw,
+        "attack": attack,
+        "eps": eps,
+        "eps_asked": eps,
+        "n": 1000,
         "accuracy": world.left(*where) + 0.001 * draw,
         "rejected": world.rejected(*where),
-    }  # fmt: skip
+    }
 
 
 def verdicts(
@@ -142,9 +194,16 @@ def verdicts(
 
 
 FINDINGS = {
-    "crossover", "rejection", "retraining", "weaker-attack", "cheaper", "dnr-over-nr",
-    "enough-data", "knowledge", "train-below-test",
-}  # fmt: skip
+    "crossover",
+    "rejection",
+    "retraining",
+    "weaker-attack",
+    "cheaper",
+    "dnr-over-nr",
+    "enough-data",
+    "knowledge",
+    "train-below-test",
+}
 
 
 def test_a_world_like_the_sources() -> None:
@@ -156,7 +215,7 @@ def test_a_world_like_the_sources() -> None:
     assert {name for name, v in found.items() if v.same_setting} == own
     assert found["dnr-over-nr"].differs == ("a tenth of the learning rate",)
     assert "the first draw alone" in found["knowledge"].differs
-    assert "200 pictures of it" in found["weaker-attack"].differs
+    assert "200 images of it" in found["weaker-attack"].differs
 
 
 def test_around_the_sources_own_network_nothing_differs() -> None:
@@ -184,16 +243,22 @@ def less(name: str, attack: str = "source", by: float = 0.5) -> World:
         (World().changed({("none", "source", 6.0): 0.70}), {"crossover", "retraining"}),
         (less("dnr"), {"crossover", "dnr-over-nr", "rejection", "retraining"}),
         # rejection: NR ahead at one eps; apart already below 3; and a lead above that in accuracy
-        (World(rejected=lambda s, a, e: 0.9 if s == "nr" and e == 5 else rejected(s, a, e)),
-         {"rejection"}),
+        (
+            World(rejected=lambda s, a, e: 0.9 if s == "nr" and e == 5 else rejected(s, a, e)),
+            {"rejection"},
+        ),
         (World(rejected=lambda s, a, e: rejected(s, a, e) + 0.06 * (s == "dnr")), {"rejection"}),
-        (World(rejected=lambda s, a, e: rejected(s, a, e) * (2 if s == "dnr" and e > 3 else 1)),
-         {"rejection"}),
+        (
+            World(rejected=lambda s, a, e: rejected(s, a, e) * (2 if s == "dnr" and e > 3 else 1)),
+            {"rejection"},
+        ),
         # what retraining does: less at large eps, to one of the two; or far more everywhere
         (less("retrained", by=0.02), {"retraining"}),
         (less("dnr-retrained", by=0.02), {"retraining"}),
-        (World().changed({("retrained", "source", eps): 0.75 for eps in (1.0, 2.0, 3.0)}),
-         {"retraining"}),
+        (
+            World().changed({("retrained", "source", eps): 0.75 for eps in (1.0, 2.0, 3.0)}),
+            {"retraining"},
+        ),
         (World(rungs=RUNGS | {("margin", "dnr"): 0.95}), {"weaker-attack"}),
         (World(rungs=RUNGS | {("margin", "nr"): 0.85}), {"weaker-attack"}),
         # an epoch of PGD training takes 70 s more than a plain one; 50 are compared
@@ -203,12 +268,16 @@ def less(name: str, attack: str = "source", by: float = 0.5) -> World:
         (less("pgd"), {"enough-data"}),
         (less("nr", "limited"), {"knowledge"}),
         (less("dnr", "limited"), {"knowledge"}),
-        (World(nets=NETS | {("source", "test"): ((0.0695, 0.985), (0.0695, 0.985))}),
-         {"train-below-test"}),
-        (World(nets=NETS | {("source", "test"): ((0.0450, 0.975), (0.0450, 0.975))}),
-         {"train-below-test"}),
+        (
+            World(nets=NETS | {("source", "test"): ((0.0695, 0.985), (0.0695, 0.985))}),
+            {"train-below-test"},
+        ),
+        (
+            World(nets=NETS | {("source", "test"): ((0.0450, 0.975), (0.0450, 0.975))}),
+            {"train-below-test"},
+        ),
     ],
-)  # fmt: skip
+)
 def test_each_finding_can_be_refuted(world: World, refuted: set[str]) -> None:
     found = verdicts(world)
     assert {name for name in FINDINGS if found[name].verdict == "refuted"} == refuted
@@ -269,7 +338,7 @@ def test_what_decides_is_told_with_what_the_strongest_attack_says() -> None:
     # beyond 3 on the first draw: (0.16 - 0.04) * 2 less 0.03 of clean accuracy
     assert found["enough-data"].value == pytest.approx(0.21)
     assert found["enough-data"].seeds == 1
-    assert "-3.0 points on clean pictures" in found["enough-data"].note
+    assert "-3.0 points on clean images" in found["enough-data"].note
     # PGD-trained networks meet our attack, not the strongest: 0.24 * 1.25 less 0.03
     assert "(under our rejection attack +27.0 points)" in found["enough-data"].note
     assert "(at eps 3 under our rejection attack +0.0 points)" in found["retraining"].note
@@ -295,11 +364,14 @@ def test_a_finding_that_the_strongest_attack_turns_round_shows_it() -> None:
     [
         ("crossover", "strongest", less("dnr", "strongest")),
         ("enough-data", "our rejection attack", less("pgd", "rejection")),
-        # pictures made on the bare network do worse than our attack
-        ("knowledge", "our rejection attack",
-         World().changed({("nr", "rejection", eps): 0.99 for eps in EPS})),
+        # images made on the bare network do worse than our attack
+        (
+            "knowledge",
+            "our rejection attack",
+            World().changed({("nr", "rejection", eps): 0.99 for eps in EPS}),
+        ),
     ],
-)  # fmt: skip
+)
 def test_where_our_attacks_say_otherwise(name: str, attack: str, world: World) -> None:
     found = verdicts(world)[name]
     assert found.verdict == "holds"
@@ -321,10 +393,19 @@ def test_the_first_draw_is_compared_with_the_first_draw() -> None:
     world = World()
     found = verdicts(world)["enough-data"]
     rows = rows_of(world)
-    mine = [r["accuracy"] for r in rows if r.get("subject") == "pgd" and r["eps"] in BEYOND
-            and r["attack"] == "source"]  # fmt: skip
-    bare = [r["accuracy"] for r in rows if r.get("subject") == "none" and r["eps"] in BEYOND
-            and r["attack"] == "source" and r["repeat"] == 0]  # fmt: skip
+    mine = [
+        r["accuracy"]
+        for r in rows
+        if r.get("subject") == "pgd" and r["eps"] in BEYOND and r["attack"] == "source"
+    ]
+    bare = [
+        r["accuracy"]
+        for r in rows
+        if r.get("subject") == "none"
+        and r["eps"] in BEYOND
+        and r["attack"] == "source"
+        and r["repeat"] == 0
+    ]
     assert found.value == pytest.approx(sum(mine) / 3 - sum(bare) / 3)
 
 
@@ -332,9 +413,9 @@ def test_the_first_draw_is_compared_with_the_first_draw() -> None:
     ("options", "data", "words"),
     [
         (ASKED, Materials("digits", "a", 30_000, 1000, (1, 28, 28), 10), "measured on digits"),
-        (replace(ASKED, train_limit=5000), MNIST, "trained on 5,000 pictures, not 30,000"),
-        (replace(ASKED, seeds=4), MNIST, "4 of 5 draws of pictures"),
-        (replace(ASKED, limit=500), MNIST, "500 of 1,000 pictures a draw"),
+        (replace(ASKED, train_limit=5000), MNIST, "trained on 5,000 images, not 30,000"),
+        (replace(ASKED, seeds=4), MNIST, "4 of 5 draws of images"),
+        (replace(ASKED, limit=500), MNIST, "500 of 1,000 images a draw"),
         (replace(ASKED, epochs=10), MNIST, "epochs 10, not 50"),
         (replace(ASKED, grid={"theta": (0.5,)}), MNIST, "theta 0.5, not 0.9"),
     ],
@@ -347,7 +428,7 @@ def test_another_setting_refutes_nothing(options: Options, data: Materials, word
     assert (held.verdict, held.same_setting) == ("holds", False)
 
 
-def test_how_pictures_are_drawn_does_not_touch_the_networks() -> None:
+def test_how_images_are_drawn_does_not_touch_the_networks() -> None:
     found = verdicts(options=replace(ASKED, seeds=2, limit=50, grid={"theta": (0.5,)}))
     assert found["base.test-accuracy"].verdict == "match"
     assert found["base.test-accuracy"].same_setting
@@ -363,14 +444,18 @@ def test_how_pictures_are_drawn_does_not_touch_the_networks() -> None:
         (lambda row: row["kind"] == "fit", {"cheaper"}),
         (lambda row: row.get("subject") == "pgd", {"enough-data"}),
         (lambda row: row.get("subject") == "dnr-retrained", {"retraining"}),
-        (lambda row: (row.get("eps") or 0) > 3, {"crossover", "rejection", "retraining",
-                                                 "enough-data"}),
+        (
+            lambda row: (row.get("eps") or 0) > 3,
+            {"crossover", "rejection", "retraining", "enough-data"},
+        ),
         (lambda row: row.get("attack") == "strongest", set()),
         # one draw is missing: what is left is no pair any more
-        (lambda row: row.get("subject") == "nr" and row["repeat"] == 4,
-         {"crossover", "rejection", "dnr-over-nr"}),
+        (
+            lambda row: row.get("subject") == "nr" and row["repeat"] == 4,
+            {"crossover", "rejection", "dnr-over-nr"},
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_was_not_run_is_said(
     without: Callable[[dict[str, Any]], bool], names: set[str]
 ) -> None:

@@ -29,9 +29,17 @@ def judged(
     kinds = {"strongest": "strong", "rejection": "strong", "limited": "limited"}
     kind = "ladder" if attack.startswith("rung:") else kinds.get(attack, "curve")
     return {
-        "kind": kind, "subject": subject, "attack": attack, "eps": eps, "eps_asked": eps, "n": 100,
-        "accuracy": accuracy, "rejected": 0.25, "backwards": 700, "seconds": 3.0,
-    } | more  # fmt: skip
+        "kind": kind,
+        "subject": subject,
+        "attack": attack,
+        "eps": eps,
+        "eps_asked": eps,
+        "n": 100,
+        "accuracy": accuracy,
+        "rejected": 0.25,
+        "backwards": 700,
+        "seconds": 3.0,
+    } | more
 
 
 def test_the_lowest_of_each_column_is_marked() -> None:
@@ -46,7 +54,7 @@ def test_the_lowest_of_each_column_is_marked() -> None:
     assert table.heads == "attack|#bare network|#NR|#DNR"
     marked = [[isinstance(c, tuple) and c[-1] == "lowest" for c in row[1:]] for row in table.rows]
     assert marked == [[False, False, True], [False, True, False]]
-    assert "on 100 pictures" in table.caption
+    assert "on 100 images" in table.caption
 
 
 def test_only_who_rejects_has_a_rejection_rate() -> None:
@@ -79,13 +87,15 @@ def test_what_the_checks_doubted() -> None:
 
 def test_a_blocked_verdict_is_a_dash() -> None:
     found = results(
-        judged("nr", "source", 1.0, 0.5), judged("nr", "source", 2.0, 0.5),
-        judged("nr", "strongest", 1.0, 0.2), judged("nr", "strongest", 2.0, None),
-    )  # fmt: skip
+        judged("nr", "source", 1.0, 0.5),
+        judged("nr", "source", 2.0, 0.5),
+        judged("nr", "strongest", 1.0, 0.2),
+        judged("nr", "strongest", 2.0, None),
+    )
     assert verdicts_table(found, "strongest").rows[0][-1] == "\N{EN DASH}"
 
 
-def test_costs_are_a_cells_seconds_over_its_pictures() -> None:
+def test_costs_are_a_cells_seconds_over_its_images() -> None:
     more = {"kind": "curve", "subject": "nr", "mode": "coverage", "eps_asked": 2.0, "seconds": 3.0}
     more |= {"cell": "a", "attack": "rejection:steps=1"}
     clean = judged("nr", "none", 0.0, 0.9, cell="b", backwards=None, seconds=50.0)
@@ -94,25 +104,37 @@ def test_costs_are_a_cells_seconds_over_its_pictures() -> None:
     source = judged("nr", "source", 2.0, 0.5, cell="a")
     table = attacking_table(results(source, more, more, clean, ours))
     dash = "\N{EN DASH}"
-    # 700 gradients and 3 + 3 + 3 seconds for 100 pictures
+    # 700 gradients and 3 + 3 + 3 seconds for 100 images
     assert table.rows == [["NR", "7.0", "90.0", "1.0", "10.0", dash, dash]]
 
 
 def test_training_is_set_against_plain_training() -> None:
     nets = [("base", 300), ("pgd", 2400)]
     rows = [
-        {"kind": "train", "net": net, "epochs_run": 3, "gradient_evaluations": count,
-         "training_seconds": 12.0, "train_eps": 2.0}
+        {
+            "kind": "train",
+            "net": net,
+            "epochs_run": 3,
+            "gradient_evaluations": count,
+            "training_seconds": 12.0,
+            "train_eps": 2.0,
+        }
         for net, count in nets
-    ]  # fmt: skip
+    ]
     found = results(*rows)
     assert [row[3] for row in training_table(found).rows] == ["1.0", "8.0"]
     assert any("PGD takes 7 steps" in note for note in notes(found))
 
 
 def test_fits_that_share_their_machines_are_told_apart_by_the_combiner() -> None:
-    shared = {"kind": "fit", "n": 9, "support_vectors": "1000 7", "learned_numbers": 1,
-              "peak_gigabytes": 1.0, "torch_threads": 1}  # fmt: skip
+    shared = {
+        "kind": "fit",
+        "n": 9,
+        "support_vectors": "1000 7",
+        "learned_numbers": 1,
+        "peak_gigabytes": 1.0,
+        "torch_threads": 1,
+    }
     table = fitting_table(
         results(
             shared | {"fit": "nr", "combiner": None, "fit_seconds": 1.0},
@@ -122,9 +144,10 @@ def test_fits_that_share_their_machines_are_told_apart_by_the_combiner() -> None
     )
     told = [(row[0], row[2], row[3]) for row in table.rows]
     assert told == [
-        ("NR", "1.0", "1,000, 7"), ("DNR", "2.0", "1,000, 7"),
+        ("NR", "1.0", "1,000, 7"),
+        ("DNR", "2.0", "1,000, 7"),
         ("DNR, combiner out of fold", "3.0", "1,000, 7"),
-    ]  # fmt: skip
+    ]
 
 
 def test_base_networks_stand_beside_the_source() -> None:
@@ -147,16 +170,19 @@ def test_density_stands_beside_accuracy() -> None:
 
 def test_the_strongest_curve_begins_with_the_first_draw() -> None:
     found = results(
-        judged("nr", "none", 0.0, 0.9), judged("nr", "none", 0.0, 0.8, repeat=1),
-        judged("nr", "source", 1.0, 0.6), judged("nr", "source", 1.0, 0.5, repeat=1),
-        judged("nr", "strongest", 1.0, 0.2), judged("dnr", "none", 0.0, 0.9),
-    )  # fmt: skip
+        judged("nr", "none", 0.0, 0.9),
+        judged("nr", "none", 0.0, 0.8, repeat=1),
+        judged("nr", "source", 1.0, 0.6),
+        judged("nr", "source", 1.0, 0.5, repeat=1),
+        judged("nr", "strongest", 1.0, 0.2),
+        judged("dnr", "none", 0.0, 0.9),
+    )
     drawn = [(p["series"], p["panel"], p["x"], p["y"]) for p in accuracy_curves(found).points]
     assert drawn == [
         ("NR", "the source's attack", 0.0, pytest.approx(0.85)),
         ("NR", "the source's attack", 1.0, pytest.approx(0.55)),
-        ("NR", "strongest, 100 pictures", 0.0, 0.9),
-        ("NR", "strongest, 100 pictures", 1.0, 0.2),
+        ("NR", "strongest, 100 images", 0.0, 0.9),
+        ("NR", "strongest, 100 images", 1.0, 0.2),
     ]
 
 
@@ -165,7 +191,7 @@ def test_coverage_is_drawn_clean_and_at_the_middle_eps() -> None:
     rows = [part | {"at_eps": e, "eps_asked": e, "coverage": 0.5} for e in (0.0, 1.0, 3.0)]
     harvest = {"kind": "harvest", "eps_asked": 3.0, "subject": "none"}
     drawn = coverage_curves(results(*rows, harvest)).points
-    assert [p["panel"] for p in drawn] == ["clean pictures", "eps 3, the source's attack"]
+    assert [p["panel"] for p in drawn] == ["clean images", "eps 3, the source's attack"]
 
 
 def test_nothing_was_measured() -> None:

@@ -31,9 +31,17 @@ def verdicts(
 ) -> dict[str, Verdict]:
     rows = [
         {
-            **BASE, "l1": l1, "l2": l2, "repeat": repeat, "kind": "judge", "mode": "whole",
+            **BASE,
+            "l1": l1,
+            "l2": l2,
+            "repeat": repeat,
+            "kind": "judge",
+            "mode": "whole",
             "n": 10_000,
-            "attack": attack, "eps": eps, "accuracy": value, "confidence": 0.9 - eps - l1 * 1000,
+            "attack": attack,
+            "eps": eps,
+            "accuracy": value,
+            "confidence": 0.9 - eps - l1 * 1000,
         }
         for l1 in PENALTIES
         for l2 in PENALTIES
@@ -41,7 +49,7 @@ def verdicts(
         for attack in ("none", "fgsm", "pgd", "strongest")
         for eps in ((0.0,) if attack == "none" else (0.05, 0.075, 0.1, 0.25))
         for value in [accuracy(l1, l2, attack, eps) + 0.001 * repeat]
-    ]  # fmt: skip
+    ]
     found = judge(Measured(pl.DataFrame(rows)), BASE, options or Options(), data)
     return {v.id.removeprefix("red-blue."): v for v in found}
 
@@ -113,4 +121,4 @@ def test_another_data_set_refutes_nothing() -> None:
     assert {v.verdict for v in found.values()} == {"holds", "not run"}
     assert not any(v.same_setting for v in found.values())
     few = verdicts(like_the_source, options=Options(limit=500))
-    assert few["none.accuracy.clean"].differs == ("on 500 of 10,000 test pictures",)
+    assert few["none.accuracy.clean"].differs == ("on 500 of 10,000 test images",)

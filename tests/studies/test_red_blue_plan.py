@@ -41,7 +41,7 @@ def test_the_same_question_gives_the_same_cells() -> None:
     assert few < {cell.hash for cell in plan(Options(seeds=3), MNIST)}
 
 
-def test_the_path_of_the_pictures_is_no_part_of_a_cell() -> None:
+def test_the_path_of_the_images_is_no_part_of_a_cell() -> None:
     one, other = Options(data="npz:/here/a.npz"), Options(data="npz:/there/b.npz")
     assert [c.hash for c in plan(one, MNIST)] == [c.hash for c in plan(other, MNIST)]
 
@@ -53,7 +53,7 @@ def test_their_content_is() -> None:
 
 
 def test_settings_of_a_repetition_start_from_the_same_weights() -> None:
-    seeds = {(n.repeat, n.shared_seed("content", "train_pictures")) for n in nets(Options())}
+    seeds = {(n.repeat, n.shared_seed("content", "train_images")) for n in nets(Options())}
     assert len(seeds) == 3
 
 
@@ -92,7 +92,7 @@ def test_a_bad_grid_is_refused_before_anything_is_done(text: str, words: str) ->
         plan(make_options(RED_BLUE, text, {}), MNIST)
 
 
-def test_pictures_that_the_network_cannot_see_are_refused() -> None:
+def test_images_that_the_network_cannot_see_are_refused() -> None:
     cifar = Materials("cifar10", "abc", 50_000, 10_000, (3, 32, 32), 10)
     with pytest.raises(InvalidInput, match="784 numbers"):
         plan(Options(), cifar)

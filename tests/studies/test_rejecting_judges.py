@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from epsball.errors import InvalidInput
-from epsball.studies.judge.rejecting import fooled_pictures, judge_attacked, judge_shown
+from epsball.studies.judge.rejecting import fooled_images, judge_attacked, judge_shown
 from epsball.studies.judge.strip import keep_strip
 from epsball.studies.judge.whole import engine_for, hold, judge_unchecked, judge_verdicts
 from epsball.types import Dataset, ModelInfo
@@ -18,7 +18,7 @@ from epsball.types import Dataset, ModelInfo
 ATTACK = "rejection:steps=40"
 REJECT = 0.1
 # (a, b), label: three that stand by 0.2; one that is rejected; one that stands, labelled wrongly
-PICTURES = [((0.6, 0.4), 0)] * 3 + [((0.52, 0.48), 0), ((0.6, 0.4), 1)]
+IMAGES = [((0.6, 0.4), 0)] * 3 + [((0.52, 0.48), 0), ((0.6, 0.4), 1)]
 # eps in L2 moves a - b by sqrt(2) eps: at NEAR all that were right stay so, at REJECTED they are
 # between -0.1 and 0.1, at FOOLED below -0.1
 NEAR, REJECTED, FOOLED = 0.05, 0.09, 0.3
@@ -42,18 +42,18 @@ class Bare(nn.Module):
         return torch.stack([lead, -lead], dim=1)
 
 
-def pictures() -> Dataset:
-    images = np.array([pair for pair, _ in PICTURES], np.float32).reshape(-1, 1, 1, 2)
-    labels = np.array([label for _, label in PICTURES])
+def images() -> Dataset:
+    images = np.array([pair for pair, _ in IMAGES], np.float32).reshape(-1, 1, 1, 2)
+    labels = np.array([label for _, label in IMAGES])
     return Dataset("made", labels, ("a", "b"), (1, 1, 2), lambda rows: images[rows])
 
 
 def attacked(eps: float, model: nn.Module | None = None, **more: Any) -> list[Mapping[str, Any]]:
     model = Rejecting().eval() if model is None else model
-    return list(judge_attacked(model, pictures(), ATTACK, eps, name="source", seed=0, **more))
+    return list(judge_attacked(model, images(), ATTACK, eps, name="source", seed=0, **more))
 
 
-def test_a_rejected_clean_picture_is_wrong() -> None:
+def test_a_rejected_clean_image_is_wrong() -> None:
     row = attacked(0.0)[0]
     assert (row["attack"], row["eps"], row["n"]) == ("none", 0.0, 5)
     assert (row["right"], row["accuracy"]) == (3, pytest.approx(0.6))
@@ -65,7 +65,7 @@ def test_a_rejected_clean_picture_is_wrong() -> None:
     ("eps", "right", "rejected", "named"),
     [(NEAR, 4, 1, 3), (REJECTED, 4, 4, 3), (FOOLED, 0, 0, 0)],
 )
-def test_a_rejected_attacked_picture_is_right(
+def test_a_rejected_attacked_image_is_right(
     eps: float, right: int, rejected: int, named: int
 ) -> None:
     row = attacked(eps)[0]
@@ -80,8 +80,8 @@ def test_a_rejected_attacked_picture_is_right(
 def test_verdicts_without_checks_are_those_of_an_audit(tmp_path: Path) -> None:
     model, radii = Rejecting().eval(), [NEAR, REJECTED, FOOLED]
     asked: dict[str, Any] = {"restarts": 1, "seed": 0, "norm": "l2"}
-    quick = judge_unchecked(model, pictures(), ATTACK, radii, **asked)
-    checked = judge_verdicts(model, pictures(), ATTACK, radii, run=tmp_path / "run", **asked)
+    quick = judge_unchecked(model, images(), ATTACK, radii, **asked)
+    checked = judge_verdicts(model, images(), ATTACK, radii, run=tmp_path / "run", **asked)
     assert [row["eps"] for row in quick] == radii
     assert [row["right"] for row in quick] == [4, 4, 0]  # a wrong clean one is not attacked
     assert [row["right"] for row in checked] == [4, 4, 0]
@@ -101,7 +101,7 @@ def test_a_model_that_does_not_reject_is_right_where_it_names_the_label() -> Non
     assert not [one for one in attacked(0.0, bare) if one["mode"] == "coverage"]
 
 
-def test_what_gives_attacked_pictures_away() -> None:
+def test_what_gives_attacked_images_away() -> None:
     # acceptance is the lead over rejection; of the four named rightly, clean 0.1 three times and
     # -0.06, at REJECTED between -0.03 and -0.01: three in four are above, one is below
     assert attacked(REJECTED)[0]["auroc"] == pytest.approx(0.75)
@@ -124,26 +124,26 @@ def test_accuracy_among_the_most_trusted() -> None:
 def test_what_was_made_on_one_model_is_shown_to_another(tmp_path: Path) -> None:
     file = tmp_path / "examples" / "made.npz"
     attacked(REJECTED, Bare().eval(), file=file)
-    row = judge_shown(Rejecting().eval(), pictures(), file, REJECTED, name="limited")[0]
+    row = judge_shown(Rejecting().eval(), images(), file, REJECTED, name="limited")[0]
     assert (row["attack"], row["eps"], row["right"]) == ("limited", REJECTED, 4)
     file.unlink()
     with pytest.raises(InvalidInput, match=r"made\.npz is gone"):
-        judge_shown(Rejecting().eval(), pictures(), file, REJECTED, name="limited")
+        judge_shown(Rejecting().eval(), images(), file, REJECTED, name="limited")
 
 
-# a clean picture that is rejected passes as no other class; the one labelled wrongly does already
+# a clean image that is rejected passes as no other class; the one labelled wrongly does already
 @pytest.mark.parametrize(("eps", "kept"), [(REJECTED, 0), (FOOLED, 4)])
 def test_kept_is_what_passes_as_another_class_and_did_not(
     tmp_path: Path, eps: float, kept: int
 ) -> None:
     file = tmp_path / "kept.npz"
     model = Rejecting().eval()
-    row = fooled_pictures(model, pictures(), ATTACK, eps, seed=0, file=file)[0]
+    row = fooled_images(model, images(), ATTACK, eps, seed=0, file=file)[0]
     assert (row["n"], row["kept"]) == (5, kept)
     with np.load(file) as found:
-        assert found["pictures"].shape == (kept, 1, 1, 2)
+        assert found["images"].shape == (kept, 1, 1, 2)
         assert found["labels"].tolist() == [0] * kept
-        fooled = model(torch.from_numpy(found["pictures"])).argmax(1)
+        fooled = model(torch.from_numpy(found["images"])).argmax(1)
     assert (fooled == 1).all()
 
 
@@ -151,28 +151,36 @@ def test_a_held_model_is_opened_and_copied_once_and_judged_alike() -> None:
     model, other = Rejecting().eval(), Rejecting().eval()
     rows = attacked(REJECTED, model, precision="float32-copy")
     assert attacked(REJECTED, model, precision="float32-copy") == rows
-    copied = [engine_for(model, pictures(), 0, precision="float32-copy").twin for _ in range(2)]
+    copied = [engine_for(model, images(), 0, precision="float32-copy").twin for _ in range(2)]
     assert copied[0] is not copied[1]
     hold(model)
     assert attacked(REJECTED, model, precision="float32-copy") == rows
     hold(model)
-    copied = [engine_for(model, pictures(), 0, precision="float32-copy").twin for _ in range(2)]
+    copied = [engine_for(model, images(), 0, precision="float32-copy").twin for _ in range(2)]
     assert copied[0] is copied[1]
-    assert engine_for(model, pictures(), 0).twin is None
+    assert engine_for(model, images(), 0).twin is None
     hold(other)  # one at a time: the first is forgotten
-    assert engine_for(model, pictures(), 0, precision="float32-copy").twin is not copied[0]
+    assert engine_for(model, images(), 0, precision="float32-copy").twin is not copied[0]
 
 
 def test_a_strip_says_what_was_rejected_and_that_it_held(tmp_path: Path) -> None:
     rows = keep_strip(
-        Rejecting().eval(), pictures(), ATTACK, [REJECTED, FOOLED], label=0, norm="l2",
+        Rejecting().eval(),
+        images(),
+        ATTACK,
+        [REJECTED, FOOLED],
+        label=0,
+        norm="l2",
         file=tmp_path / "strip.npz",
-    )  # fmt: skip
+    )
     assert [(r["prediction"], r["right"]) for r in rows] == [("a", 1), ("rejected", 1), ("b", 0)]
     rejected = Dataset(
-        "made", np.array([0]), ("a", "b"), (1, 1, 2),
+        "made",
+        np.array([0]),
+        ("a", "b"),
+        (1, 1, 2),
         lambda rows: np.array([[[[0.52, 0.48]]]], np.float32)[rows],
-    )  # fmt: skip
+    )
     clean = keep_strip(
         Rejecting().eval(), rejected, ATTACK, [NEAR], label=0, norm="l2", file=tmp_path / "x.npz"
     )[0]

@@ -50,7 +50,7 @@ def test_a_linear_model_is_all_straight_and_a_bent_one_is_not() -> None:
     assert bent < 0.5
 
 
-def test_the_logits_of_one_picture_are_kept_for_the_figure() -> None:
+def test_the_logits_of_one_image_are_kept_for_the_figure() -> None:
     rows = judge_slopes(linear(), grey(), 0.3)[1:]
     assert len(rows) == 2 * 21
     of_a = [(row["eps"], row["logit"]) for row in rows if row["class"] == "a"]

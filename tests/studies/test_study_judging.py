@@ -24,7 +24,7 @@ def linear(bias: float = 0.0) -> nn.Module:
 
 
 def dataset(count: int, pixels: tuple[float, float] = (0.6, 0.4)) -> Dataset:
-    """Pictures of one kind; the last one is labelled wrongly."""
+    """Images of one kind; the last one is labelled wrongly."""
     labels = np.array([0] * (count - 1) + [1])
     images = np.tile(np.array(pixels, np.float32), (count, 1)).reshape(count, 1, 1, 2)
     return Dataset("made", labels, ("a", "b"), (1, 1, 2), lambda rows: images[rows])
@@ -51,10 +51,10 @@ def test_counts_and_confidence_are_those_of_the_closed_form() -> None:
     assert (below["forwards"], below["backwards"]) == (5, 5)
 
 
-def test_unclipped_pictures_go_further() -> None:
+def test_unclipped_images_go_further() -> None:
     # the second pixel is white and would be made whiter: clipped, only the first one moves
-    pictures, attacks = dataset(3, (0.3, 1.0)), ["fgsm", "fgsm:clip=false"]
-    rows = judge_whole(linear(bias=1.0), pictures, attacks, [0.2], seed=0)
+    images, attacks = dataset(3, (0.3, 1.0)), ["fgsm", "fgsm:clip=false"]
+    rows = judge_whole(linear(bias=1.0), images, attacks, [0.2], seed=0)
     right = {row["attack"]: row["right"] for row in rows}
     assert right == {"none": 2, "fgsm": 2, "fgsm:clip=False": 0}
 

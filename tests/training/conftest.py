@@ -1,4 +1,4 @@
-"""Small real pictures and small models, so that a run takes a moment."""
+"""Small real images and small models, so that a run takes a moment."""
 
 from collections.abc import Callable, Iterator
 
@@ -43,7 +43,7 @@ def _one_thread() -> Iterator[None]:
 
 
 @pytest.fixture
-def pictures() -> Dataset:
+def dataset() -> Dataset:
     return digits_8x8(200)
 
 

@@ -33,9 +33,13 @@ def main(recipe: str, out: Path, epoch: int) -> None:
     settings = settings.changed(**CHANGES.get(recipe, {}))
     with fresh_weights(0):
         model = nn.Sequential(
-            nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Dropout(),
+            nn.Conv2d(1, 8, 3),
+            nn.BatchNorm2d(8),
+            nn.ReLU(),
+            nn.Flatten(),
+            nn.Dropout(),
             nn.Linear(288, 10),
-        )  # fmt: skip
+        )
 
     def die(now: int, batch: int, batches: int, metrics: Mapping[str, float]) -> None:
         if now == epoch and batch < batches:

@@ -35,6 +35,6 @@ def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[k], other[k]) for k in one)
 
 
-def begun(pictures: Dataset, build: Build, out: Path) -> None:
+def begun(dataset: Dataset, build: Build, out: Path) -> None:
     with pytest.raises(StopHere):
-        train(build(), pictures, QUICK, out=out, progress=stop_at(2, 8))
+        train(build(), dataset, QUICK, out=out, progress=stop_at(2, 8))

@@ -19,7 +19,7 @@ from epsball.types import Dataset
 
 Build = Callable[[], nn.Module]
 STEPS = 3
-# gradient evaluations: (of a training picture, of a held-out one), each epoch
+# gradient evaluations: (of a training image, of a held-out one), each epoch
 COST = {
     "standard": (1, 0),
     "fgsm-mix": (3, 1),
@@ -86,11 +86,11 @@ def stop_in(epoch: int, after: int) -> Callable[..., None]:
 
 @every_recipe
 def test_it_learns_and_leaves_the_callers_randomness_alone(
-    name: str, pictures: Dataset, build: Build, tmp_path: Path
+    name: str, dataset: Dataset, build: Build, tmp_path: Path
 ) -> None:
     states = torch.get_rng_state(), random.getstate()
     model = build()
-    result = run(asked(name, epochs=6), pictures, model, tmp_path)
+    result = run(asked(name, epochs=6), dataset, model, tmp_path)
     assert torch.equal(torch.get_rng_state(), states[0])
     assert random.getstate() == states[1]
     accuracy = result.best.validation_accuracy
@@ -103,16 +103,16 @@ def test_it_learns_and_leaves_the_callers_randomness_alone(
 
 @every_recipe
 def test_stopped_in_mid_epoch_it_continues_to_the_same_weights(
-    name: str, pictures: Dataset, build: Build, tmp_path: Path
+    name: str, dataset: Dataset, build: Build, tmp_path: Path
 ) -> None:
     settings = asked(name, epochs=2, batch_size=7, awp=0.01, ema=0.9)
     before = 2 if RECIPES[name].made_once else 0  # epochs of the source model
     stopping = stop_in(2, before + 1)
     with pytest.raises(StopHere):
-        run(settings, pictures, build(), tmp_path / "a", progress=stopping)
+        run(settings, dataset, build(), tmp_path / "a", progress=stopping)
     assert not (tmp_path / "a" / "model.safetensors").exists()
-    continued = run(settings, pictures, build(), tmp_path / "a")
-    whole = run(settings, pictures, build(), tmp_path / "b")
+    continued = run(settings, dataset, build(), tmp_path / "a")
+    whole = run(settings, dataset, build(), tmp_path / "b")
     first, second = load_file(continued.weights), load_file(whole.weights)
     assert all(torch.equal(first[key], second[key]) for key in second)
     for one, two in zip(continued.epochs, whole.epochs, strict=True):
@@ -122,11 +122,11 @@ def test_stopped_in_mid_epoch_it_continues_to_the_same_weights(
 
 @every_recipe
 def test_its_cost_is_what_a_hand_count_says(
-    name: str, pictures: Dataset, build: Build, tmp_path: Path
+    name: str, dataset: Dataset, build: Build, tmp_path: Path
 ) -> None:
-    watched = 40 * (1 + 10)  # FGSM and PGD-10 on every held-out picture
+    watched = 40 * (1 + 10)  # FGSM and PGD-10 on every held-out image
     for_training, for_validation = COST[name]
-    result = run(asked(name), pictures, build(), tmp_path)
+    result = run(asked(name), dataset, build(), tmp_path)
     lessons = 160 + result.preparation.added
     expected = lessons * for_training + 40 * for_validation
     if "eps" in RECIPES[name].parameters:
@@ -139,11 +139,11 @@ def test_its_cost_is_what_a_hand_count_says(
 
 @every_recipe
 def test_batch_norm_sees_no_attack(
-    name: str, pictures: Dataset, build: Build, tmp_path: Path
+    name: str, dataset: Dataset, build: Build, tmp_path: Path
 ) -> None:
     """Only the passes of the loss, in train mode, move the running statistics."""
     model = build()
-    result = run(asked(name, epochs=1, awp=0.01), pictures, model, tmp_path)
+    result = run(asked(name, epochs=1, awp=0.01), dataset, model, tmp_path)
     steps = batch_count(160 + result.preparation.added, 20)
     sourced = 8 if name == "two-step" else 0  # it begins at weights that have seen one epoch
     seen = int(model.state_dict()["1.num_batches_tracked"]) - sourced
@@ -162,13 +162,17 @@ def test_it_refuses_what_it_would_ignore(name: str) -> None:
 
 
 @every_recipe
-def test_it_runs_in_bfloat16_with_two_classes(name: str, pictures: Dataset, tmp_path: Path) -> None:
+def test_it_runs_in_bfloat16_with_two_classes(name: str, dataset: Dataset, tmp_path: Path) -> None:
     with fresh_weights(1):
         model = nn.Sequential(
-            nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
+            nn.Conv2d(1, 4, 3),
+            nn.BatchNorm2d(4),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Flatten(),
             nn.Linear(36, 2),
-        )  # fmt: skip
-    data = replace(pictures, labels=pictures.labels % 2, class_names=("even", "odd"))
+        )
+    data = replace(dataset, labels=dataset.labels % 2, class_names=("even", "odd"))
     result = run(asked(name, epochs=6, precision="bfloat16"), data, model, tmp_path)
     assert result.best.validation_accuracy is not None
     assert result.best.validation_accuracy > 0.6

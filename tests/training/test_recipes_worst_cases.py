@@ -17,7 +17,7 @@ from epsball.training.recipes.trades import trades_examples, trades_loss
 Pair = tuple[Tensor, Tensor]
 
 # Two classes of a linear model: the loss is softplus(-margin), and the margin falls fastest along
-# the sign of the weights' difference, whatever the picture. So worst cases are known exactly.
+# the sign of the weights' difference, whatever the image. So worst cases are known exactly.
 EPS = 0.05
 
 
@@ -31,7 +31,7 @@ def two_classes() -> tuple[Linear, Tensor]:
 
 
 def inner_batch(labels: list[int]) -> tuple[Tensor, Tensor]:
-    """Pictures so far from 0 and 1 that no ball is cut."""
+    """Images so far from 0 and 1 that no ball is cut."""
     generator = torch.Generator().manual_seed(0)
     return 0.3 + 0.4 * torch.rand(len(labels), 1, 4, 4, generator=generator), torch.tensor(labels)
 
@@ -129,7 +129,7 @@ def test_mart_is_its_formula(batch: Pair) -> None:
 
 @pytest.mark.parametrize("norm", ["l2", "l1"])
 def test_the_gradient_penalty_of_a_linear_model_is_known(norm: str) -> None:
-    """Each picture's gradient is (1 - p) times the difference of the weights."""
+    """Each image's gradient is (1 - p) times the difference of the weights."""
     model, _ = two_classes()
     images, labels = inner_batch([0, 1, 1, 0])
     asked = TrainSettings(recipe="gradient-penalty", gradient_penalty=0.7, gradient_norm=norm)
@@ -179,7 +179,7 @@ def test_free_moves_the_perturbation_by_eps_along_the_sign_and_carries_it_on() -
     asked = TrainSettings(recipe="free", eps=EPS)
     memory: dict[str, Tensor] = {"perturbation": torch.full((3, 1, 4, 4), 0.01)}
     batch = Batch(images, labels, asked, memory=memory)
-    held = torch.cat((torch.full((3, 16), 0.01), torch.zeros(1, 16)))  # one picture more than held
+    held = torch.cat((torch.full((3, 16), 0.01), torch.zeros(1, 16)))  # one image more than held
     for _ in range(3):
         task = RECIPES["free"].task(model, batch)
         torch.testing.assert_close(task.examples, images + held.view_as(images))

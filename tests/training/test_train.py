@@ -36,21 +36,21 @@ def manifest(out: Path) -> dict[str, Any]:
     "recipe", [{"recipe": "standard"}, {"recipe": "fgsm-mix", "eps": 0.05, "reference": "random"}]
 )
 def test_a_model_learns_and_ends_in_eval_mode_with_the_weights_on_disk(
-    recipe: dict[str, Any], pictures: Dataset, build: Build, tmp_path: Path
+    recipe: dict[str, Any], dataset: Dataset, build: Build, tmp_path: Path
 ) -> None:
     model = build()
-    before = accuracy(model.eval(), pictures)
-    result = train(model, pictures, QUICK.changed(epochs=12, **recipe), out=tmp_path)
+    before = accuracy(model.eval(), dataset)
+    result = train(model, dataset, QUICK.changed(epochs=12, **recipe), out=tmp_path)
     assert before < 0.3
-    assert accuracy(model, pictures) > 0.85
+    assert accuracy(model, dataset) > 0.85
     assert not any(module.training for module in model.modules())
     held = load_file(result.weights)
     assert held.keys() == model.state_dict().keys()
     assert all(torch.equal(held[name], value) for name, value in model.state_dict().items())
 
 
-def test_the_manifest_says_what_was_run(pictures: Dataset, build: Build, tmp_path: Path) -> None:
-    result = train(build(), pictures, QUICK, out=tmp_path / "deep" / "run")
+def test_the_manifest_says_what_was_run(dataset: Dataset, build: Build, tmp_path: Path) -> None:
+    result = train(build(), dataset, QUICK, out=tmp_path / "deep" / "run")
     found = manifest(result.out)
     assert found["recipe"] == "standard"
     assert found["settings"] == QUICK.model_dump(mode="json")
@@ -64,29 +64,29 @@ def test_the_manifest_says_what_was_run(pictures: Dataset, build: Build, tmp_pat
 
 
 def test_rows_tell_losses_accuracies_and_cost(
-    pictures: Dataset, build: Build, tmp_path: Path
+    dataset: Dataset, build: Build, tmp_path: Path
 ) -> None:
-    row = train(build(), pictures, QUICK.changed(epochs=1), out=tmp_path / "a").epochs[0]
+    row = train(build(), dataset, QUICK.changed(epochs=1), out=tmp_path / "a").epochs[0]
     assert row.gradient_evaluations == 160
     assert 0 <= row.train_accuracy <= 1
     assert row.seconds > 0
     mixed = QUICK.changed(epochs=1, recipe="fgsm-mix", eps=0.1, watch_every=0)
-    row = train(build(), pictures, mixed, out=tmp_path / "b").epochs[0]
+    row = train(build(), dataset, mixed, out=tmp_path / "b").epochs[0]
     assert row.gradient_evaluations == 3 * 160 + 40  # an attack on each, and on each held out
 
 
 def test_validation_loss_is_the_plain_loss_in_eval_mode(
-    pictures: Dataset, build: Build, tmp_path: Path
+    dataset: Dataset, build: Build, tmp_path: Path
 ) -> None:
     """Penalties would hide whether the model still learns; dropout would add noise."""
     model = build()
     settings = QUICK.changed(epochs=1, l1=0.01, label_smoothing=0.3, precision="float32")
-    row = train(model, pictures, settings, out=tmp_path).epochs[0]
+    row = train(model, dataset, settings, out=tmp_path).epochs[0]
     from epsball.training.setup.feeding import split_rows
 
-    _, held_out = split_rows(pictures.labels, 0.2, 0)
-    images = torch.from_numpy(pictures.read(held_out)).float() / 255
-    labels = torch.from_numpy(pictures.labels[held_out])
+    _, held_out = split_rows(dataset.labels, 0.2, 0)
+    images = torch.from_numpy(dataset.read(held_out)).float() / 255
+    labels = torch.from_numpy(dataset.labels[held_out])
     with torch.no_grad():
         logits = model(images)
     assert row.validation_loss == pytest.approx(
@@ -98,18 +98,18 @@ def test_validation_loss_is_the_plain_loss_in_eval_mode(
 
 
 def test_early_stopping_keeps_the_best_weights(
-    pictures: Dataset, build: Build, tmp_path: Path
+    dataset: Dataset, build: Build, tmp_path: Path
 ) -> None:
     """A learning rate that wrecks the model after its best epoch."""
     settings = QUICK.changed(epochs=40, patience=3, lr=0.05)
-    result = train(build(), pictures, settings, out=tmp_path)
+    result = train(build(), dataset, settings, out=tmp_path)
     losses = [row.validation_loss for row in result.epochs]
     assert result.stopped_early
     assert len(losses) < 40
     assert losses.index(min(losses)) + 1 == result.best_epoch  # type: ignore[type-var]  # no None
     assert len(losses) == result.best_epoch + 3
     best = train(
-        build(), pictures, settings.changed(epochs=result.best_epoch), out=tmp_path / "until_best"
+        build(), dataset, settings.changed(epochs=result.best_epoch), out=tmp_path / "until_best"
     )
     assert same_weights(result, best)
 
@@ -120,33 +120,33 @@ def same_weights(one: TrainResult, other: TrainResult) -> bool:
 
 
 def test_without_validation_the_last_weights_are_kept(
-    pictures: Dataset, build: Build, tmp_path: Path
+    dataset: Dataset, build: Build, tmp_path: Path
 ) -> None:
-    result = train(build(), pictures, QUICK.changed(validation=0, patience=1), out=tmp_path)
+    result = train(build(), dataset, QUICK.changed(validation=0, patience=1), out=tmp_path)
     assert [row.validation_loss for row in result.epochs] == [None] * 3
     assert (result.best_epoch, result.stopped_early) == (3, False)
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_does_not(
-    pictures: Dataset, build: Build, tmp_path: Path
+    dataset: Dataset, build: Build, tmp_path: Path
 ) -> None:
     runs = []
     for number, seed in enumerate([0, 0, 1]):
         torch.manual_seed(number)  # the caller's own generator must not matter
         out = tmp_path / str(number)
-        runs.append(train(build(), pictures, QUICK.changed(seed=seed), out=out))
+        runs.append(train(build(), dataset, QUICK.changed(seed=seed), out=out))
     assert same_weights(runs[0], runs[1])
     assert not same_weights(runs[0], runs[2])
 
 
 def test_the_callers_random_state_threads_and_grad_mode_are_untouched(
-    pictures: Dataset, build: Build, tmp_path: Path
+    dataset: Dataset, build: Build, tmp_path: Path
 ) -> None:
     model, threads = build(), torch.get_num_threads()
     np.random.seed(7)  # noqa: NPY002 - the global generator is what is watched
     drawn_next = np.random.RandomState(7).random()
     states = torch.get_rng_state(), random.getstate()
-    train(model, pictures, QUICK.changed(recipe="fgsm-mix", eps=0.1), out=tmp_path)
+    train(model, dataset, QUICK.changed(recipe="fgsm-mix", eps=0.1), out=tmp_path)
     assert torch.equal(torch.get_rng_state(), states[0])
     assert np.random.random() == drawn_next  # noqa: NPY002 - see above
     assert random.getstate() == states[1]
@@ -156,28 +156,28 @@ def test_the_callers_random_state_threads_and_grad_mode_are_untouched(
     assert all(weight.is_contiguous() for weight in model.parameters())
 
 
-def test_the_schedule_runs_over_all_epochs(pictures: Dataset, build: Build, tmp_path: Path) -> None:
+def test_the_schedule_runs_over_all_epochs(dataset: Dataset, build: Build, tmp_path: Path) -> None:
     settings = QUICK.changed(schedule="cosine", decay=0.1)
-    rows = train(build(), pictures, settings, out=tmp_path).epochs
+    rows = train(build(), dataset, settings, out=tmp_path).epochs
     expected = [learning_rate(settings, 8 * epoch - 1, 24) for epoch in (1, 2, 3)]
     assert [row.lr for row in rows] == expected
     assert expected == sorted(set(expected), reverse=True)
 
 
-def test_every_epoch_sees_the_pictures_in_another_order(
-    pictures: Dataset, build: Build, tmp_path: Path
+def test_every_epoch_sees_the_images_in_another_order(
+    dataset: Dataset, build: Build, tmp_path: Path
 ) -> None:
     model, seen = build(), []
     model.register_forward_hook(
         lambda module, inputs, _: seen.append(inputs[0].sum().item()) if module.training else None
     )
-    train(model, pictures, QUICK.changed(batch_size=80), out=tmp_path)
+    train(model, dataset, QUICK.changed(batch_size=80), out=tmp_path)
     assert len(seen) == 6
     assert len(set(seen)) == 6
 
 
 def test_progress_hears_of_batches_and_ends_of_epochs(
-    pictures: Dataset, build: Build, tmp_path: Path
+    dataset: Dataset, build: Build, tmp_path: Path
 ) -> None:
     heard: list[tuple[int, int, int, dict[str, float]]] = []
 
@@ -185,12 +185,16 @@ def test_progress_hears_of_batches_and_ends_of_epochs(
         heard.append((epoch, batch, batches, dict(metrics)))
 
     settings = QUICK.changed(epochs=2, batch_size=4)
-    train(build(), pictures, settings, out=tmp_path, progress=hear)
+    train(build(), dataset, settings, out=tmp_path, progress=hear)
     assert [call[:3] for call in heard] == [(e, b, 40) for e in (1, 2) for b in (20, 40)]
     assert set(heard[0][3]) == {"loss", "accuracy", "lr"}
     assert set(heard[1][3]) == {
-        "loss", "accuracy", "lr", "validation_loss", "validation_accuracy",
-    }  # fmt: skip
+        "loss",
+        "accuracy",
+        "lr",
+        "validation_loss",
+        "validation_accuracy",
+    }
 
 
 class Failing(nn.Module):
@@ -207,24 +211,24 @@ class Failing(nn.Module):
         return logits
 
 
-def test_a_model_that_raises_in_training_is_one_line(pictures: Dataset, tmp_path: Path) -> None:
+def test_a_model_that_raises_in_training_is_one_line(dataset: Dataset, tmp_path: Path) -> None:
     with pytest.raises(BrokenContract, match=r"epoch 1, batch 1.*ValueError: no\)") as error:
-        train(Failing(), pictures, QUICK, out=tmp_path)
+        train(Failing(), dataset, QUICK, out=tmp_path)
     assert "\n" not in str(error.value)
 
 
-def test_weights_that_share_memory_can_be_saved(pictures: Dataset, tmp_path: Path) -> None:
+def test_weights_that_share_memory_can_be_saved(dataset: Dataset, tmp_path: Path) -> None:
     first, second = nn.Linear(64, 64, bias=False), nn.Linear(64, 64, bias=False)
     second.weight = first.weight
     model = nn.Sequential(nn.Flatten(), first, nn.ReLU(), second, nn.ReLU(), nn.Linear(64, 10))
-    result = train(model, pictures, QUICK, out=tmp_path)
+    result = train(model, dataset, QUICK, out=tmp_path)
     held = load_file(result.weights)
     assert torch.equal(held["1.weight"], held["3.weight"])
 
 
 def test_a_place_that_cannot_be_written_to_is_refused(
-    pictures: Dataset, build: Build, tmp_path: Path
+    dataset: Dataset, build: Build, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("not a directory")
     with pytest.raises(InvalidInput, match="cannot write"):
-        train(build(), pictures, QUICK, out=tmp_path / "file")
+        train(build(), dataset, QUICK, out=tmp_path / "file")

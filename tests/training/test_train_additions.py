@@ -59,15 +59,21 @@ def test_awp_puts_weights_back_after_an_error_and_leaves_batch_norm_alone(
 
 
 def test_a_step_with_awp_takes_the_gradient_of_the_moved_weights(
-    pictures: Dataset, tmp_path: Path
+    dataset: Dataset, tmp_path: Path
 ) -> None:
     """One update by plain gradient descent, written out."""
     settings = TrainSettings(
-        optimizer="sgd", lr=0.5, epochs=1, batch_size=200, validation=0, awp=0.2, l2=0.01,
+        optimizer="sgd",
+        lr=0.5,
+        epochs=1,
+        batch_size=200,
+        validation=0,
+        awp=0.2,
+        l2=0.01,
         precision="float32",
-    )  # fmt: skip
-    images = torch.from_numpy(pictures.read(np.arange(200))).float() / 255
-    labels = torch.from_numpy(pictures.labels)
+    )
+    images = torch.from_numpy(dataset.read(np.arange(200))).float() / 255
+    labels = torch.from_numpy(dataset.labels)
     model, expected = linear(), linear()
     weight = expected.layer.weight
     (slope,) = torch.autograd.grad(cross_entropy_by_hand(expected, images, labels), [weight])
@@ -76,7 +82,7 @@ def test_a_step_with_awp_takes_the_gradient_of_the_moved_weights(
         weight += 0.2 * start.norm() * slope / slope.norm()
     penalised = cross_entropy_by_hand(expected, images, labels) + 0.01 * weight.square().sum()
     (slope,) = torch.autograd.grad(penalised, [weight])
-    train(model, pictures, settings, out=tmp_path)
+    train(model, dataset, settings, out=tmp_path)
     torch.testing.assert_close(model.layer.weight.detach(), start - 0.5 * slope)
 
 
@@ -95,28 +101,28 @@ def test_the_average_follows_its_formula() -> None:
 
 
 def test_the_averaged_weights_are_validated_and_kept(
-    pictures: Dataset, build: Build, tmp_path: Path
+    dataset: Dataset, build: Build, tmp_path: Path
 ) -> None:
     model = build()
     settings = QUICK.changed(ema=0.9, precision="float32", epochs=1)
-    result = train(model, pictures, settings, out=tmp_path)
+    result = train(model, dataset, settings, out=tmp_path)
     held = load_file(tmp_path / "checkpoint.safetensors")
     kept = load_file(result.weights)
     assert torch.equal(kept["0.weight"], held["ema.0.weight"])
     assert torch.equal(kept["1.running_var"], held["ema.1.running_var"])
     assert not torch.equal(kept["0.weight"], held["model.0.weight"])
-    rows = furnish(model, pictures, settings, None).feed.validation_rows
-    images = torch.from_numpy(pictures.read(rows)).float() / 255
+    rows = furnish(model, dataset, settings, None).feed.validation_rows
+    images = torch.from_numpy(dataset.read(rows)).float() / 255
     with torch.no_grad():
-        right = (model(images).argmax(1).numpy() == pictures.labels[rows]).mean()
+        right = (model(images).argmax(1).numpy() == dataset.labels[rows]).mean()
     assert result.best.validation_accuracy == pytest.approx(right)
 
 
 def test_an_average_does_not_disturb_what_is_averaged(
-    pictures: Dataset, build: Build, tmp_path: Path
+    dataset: Dataset, build: Build, tmp_path: Path
 ) -> None:
     for name, settings in {"plain": QUICK, "ema": QUICK.changed(ema=0.9)}.items():
-        train(build(), pictures, settings, out=tmp_path / name)
+        train(build(), dataset, settings, out=tmp_path / name)
     plain, averaged = (
         load_file(tmp_path / name / "checkpoint.safetensors") for name in ("plain", "ema")
     )
@@ -151,18 +157,18 @@ def test_weight_decay_is_part_of_the_gradient(name: str) -> None:
     torch.testing.assert_close(decayed.weight, by_hand.weight)
 
 
-def test_replayed_batches_come_in_a_row_and_whole_passes_see_every_picture_once(
-    pictures: Dataset, build: Build
+def test_replayed_batches_come_in_a_row_and_whole_passes_see_every_image_once(
+    dataset: Dataset, build: Build
 ) -> None:
     asked = QUICK.changed(recipe="free", eps=0.1, replays=3, precision="float32")
-    shop = furnish(build(), pictures, asked, None)
+    shop = furnish(build(), dataset, asked, None)
     walk = [images for epoch in (1, 2, 3) for images, _ in shop.lesson(epoch, HERE)]
     assert len(walk) == 3 * 8
     for first in range(0, 24, 3):
         assert torch.equal(walk[first], walk[first + 1])
         assert torch.equal(walk[first], walk[first + 2])
     once = torch.cat(walk[::3]).flatten(1)
-    known = torch.from_numpy(pictures.read(shop.feed.train_rows)).float().flatten(1) / 255
+    known = torch.from_numpy(dataset.read(shop.feed.train_rows)).float().flatten(1) / 255
     assert sorted(once.tolist()) == sorted(known.tolist())
 
 
@@ -185,9 +191,9 @@ def test_settings_that_others_make_idle_are_refused(changes: dict[str, object], 
 
 
 def test_crop_and_flip_shifts_and_mirrors_and_nothing_else() -> None:
-    picture = torch.rand(1, 2, 8, 8)
-    drawn = crop_and_flip(picture.expand(300, -1, -1, -1), torch.Generator().manual_seed(0))
-    padded = nn.functional.pad(picture, (1, 1, 1, 1))[0]
+    image = torch.rand(1, 2, 8, 8)
+    drawn = crop_and_flip(image.expand(300, -1, -1, -1), torch.Generator().manual_seed(0))
+    padded = nn.functional.pad(image, (1, 1, 1, 1))[0]
     ways = [
         way
         for y in range(3)
@@ -199,14 +205,14 @@ def test_crop_and_flip_shifts_and_mirrors_and_nothing_else() -> None:
     assert min(met) > 3  # 18 ways, 17 of each expected
 
 
-def test_augmented_batches_depend_on_seed_and_place_alone(pictures: Dataset, build: Build) -> None:
+def test_augmented_batches_depend_on_seed_and_place_alone(dataset: Dataset, build: Build) -> None:
     def walk(epoch: int, **changes: Any) -> torch.Tensor:
-        shop = furnish(build(), pictures, QUICK.changed(augment="crop-flip", **changes), None)
+        shop = furnish(build(), dataset, QUICK.changed(augment="crop-flip", **changes), None)
         return torch.cat([images for images, _ in shop.lesson(epoch, HERE)])
 
     assert torch.equal(walk(2), walk(2))
     assert not torch.equal(walk(2), walk(2, seed=1))
-    plain = furnish(build(), pictures, QUICK, None)
+    plain = furnish(build(), dataset, QUICK, None)
     assert not torch.equal(walk(1), torch.cat([x for x, _ in plain.lesson(1, HERE)]))
     replayed = walk(1, recipe="free", eps=0.1, replays=2)
     assert torch.equal(replayed[:20], replayed[20:40])
@@ -226,20 +232,20 @@ class Dropping(nn.Module):
         return scores
 
 
-def test_dropout_is_the_runs_own_and_is_put_back(pictures: Dataset, tmp_path: Path) -> None:
+def test_dropout_is_the_runs_own_and_is_put_back(dataset: Dataset, tmp_path: Path) -> None:
     model = Dropping()
-    train(model, pictures, QUICK.changed(epochs=1, dropout=0.25), out=tmp_path)
+    train(model, dataset, QUICK.changed(epochs=1, dropout=0.25), out=tmp_path)
     assert {p for p, training in model.seen if training} == {0.25}
     assert model.drop.p == 0.5
     # another probability is another run
     with pytest.raises(InvalidInput, match="dropout"):
-        train(model, pictures, QUICK.changed(epochs=1, dropout=0.1), out=tmp_path)
+        train(model, dataset, QUICK.changed(epochs=1, dropout=0.1), out=tmp_path)
 
 
 def test_dropout_for_a_model_without_such_layers_is_refused(
-    pictures: Dataset, tmp_path: Path
+    dataset: Dataset, tmp_path: Path
 ) -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
     with pytest.raises(InvalidInput, match=r"dropout 0.3 needs dropout layers.*Sequential"):
-        train(model, pictures, QUICK.changed(dropout=0.3), out=tmp_path)
+        train(model, dataset, QUICK.changed(dropout=0.3), out=tmp_path)
     assert list(tmp_path.iterdir()) == []

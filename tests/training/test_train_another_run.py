@@ -24,19 +24,19 @@ from epsball.types import Dataset
     ],
 )
 def test_other_settings_are_refused(
-    changes: dict[str, Any], said: str, pictures: Dataset, build: Build, tmp_path: Path
+    changes: dict[str, Any], said: str, dataset: Dataset, build: Build, tmp_path: Path
 ) -> None:
-    begun(pictures, build, tmp_path)
+    begun(dataset, build, tmp_path)
     with pytest.raises(InvalidInput, match=said) as error:
-        train(build(), pictures, QUICK.changed(**changes), out=tmp_path)
+        train(build(), dataset, QUICK.changed(**changes), out=tmp_path)
     assert "another --out" in str(error.value)
 
 
 def test_a_run_from_before_a_setting_existed_continues(
-    pictures: Dataset, build: Build, tmp_path: Path
+    dataset: Dataset, build: Build, tmp_path: Path
 ) -> None:
     """What it was begun with is the setting's default; another value is another run."""
-    begun(pictures, build, tmp_path)
+    begun(dataset, build, tmp_path)
     file = tmp_path / "training.json"
     content = json.loads(file.read_text())
     for name in ("awp", "milestones", "watch_every"):
@@ -48,30 +48,30 @@ def test_a_run_from_before_a_setting_existed_continues(
             del row[name]
     file.write_text(json.dumps(content))
     with pytest.raises(InvalidInput, match=r"awp: 0\.0 there, 0\.1 asked for"):
-        train(build(), pictures, QUICK.changed(awp=0.1), out=tmp_path)
-    train(build(), pictures, QUICK, out=tmp_path)
-    train(build(), pictures, QUICK, out=tmp_path / "whole")
+        train(build(), dataset, QUICK.changed(awp=0.1), out=tmp_path)
+    train(build(), dataset, QUICK, out=tmp_path)
+    train(build(), dataset, QUICK, out=tmp_path / "whole")
     assert equal(weights(tmp_path), weights(tmp_path / "whole"))
 
 
-def test_another_source_is_refused(pictures: Dataset, build: Build, tmp_path: Path) -> None:
+def test_another_source_is_refused(dataset: Dataset, build: Build, tmp_path: Path) -> None:
     asked = QUICK.changed(recipe="ensemble", eps=0.1)
     first, second = build(), build()
     nn.init.zeros_(next(second.parameters()))
     with pytest.raises(StopHere):
-        train(build(), pictures, asked, out=tmp_path, sources=[first], progress=stop_at(1, 8))
+        train(build(), dataset, asked, out=tmp_path, sources=[first], progress=stop_at(1, 8))
     with pytest.raises(InvalidInput, match=r"sources 1 \(Sequential\)"):
-        train(build(), pictures, asked, out=tmp_path, sources=[second])
+        train(build(), dataset, asked, out=tmp_path, sources=[second])
     with pytest.raises(InvalidInput, match=r"sources 2 \(Sequential\): None there"):
-        train(build(), pictures, asked, out=tmp_path, sources=[first, first])
+        train(build(), dataset, asked, out=tmp_path, sources=[first, first])
 
 
-def test_other_data_are_refused(pictures: Dataset, build: Build, tmp_path: Path) -> None:
-    begun(pictures, build, tmp_path)
-    labels = pictures.labels.copy()
+def test_other_data_are_refused(dataset: Dataset, build: Build, tmp_path: Path) -> None:
+    begun(dataset, build, tmp_path)
+    labels = dataset.labels.copy()
     labels[0] = 9 - labels[0]
     with pytest.raises(InvalidInput, match="data content"):
-        train(build(), replace(pictures, labels=labels), QUICK, out=tmp_path)
+        train(build(), replace(dataset, labels=labels), QUICK, out=tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -83,21 +83,21 @@ def test_other_data_are_refused(pictures: Dataset, build: Build, tmp_path: Path)
     ids=["dropout", "width"],
 )
 def test_another_architecture_is_refused(
-    model: nn.Module, pictures: Dataset, tmp_path: Path
+    model: nn.Module, dataset: Dataset, tmp_path: Path
 ) -> None:
     def build() -> nn.Module:
         return nn.Sequential(nn.Flatten(), nn.Dropout(0.2), nn.Linear(64, 10))
 
-    begun(pictures, build, tmp_path)
+    begun(dataset, build, tmp_path)
     with pytest.raises(InvalidInput, match="model architecture"):
-        train(model, pictures, QUICK, out=tmp_path)
+        train(model, dataset, QUICK, out=tmp_path)
 
 
 def test_an_unfinished_run_of_another_torch_is_refused(
-    pictures: Dataset, build: Build, tmp_path: Path
+    dataset: Dataset, build: Build, tmp_path: Path
 ) -> None:
-    begun(pictures, build, tmp_path)
+    begun(dataset, build, tmp_path)
     file = tmp_path / "training.json"
     file.write_text(file.read_text().replace(str(torch.__version__), "1.0.0"))
     with pytest.raises(InvalidInput, match=r"torch: begun with '1\.0\.0'"):
-        train(build(), pictures, QUICK, out=tmp_path)
+        train(build(), dataset, QUICK, out=tmp_path)

@@ -1,4 +1,4 @@
-"""Splits, batches and fingerprints of the training pictures."""
+"""Splits, batches and fingerprints of the training images."""
 
 import numpy as np
 import pytest
@@ -53,8 +53,8 @@ def test_batches_cover_every_row_once_and_none_is_single(count: int, size: int) 
     assert max(map(len, pieces)) <= size + 1
 
 
-def test_training_batches_are_a_seeded_shuffle_of_the_training_rows(pictures: Dataset) -> None:
-    feed = open_feed(pictures, TrainSettings(validation=0.25))
+def test_training_batches_are_a_seeded_shuffle_of_the_training_rows(dataset: Dataset) -> None:
+    feed = open_feed(dataset, TrainSettings(validation=0.25))
     orders = [
         np.concatenate(feed.order(16, torch.Generator().manual_seed(seed))) for seed in (0, 0, 1)
     ]
@@ -63,27 +63,27 @@ def test_training_batches_are_a_seeded_shuffle_of_the_training_rows(pictures: Da
     assert sorted(orders[0]) == feed.train_rows.tolist()
 
 
-def test_pictures_keep_their_labels_and_become_unit_floats(pictures: Dataset) -> None:
-    feed = open_feed(pictures, TrainSettings(validation=0.25))
+def test_images_keep_their_labels_and_become_unit_floats(dataset: Dataset) -> None:
+    feed = open_feed(dataset, TrainSettings(validation=0.25))
     for images, labels in feed.batches(feed.train_rows, 16, HERE):
         for image, label in zip(images, labels, strict=True):
             pixels = (image.numpy() * 255).round().astype(np.uint8)
-            same = (pictures.read(np.arange(200)) == pixels).all(axis=(1, 2, 3))
+            same = (dataset.read(np.arange(200)) == pixels).all(axis=(1, 2, 3))
             assert same.any()
-            assert int(label) in pictures.labels[same]
+            assert int(label) in dataset.labels[same]
 
 
 def test_a_set_too_large_to_hold_is_read_batch_by_batch(
-    pictures: Dataset, monkeypatch: pytest.MonkeyPatch
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
 
     def read(rows: Positions) -> Pixels:
         asked.append(len(rows))
-        return pictures.read(rows)
+        return dataset.read(rows)
 
-    streamed = Dataset("large", pictures.labels, pictures.class_names, pictures.shape, read)
-    held = open_feed(pictures, TrainSettings())
+    streamed = Dataset("large", dataset.labels, dataset.class_names, dataset.shape, read)
+    held = open_feed(dataset, TrainSettings())
     monkeypatch.setattr(feeding, "HELD_BYTES", 64 * 100)
     feed = open_feed(streamed, TrainSettings())
     for (a, _), (b, _) in zip(feed.validation(8, HERE), held.validation(8, HERE), strict=True):
@@ -91,21 +91,21 @@ def test_a_set_too_large_to_hold_is_read_batch_by_batch(
     assert max(asked) <= 9
 
 
-def test_the_fingerprint_sees_one_pixel_and_one_label(pictures: Dataset) -> None:
+def test_the_fingerprint_sees_one_pixel_and_one_label(dataset: Dataset) -> None:
     def changed(rows: Positions) -> Pixels:
-        pixels = pictures.read(rows).copy()
+        pixels = dataset.read(rows).copy()
         pixels[rows == 77, 0, 3, 3] ^= 1
         return pixels
 
-    labels = pictures.labels.copy()
+    labels = dataset.labels.copy()
     labels[5] = (labels[5] + 1) % 10
-    shared = (pictures.class_names, pictures.shape)
+    shared = (dataset.class_names, dataset.shape)
     sets = [
-        pictures,
-        Dataset("x", pictures.labels, *shared, changed),
-        Dataset("x", labels, *shared, pictures.read),
+        dataset,
+        Dataset("x", dataset.labels, *shared, changed),
+        Dataset("x", labels, *shared, dataset.read),
     ]
-    prints = [open_feed(data, TrainSettings()).fingerprint() for data in [*sets, pictures]]
+    prints = [open_feed(data, TrainSettings()).fingerprint() for data in [*sets, dataset]]
     assert prints[0] == prints[3]
     assert len(set(prints)) == 3
 

@@ -49,7 +49,7 @@ def wild(shapes: dict[str, tuple[int, ...]], seed: int = 0) -> dict[str, Tensor]
 
 @both_norms
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 7, 10), (2, 1, 1), (1, 3, 5)])
-def test_pictures_of_any_shape_stay_in_ball_and_box(
+def test_images_of_any_shape_stay_in_ball_and_box(
     norm: BallNorm, shape: tuple[int, int, int]
 ) -> None:
     images = torch.rand(6, *shape, generator=seeded()).round(decimals=1)  # some at 0, some at 1
@@ -79,8 +79,8 @@ def test_where_no_pixel_is_cut_the_whole_radius_is_used() -> None:
 
 
 @both_norms
-def test_a_picture_without_a_direction_poisons_no_weight(norm: BallNorm, build: Build) -> None:
-    """A black picture under fresh weights: every layer gives exactly 0."""
+def test_a_image_without_a_direction_poisons_no_weight(norm: BallNorm, build: Build) -> None:
+    """A black image under fresh weights: every layer gives exactly 0."""
     black = torch.zeros(4, 1, 8, 8)
     memory: dict[str, Tensor] = {}
     for _ in range(3):
@@ -152,7 +152,7 @@ def test_the_discriminator_learns_to_tell_and_the_generator_to_deceive_it(
     model = build().eval()
 
     def gap(gan_weight: float) -> float:
-        """How much cleaner clean pictures look, after some lessons of both networks."""
+        """How much cleaner clean images look, after some lessons of both networks."""
         memory: dict[str, Tensor] = {}
         settings = asked(gan_weight=gan_weight, generator_lr=3e-3)
         for _ in range(40):
@@ -230,15 +230,15 @@ def test_it_fools_a_fixed_network_where_noise_of_the_same_size_does_not(norm: Ba
 
 
 def test_a_stopped_run_continues_with_the_same_three_networks(
-    pictures: Dataset, build: Build, tmp_path: Path
+    dataset: Dataset, build: Build, tmp_path: Path
 ) -> None:
     settings = QUICK.changed(
         recipe="generator", eps=0.5, norm="l2", epochs=3, generator_width=2, watch_every=0
     )
     with pytest.raises(StopHere):
-        train(build(), pictures, settings, out=tmp_path / "a", progress=stop_at(2, 8))
+        train(build(), dataset, settings, out=tmp_path / "a", progress=stop_at(2, 8))
     for name in ("a", "b"):
-        train(build(), pictures, settings, out=tmp_path / name)
+        train(build(), dataset, settings, out=tmp_path / name)
     one, two = (load_file(tmp_path / name / "checkpoint.safetensors") for name in ("a", "b"))
     assert equal(one, two)
     kept = [key for key in two if key.startswith("memory.discriminator.")]
@@ -246,24 +246,24 @@ def test_a_stopped_run_continues_with_the_same_three_networks(
 
 
 def test_a_runs_generator_can_be_read_and_used(
-    pictures: Dataset, build: Build, tmp_path: Path
+    dataset: Dataset, build: Build, tmp_path: Path
 ) -> None:
     settings = asked(epochs=1, batch_size=40, watch_every=0, generator_width=2)
-    train(build(), pictures, settings, out=tmp_path / "run")
+    train(build(), dataset, settings, out=tmp_path / "run")
     weights = generator_weights(tmp_path / "run")
     assert {name: tuple(v.shape) for name, v in weights.items()} == generator_shapes(1, 2)
     images = torch.rand(3, 1, 8, 8, generator=seeded())
     made = perturb(weights, images, eps=0.3, norm="l2")
     assert (size(made - images, "l2") <= 0.3 + 1e-6).all()
     plain = TrainSettings(epochs=1, batch_size=40)
-    train(build(), pictures, plain, out=tmp_path / "plain")
+    train(build(), dataset, plain, out=tmp_path / "plain")
     with pytest.raises(InvalidInput, match="holds no generator; name the directory of a run"):
         generator_weights(tmp_path / "plain")
     with pytest.raises(InvalidInput, match="cannot be read"):
         generator_weights(tmp_path / "none")
 
 
-def test_colour_pictures_of_odd_size_are_trained_on(tmp_path: Path) -> None:
+def test_colour_images_of_odd_size_are_trained_on(tmp_path: Path) -> None:
     pixels = torch.randint(256, (40, 3, 9, 7), dtype=torch.uint8, generator=seeded()).numpy()
     labels = (torch.arange(40) % 3).numpy()
     data = Dataset("noise", labels, ("a", "b", "c"), (3, 9, 7), lambda rows: pixels[rows])

@@ -21,7 +21,7 @@ def test_the_meter_judges_only_the_first_pass_of_a_step() -> None:
     assert meter.accuracy == pytest.approx(4 / 6)  # the middle class is right when flipped, too
 
 
-def test_the_meter_waits_for_the_pictures_it_is_told_of() -> None:
+def test_the_meter_waits_for_the_images_it_is_told_of() -> None:
     model, right = nn.Identity(), torch.eye(3)
     with Meter(model) as meter:
         meter.expect(torch.arange(3), right)

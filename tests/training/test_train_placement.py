@@ -51,19 +51,19 @@ def test_channels_last_is_left_to_models_that_can_take_it(build: Build) -> None:
     assert not choose_placement(Viewing(), SAMPLE, TrainSettings()).channels_last
 
 
-def test_a_model_that_views_its_maps_can_be_trained(pictures: Dataset, tmp_path: Path) -> None:
-    assert train(Viewing(), pictures, QUICK, out=tmp_path).epochs
+def test_a_model_that_views_its_maps_can_be_trained(dataset: Dataset, tmp_path: Path) -> None:
+    assert train(Viewing(), dataset, QUICK, out=tmp_path).epochs
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_the_model_computes_in_the_chosen_precision_and_its_weights_stay_float32(
-    precision: str, build: Build, pictures: Dataset, tmp_path: Path
+    precision: str, build: Build, dataset: Dataset, tmp_path: Path
 ) -> None:
     model, met = build(), set()
     model[0].register_forward_hook(  # type: ignore[index]  # a Sequential
         lambda module, _, out: met.add((module.training, out.dtype))
     )
-    train(model, pictures, QUICK.changed(precision=precision), out=tmp_path)
+    train(model, dataset, QUICK.changed(precision=precision), out=tmp_path)
     assert (True, getattr(torch, precision)) in met
     assert {weight.dtype for weight in model.parameters()} == {torch.float32}
 
@@ -98,10 +98,10 @@ def test_everything_is_put_back_even_after_an_error() -> None:
 
 
 def test_a_device_that_is_not_there_is_one_line(
-    build: Build, pictures: Dataset, tmp_path: Path
+    build: Build, dataset: Dataset, tmp_path: Path
 ) -> None:
     with pytest.raises(InvalidInput, match="device 'warp:9' cannot be used") as error:
-        train(build(), pictures, QUICK.changed(device="warp:9"), out=tmp_path / "run")
+        train(build(), dataset, QUICK.changed(device="warp:9"), out=tmp_path / "run")
     assert "\n" not in str(error.value)
     assert not (tmp_path / "run").exists()
 
@@ -130,45 +130,45 @@ class Answering(nn.Module):
     ids=["probabilities", "sums", "one row", "tuple", "few classes"],
 )
 def test_answers_that_cannot_be_trained_on_are_refused_before_anything_is_written(
-    change: Callable[[Tensor], object], said: str, pictures: Dataset, tmp_path: Path
+    change: Callable[[Tensor], object], said: str, dataset: Dataset, tmp_path: Path
 ) -> None:
     with pytest.raises((InvalidInput, BrokenContract), match=said):
-        train(Answering(change), pictures, QUICK, out=tmp_path / "run")
+        train(Answering(change), dataset, QUICK, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
-def test_pictures_of_the_wrong_size_are_named(pictures: Dataset, tmp_path: Path) -> None:
+def test_images_of_the_wrong_size_are_named(dataset: Dataset, tmp_path: Path) -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
     with pytest.raises(BrokenContract, match=r"1, 8, 8\)") as error:
-        train(model, pictures, QUICK, out=tmp_path / "run")
+        train(model, dataset, QUICK, out=tmp_path / "run")
     assert "\n" not in str(error.value)
     assert not (tmp_path / "run").exists()
 
 
-def test_a_model_that_rejects_is_refused(pictures: Dataset, tmp_path: Path) -> None:
+def test_a_model_that_rejects_is_refused(dataset: Dataset, tmp_path: Path) -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(64, 11))
     model.info = ModelInfo(10, rejects=True)  # type: ignore[assignment]  # a plain attribute
     with pytest.raises(InvalidInput, match="reject"):
-        train(model, pictures, QUICK, out=tmp_path)
+        train(model, dataset, QUICK, out=tmp_path)
 
 
 def test_a_model_without_trainable_weights_is_refused(
-    build: Build, pictures: Dataset, tmp_path: Path
+    build: Build, dataset: Dataset, tmp_path: Path
 ) -> None:
     model = build().requires_grad_(requires_grad=False)
     with pytest.raises(InvalidInput, match="nothing to train"):
-        train(model, pictures, QUICK, out=tmp_path)
+        train(model, dataset, QUICK, out=tmp_path)
 
 
 def test_a_negative_label_and_an_empty_set_are_refused(
-    build: Build, pictures: Dataset, tmp_path: Path
+    build: Build, dataset: Dataset, tmp_path: Path
 ) -> None:
-    labels = pictures.labels.copy()
+    labels = dataset.labels.copy()
     labels[3] = -1
     with pytest.raises(InvalidInput, match="labels from -1 to 9"):
-        train(build(), replace(pictures, labels=labels), QUICK, out=tmp_path)
-    empty = replace(pictures, labels=np.empty(0, dtype=np.int64))
-    with pytest.raises(InvalidInput, match="no picture"):
+        train(build(), replace(dataset, labels=labels), QUICK, out=tmp_path)
+    empty = replace(dataset, labels=np.empty(0, dtype=np.int64))
+    with pytest.raises(InvalidInput, match="no image"):
         train(build(), empty, QUICK, out=tmp_path)
 
 

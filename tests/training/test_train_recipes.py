@@ -65,7 +65,7 @@ def test_fgsm_mix_weighs_clean_and_adversarial_loss(alpha: float, batch: Pair) -
 
 
 def test_the_true_reference_reads_the_label_and_the_others_do_not(batch: Pair) -> None:
-    """Label leaking: under "true", other labels give other examples of the same pictures."""
+    """Label leaking: under "true", other labels give other examples of the same images."""
     model, (images, labels) = linear(), batch
     logits = model(images)
     followed = {

@@ -75,67 +75,67 @@ def test_kill_9_while_the_source_model_is_trained_changes_nothing(tmp_path: Path
 )
 @pytest.mark.parametrize("epoch", [1, 3])
 def test_a_stopped_run_continues_exactly(
-    changes: dict[str, Any], epoch: int, pictures: Dataset, build: Build, tmp_path: Path
+    changes: dict[str, Any], epoch: int, dataset: Dataset, build: Build, tmp_path: Path
 ) -> None:
     settings = QUICK.changed(batch_size=7, **changes)
     model = build()
     with pytest.raises(StopHere):
-        train(model, pictures, settings, out=tmp_path / "a", progress=stop_at(epoch, 20))
+        train(model, dataset, settings, out=tmp_path / "a", progress=stop_at(epoch, 20))
     assert not any(module.training for module in model.modules())
     # the weights a resumed run comes with do not matter, nor does the random state
     torch.manual_seed(epoch)
     other = build()
     nn.init.zeros_(next(other.parameters()))
-    train(other, pictures, settings, out=tmp_path / "a")
-    train(build(), pictures, settings, out=tmp_path / "b")
+    train(other, dataset, settings, out=tmp_path / "a")
+    train(build(), dataset, settings, out=tmp_path / "b")
     assert equal(weights(tmp_path / "a"), weights(tmp_path / "b"))
     assert measured(tmp_path / "a") == measured(tmp_path / "b")
 
 
-def test_a_finished_run_just_returns(pictures: Dataset, build: Build, tmp_path: Path) -> None:
-    first = train(build(), pictures, QUICK, out=tmp_path)
+def test_a_finished_run_just_returns(dataset: Dataset, build: Build, tmp_path: Path) -> None:
+    first = train(build(), dataset, QUICK, out=tmp_path)
     stamp = first.weights.stat().st_mtime_ns
     model = build()
-    again = train(model, pictures, QUICK, out=tmp_path, progress=stop_at(1, 8))
+    again = train(model, dataset, QUICK, out=tmp_path, progress=stop_at(1, 8))
     assert again == first
     assert first.weights.stat().st_mtime_ns == stamp
     assert equal(dict(model.state_dict()), weights(tmp_path))
 
 
 def test_a_run_that_stopped_early_is_finished_too(
-    pictures: Dataset, build: Build, tmp_path: Path
+    dataset: Dataset, build: Build, tmp_path: Path
 ) -> None:
     settings = QUICK.changed(epochs=30, patience=1, lr=0.05)
-    first = train(build(), pictures, settings, out=tmp_path)
+    first = train(build(), dataset, settings, out=tmp_path)
     assert first.stopped_early
-    assert train(build(), pictures, settings, out=tmp_path) == first
+    assert train(build(), dataset, settings, out=tmp_path) == first
 
 
 def test_a_kill_between_the_last_checkpoint_and_the_weights_is_mended(
-    pictures: Dataset, build: Build, tmp_path: Path
+    dataset: Dataset, build: Build, tmp_path: Path
 ) -> None:
-    first = train(build(), pictures, QUICK, out=tmp_path)
+    first = train(build(), dataset, QUICK, out=tmp_path)
     expected = weights(tmp_path)
     first.weights.unlink()
-    assert train(build(), pictures, QUICK, out=tmp_path) == first
+    assert train(build(), dataset, QUICK, out=tmp_path) == first
     assert equal(weights(tmp_path), expected)
 
 
 @pytest.mark.parametrize("name", ["training.json", "checkpoint.safetensors"])
 def test_a_damaged_file_is_one_line_with_a_remedy(
-    name: str, pictures: Dataset, build: Build, tmp_path: Path
+    name: str, dataset: Dataset, build: Build, tmp_path: Path
 ) -> None:
-    begun(pictures, build, tmp_path)
+    begun(dataset, build, tmp_path)
     content = (tmp_path / name).read_bytes()
     (tmp_path / name).write_bytes(content[: len(content) // 2])
     with pytest.raises(InvalidInput, match=f"{name} cannot be read.*train again"):
-        train(build(), pictures, QUICK, out=tmp_path)
+        train(build(), dataset, QUICK, out=tmp_path)
 
 
 def test_a_full_disk_leaves_the_last_whole_checkpoint_and_no_half(
-    pictures: Dataset, build: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    dataset: Dataset, build: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begun(pictures, build, tmp_path)
+    begun(dataset, build, tmp_path)
     before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
     write = Path.write_bytes
 
@@ -146,15 +146,15 @@ def test_a_full_disk_leaves_the_last_whole_checkpoint_and_no_half(
     with monkeypatch.context() as patch:
         patch.setattr(Path, "write_bytes", full)
         with pytest.raises(InvalidInput, match=r"cannot write .*No space left.*it continues"):
-            train(build(), pictures, QUICK, out=tmp_path)
+            train(build(), dataset, QUICK, out=tmp_path)
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
-    train(build(), pictures, QUICK, out=tmp_path)
-    train(build(), pictures, QUICK, out=tmp_path / "whole")
+    train(build(), dataset, QUICK, out=tmp_path)
+    train(build(), dataset, QUICK, out=tmp_path / "whole")
     assert equal(weights(tmp_path), weights(tmp_path / "whole"))
 
 
 def test_every_file_is_written_beside_and_renamed(
-    pictures: Dataset, build: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    dataset: Dataset, build: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written: list[str] = []
     write = Path.write_bytes
@@ -164,25 +164,25 @@ def test_every_file_is_written_beside_and_renamed(
         return write(file, content)
 
     monkeypatch.setattr(Path, "write_bytes", note)
-    result = train(build(), pictures, QUICK, out=tmp_path)
+    result = train(build(), dataset, QUICK, out=tmp_path)
     finals = {file.name for file in result.out.iterdir()}
     assert finals == {"training.json", "checkpoint.safetensors", "model.safetensors"}
     assert set(written) == {f".{name}.part" for name in finals}
 
 
 def test_the_directory_of_an_audit_is_refused(
-    pictures: Dataset, build: Build, tmp_path: Path
+    dataset: Dataset, build: Build, tmp_path: Path
 ) -> None:
     (tmp_path / "manifest.json").write_text("{}")
     with pytest.raises(InvalidInput, match="holds an audit"):
-        train(build(), pictures, QUICK, out=tmp_path)
+        train(build(), dataset, QUICK, out=tmp_path)
     assert [file.name for file in tmp_path.iterdir()] == ["manifest.json"]
 
 
 def test_precision_and_threads_of_the_begun_run_are_used_again(
-    pictures: Dataset, build: Build, tmp_path: Path
+    dataset: Dataset, build: Build, tmp_path: Path
 ) -> None:
-    begun(pictures, build, tmp_path)
+    begun(dataset, build, tmp_path)
     file = tmp_path / "training.json"
     content = json.loads(file.read_text())
     content["placement"] |= {"threads": 2, "precision": "float32"}
@@ -190,7 +190,7 @@ def test_precision_and_threads_of_the_begun_run_are_used_again(
     used = set()
     train(
         build(),
-        pictures,
+        dataset,
         QUICK,
         out=tmp_path,
         progress=lambda *_: used.add(torch.get_num_threads()),

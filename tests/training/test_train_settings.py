@@ -80,12 +80,12 @@ def test_every_recipe_describes_itself(name: str) -> None:
     assert set(recipe.required) <= set(recipe.parameters) <= set(TrainSettings.model_fields)
 
 
-@given(pictures=st.integers(1, 100_000), batch_size=st.integers(1, 512))
-def test_a_small_set_gets_more_epochs_but_no_fewer_steps(pictures: int, batch_size: int) -> None:
-    settings = default_settings("zoo:base-cnn", pictures, batch_size=batch_size)
-    trained_on = pictures * (1 - settings.validation)
+@given(dataset=st.integers(1, 100_000), batch_size=st.integers(1, 512))
+def test_a_small_set_gets_more_epochs_but_no_fewer_steps(dataset: int, batch_size: int) -> None:
+    settings = default_settings("zoo:base-cnn", dataset, batch_size=batch_size)
+    trained_on = dataset * (1 - settings.validation)
     assert settings.epochs * max(1, trained_on / batch_size + 1) >= 250
-    assert default_settings("zoo:base-cnn", 60_000).epochs <= settings.epochs or pictures > 60_000
+    assert default_settings("zoo:base-cnn", 60_000).epochs <= settings.epochs or dataset > 60_000
 
 
 def test_what_the_caller_says_wins_over_what_is_proposed() -> None:

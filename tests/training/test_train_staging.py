@@ -30,19 +30,19 @@ def source(classes: int = 10, inputs: int = 64) -> nn.Module:
         return nn.Sequential(nn.Flatten(), nn.Linear(inputs, classes))
 
 
-def unit(pictures: Dataset, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-    images = torch.from_numpy(pictures.read(rows)).float() / 255
-    return images, torch.from_numpy(pictures.labels[rows])
+def unit(dataset: Dataset, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+    images = torch.from_numpy(dataset.read(rows)).float() / 255
+    return images, torch.from_numpy(dataset.labels[rows])
 
 
-def test_offline_adds_an_example_of_every_training_picture_made_on_the_source(
-    pictures: Dataset, build: Build, tmp_path: Path
+def test_offline_adds_an_example_of_every_training_image_made_on_the_source(
+    dataset: Dataset, build: Build, tmp_path: Path
 ) -> None:
     asked = QUICK.changed(attack_steps=1)
     maker = source()
-    result = train(build(), pictures, asked, out=tmp_path, sources=[maker])
+    result = train(build(), dataset, asked, out=tmp_path, sources=[maker])
     held = load_file(tmp_path / "examples.safetensors")
-    images, labels = unit(pictures, open_feed(pictures, asked).train_rows)
+    images, labels = unit(dataset, open_feed(dataset, asked).train_rows)
     torch.testing.assert_close(held["images"], fgsm(maker, images, labels, eps=0.1))
     assert torch.equal(held["labels"], labels)
     assert (result.preparation.attacked, result.preparation.added) == (160, 160)
@@ -52,26 +52,26 @@ def test_offline_adds_an_example_of_every_training_picture_made_on_the_source(
 
 
 def test_without_a_source_one_is_trained_plainly_from_the_same_first_weights(
-    pictures: Dataset, build: Build, tmp_path: Path
+    dataset: Dataset, build: Build, tmp_path: Path
 ) -> None:
     asked = QUICK.changed(l2=1e-3)
-    train(build(), pictures, asked, out=tmp_path / "a")
+    train(build(), dataset, asked, out=tmp_path / "a")
     plain = asked.changed(recipe="standard", eps=None)
-    alone = train(build(), pictures, plain, out=tmp_path / "b")
+    alone = train(build(), dataset, plain, out=tmp_path / "b")
     found = load_file(tmp_path / "a" / "source" / "model.safetensors")
     known = load_file(alone.weights)
     assert all(torch.equal(found[name], known[name]) for name in known)
 
 
 def test_two_step_keeps_what_fooled_the_source_and_trains_its_weights_on(
-    pictures: Dataset, build: Build, tmp_path: Path
+    dataset: Dataset, build: Build, tmp_path: Path
 ) -> None:
     asked = QUICK.changed(recipe="two-step", epochs=1, lr=1e-7, attack_steps=3)
     maker = build().eval()
-    train(maker, pictures, TrainSettings(epochs=6, batch_size=20, lr=0.01), out=tmp_path / "s")
+    train(maker, dataset, TrainSettings(epochs=6, batch_size=20, lr=0.01), out=tmp_path / "s")
     before = {name: value.clone() for name, value in maker.state_dict().items()}
     model = build()
-    result = train(model, pictures, asked, out=tmp_path / "a", sources=[maker])
+    result = train(model, dataset, asked, out=tmp_path / "a", sources=[maker])
     held = load_file(tmp_path / "a" / "examples.safetensors")
     with torch.no_grad():
         assert not (maker(held["images"]).argmax(1) == held["labels"]).any()
@@ -83,8 +83,8 @@ def test_two_step_keeps_what_fooled_the_source_and_trains_its_weights_on(
     assert all(torch.equal(before[name], value) for name, value in maker.state_dict().items())
 
 
-def test_added_pictures_are_drawn_with_their_own_labels(pictures: Dataset) -> None:
-    feed = open_feed(pictures, QUICK)
+def test_added_images_are_drawn_with_their_own_labels(dataset: Dataset) -> None:
+    feed = open_feed(dataset, QUICK)
     added = torch.full((3, 1, 8, 8), 0.5), torch.tensor([7, 8, 9])
     more = feed.with_added(*added)
     assert len(more.train_rows) == len(feed.train_rows) + 3
@@ -92,23 +92,23 @@ def test_added_pictures_are_drawn_with_their_own_labels(pictures: Dataset) -> No
     where = Placement("cpu", "float32", channels_last=False, threads=1)
     rows = np.array([201, 5, 200, 7])
     ((images, labels),) = more.batches(rows, 4, where)
-    own, own_labels = unit(pictures, np.array([5, 7]))
+    own, own_labels = unit(dataset, np.array([5, 7]))
     assert torch.equal(images[[1, 3]], own)
     assert labels.tolist() == [8, own_labels[0], 7, own_labels[1]]
     assert bool((images[[0, 2]] == 0.5).all())
 
 
 def test_examples_that_fool_nobody_add_nothing(
-    pictures: Dataset, build: Build, tmp_path: Path
+    dataset: Dataset, build: Build, tmp_path: Path
 ) -> None:
     asked = QUICK.changed(recipe="two-step", eps=0.0, epochs=1)
-    result = train(build(), pictures, asked, out=tmp_path)
+    result = train(build(), dataset, asked, out=tmp_path)
     assert result.preparation.added == 0
-    assert train(build(), pictures, asked, out=tmp_path) == result
+    assert train(build(), dataset, asked, out=tmp_path) == result
 
 
 def test_a_source_is_left_as_it_was_and_costs(
-    pictures: Dataset, build: Build, tmp_path: Path
+    dataset: Dataset, build: Build, tmp_path: Path
 ) -> None:
     asked = QUICK.changed(recipe="ensemble", epochs=1, watch_every=0)
     maker = source().train()
@@ -116,7 +116,7 @@ def test_a_source_is_left_as_it_was_and_costs(
     maker.register_forward_hook(lambda module, *_: modes.append(module.training))
     weight = next(maker.parameters())
     before = weight.detach().clone()
-    result = train(build(), pictures, asked, out=tmp_path, sources=[maker])
+    result = train(build(), dataset, asked, out=tmp_path, sources=[maker])
     assert maker.training
     assert torch.equal(weight, before)
     assert weight.grad is None
@@ -130,7 +130,7 @@ def test_a_source_is_left_as_it_was_and_costs(
     "case",
     [
         ("ensemble", [], "'ensemble' makes examples on source models, got none"),
-        ("ensemble", [source(inputs=49)], r"source 1 \(Sequential\) does not take pictures of 1x8"),
+        ("ensemble", [source(inputs=49)], r"source 1 \(Sequential\) does not take images of 1x8"),
         ("ensemble", [source(), source(3)], r"source 2 \(Sequential\) names 3 classes and the mod"),
         ("offline", [source(), source()], "'offline' takes at most 1 source, got 2"),
         ("pgd", [source()], "'pgd' takes no source, got 1"),
@@ -138,21 +138,19 @@ def test_a_source_is_left_as_it_was_and_costs(
     ],
 )
 def test_sources_that_do_not_fit_are_refused_before_anything_is_written(
-    case: tuple[str, list[nn.Module], str], pictures: Dataset, build: Build, tmp_path: Path
+    case: tuple[str, list[nn.Module], str], dataset: Dataset, build: Build, tmp_path: Path
 ) -> None:
     recipe, sources, said = case
     with pytest.raises(InvalidInput, match=said) as error:
-        train(
-            build(), pictures, QUICK.changed(recipe=recipe), out=tmp_path / "run", sources=sources
-        )
+        train(build(), dataset, QUICK.changed(recipe=recipe), out=tmp_path / "run", sources=sources)
     assert "\n" not in str(error.value)
     assert not (tmp_path / "run").exists()
 
 
-def test_an_eps_beyond_the_range_of_the_pictures_is_refused(
-    pictures: Dataset, build: Build, tmp_path: Path
+def test_an_eps_beyond_the_range_of_the_images_is_refused(
+    dataset: Dataset, build: Build, tmp_path: Path
 ) -> None:
-    dim = replace(pictures, read=lambda rows: pictures.read(rows) // 10)
-    with pytest.raises(InvalidInput, match=r"eps 0\.1 exceeds the range of the pictures, 0 to"):
+    dim = replace(dataset, read=lambda rows: dataset.read(rows) // 10)
+    with pytest.raises(InvalidInput, match=r"eps 0\.1 exceeds the range of the images, 0 to"):
         train(build(), dim, QUICK.changed(recipe="pgd"), out=tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -27,15 +27,15 @@ def watched(epoch: int, clean: float, fgsm: float, pgd: float) -> EpochRow:
     return EpochRow(epoch, 1.0, 0.5, 1.0 / epoch, 0.5, 0.1, 1.0, 100, clean, fgsm, pgd)
 
 
-def test_it_measures_clean_fgsm_and_pgd_accuracy_on_held_out_pictures(
-    pictures: Dataset, build: Build, tmp_path: Path
+def test_it_measures_clean_fgsm_and_pgd_accuracy_on_held_out_images(
+    dataset: Dataset, build: Build, tmp_path: Path
 ) -> None:
     model = build()
     settings = QUICK.changed(epochs=1, precision="float32")
-    row = train(model, pictures, settings, out=tmp_path).epochs[0]
-    rows = furnish(model, pictures, settings, None).feed.validation_rows
-    images = torch.from_numpy(pictures.read(rows)).float() / 255
-    labels = torch.from_numpy(pictures.labels[rows])
+    row = train(model, dataset, settings, out=tmp_path).epochs[0]
+    rows = furnish(model, dataset, settings, None).feed.validation_rows
+    images = torch.from_numpy(dataset.read(rows)).float() / 255
+    labels = torch.from_numpy(dataset.labels[rows])
     starts = seeded(0, 0, "watch")
     halves = [slice(0, 20), slice(20, 40)]
     found = (
@@ -55,11 +55,9 @@ def test_it_measures_clean_fgsm_and_pgd_accuracy_on_held_out_pictures(
     assert many < clean
 
 
-def test_it_changes_nothing_that_is_learned(
-    pictures: Dataset, build: Build, tmp_path: Path
-) -> None:
+def test_it_changes_nothing_that_is_learned(dataset: Dataset, build: Build, tmp_path: Path) -> None:
     results = [
-        train(build(), pictures, QUICK.changed(watch_every=every), out=tmp_path / str(every))
+        train(build(), dataset, QUICK.changed(watch_every=every), out=tmp_path / str(every))
         for every in (0, 1, 2)
     ]
     first, *others = (load_file(result.weights) for result in results)
@@ -68,25 +66,25 @@ def test_it_changes_nothing_that_is_learned(
     assert looks == [[False, False], [True, True], [False, True]]
 
 
-def test_without_held_out_pictures_it_looks_at_training_pictures(
-    pictures: Dataset, build: Build, tmp_path: Path
+def test_without_held_out_images_it_looks_at_training_images(
+    dataset: Dataset, build: Build, tmp_path: Path
 ) -> None:
-    result = train(build(), pictures, QUICK.changed(validation=0, epochs=1), out=tmp_path)
+    result = train(build(), dataset, QUICK.changed(validation=0, epochs=1), out=tmp_path)
     assert result.epochs[0].pgd_accuracy is not None
     assert result.epochs[0].gradient_evaluations == 200 * 2 + 200 * 11
 
 
 def test_a_standard_run_is_watched_at_a_radius_of_its_own(
-    pictures: Dataset, build: Build, tmp_path: Path
+    dataset: Dataset, build: Build, tmp_path: Path
 ) -> None:
-    result = train(build(), pictures, TrainSettings(epochs=1, watch_eps=0.3), out=tmp_path)
+    result = train(build(), dataset, TrainSettings(epochs=1, watch_eps=0.3), out=tmp_path)
     row = result.epochs[0]
     assert row.pgd_accuracy is not None
     assert row.watched_accuracy is not None
     assert row.pgd_accuracy <= row.watched_accuracy
 
 
-def test_it_takes_few_pictures_and_spreads_them() -> None:
+def test_it_takes_few_images_and_spreads_them() -> None:
     rows = torch.arange(0, 4000, 2).numpy()
     chosen = watched_rows(rows, rows[:0])
     assert len(chosen) == 300
@@ -133,18 +131,18 @@ def test_a_collapse_stops_the_run_where_asked_and_the_best_by_pgd_is_from_before
     assert History.from_text(history.as_text()) == history
 
 
-def test_a_model_that_spoils_one_step_is_told_of(pictures: Dataset, tmp_path: Path) -> None:
-    """FGSM, from the picture itself, sees a reversed gradient; further on it is the true one."""
+def test_a_model_that_spoils_one_step_is_told_of(dataset: Dataset, tmp_path: Path) -> None:
+    """FGSM, from the image itself, sees a reversed gradient; further on it is the true one."""
     out = tmp_path / "run"
-    result = train(Spoiling(), pictures, QUICK.changed(eps=0.1, epochs=6), out=out)
+    result = train(Spoiling(), dataset, QUICK.changed(eps=0.1, epochs=6), out=out)
     assert "catastrophic-overfitting" in [note.code for note in result.notes]
     held: dict[str, Any] = json.loads((out / "training.json").read_text())
     assert held["notes"] == [note.as_dict() for note in result.notes]
-    assert train(Spoiling(), pictures, QUICK.changed(eps=0.1, epochs=6), out=out) == result
+    assert train(Spoiling(), dataset, QUICK.changed(eps=0.1, epochs=6), out=out) == result
 
 
 class Spoiling(nn.Module):
-    """On pictures as they are stored, in steps of 1/255, the gradient points the wrong way."""
+    """On images as they are stored, in steps of 1/255, the gradient points the wrong way."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -11,8 +11,16 @@ from epsball.types import Norm
 Kind: TypeAlias = Literal["budget", "minimal", "query", "other"]
 # what every attack is given; the rest of its signature are settings of its own
 _SHARED = {
-    "model", "inputs", "labels", "eps", "norm", "targets", "generator", "search", "starts",
-}  # fmt: skip
+    "model",
+    "inputs",
+    "labels",
+    "eps",
+    "norm",
+    "targets",
+    "generator",
+    "search",
+    "starts",
+}
 
 
 @dataclass(frozen=True)
@@ -21,15 +29,15 @@ class AttackSpec:
 
     Args:
         attack: the function, with the house signature.
-        kind: "budget" needs eps; "minimal" takes none and finds the nearest adversarial picture;
-            "query" sees only scores or labels; "other" moves pictures in no ball at all.
+        kind: "budget" needs eps; "minimal" takes none and finds the nearest adversarial image;
+            "query" sees only scores or labels; "other" moves images in no ball at all.
         norms: the norms it is defined for.
         source: where it comes from.
         needs_gradient: whether the model must be differentiable.
         random: whether another generator gives another result, so that restarts help.
         keeps: what it returns: the "best" point seen, by (fooled, cross-entropy); one that
             "won", if any point seen did; or the "last".
-        adaptive: what one picture is given depends on how the others of its batch fare.
+        adaptive: what one image is given depends on how the others of its batch fare.
         sweep: the same attack at several eps at once, where that is cheaper.
     """
 
@@ -71,7 +79,7 @@ class AttackSpec:
 
     @property
     def takes_starts(self) -> bool:
-        """Say whether it begins at pictures that fool the model, where it is given some."""
+        """Say whether it begins at images that fool the model, where it is given some."""
         return "starts" in inspect.signature(self.attack).parameters
 
     @property

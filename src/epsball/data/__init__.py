@@ -1,4 +1,4 @@
-"""Data: labelled pictures, channels first, always uint8 or float32 in [0, 1], read when needed.
+"""Data: labelled images, channels first, always uint8 or float32 in [0, 1], read when needed.
 
 A named set is looked for in `$EPSBALL_DATA`, then in the user's cache, then downloaded from its
 publisher; its content is checked against a known hash wherever it came from.

@@ -1,4 +1,4 @@
-"""Encoded pictures to pixels: one place that knows about modes, depths, sizes and damage.
+"""Encoded images to pixels: one place that knows about modes, depths, sizes and damage.
 
 EXIF orientation is ignored, as torchvision, timm and most training pipelines do: a model sees here
 what it saw in training. Transparency is dropped, and of an animation the first frame counts.
@@ -24,30 +24,30 @@ _THREADS = 8  # Pillow decodes outside the interpreter's lock; more would only w
 
 
 def measure(file: Path) -> tuple[int, int, int]:
-    """Read a picture's header, without decoding it.
+    """Read an image's header, without decoding it.
 
     Args:
-        file: the picture.
+        file: the image.
 
     Returns:
         (c, h, w): one channel for greys of any depth, else three.
 
     Raises:
-        InvalidInput: it is no picture.
+        InvalidInput: it is no image.
     """
-    with _naming(str(file)), Image.open(file) as picture:
-        is_grey = picture.mode in (*_GREY, *_DEEP, "I", "F")
-        return 1 if is_grey else 3, picture.height, picture.width
+    with _naming(str(file)), Image.open(file) as image:
+        is_grey = image.mode in (*_GREY, *_DEEP, "I", "F")
+        return 1 if is_grey else 3, image.height, image.width
 
 
 def decode(
     source: Path | bytes, where: str, *, channels: int, size: int | None = None
 ) -> NDArray[np.uint8]:
-    """Decode one picture.
+    """Decode one image.
 
     Args:
         source: the file, or its content.
-        where: names the picture in messages.
+        where: names the image in messages.
         channels: 1 (colours become greys) or 3 (greys become colours).
         size: scale the shorter side to this many pixels (bicubic) and crop the centre; None: as it
             is.
@@ -59,8 +59,8 @@ def decode(
         InvalidInput: it does not decode, is truncated, or has pixels of unknown range.
     """
     stream = BytesIO(source) if isinstance(source, bytes) else source
-    with _naming(where), Image.open(stream) as picture:
-        converted = _convert(picture, where).convert("L" if channels == 1 else "RGB")
+    with _naming(where), Image.open(stream) as image:
+        converted = _convert(image, where).convert("L" if channels == 1 else "RGB")
         if size is not None:
             converted = ImageOps.fit(converted, (size, size), Image.Resampling.BICUBIC)
         pixels = np.asarray(converted)
@@ -74,7 +74,7 @@ def decode_all(
     channels: int,
     size: int | None = None,
 ) -> list[NDArray[np.uint8]]:
-    """Decode several pictures at once, in a few threads; see `decode`."""
+    """Decode several images at once, in a few threads; see `decode`."""
 
     def one(source: Path | bytes, where: str) -> NDArray[np.uint8]:
         return decode(source, where, channels=channels, size=size)
@@ -83,27 +83,27 @@ def decode_all(
         return list(pool.map(one, sources, wheres))
 
 
-def _convert(picture: Image.Image, where: str) -> Image.Image:
+def _convert(image: Image.Image, where: str) -> Image.Image:
     """Bring modes that Pillow would clip or warn about to ones that convert cleanly."""
-    if picture.mode in _DEEP or (picture.mode == "I" and picture.format in _DEEP_FORMATS):
-        deep = np.asarray(picture).astype(np.uint32)
+    if image.mode in _DEEP or (image.mode == "I" and image.format in _DEEP_FORMATS):
+        deep = np.asarray(image).astype(np.uint32)
         return Image.fromarray(((deep * 255 + 32767) // 65535).astype(np.uint8))  # rounded
-    if picture.mode in ("I", "F"):
+    if image.mode in ("I", "F"):
         raise InvalidInput(
             f"{where} has 32-bit pixels, whose range is unknown: save it with 8 or 16 bits"
         )
-    return picture.convert("RGBA") if picture.mode == "P" else picture
+    return image.convert("RGBA") if image.mode == "P" else image
 
 
 @contextmanager
 def _naming(where: str) -> Iterator[None]:
-    """Turn whatever a decoder raises into one error that names the picture."""
+    """Turn whatever a decoder raises into one error that names the image."""
     try:
         yield
     except (InvalidInput, MemoryError):
         raise
     except UnidentifiedImageError as error:
-        raise InvalidInput(f"{where} is not a picture that Pillow knows: remove it") from error
+        raise InvalidInput(f"{where} is not an image that Pillow knows: remove it") from error
     except Exception as error:  # decoders raise anything on damage, from OSError to IndexError
         raise InvalidInput(
             f"{where} does not decode ({type(error).__name__}: {error}): replace or remove it"

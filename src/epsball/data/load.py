@@ -12,12 +12,12 @@ _SMALL_SIDE = 64  # pixels: CIFAR, SVHN, Tiny ImageNet
 
 
 def load_data(spec: str, *, split: Split = "test") -> Dataset:
-    """Load labelled pictures by name or path.
+    """Load labelled images by name or path.
 
     Args:
         spec: "digits", "mnist", "cifar10", "imagenet-sample", "folder:PATH", "folder:PATH@224"
-            (each picture read with its shorter side scaled to 224, centre crop) or "npz:PATH".
-        split: "train" or "test"; a folder or an npz file that is not split gives the same pictures
+            (each image read with its shorter side scaled to 224, centre crop) or "npz:PATH".
+        split: "train" or "test"; a folder or an npz file that is not split gives the same images
             for both.
 
     Returns:
@@ -51,7 +51,7 @@ def default_eps(dataset: Dataset, norm: str = "linf") -> tuple[float, ...]:
 
     Returns:
         Increasing radii in units of [0, 1]. In linf the table's where it has any for the name; else
-        0.1, 0.2, 0.3 for one channel of at most 32x32; 2/255, 4/255, 8/255 for other pictures of at
+        0.1, 0.2, 0.3 for one channel of at most 32x32; 2/255, 4/255, 8/255 for other images of at
         most 64x64; 1/255, 4/255 for larger ones. In l2, for the same sizes: 0.5, 1, 2;
         0.25, 0.5, 1; 0.5, 1, 3.
 

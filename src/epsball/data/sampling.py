@@ -1,4 +1,4 @@
-"""Which pictures of a data set to use: the first, or a sample with every class having its share.
+"""Which images of a data set to use: the first, or a sample with every class having its share.
 
 A sample is fixed by the labels and the seed alone. All samples draw from the same shuffled order
 within each class, so that a larger one repeats (almost) all of a smaller one.
@@ -20,7 +20,7 @@ Members: TypeAlias = list[NDArray[np.int64]]  # per class its positions, shuffle
 def choose(
     labels: NDArray[np.int64], limit: int | None, *, how: How = "auto", seed: int = 0
 ) -> Positions:
-    """Choose the pictures that an evaluation uses.
+    """Choose the images that an evaluation uses.
 
     Args:
         labels: (n,), int64.
@@ -58,7 +58,7 @@ def choose(
 
 
 def stratified_order(labels: NDArray[np.int64], seed: int = 0) -> Positions:
-    """Order pictures so that an evaluation that stops early has still seen every class fairly.
+    """Order images so that an evaluation that stops early has still seen every class fairly.
 
     Of the first m, each class of size c has c * m / n, rounded either down or up, for every m.
     No order can promise more, and one that keeps this always exists.
@@ -71,7 +71,7 @@ def stratified_order(labels: NDArray[np.int64], seed: int = 0) -> Positions:
         (n,), int64, a permutation.
 
     Source: Steiner and Yeomans 1993, "Level schedules for mixed-model, just-in-time processes",
-        Management Science 39(6): each place in the order is a time slot; the j-th picture of a
+        Management Science 39(6): each place in the order is a time slot; the j-th image of a
         class (all counted from 0) may not come before slot floor(j n / c) nor after
         ceil((j + 1) n / c) - 1; earliest deadline first. Departure: ties are broken by a seeded
         rank of the classes.
@@ -92,8 +92,8 @@ def stratified_order(labels: NDArray[np.int64], seed: int = 0) -> Positions:
     ready: list[tuple[int, int, int]] = []
     order = np.empty(total, dtype=np.int64)
     for slot, released in enumerate(releases):
-        for picture in released:
-            heapq.heappush(ready, picture)
+        for image in released:
+            heapq.heappush(ready, image)
         order[slot] = heapq.heappop(ready)[-1]
     return order
 

@@ -16,10 +16,10 @@ class DataSpec:
 
     Args:
         form: what a person types: "mnist", "folder:PATH[@SIZE]".
-        source: where the pictures come from, and on what terms, in a line.
+        source: where the images come from, and on what terms, in a line.
         load: (split) -> data set; where the source takes a path, (path, split) -> data set.
         takes_path: whether something must follow the name and a colon.
-        eps: the radii suggested, in units of [0, 1]; empty: they depend on the pictures' shape.
+        eps: the radii suggested, in units of [0, 1]; empty: they depend on the images' shape.
     """
 
     form: str

@@ -7,7 +7,7 @@ GREY_EPS = (0.1, 0.2, 0.3)  # strokes on black: Madry et al. 2018, arXiv:1706.06
 SMALL_EPS = (2 / 255, 4 / 255, 8 / 255)  # 8/255 is the field's CIFAR-10 radius
 LARGE_EPS = (1 / 255, 4 / 255)  # 4/255 is the field's ImageNet radius
 LINF_EPS = (GREY_EPS, SMALL_EPS, LARGE_EPS)
-# in l2, for grey, small and large pictures; RobustBench: 0.5 for CIFAR-10, 3 for ImageNet
+# in l2, for grey, small and large images; RobustBench: 0.5 for CIFAR-10, 3 for ImageNet
 L2_EPS = ((0.5, 1.0, 2.0), (0.25, 0.5, 1.0), (0.5, 1.0, 3.0))
 
 _SPECS = (
@@ -31,13 +31,13 @@ _SPECS = (
     ),
     DataSpec(
         "imagenet-sample",
-        "one ImageNet picture a class, 224x224 colour; has no publisher, never downloaded",
+        "one ImageNet image a class, 224x224 colour; has no publisher, never downloaded",
         imagenet_sample.load,
         eps=LARGE_EPS,
     ),
     DataSpec(
         "folder:PATH[@SIZE]",
-        "your pictures, one sub-folder a class; @224 scales the shorter side and crops the centre",
+        "your images, one sub-folder a class; @224 scales the shorter side and crops the centre",
         folder.load,
         takes_path=True,
     ),

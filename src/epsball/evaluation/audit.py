@@ -26,7 +26,7 @@ from epsball.evaluation.subject import Model, open_model
 from epsball.types import Dataset, Finding
 
 DEFAULT_ATTACKS = ("fgsm", "pgd", "noise")
-# a gradient of a large picture costs some hundred times one of a small picture; the finding
+# a gradient of a large image costs some hundred times one of a small image; the finding
 # not-converged tells where ten steps are not enough
 DEFAULT_ATTACKS_LARGE = ("fgsm", "pgd:steps=10", "noise")
 _LARGE = 64  # pixels a side
@@ -95,7 +95,7 @@ def audit(
     progress: Progress | None = None,
     **loading: Any,  # noqa: ANN401 - load_model's own
 ) -> Audit:
-    """Attack a model on pictures and say how often it is fooled, with what confidence.
+    """Attack a model on images and say how often it is fooled, with what confidence.
 
     Args:
         model: a spec ("zoo:squeezenet", "my_file.py:factory", see `epsball list models`), or any
@@ -103,7 +103,7 @@ def audit(
         data: a name ("mnist", "folder:PATH"), a `Dataset`, or a pair of images (n, c, h, w), uint8
             or float in [0, 1], and labels (n,).
         attacks: names, with settings where wanted: "pgd:steps=100,objective=margin". None: fgsm,
-            pgd (of ten steps for pictures beyond 64 pixels a side) and noise, the control.
+            pgd (of ten steps for images beyond 64 pixels a side) and noise, the control.
         norm: "linf" or "l2".
         eps: radii, input units; "8/255" is understood. None: what suits the data.
         steps: for the attacks that take steps; None: their own default.
@@ -120,7 +120,7 @@ def audit(
         full_budget: give every image every step at every eps, those already wrong included, and
             measure confidence, sizes and survival too. Otherwise only verdicts are sought: an
             image is done with once it is fooled, at this and at every larger eps, and one that is
-            wrong when clean carries its clean picture.
+            wrong when clean carries its clean image.
         queries: how often an image may be asked about, for the attacks that count queries.
         draws: of a random model, whose mean is then attacked and judged (EoT); None: one at a time.
         micro_batch: images a forward pass; None: measured.
@@ -139,19 +139,19 @@ def audit(
     Example:
         >>> import torch
         >>> flat = torch.nn.Flatten().eval()
-        >>> pictures = torch.eye(4).view(4, 1, 2, 2) * 0.5
-        >>> report = audit(flat, (pictures, torch.arange(4)), eps=[0.1, 0.3], steps=5)
+        >>> images = torch.eye(4).view(4, 1, 2, 2) * 0.5
+        >>> report = audit(flat, (images, torch.arange(4)), eps=[0.1, 0.3], steps=5)
         >>> [row["robust_accuracy"] for row in report.summary["worst_case"]]
         [1.0, 0.0]
     """
     started = time.monotonic()
     told = progress or Silent()
     _check_options(limit, seed, precision, micro_batch, budget)
-    pictures = open_data(data)
+    images = open_data(data)
     settings = make_settings(
-        default_attacks(pictures, steps) if attacks is None else _several(attacks),
+        default_attacks(images, steps) if attacks is None else _several(attacks),
         norm=norm,
-        eps=default_eps(pictures, norm) if eps is None else _several(eps),
+        eps=default_eps(images, norm) if eps is None else _several(eps),
         steps=steps,
         restarts=restarts,
         queries=queries,
@@ -164,14 +164,14 @@ def audit(
         run = Path(scratch) / "run" if out is None else Path(out)
         with deterministic(torch.get_num_threads()):
             subject = open_model(
-                model, sample_of(pictures, 2)[0], device, draws=draws, seed=seed, **loading
+                model, sample_of(images, 2)[0], device, draws=draws, seed=seed, **loading
             )
             begun = read_begun(run)
-            plan = make_plan(subject, pictures, settings, options, begun=begun, told=told)
+            plan = make_plan(subject, images, settings, options, begun=begun, told=told)
         plan = replace(plan, manifest=settle(run, plan.manifest))
         with deterministic(plan.manifest.engine.threads):
             ends = None if budget is None else started + budget * (1 - _RESERVE)
-            summary = run_plan(run, subject, pictures, plan, ends=ends, told=told)
+            summary = run_plan(run, subject, images, plan, ends=ends, told=told)
         return Audit(summary, read_records(run), None if out is None else run)
 
 

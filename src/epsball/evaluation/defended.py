@@ -26,7 +26,7 @@ def open_bare(spec: str, sample: Tensor, device: str, loading: Mapping[str, Any]
 
     Args:
         spec: as `load_model` takes it.
-        sample: (m, c, h, w), a few clean pictures.
+        sample: (m, c, h, w), a few clean images.
         device: where it goes.
         loading: more arguments of `load_model`.
 
@@ -48,7 +48,7 @@ def open_defended(
 
     Args:
         spec: "defended:FOLDER".
-        sample: (m, c, h, w), a few clean pictures.
+        sample: (m, c, h, w), a few clean images.
         device: where it goes.
         loading: must name nothing: the folder knows how its model is loaded.
 

@@ -1,4 +1,4 @@
-"""The pictures of a run: opened, read through once, and sampled."""
+"""The images of a run: opened, read through once, and sampled."""
 
 import hashlib
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from epsball.evaluation.checks.before import check_range
 from epsball.types import Dataset, Finding, Positions
 
 Data: TypeAlias = str | Dataset | tuple[Any, Any]
-_READ = 500  # pictures read at once while the content is hashed
+_READ = 500  # images read at once while the content is hashed
 
 
 def open_data(data: Data) -> Dataset:
@@ -33,8 +33,8 @@ def open_data(data: Data) -> Dataset:
         highest = int(data.labels.max()) if len(data.labels) else -1
         if highest < 0 or highest >= len(data.class_names):
             raise InvalidInput(
-                f"{data.name}: needs at least one picture and a name for every label, got "
-                f"{len(data.labels)} pictures, labels up to {highest}, "
+                f"{data.name}: needs at least one image and a name for every label, got "
+                f"{len(data.labels)} images, labels up to {highest}, "
                 f"{len(data.class_names)} class names"
             )
         return data
@@ -61,11 +61,11 @@ def _as_array(part: Any) -> NDArray[Any]:  # noqa: ANN401 - tensors, arrays, lis
 
 @dataclass(frozen=True)
 class Content:
-    """What was found while every picture was read once, before the run.
+    """What was found while every image was read once, before the run.
 
     Args:
         sha256: of pixels and labels, in order.
-        findings: pictures outside [0, 1].
+        findings: images outside [0, 1].
     """
 
     sha256: str
@@ -75,10 +75,10 @@ class Content:
 def read_through(
     data: Dataset, positions: Positions, advance: Callable[[int], None] = lambda _: None
 ) -> Content:
-    """Read every picture once: a bad file stops the run here, before anything is written.
+    """Read every image once: a bad file stops the run here, before anything is written.
 
     Raises:
-        InvalidInput: a picture cannot be read, or holds NaN.
+        InvalidInput: an image cannot be read, or holds NaN.
     """
     digest = hashlib.sha256()
     lowest, highest = np.inf, -np.inf
@@ -92,7 +92,7 @@ def read_through(
             finite = np.isfinite(pixels).reshape(len(pixels), -1).all(1)
             if not finite.all():
                 where = int(chosen[int(np.flatnonzero(~finite)[0])])
-                raise InvalidInput(f"{data.name}: picture {where} holds NaN or infinity; mend it")
+                raise InvalidInput(f"{data.name}: image {where} holds NaN or infinity; mend it")
             lowest = min(lowest, float(pixels.min()))
             highest = max(highest, float(pixels.max()))
         advance(len(chosen))
@@ -101,7 +101,7 @@ def read_through(
 
 
 def sample_of(data: Dataset, count: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Read the first pictures: (m, c, h, w) float32 and (m,) labels."""
+    """Read the first images: (m, c, h, w) float32 and (m,) labels."""
     chosen = np.arange(min(count, len(data)))
     return to_unit(data.read(chosen)), torch.from_numpy(data.labels[chosen])
 

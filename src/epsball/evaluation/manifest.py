@@ -39,7 +39,7 @@ class ModelEntry(_Plain):
 
 
 class DataEntry(_Plain):
-    """The pictures that were used, and the hash of their content."""
+    """The images that were used, and the hash of their content."""
 
     spec: str
     n: int

@@ -27,7 +27,7 @@ from epsball.evaluation.subject import Subject, check_fit, rehearse
 from epsball.types import Dataset, Finding, Positions
 
 Sample: TypeAlias = Literal["auto", "first", "stratified"]
-_PROBED = 64  # pictures for the checks before and after
+_PROBED = 64  # images for the checks before and after
 _SECONDS_A_SHARD = 30.0  # what a kill may cost, about
 _SMALLEST, _LARGEST = 16, 1024
 # shares of a time budget: for the attacks themselves, the checks after them, the measuring before
@@ -72,7 +72,7 @@ class Plan:
         model, data, engine = self.manifest.model, self.manifest.data, self.manifest.engine
         first = next((s for s in self.settings if s.norm != "none"), self.settings[0])
         return (
-            f"auditing {model.name} on {data.n:,} of {data.total:,} pictures of {data.spec} "
+            f"auditing {model.name} on {data.n:,} of {data.total:,} images of {data.spec} "
             f"({data.sample}) with {', '.join(s.variant for s in self.settings)} in {first.norm} "
             f"at eps {', '.join(eps_text(eps) for eps in first.eps)}; "
             f"{'full budget' if engine.full_budget else 'verdicts'}, {engine.device}, "
@@ -93,14 +93,14 @@ def make_plan(
 
     Args:
         subject: the model.
-        data: the pictures.
+        data: the images.
         settings: the attacks.
         options: what was asked for.
         begun: manifest of the same directory, where a run was begun there; its choices are kept.
         told: is told how far the reading is.
 
     Raises:
-        EpsballError: a picture cannot be read, labels do not fit, an attack refuses its settings.
+        EpsballError: an image cannot be read, labels do not fit, an attack refuses its settings.
     """
     drawn = _draw(data, options)
     probe = _probe_of(data, drawn)
@@ -200,7 +200,7 @@ def _engine(
 
 
 def _probed(speed: float, settings: Sequence[AttackSetting], budget: float) -> int:
-    """Return how many pictures the checks after the attacks may look at in a time budget."""
+    """Return how many images the checks after the attacks may look at in a time budget."""
     steps = [int(setting.knobs.get("steps", 1)) for setting in settings]
     each = sum(_CHECKS * count + _CHECKS for count in steps)
     return int(min(max(_CHECKING * budget * speed / each, 4), _PROBED))

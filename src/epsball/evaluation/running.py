@@ -30,7 +30,7 @@ from epsball.evaluation.records.shards import (
 from epsball.evaluation.subject import Subject
 from epsball.types import Dataset, Finding, Positions
 
-_POOL = 64  # pictures of the run, among which every other class is likely to be
+_POOL = 64  # images of the run, among which every other class is likely to be
 # the same question need not be answered the same way: checks that ask again mean nothing
 _RANDOM = ("random-forward", "few-draws")
 
@@ -60,7 +60,7 @@ def run_plan(
 
 
 def _starts(engine: Engine, data: Dataset, positions: Positions) -> Starts:
-    """Ask the model which of a few of the run's pictures it accepts, and as what."""
+    """Ask the model which of a few of the run's images it accepts, and as what."""
     clean = read_clean(engine, data, spread(positions, _POOL))
     named = torch.where(clean.reading.rejected, -1, clean.reading.prediction)
     return Starts(clean.images, named)

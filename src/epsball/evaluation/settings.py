@@ -40,7 +40,7 @@ class AttackSetting:
         return ATTACKS[self.attack]
 
     def arguments(self, eps: float | None = None) -> dict[str, Any]:
-        """Return what the attack is called with, beside model, pictures, labels and generator."""
+        """Return what the attack is called with, beside model, images, labels and generator."""
         given = dict(self.knobs)
         if isinstance(given.get("objective"), str):
             given["objective"] = named_objective(given["objective"])

@@ -1,4 +1,4 @@
-"""What is audited: a model on pictures, both checked before anything is written."""
+"""What is audited: a model on images, both checked before anything is written."""
 
 import copy
 from collections.abc import Callable, Sequence
@@ -64,7 +64,7 @@ def open_model(
     Args:
         model: a spec such as "zoo:squeezenet" or "defended:FOLDER", or a callable. A module is
             left as it is: where the device is another one, a copy goes there.
-        sample: (m, c, h, w), float, a few clean pictures.
+        sample: (m, c, h, w), float, a few clean images.
         device: "auto": a GPU where there is one; for a module, where it is.
         draws: of a random model, whose mean is attacked and judged; None: the model itself.
         seed: names these draws.
@@ -152,7 +152,7 @@ def check_fit(subject: Subject, data: Dataset, positions: Positions) -> None:
     if len(wrong):
         where = int(positions[wrong[0]])
         raise InvalidInput(
-            f"{data.name}: label {int(labels[wrong[0]])} of picture {where} is out of range: "
+            f"{data.name}: label {int(labels[wrong[0]])} of image {where} is out of range: "
             f"{subject.name} has {classes} classes, 0 to {classes - 1}; give matching labels or "
             "another model"
         )
@@ -163,7 +163,7 @@ def rehearse(
     settings: Sequence[AttackSetting],
     sample: tuple[torch.Tensor, torch.Tensor],
 ) -> None:
-    """Run every attack for one step on two pictures, so that a bad setting stops the run here.
+    """Run every attack for one step on two images, so that a bad setting stops the run here.
 
     Raises:
         InvalidInput: the attack refuses its settings, or needs a gradient that is not there.

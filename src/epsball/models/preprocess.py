@@ -21,20 +21,20 @@ COLOURS = 3
 
 
 class Preprocess(nn.Module):
-    """Turn pictures in [0, 1] into what a model was trained on: colours, then size, then scale.
+    """Turn images in [0, 1] into what a model was trained on: colours, then size, then scale.
 
     Args:
         mean: subtracted, per channel or one for all, in [0, 1]; 0 when None.
         std: divided by, likewise, above 0; 1 when None.
         resize: side of the square the model wants, in pixels; None leaves the size alone.
-        channels: what the model wants: "rgb", "bgr" (colours reversed; from grey pictures, three
+        channels: what the model wants: "rgb", "bgr" (colours reversed; from grey images, three
             equal channels) or "gray" (from colours, BT.601 luma); None leaves the channels alone.
 
     Raises:
-        InvalidInput: a value breaks its rule, or the pictures have another number of channels than
+        InvalidInput: a value breaks its rule, or the images have another number of channels than
             mean.
 
-    Source: resizing is bilinear with antialiasing, as Pillow and torchvision do it for pictures.
+    Source: resizing is bilinear with antialiasing, as Pillow and torchvision do it for images.
 
     Example:
         >>> layer = Preprocess(mean=(0.5,), std=(0.25,))
@@ -63,18 +63,18 @@ class Preprocess(nn.Module):
         self.channels = channels
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return the pictures as the model wants them, (n, c', h', w')."""
-        pictures = _recoloured(inputs, self.channels)
+        """Return the images as the model wants them, (n, c', h', w')."""
+        images = _recoloured(inputs, self.channels)
         side = self.resize
-        if side is not None and pictures.shape[2:] != (side, side):
-            pictures = interpolate(pictures, size=(side, side), mode="bilinear", antialias=True)
-        found, wanted = pictures.shape[1], max(len(self.mean), len(self.std))
+        if side is not None and images.shape[2:] != (side, side):
+            images = interpolate(images, size=(side, side), mode="bilinear", antialias=True)
+        found, wanted = images.shape[1], max(len(self.mean), len(self.std))
         if wanted not in (1, found):
             raise InvalidInput(
-                f"mean and std hold {wanted} values but the pictures have {found} channels: "
+                f"mean and std hold {wanted} values but the images have {found} channels: "
                 "give one value a channel, or set --channels to what the model wants"
             )
-        return (pictures - self.mean) / self.std
+        return (images - self.mean) / self.std
 
     def extra_repr(self) -> str:
         """Return the settings: they are part of what the model is."""
@@ -104,7 +104,7 @@ class Pipeline(nn.Module):
             self.info = info
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return the model's scores for pictures (n, c, h, w) in [0, 1]."""
+        """Return the model's scores for images (n, c, h, w) in [0, 1]."""
         return self.model(self.preprocess(inputs))
 
 
@@ -118,7 +118,7 @@ def _recoloured(inputs: Tensor, channels: str | None) -> Tensor:
     found = inputs.shape[1]
     if found not in (1, COLOURS):
         raise InvalidInput(
-            f"channels={channels!r} takes pictures of 1 or 3 channels, got {found}: "
+            f"channels={channels!r} takes images of 1 or 3 channels, got {found}: "
             "leave --channels out and let the model take them as they are"
         )
     if channels == "gray":

@@ -1,4 +1,4 @@
-"""Finding out what a callable gives, by showing it a few pictures."""
+"""Finding out what a callable gives, by showing it a few images."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from epsball.models.loading.messages import one_line
 from epsball.tensors import Classifier
 from epsball.types import Gives, ModelInfo
 
-SHOWN = 8  # clean pictures the model is shown; as many of noise
+SHOWN = 8  # clean images the model is shown; as many of noise
 # A sum of softmax outputs is this close to 1 in the coarsest precision.
 TOLERANCES = {torch.bfloat16: 2e-2, torch.float16: 5e-3}
 TOLERANCE = 1e-3
@@ -21,33 +21,33 @@ SCORES = 2  # dimensions of a batch of scores
 def probe(model: Classifier, images: Tensor) -> ModelInfo:
     """Find out how many classes a model names, what it gives and whether that has a gradient.
 
-    The model is shown a few of the pictures and as many of noise. Its mode, parameters, buffers and
+    The model is shown a few of the images and as many of noise. Its mode, parameters, buffers and
     stored gradients stay as they are, and so does torch's global random state.
 
     Args:
         model: (n, c, h, w) in [0, 1] to scores (n, k). Its `info`, where it has one, is believed,
             but the shape of its scores is checked all the same.
-        images: (n, c, h, w), float, in [0, 1]; clean pictures, the first few are used.
+        images: (n, c, h, w), float, in [0, 1]; clean images, the first few are used.
 
     Returns:
         What is known of the model.
 
     Raises:
         BrokenContract: the model raises, or gives something that is not one row of scores a
-            picture.
+            image.
 
     Example:
         >>> probe(lambda x: x.flatten(1)[:, :3], torch.rand(4, 1, 2, 2))
         ModelInfo(classes=3, rejects=False, gives='logits', differentiable=True)
     """
-    pictures = _with_noise(images[:SHOWN].detach())
-    with _untouched(model, pictures):
+    batch = _with_noise(images[:SHOWN].detach())
+    with _untouched(model, batch):
         with torch.no_grad():
-            scores = _scores(model, pictures)
+            scores = _scores(model, batch)
         declared = getattr(model, "info", None)
         if isinstance(declared, ModelInfo):
             return _believed(declared, scores)
-        differentiable = _has_gradient(model, pictures)
+        differentiable = _has_gradient(model, batch)
     return ModelInfo(
         classes=scores.shape[1],
         gives=_kind(scores.double(), differentiable=differentiable, dtype=scores.dtype),
@@ -58,8 +58,8 @@ def probe(model: Classifier, images: Tensor) -> ModelInfo:
 def _with_noise(images: Tensor) -> Tensor:
     if not images.is_floating_point() or not len(images):
         raise InvalidInput(
-            f"probe needs at least one picture of floats in [0, 1], got {tuple(images.shape)} "
-            f"{images.dtype}: divide uint8 pictures by 255"
+            f"probe needs at least one image of floats in [0, 1], got {tuple(images.shape)} "
+            f"{images.dtype}: divide uint8 images by 255"
         )
     generator = torch.Generator().manual_seed(0)
     noise = torch.rand(images.shape, generator=generator).to(images)
@@ -67,11 +67,11 @@ def _with_noise(images: Tensor) -> Tensor:
 
 
 @contextmanager
-def _untouched(model: Classifier, pictures: Tensor) -> Iterator[None]:
+def _untouched(model: Classifier, images: Tensor) -> Iterator[None]:
     """Put buffers (BatchNorm's in train mode) and the random state (dropout's) back afterwards."""
     buffers = list(model.buffers()) if isinstance(model, nn.Module) else []
     saved = [buffer.clone() for buffer in buffers]
-    devices = [pictures.device] if pictures.is_cuda else []
+    devices = [images.device] if images.is_cuda else []
     try:
         with torch.random.fork_rng(devices):
             yield
@@ -81,18 +81,18 @@ def _untouched(model: Classifier, pictures: Tensor) -> Iterator[None]:
                 buffer.copy_(value)
 
 
-def _scores(model: Classifier, pictures: Tensor) -> Tensor:
-    shape = tuple(pictures.shape)
+def _scores(model: Classifier, images: Tensor) -> Tensor:
+    shape = tuple(images.shape)
     try:
-        output = model(pictures)
+        output = model(images)
     except (EpsballError, torch.OutOfMemoryError):
         raise
     except Exception as error:
         raise BrokenContract(
             f"the model raised {one_line(error)}: it was given a batch of shape {shape}; if it "
-            "wants pictures of another size or colour, say so with --resize or --channels"
+            "wants images of another size or colour, say so with --resize or --channels"
         ) from error
-    _check_output(output, len(pictures))
+    _check_output(output, len(images))
     return output
 
 
@@ -103,7 +103,7 @@ def _check_output(output: object, n: int) -> None:
     if not output.is_floating_point():
         raise _refused(found, "labels have no scores to attack, return logits (n, k)")
     if output.ndim != SCORES or len(output) != n:
-        raise _refused(f"{found} for {n} pictures", _RETURN)
+        raise _refused(f"{found} for {n} images", _RETURN)
     if output.shape[1] < 2:  # one column cannot name two classes
         raise _refused(
             found, "for a binary model z return torch.cat([torch.zeros_like(z), z], dim=1)"
@@ -112,7 +112,7 @@ def _check_output(output: object, n: int) -> None:
         raise _refused(f"{found} that holds NaN or infinity", "check its weights and preprocessing")
 
 
-_RETURN = "return one row of scores a picture, (n, k)"
+_RETURN = "return one row of scores an image, (n, k)"
 _UNWRAP = {
     "logits": "wrap it so that it returns `output.logits`",
     "dict": "wrap it so that it returns the tensor of scores, say output['logits']",
@@ -158,14 +158,14 @@ def _kind(scores: Tensor, *, differentiable: bool, dtype: torch.dtype) -> Gives:
     return "logits"
 
 
-def _has_gradient(model: Classifier, pictures: Tensor) -> bool:
-    point = pictures.clone().requires_grad_()
+def _has_gradient(model: Classifier, images: Tensor) -> bool:
+    point = images.clone().requires_grad_()
     try:
         with torch.enable_grad():
             # a copy, so that a model may work in place on what it is given
             torch.autograd.grad(model(point.clone()).sum(), point)
     except torch.OutOfMemoryError:
         raise
-    except RuntimeError:  # no graph behind the scores, none to the pictures, or no derivative
+    except RuntimeError:  # no graph behind the scores, none to the images, or no derivative
         return False
     return True

@@ -37,7 +37,7 @@ class LogProbabilities(nn.Module):
 def as_logits(model: Classifier, info: ModelInfo) -> Classifier:
     """Return a classifier whose scores can be attacked like logits.
 
-    Log-probabilities are logits already (they differ from them by a constant per picture).
+    Log-probabilities are logits already (they differ from them by a constant per image).
 
     Args:
         model: (n, c, h, w) in [0, 1] to scores.

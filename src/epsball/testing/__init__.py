@@ -23,7 +23,7 @@ def check_attack(spec: AttackSpec, *, seed: int = 0) -> None:
 
     Args:
         spec: the table's entry, or what is to become one.
-        seed: of the small models and pictures it is tried on.
+        seed: of the small models and images it is tried on.
 
     Raises:
         BrokenContract: the first rule that the attack breaks, with what was seen.
@@ -67,8 +67,13 @@ CHECKS: tuple[Callable[[AttackSpec, Norm, int], None], ...] = (
 # those whose rule holds for any model; the others need one whose borders are known
 # a forward pass through a defence takes three times that through the network
 QUICK = {
-    "steps": 10, "searches": 2, "queries": 40, "classes": 2, "angles": 3, "shifts": 2,
-}  # fmt: skip
+    "steps": 10,
+    "searches": 2,
+    "queries": 40,
+    "classes": 2,
+    "angles": 3,
+    "shifts": 2,
+}
 GUARDED_CHECKS: tuple[Callable[[AttackSpec, Norm, int, MakeProblem], None], ...] = (
     rules.check_ball_and_box,
     rules.check_pure,

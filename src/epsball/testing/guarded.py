@@ -10,8 +10,8 @@ from epsball.defences import DeepNeuralRejection, NeuralRejection
 from epsball.testing.problems import SHAPE, MakeProblem, Problem
 
 GUARDS = ("nr", "dnr")
-_PICTURES = 200  # of the fit
-_REJECTED = 0.3  # of the clean ones: of every kind there are some among a problem's pictures
+_IMAGES = 200  # of the fit
+_REJECTED = 0.3  # of the clean ones: of every kind there are some among a problem's images
 _LAYERS = ("edges", "first", "second")
 
 
@@ -39,12 +39,12 @@ def guarded(defence: str) -> MakeProblem:
 
 @functools.cache
 def _fitted(defence: str, classes: int) -> nn.Module:
-    """Fit a defence on pictures that the network itself has named."""
+    """Fit a defence on images that the network itself has named."""
     generator = torch.Generator().manual_seed(classes)
     network = _network(classes, generator)
-    images = torch.rand((_PICTURES, *SHAPE), generator=generator)
+    images = torch.rand((_IMAGES, *SHAPE), generator=generator)
     with torch.no_grad():
-        # every class gets its share of the pictures
+        # every class gets its share of the images
         network.output.bias.data -= network(images).mean(0)
         labels = network(images).argmax(1)
     if defence == "nr":
@@ -53,9 +53,14 @@ def _fitted(defence: str, classes: int) -> nn.Module:
         )
         return one.fit(images, labels)
     several = DeepNeuralRejection(
-        network, layers=_LAYERS, gamma="scale", c=10.0, combiner_gamma=1.0, combiner_c=10.0,
+        network,
+        layers=_LAYERS,
+        gamma="scale",
+        c=10.0,
+        combiner_gamma=1.0,
+        combiner_c=10.0,
         false_rejection=_REJECTED,
-    )  # fmt: skip
+    )
     return several.fit(images, labels)
 
 

@@ -1,4 +1,4 @@
-"""Small models and pictures on which it is known what an attack should do."""
+"""Small models and images on which it is known what an attack should do."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -17,10 +17,10 @@ _SHARP = 50.0
 
 @dataclass
 class Problem:
-    """A small model in eval mode, and pictures near all its borders.
+    """A small model in eval mode, and images near all its borders.
 
     Args:
-        seed: of the pictures, and of the model where none is given.
+        seed: of the images, and of the model where none is given.
         classes: k.
         given: the model; None: one with batch norm and dropout is drawn.
     """
@@ -34,7 +34,7 @@ class Problem:
     targets: Tensor = field(init=False)
 
     def __post_init__(self) -> None:
-        """Draw weights and pictures from the seed alone; labels without a look at the model."""
+        """Draw weights and images from the seed alone; labels without a look at the model."""
         generator = torch.Generator().manual_seed(self.seed)
         self.model = self.given or _drawn(self.classes, generator)
         first = next(self.model.parameters())
@@ -57,7 +57,7 @@ class Problem:
         return scores
 
     def won(self, points: Tensor, targets: Tensor | None = None) -> Tensor:
-        """Say for which pictures the attacker has won, (12,), bool."""
+        """Say for which images the attacker has won, (12,), bool."""
         return is_adversarial(self.scores(points), self.labels, targets, classes=self.classes)
 
     def state(self) -> list[Any]:
@@ -75,9 +75,13 @@ MakeProblem: TypeAlias = Callable[[int, int], Problem]
 
 def _drawn(classes: int, generator: torch.Generator) -> nn.Module:
     model = nn.Sequential(
-        nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(24, 16), nn.Tanh(), nn.Dropout(),
+        nn.BatchNorm2d(2),
+        nn.Flatten(),
+        nn.Linear(24, 16),
+        nn.Tanh(),
+        nn.Dropout(),
         nn.Linear(16, classes),
-    ).eval()  # fmt: skip
+    ).eval()
     for parameter in model.parameters():
         parameter.data = torch.randn(parameter.shape, generator=generator)
     return model
@@ -93,7 +97,7 @@ class Linear(nn.Module):
         self.weight = nn.Parameter(torch.randn((classes, 24), generator=generator))
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return scores relative to the grey picture."""
+        """Return scores relative to the grey image."""
         scores: Tensor = (inputs - 0.5).flatten(1) @ self.weight.T
         return scores
 
@@ -172,7 +176,7 @@ class Wavy(nn.Module):
 
 
 def linear_problem(seed: int, classes: int) -> tuple[Linear, Tensor, Tensor]:
-    """Return pictures so near to grey that the box is never met."""
+    """Return images so near to grey that the box is never met."""
     model = Linear(seed, classes)
     generator = torch.Generator().manual_seed(seed + 1)
     inputs = 0.5 + 0.05 * torch.randn((6, *SHAPE), generator=generator)
@@ -180,7 +184,7 @@ def linear_problem(seed: int, classes: int) -> tuple[Linear, Tensor, Tensor]:
 
 
 def banded_problem(seed: int, *, tilted: bool) -> tuple[Banded, Tensor, Tensor]:
-    """Return pictures so near to grey that the box is never met.
+    """Return images so near to grey that the box is never met.
 
     Some are rejected at first; tilted all are, or the nearest edge would be that of two at once.
     """
@@ -208,7 +212,7 @@ class Blind:
 
 
 class Counting:
-    """A classifier that counts how often it is asked about each picture of a batch."""
+    """A classifier that counts how often it is asked about each image of a batch."""
 
     def __init__(self, model: nn.Module, count: int) -> None:
         """Wrap a model."""
@@ -219,7 +223,7 @@ class Counting:
             self.info = info
 
     def about(self, rows: Tensor) -> None:
-        """Hear which pictures the next question is about."""
+        """Hear which images the next question is about."""
         self.told = rows
 
     def __call__(self, inputs: Tensor) -> Tensor:

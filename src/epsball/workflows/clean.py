@@ -1,4 +1,4 @@
-"""Accuracy on clean pictures alone."""
+"""Accuracy on clean images alone."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ def clean_accuracy(
     device: str = "auto",
     **loading: Any,  # noqa: ANN401 - load_model's own
 ) -> tuple[float, tuple[float, float], int]:
-    """Return a model's accuracy on clean pictures.
+    """Return a model's accuracy on clean images.
 
     Args:
         model: see `epsball.audit`.
@@ -32,7 +32,7 @@ def clean_accuracy(
         **loading: see `epsball.audit`.
 
     Returns:
-        The share of right answers, its 95 % Wilson interval, and the number of pictures.
+        The share of right answers, its 95 % Wilson interval, and the number of images.
     """
     accuracy, _, count = clean_rates(model, data, device=device, **loading)
     return accuracy, wilson(round(accuracy * count), count), count
@@ -45,7 +45,7 @@ def clean_rates(
     device: str = "auto",
     **loading: Any,  # noqa: ANN401 - load_model's own
 ) -> tuple[float, float, int]:
-    """Return what a model makes of clean pictures, which it may reject.
+    """Return what a model makes of clean images, which it may reject.
 
     Args:
         model: see `epsball.audit`.
@@ -54,25 +54,25 @@ def clean_rates(
         **loading: see `epsball.audit`.
 
     Returns:
-        The shares that get their label and that are rejected, and the number of pictures.
+        The shares that get their label and that are rejected, and the number of images.
     """
-    pictures = open_data(data)
-    subject = open_model(model, sample_of(pictures, 2)[0], device, **loading)
+    images = open_data(data)
+    subject = open_model(model, sample_of(images, 2)[0], device, **loading)
     for found in subject.findings:
         raise InvalidInput(f"{found.message}: {found.remedy}")
-    positions = np.arange(len(pictures))
-    check_fit(subject, pictures, positions)
+    positions = np.arange(len(images))
+    check_fit(subject, images, positions)
     choices = Choices(subject.device, "float32", _AT_ONCE, torch.get_num_threads())
     engine = Engine(subject.model, subject.info, choices)
     counts = np.zeros(2)
     for shard in shards_of(positions, _AT_ONCE):
-        clean = read_clean(engine, pictures, shard.positions)
+        clean = read_clean(engine, images, shard.positions)
         counts += (_count_right(clean), int(clean.reading.rejected.sum()))
-    right, rejected = (float(count) / len(pictures) for count in counts)
-    return right, rejected, len(pictures)
+    right, rejected = (float(count) / len(images) for count in counts)
+    return right, rejected, len(images)
 
 
 def _count_right(clean: Clean) -> int:
-    """Count the pictures that get their label; one that is rejected does not."""
+    """Count the images that get their label; one that is rejected does not."""
     reading = clean.reading
     return int(((reading.prediction == clean.labels) & reading.safe).sum())

@@ -1,4 +1,4 @@
-"""Adversarial pictures to take away: as one npz file or as a folder of PNGs, with a table."""
+"""Adversarial images to take away: as one npz file or as a folder of PNGs, with a table."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +30,7 @@ class Crafted:
 
     Args:
         path: the directory.
-        n: how many pictures.
+        n: how many images.
         fooled: how many of them, as saved, get another class than their label.
         clean_wrong: how many were wrong before.
     """
@@ -59,7 +59,7 @@ def craft(
     progress: Progress | None = None,
     **loading: Any,  # noqa: ANN401 - load_model's own
 ) -> Crafted:
-    """Attack pictures and write what comes out, in their original size, with a CSV beside.
+    """Attack images and write what comes out, in their original size, with a CSV beside.
 
     Args:
         model: see `epsball.audit`.
@@ -72,8 +72,8 @@ def craft(
         steps: see `epsball.audit`.
         restarts: see `epsball.audit`.
         form: "npz": float32, exactly what the attack returned; "png": 8 bits, rounded towards the
-            clean picture so that the eps-ball still holds, in one folder a class.
-        limit: how many pictures; None: all.
+            clean image so that the eps-ball still holds, in one folder a class.
+        limit: how many images; None: all.
         sample: see `epsball.audit`.
         seed: see `epsball.audit`.
         device: see `epsball.audit`.
@@ -81,29 +81,29 @@ def craft(
         **loading: see `epsball.audit`.
 
     Returns:
-        Counts. Predictions in the table are those of the pictures as saved.
+        Counts. Predictions in the table are those of the images as saved.
 
     Raises:
         EpsballError: bad input; nothing has been written then.
     """
     told = progress or Silent()
-    pictures = open_data(data)
-    radius = max(default_eps(pictures, norm)) if eps is None else eps
+    images = open_data(data)
+    radius = max(default_eps(images, norm)) if eps is None else eps
     (setting,) = make_settings([attack], norm=norm, eps=[radius], steps=steps, restarts=restarts)
-    check_form(form, pictures)
+    check_form(form, images)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InvalidInput(f"--out {out} is there already: name a new or empty directory")
-    positions = choose(pictures.labels, limit, how=sample, seed=seed)
-    engine = _engine(model, pictures, positions, setting, seed=seed, device=device, **loading)
+    positions = choose(images.labels, limit, how=sample, seed=seed)
+    engine = _engine(model, images, positions, setting, seed=seed, device=device, **loading)
     told.begin("attacking", len(positions))
     with (
         deterministic(engine.choices.threads),
         appearing(out) as beside,
-        Table(beside / TABLE, pictures) as table,
+        Table(beside / TABLE, images) as table,
     ):
-        saver = open_saver(form, beside, pictures, len(positions))
+        saver = open_saver(form, beside, images, len(positions))
         for shard in shards_of(positions, _AT_ONCE):
-            clean = read_clean(engine, pictures, shard.positions)
+            clean = read_clean(engine, images, shard.positions)
             (made,) = engine.attack(
                 setting,
                 clean.images,
@@ -120,7 +120,7 @@ def craft(
 
 def _engine(
     model: Model,
-    pictures: Dataset,
+    dataset: Dataset,
     positions: Positions,
     setting: AttackSetting,
     *,
@@ -129,12 +129,12 @@ def _engine(
     **loading: Any,  # noqa: ANN401 - load_model's own
 ) -> Engine:
     """Open the model and look for what is wrong, as an audit does, before anything is written."""
-    first = sample_of(pictures, _PROBED)
+    first = sample_of(dataset, _PROBED)
     subject = open_model(model, first[0], device, **loading)
     _refuse(subject.findings)
-    check_fit(subject, pictures, positions)
+    check_fit(subject, dataset, positions)
     rehearse(subject, [setting], first)
-    _refuse(read_through(pictures, positions).findings)
+    _refuse(read_through(dataset, positions).findings)
     batch, _ = choose_micro_batch(subject.model, first[0], subject.device)
     choices = Choices(subject.device, "float32", batch, torch.get_num_threads())
     return Engine(subject.model, subject.info, choices, seed)

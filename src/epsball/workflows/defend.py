@@ -34,22 +34,22 @@ class FittedDefence:
     Args:
         rejector: it.
         folder: where it was saved.
-        pictures: how many it was fitted on.
+        images: how many it was fitted on.
         seconds: what the fit took.
         data: what they were chosen from.
-        rows: (pictures,), their positions in it.
+        rows: (images,), their positions in it.
     """
 
     rejector: Rejector
     folder: Path
-    pictures: int
+    images: int
     seconds: float
     data: Dataset
     rows: Positions
 
     @property
     def support_vectors(self) -> dict[str, int]:
-        """Return how many pictures each machine keeps, by layer; empty where there is none."""
+        """Return how many images each machine keeps, by layer; empty where there is none."""
         return {name: machine.support_count_ for name, machine in self.machines}
 
     @property
@@ -78,18 +78,18 @@ def defend(
 
     Args:
         model: as `load_model` takes it.
-        data: training pictures; every class has to be there.
+        data: training images; every class has to be there.
         out: the folder; made if need be.
         defence: its name, with settings where the defaults do not suit: "dnr:gamma=0.1,c=1".
         layers: whose activations it sees, for those that look at some; none: its own choice.
-        threshold: below which a picture is rejected; None: the defence's own.
-        false_rejection: instead of a threshold: share of clean pictures to be rejected.
-        limit: training pictures to fit on, a fair share of every class; None: all.
+        threshold: below which an image is rejected; None: the defence's own.
+        false_rejection: instead of a threshold: share of clean images to be rejected.
+        limit: training images to fit on, a fair share of every class; None: all.
         device: "auto", "cpu", "cuda" ...
         **loading: weights, mean, std, resize, channels for `load_model`.
 
     Raises:
-        InvalidInput: model, pictures or settings break a rule.
+        InvalidInput: model, images or settings break a rule.
     """
     folder = Path(out)
     spec, settings = parse_defence(defence)
@@ -103,7 +103,7 @@ def defend(
     seconds = time.perf_counter() - start
     rejector.save(folder)
     asked = {name: _portable(name, value) for name, value in loading.items() if value is not None}
-    content = {"model": _whole(model), "loading": asked, "data": data.name, "pictures": len(rows)}
+    content = {"model": _whole(model), "loading": asked, "data": data.name, "images": len(rows)}
     write_bytes(folder / BASE, (json.dumps(content, indent=2) + "\n").encode())
     return FittedDefence(rejector, folder, len(rows), seconds, data, rows)
 

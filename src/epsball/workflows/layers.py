@@ -1,4 +1,4 @@
-"""The layers of a model that is named, for pictures that may not be."""
+"""The layers of a model that is named, for images that may not be."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,8 +26,8 @@ class ModelLayers:
 
     Args:
         layers: in the order in which they finish.
-        shape: (c, h, w) of the pictures that were shown to it.
-        guessed: nobody named such pictures.
+        shape: (c, h, w) of the images that were shown to it.
+        guessed: nobody named such images.
     """
 
     layers: Sequence[Layer]
@@ -47,7 +47,7 @@ def model_layers(
 
     Args:
         model: as `load_model` takes it.
-        data: what it is for; gives the shape of a picture.
+        data: what it is for; gives the shape of an image.
         shape: (c, h, w) in its place. Without either: what the zoo knows, else the first of
             3x32x32, 1x28x28 and 3x224x224 that the model takes.
         device: where it runs.
@@ -55,7 +55,7 @@ def model_layers(
 
     Raises:
         InvalidInput: both data and shape are given, the model cannot be loaded, is no module, or
-            takes no such picture.
+            takes no such image.
     """
     if data is not None and shape is not None:
         raise InvalidInput("layers: give data or shape, one of the two")
@@ -63,7 +63,7 @@ def model_layers(
     if data is not None:
         return _listed(model, sample_of(open_data(data), _FEW)[0], place, how, guessed=False)
     loaded = load_model(model, device=place, **how).model
-    check_mode(loaded, model)  # what no other picture would mend is said here
+    check_mode(loaded, model)  # what no other image would mend is said here
     if not isinstance(loaded, nn.Module):
         raise InvalidInput(f"{model} is no torch module, so its layers cannot be read")
     known = MODELS.get(model.removeprefix("zoo:")) if model.startswith("zoo:") else None
@@ -77,7 +77,7 @@ def model_layers(
         except (EpsballError, RuntimeError, ValueError) as error:  # the model's own, mostly
             said = str(error).partition("\n")[0]
     raise InvalidInput(
-        f"{model} takes no picture of {' or '.join(map(written, tried))} ({said}): say what it is "
+        f"{model} takes no image of {' or '.join(map(written, tried))} ({said}): say what it is "
         "for, with --data NAME or --shape CxHxW"
     )
 
@@ -96,7 +96,7 @@ def written(shape: Sequence[int]) -> str:
 
 
 def parse_shape(text: str) -> Shape:
-    """Read the shape of a picture.
+    """Read the shape of an image.
 
     Raises:
         InvalidInput: these are no three whole numbers above 0.

@@ -1,4 +1,4 @@
-"""How adversarial pictures are written down: as arrays or as PNGs, and the table beside them."""
+"""How adversarial images are written down: as arrays or as PNGs, and the table beside them."""
 
 import csv
 import shutil
@@ -24,16 +24,27 @@ Form: TypeAlias = Literal["npz", "png"]
 TABLE = "adversarial.csv"
 ARCHIVE = "adversarial.npz"
 _COLUMNS = (
-    "file", "index", "label", "label_name", "clean_prediction", "prediction", "confidence",
-    "fooled", "attack", "norm", "eps", "linf", "l2",
-)  # fmt: skip
+    "file",
+    "index",
+    "label",
+    "label_name",
+    "clean_prediction",
+    "prediction",
+    "confidence",
+    "fooled",
+    "attack",
+    "norm",
+    "eps",
+    "linf",
+    "l2",
+)
 
 
 class Saver(Protocol):
-    """Something that keeps pictures."""
+    """Something that keeps images."""
 
     def add(self, images: Tensor, clean: Clean) -> tuple[list[str], Tensor]:
-        """Keep (n, c, h, w); return a name each, and the pictures as they can be read back."""
+        """Keep (n, c, h, w); return a name each, and the images as they can be read back."""
         ...
 
     def close(self) -> None:
@@ -42,7 +53,7 @@ class Saver(Protocol):
 
 
 def check_form(form: str, data: Dataset) -> None:
-    """Refuse a form that does not exist, or that cannot hold such pictures."""
+    """Refuse a form that does not exist, or that cannot hold such images."""
     if form not in ("npz", "png"):
         raise InvalidInput(f"format must be npz or png, got {form!r}")
     if form == "png" and data.shape[0] not in (1, 3):
@@ -50,7 +61,7 @@ def check_form(form: str, data: Dataset) -> None:
 
 
 def open_saver(form: Form, out: Path, data: Dataset, count: int) -> Saver:
-    """Return what keeps count pictures in a form."""
+    """Return what keeps count images in a form."""
     return _Npz(out, data, count) if form == "npz" else _Png(out, data)
 
 
@@ -113,17 +124,17 @@ class _Png:
         (out / "classes.txt").write_text(text, encoding="utf-8")
 
     def add(self, images: Tensor, clean: Clean) -> tuple[list[str], Tensor]:
-        pictures = to_8bit(images, clean.images)
+        batch = to_8bit(images, clean.images)
         files = []
         labels, positions = clean.labels.tolist(), clean.positions.tolist()
-        for picture, label, position in zip(pictures, labels, positions, strict=True):
+        for image, label, position in zip(batch, labels, positions, strict=True):
             file = f"{self.folders[label]}/{position:07d}.png"
-            as_image(picture).save(self.out / file)
+            as_image(image).save(self.out / file)
             files.append(file)
-        return files, torch.from_numpy(pictures).float() / 255
+        return files, torch.from_numpy(batch).float() / 255
 
     def close(self) -> None:
-        for folder in self.out.iterdir():  # classes that this sample has no picture of
+        for folder in self.out.iterdir():  # classes that this sample has no image of
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
 
@@ -133,7 +144,7 @@ def _plain(name: str) -> str:
 
 
 class Table:
-    """The CSV beside the pictures: what each one is taken for, as saved."""
+    """The CSV beside the images: what each one is taken for, as saved."""
 
     def __init__(self, file: Path, data: Dataset) -> None:
         """Open the file and write its header."""
@@ -150,7 +161,7 @@ class Table:
         saved: Tensor,
         reading: Reading,
     ) -> None:
-        """Write one row a picture."""
+        """Write one row an image."""
         delta = saved.double() - clean.images.double()
         fooled = ~reading.safe
         self.fooled += int(fooled.sum())

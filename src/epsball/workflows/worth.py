@@ -1,4 +1,4 @@
-"""What a fitted defence makes of clean pictures, told at once: before it is attacked."""
+"""What a fitted defence makes of clean images, told at once: before it is attacked."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,10 +27,10 @@ _MANY_REJECTED = 0.1  # twice what is usual
 
 @dataclass(frozen=True)
 class Worth:
-    """Shares of clean pictures.
+    """Shares of clean images.
 
     Args:
-        pictures: how many were asked about.
+        images: how many were asked about.
         seen: which: "test", of the test split; "left out", of the fit; "fit", those of the fit.
         bare: named right by the model alone.
         named: named right by the defence, were it not to reject.
@@ -38,7 +38,7 @@ class Worth:
         rejected: rejected.
     """
 
-    pictures: int
+    images: int
     seen: Seen
     bare: float
     named: float
@@ -55,9 +55,9 @@ class MachineFacts:
         features: how many numbers that is.
         gamma: of the kernel.
         c: the penalty.
-        support_vectors: pictures kept, by all machines together.
-        pictures: it was fitted on.
-        accuracy: of machines like it on pictures they had not seen (cross-validated); None where
+        support_vectors: images kept, by all machines together.
+        images: it was fitted on.
+        accuracy: of machines like it on images they had not seen (cross-validated); None where
             they were not fitted in this process.
     """
 
@@ -66,18 +66,18 @@ class MachineFacts:
     gamma: float
     c: float
     support_vectors: int
-    pictures: int
+    images: int
     accuracy: float | None
 
 
 def worth_of(fitted: FittedDefence, test: Dataset, limit: int = _MANY) -> Worth:
-    """Ask a defence, and the model inside, about clean pictures that the fit had not seen.
+    """Ask a defence, and the model inside, about clean images that the fit had not seen.
 
     Args:
         fitted: the defence, and what it was fitted on.
         test: the test split; where it is the data of the fit over again, what the fit left out is
-            taken, and where nothing is, the pictures of the fit.
-        limit: pictures at most.
+            taken, and where nothing is, the images of the fit.
+        limit: images at most.
     """
     chosen, seen = _unseen(fitted, test, limit)
     rejector = fitted.rejector
@@ -98,7 +98,7 @@ def _unseen(fitted: FittedDefence, test: Dataset, limit: int) -> tuple[Positions
 
 
 def _same(one: Dataset, other: Dataset) -> bool:
-    """Say whether two splits hold the same pictures, as files that are not split do."""
+    """Say whether two splits hold the same images, as files that are not split do."""
     if not np.array_equal(one.labels, other.labels):
         return False
     ends = np.array([0, len(one) - 1])
@@ -141,7 +141,7 @@ def _facts(name: str, machine: RbfSvm, labels: Tensor) -> MachineFacts:
         gamma=machine.gamma_,
         c=machine.c_,
         support_vectors=machine.support_count_,
-        pictures=len(marks),
+        images=len(marks),
         accuracy=None if said is None else float((said.argmax(1).cpu() == marks).double().mean()),
     )
 
@@ -150,7 +150,7 @@ def remedies(worth: Worth, machines: list[MachineFacts], rejector: Rejector) -> 
     """Say what to try where a defence is no use as it is.
 
     Args:
-        worth: what it makes of clean pictures.
+        worth: what it makes of clean images.
         machines: what is inside.
         rejector: the defence.
 
@@ -166,10 +166,10 @@ def remedies(worth: Worth, machines: list[MachineFacts], rejector: Rejector) -> 
         told.append(
             f"machines name far fewer right than the model's {percent(worth.bare)} on {listed}; "
             + (
-                f"--with {rejector.name}:gamma=scale,c=10, other layers or more pictures"
+                f"--with {rejector.name}:gamma=scale,c=10, other layers or more images"
                 if adapted
                 else f"gamma may not suit these features: --with {rejector.name}:gamma=scale goes "
-                "by their spread; else other layers (epsball layers) or more pictures"
+                "by their spread; else other layers (epsball layers) or more images"
             )
         )
     if worth.rejected > _MANY_REJECTED:
@@ -177,9 +177,9 @@ def remedies(worth: Worth, machines: list[MachineFacts], rejector: Rejector) -> 
             rejector.false_rejection is not None or rejector.gives == "logits"
         )
         told.append(
-            f"{percent(worth.rejected)} of clean pictures are rejected: "
+            f"{percent(worth.rejected)} of clean images are rejected: "
             + (
-                "the pictures that set the threshold were more alike than these, or few: fit on "
+                "the images that set the threshold were more alike than these, or few: fit on "
                 "more of them"
                 if by_rate
                 else "--false-rejection 0.05 sets the threshold so that about one in twenty is"

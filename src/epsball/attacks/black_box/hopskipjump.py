@@ -35,7 +35,7 @@ def hopskipjump(
     targets: Labels | None = None,
     generator: Randomness = None,
 ) -> Images:
-    """Find the nearest fooling picture of a model that says only which class it sees.
+    """Find the nearest fooling image of a model that says only which class it sees.
 
     Args:
         model: maps (n, c, h, w) in [0, 1] to scores (n, k), of which only the argmax steers; a
@@ -43,20 +43,20 @@ def hopskipjump(
         inputs: clean batch, (n, c, h, w), float, in [0, 1].
         labels: (n,), int64; the true class, always.
         norm: "l2" or "linf"; what nearest means.
-        queries: pictures the model may be shown for each image, at least 1, the clean one and the
+        queries: images the model may be shown for each image, at least 1, the clean one and the
             search for a start included.
         samples: directions that are probed for the first step; the root of t times as many for
             step t.
-        starts: (n, c, h, w), float, in [0, 1]: pictures to begin with, of another class or of the
+        starts: (n, c, h, w), float, in [0, 1]: images to begin with, of another class or of the
             target's; None, and where one does not fool: noise is tried until it does. A model that
-            rejects noise needs starts that it accepts: an audit gives it clean pictures.
+            rejects noise needs starts that it accepts: an audit gives it clean images.
         targets: (n,), int64; the classes to reach; None: any class but the label. Noise seldom
             finds one class of many: give starts.
         generator: source of noise and directions; torch's global one when None.
 
     Returns:
         (n, c, h, w) in [0, 1]: of all points seen, the nearest in norm that fools the model; the
-        clean picture where none does, or where it is wrong already.
+        clean image where none does, or where it is wrong already.
 
     Raises:
         InvalidInput: an argument breaks its rule.
@@ -76,8 +76,9 @@ def hopskipjump(
     nothing on smooth models and sees through rounded inputs; where all get one answer no step is
     made; a step is halved ten times at most, a line ten to fourteen times.
     """
-    check_call("hopskipjump", inputs, labels, targets, eps=None, norm=norm, norms=NORMS,
-               queries=queries)  # fmt: skip
+    check_call(
+        "hopskipjump", inputs, labels, targets, eps=None, norm=norm, norms=NORMS, queries=queries
+    )
     _check(inputs, samples, starts)
     clean = inputs.detach()
     asker = LabelAsker(model, clean, labels, targets, norm=norm, queries=queries)
@@ -134,14 +135,14 @@ class _Walk:
 
 
 def _lines(walk: _Walk, norm: Norm) -> int:
-    """Return how often a line to the clean picture is halved: until it is fine enough to probe."""
+    """Return how often a line to the clean image is halved: until it is fine enough to probe."""
     pixels = walk.clean.shape[1:].numel()
     fine = math.ceil(math.log2(pixels) * (1.5 if norm == "l2" else 2.0))
     return min(max(fine, _COARSEST), _FINEST)
 
 
 def _to_border(asker: LabelAsker, walk: _Walk) -> _Walk:
-    """Go towards the clean pictures as far as the model stays fooled."""
+    """Go towards the clean images as far as the model stays fooled."""
     delta, point = walk.point - walk.clean, walk.point
     length = size(delta, asker.norm)
     low, high = torch.zeros_like(length), torch.ones_like(length)

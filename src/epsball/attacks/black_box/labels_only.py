@@ -46,7 +46,7 @@ class LabelAsker:
         norm: Norm,
         queries: int,
     ) -> None:
-        """Begin with nothing asked: the nearest is the clean picture, for want of another."""
+        """Begin with nothing asked: the nearest is the clean image, for want of another."""
         self.model, self.clean, self.norm = model, clean, norm
         self.goal, self.at_once = Mislead(model, margin, labels, targets), pass_size(clean)
         self.left = torch.full_like(labels, queries)
@@ -94,7 +94,7 @@ class LabelAsker:
 def find_starts(
     asker: LabelAsker, rows: Tensor, starts: Tensor | None, generator: Randomness
 ) -> tuple[Tensor, Tensor]:
-    """Find a picture that fools, however far away: the caller's, or noise.
+    """Find an image that fools, however far away: the caller's, or noise.
 
     Args:
         asker: is asked, until a row's budget is spent.

@@ -26,7 +26,7 @@ def noise(
     targets: Labels | None = None,
     generator: Randomness = None,
 ) -> Images:
-    """Disturb every picture at random, by as much as an attack may.
+    """Disturb every image at random, by as much as an attack may.
 
     Args:
         model: not asked.

@@ -46,7 +46,7 @@ def spsa(
         labels: (n,), int64; the true class, always.
         eps: ball radius in norm, input units (8 / 255, not 8).
         norm: "linf" or "l2".
-        queries: pictures the model may be shown for each image, at least 1, the clean one
+        queries: images the model may be shown for each image, at least 1, the clean one
             included. A fooled image is asked about no more.
         samples: directions that are probed for one step; each costs two queries, and each step
             one more. None: half the root of the budget, 128 at most.
@@ -78,9 +78,16 @@ def spsa(
     probes and steps of 0.01).
     """
     check_call(
-        "spsa", inputs, labels, targets, eps=eps, norm=norm, norms=NORMS, step_size=step_size,
+        "spsa",
+        inputs,
+        labels,
+        targets,
+        eps=eps,
+        norm=norm,
+        norms=NORMS,
+        step_size=step_size,
         queries=queries,
-    )  # fmt: skip
+    )
     _check_probes(samples, probe_size)
     clean = inputs.detach()
     # how long a move by 1 in every pixel is
@@ -109,7 +116,7 @@ def _check_probes(samples: int | None, probe_size: float | None) -> None:
 
 def _plan(queries: int, samples: int) -> list[int]:
     """Return the number of probed directions of each step, the last one's cut to the budget."""
-    left, plan = queries - 1, []  # the clean picture takes one
+    left, plan = queries - 1, []  # the clean image takes one
     while left > _LEAST:
         plan.append(min(samples, (left - 1) // 2))
         left -= 2 * plan[-1] + 1

@@ -56,15 +56,15 @@ def square(
         labels: (n,), int64; the true class, always.
         eps: ball radius in norm, input units (8 / 255, not 8).
         norm: "linf" or "l2".
-        queries: pictures the model may be shown for each image, at least 1, the clean one and what
+        queries: images the model may be shown for each image, at least 1, the clean one and what
             is spent on confirmation included. A fooled image is asked about no more.
-        area: share of the picture that the first squares cover, in (0, 1]; it is halved nine times
+        area: share of the image that the first squares cover, in (0, 1]; it is halved nine times
             as the search goes on.
         rescale: halve it at the same shares of `queries`, whatever their number; False: after the
             numbers of proposals that suit a search of 10,000.
         targets: (n,), int64; the classes to reach; None: any class but the label.
         generator: source of the squares; torch's global one when None.
-        search: how many pictures a forward pass, and what confirms a success; None: all, nothing.
+        search: how many images a forward pass, and what confirms a success; None: all, nothing.
             With a model to confirm, the last tenth of the queries is put to that model.
 
     Returns:
@@ -86,8 +86,8 @@ def square(
     the margin is climbed, with targets minus the cross-entropy. Departures: every image draws
     squares of its own; squares reach the last row and column; in linf a square that would change
     nothing goes the other way; in l2 squares end with one pixel, not 3 x 3, tiles are centred on
-    pictures that are not square, and of one pixel where there are fewer than 10; the clean
-    picture counts as a query, and comes back where nothing seen is worse for the model.
+    images that are not square, and of one pixel where there are fewer than 10; the clean
+    image counts as a query, and comes back where nothing seen is worse for the model.
     """
     check_call("square", inputs, labels, targets, eps=eps, norm=norm, norms=NORMS, queries=queries)
     if not 0 < area <= 1:
@@ -170,7 +170,7 @@ def _climb(
         asked = (search.confirm or model) if exact else model
         logits = read(asked, points, walk.rows, search.micro_batch)
         value = walk.goal.value(logits).to(walk.value).nan_to_num(-torch.inf)
-        # the search begins at the first squares, even where the clean picture was worse
+        # the search begins at the first squares, even where the clean image was worse
         higher = (value > walk.value) | (number <= 1 or again)
         won, firmly, told = _verdict(search, walk, points, logits, higher, exact=exact)
         best.update(points, value, won, walk.rows)
@@ -202,7 +202,11 @@ def _verdict(
     if len(claimed):
         told[claimed] += 1
         won[claimed], firmly[claimed] = judge(
-            search, walk.goal.rows(claimed), points[claimed], logits[claimed], walk.rows[claimed],
+            search,
+            walk.goal.rows(claimed),
+            points[claimed],
+            logits[claimed],
+            walk.rows[claimed],
             exact=False,
-        )  # fmt: skip
+        )
     return won, firmly, told

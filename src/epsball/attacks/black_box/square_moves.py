@@ -27,13 +27,13 @@ def first_stripes(clean: Tensor, eps: float, streams: Randomness) -> Tensor:
 def next_paint(
     clean: Tensor, point: Tensor, eps: float, share: float, streams: Randomness
 ) -> Tensor:
-    """Move one square of every picture up or down by eps, each channel as a coin falls.
+    """Move one square of every image up or down by eps, each channel as a coin falls.
 
     Args:
         clean: (n, c, h, w).
         point: (n, c, h, w), what is moved.
         eps: how far from clean, in linf.
-        share: of the picture that the square covers.
+        share: of the image that the square covers.
         streams: where the squares come from.
 
     Returns:
@@ -51,7 +51,7 @@ def next_paint(
 
 
 def first_tiles(clean: Tensor, eps: float, streams: Randomness) -> Tensor:
-    """Cover every picture with bumps, up or down in each channel; together of length eps."""
+    """Cover every image with bumps, up or down in each channel; together of length eps."""
     n, channels, height, width = clean.shape
     side = max(1, min(height, width) // _TILES)
     down, across = height // side, width // side
@@ -70,13 +70,13 @@ def first_tiles(clean: Tensor, eps: float, streams: Randomness) -> Tensor:
 def next_tiles(
     clean: Tensor, point: Tensor, eps: float, share: float, streams: Randomness
 ) -> Tensor:
-    """Add a bump in one square of every picture, with the length that another square gives up.
+    """Add a bump in one square of every image, with the length that another square gives up.
 
     Args:
         clean: (n, c, h, w).
         point: (n, c, h, w), what is moved.
         eps: length of the whole perturbation, in l2.
-        share: of the picture that a square covers.
+        share: of the image that a square covers.
         streams: where the squares come from.
 
     Returns:
@@ -98,7 +98,7 @@ def next_tiles(
 
 
 class _Window:
-    """A square in every picture."""
+    """A square in every image."""
 
     def __init__(self, down: Tensor, across: Tensor, side: int) -> None:
         """Take each pixel's row and column counted from the square's corner: (n, h) and (n, w)."""
@@ -107,10 +107,10 @@ class _Window:
         self.inside = (within[0][:, :, None] & within[1][:, None, :])[:, None]  # (n, 1, h, w)
 
     @classmethod
-    def of(cls, pictures: Tensor, drawn: Tensor, side: int) -> "_Window":
+    def of(cls, images: Tensor, drawn: Tensor, side: int) -> "_Window":
         """Place squares of a side by two numbers in [0, 1) each, (n, 2)."""
         from_corner = []
-        for number, length in zip(drawn.unbind(1), pictures.shape[2:], strict=True):
+        for number, length in zip(drawn.unbind(1), images.shape[2:], strict=True):
             # to the nearest place: the two outermost get half of what the others get
             corner = (number * (length - side)).round().long()
             from_corner.append(torch.arange(length, device=drawn.device) - corner[:, None])
@@ -143,15 +143,15 @@ def _pyramid(height: int, width: int) -> Tensor:
     return functional.normalize(heights[level].flatten(), dim=0).view(height, width)
 
 
-def _side(pictures: Tensor, share: float, *, odd: bool = False) -> int:
-    height, width = pictures.shape[2:]
+def _side(images: Tensor, share: float, *, odd: bool = False) -> int:
+    height, width = images.shape[2:]
     side = max(round(math.sqrt(share * height * width)), 1)
     return min(side + (odd and side % 2 == 0), height, width)
 
 
-def _numbers(pictures: Tensor, count: int, streams: Randomness) -> Tensor:
+def _numbers(images: Tensor, count: int, streams: Randomness) -> Tensor:
     # float32 always: in half precision a number below 1 is rounded to 1 too often
-    like = torch.empty((len(pictures), count), device=pictures.device, dtype=torch.float32)
+    like = torch.empty((len(images), count), device=images.device, dtype=torch.float32)
     return uniform(like, streams)
 
 

@@ -18,7 +18,7 @@ from epsball.types import Norm, Search
 
 
 def best_of(attack: Callable[..., Images], *, restarts: int) -> Callable[..., Images]:
-    """Repeat a random attack and keep, for every picture, its best result.
+    """Repeat a random attack and keep, for every image, its best result.
 
     Args:
         attack: a function with the house signature whose result depends on its generator.

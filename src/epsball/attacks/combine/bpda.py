@@ -12,14 +12,14 @@ def bpda(forward: Step, backward: Step | None = None) -> nn.Module:
     still or is refused, and the model behind looks robust. Put the result where the step was.
 
     Args:
-        forward: pictures (n, c, h, w) to pictures; may be numpy, files, anything; is given them
+        forward: images (n, c, h, w) to images; may be numpy, files, anything; is given them
             without gradient.
         backward: differentiable, nearly the same as forward, with results of the same shape; the
             identity when None, which suits every step that returns nearly what it is given.
 
     Returns:
         A module with exactly the values of forward and the gradient of backward at the same
-        pictures. Backward is only run where a gradient is wanted.
+        images. Backward is only run where a gradient is wanted.
 
     Raises:
         BrokenContract: when it is run: the two return different shapes.

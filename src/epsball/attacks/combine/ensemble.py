@@ -76,7 +76,7 @@ def ensemble(
 ) -> Ensemble:
     """Average several models, so that an attack on the mean fools them together.
 
-    A picture that fools many known models often fools an unknown one too.
+    An image that fools many known models often fools an unknown one too.
 
     Args:
         models: at least one; each (n, c, h, w) in [0, 1] to scores (n, k), of the same k classes.

@@ -59,7 +59,7 @@ def expectation(
     """Average a random model, so that an attack climbs what it does on average.
 
     One pass of a model that resizes, drops or adds noise at random says little about the next, and
-    a picture that fools it once need not fool it again.
+    an image that fools it once need not fool it again.
 
     Args:
         model: (n, c, h, w) in [0, 1] to scores (n, k); draws from torch's global generators.
@@ -68,10 +68,10 @@ def expectation(
 
     Returns:
         A classifier that gives the mean of the scores. The draws of a question follow from its
-        pictures: the same pictures are given the same answer, so that an attack can be repeated,
+        images: the same images are given the same answer, so that an attack can be repeated,
         and the next step of an attack is given fresh draws. The caller's global generators stay
         as they are (on the CPU and on CUDA). A model draws for a batch as a whole: in another
-        batch a picture is given other draws.
+        batch an image is given other draws.
 
     Raises:
         InvalidInput: samples is below 1.

@@ -25,7 +25,7 @@ _PAIR = 2  # the fewest classes of which one can be wrong
 def over_targets(
     attack: Callable[..., Images], *, count: int | Literal["all"] = 9
 ) -> Callable[..., Images]:
-    """Run an attack towards each of the likeliest wrong classes and keep each picture's best.
+    """Run an attack towards each of the likeliest wrong classes and keep each image's best.
 
     An attack that only wants to get away from the label may be caught on a hill of its loss; one
     that is told where to go starts in as many directions as there are classes.
@@ -33,14 +33,14 @@ def over_targets(
     Args:
         attack: a function with the house signature, that takes targets.
         count: how many wrong classes are tried, in the order in which the model likes them for the
-            clean picture; all of them where it has fewer, or for "all".
+            clean image; all of them where it has fewer, or for "all".
 
     Returns:
         A function with the same signature. Of an attack that takes eps, results rank by (fooled,
-        margin), and a picture that is fooled is not attacked again. Of one that takes none, the
-        nearest that fools is kept, and a picture that is wrong already is not attacked at all.
+        margin), and an image that is fooled is not attacked again. Of one that takes none, the
+        nearest that fools is kept, and an image that is wrong already is not attacked at all.
         Any class but the label is a success. With `targets` the attack runs once, towards those.
-        Ranking costs one forward pass a class, and one for the clean picture; a budget of queries
+        Ranking costs one forward pass a class, and one for the clean image; a budget of queries
         is spent anew on each class.
 
     Raises:
@@ -82,7 +82,7 @@ def over_targets(
         rows, clean = all_rows(inputs), held.read(inputs, all_rows(inputs))
         order = _likeliest(model, clean, labels, count)
         held.take(inputs, rows, clean)
-        if norm is not None:  # nothing is nearer than a clean picture that is wrong
+        if norm is not None:  # nothing is nearer than a clean image that is wrong
             rows = rows[~held.best.won]
         for number, towards in enumerate(order):
             if not len(rows):
@@ -91,9 +91,13 @@ def over_targets(
             if isinstance(generator, ImageStreams):
                 fresh = generator.restarted(number).rows(rows)
             made = attack(
-                Part(model, rows), inputs[rows], labels[rows], targets=towards[rows],
-                generator=fresh, **_with_search(settings, search_part(search, rows)),
-            )  # fmt: skip
+                Part(model, rows),
+                inputs[rows],
+                labels[rows],
+                targets=towards[rows],
+                generator=fresh,
+                **_with_search(settings, search_part(search, rows)),
+            )
             fooled = held.take(made, rows, held.read(made, rows))
             rows = rows[~fooled] if norm is None else rows
         return held.best.points
@@ -156,7 +160,7 @@ def _takes_eps(attack: Callable[..., Images], settings: dict[str, Any]) -> bool:
 
 
 def _norm_of(attack: Callable[..., Images], settings: dict[str, Any]) -> Norm:
-    """Return the norm in which an attack without eps looks for the nearest picture."""
+    """Return the norm in which an attack without eps looks for the nearest image."""
     own = inspect.signature(attack).parameters.get("norm")
     norm = settings.get("norm", None if own is None else own.default)
     if norm not in NORMS:

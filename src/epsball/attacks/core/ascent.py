@@ -17,7 +17,7 @@ from epsball.tensors import Classifier, Images
 from epsball.types import Search
 
 Keep = Literal["best", "last"]
-# float32 scores of the same picture differ in their last bits from batch to batch; a lead smaller
+# float32 scores of the same image differ in their last bits from batch to batch; a lead smaller
 # than this share of the largest score is no reason to stop looking for a larger one
 _HAIR = 1e-5
 _FINISH = 40  # in low precision the last of so many steps is made on the model itself
@@ -101,7 +101,7 @@ def ascend(
             costs one more forward pass; "last": where the walk ends.
         search: what may be saved. A fooled image ends its walk where it was fooled. In low
             precision the last fortieth of the steps is made on the caller's own model.
-        best: what earlier walks of the same pictures have seen.
+        best: what earlier walks of the same images have seen.
         inside: (points, rows) -> (m,) bool, for a walk that leaves the ball on its way: which
             points may be returned. None: all.
 
@@ -109,7 +109,7 @@ def ascend(
         (n, c, h, w), without gradient.
 
     Raises:
-        BrokenContract: the model gives no gradient, or not one row of scores a picture.
+        BrokenContract: the model gives no gradient, or not one row of scores an image.
     """
     search = search or _FULL
     best, point = best or BestSeen(start), start.detach()

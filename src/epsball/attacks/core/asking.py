@@ -94,7 +94,7 @@ def tell(model: Classifier, rows: Tensor) -> None:
 
 
 def scores(model: Classifier, points: Tensor, rows: Tensor | None = None) -> Tensor:
-    """Ask the model, and check that it answers with one row of scores a picture.
+    """Ask the model, and check that it answers with one row of scores an image.
 
     Args:
         model: the classifier.
@@ -114,21 +114,21 @@ def scores(model: Classifier, points: Tensor, rows: Tensor | None = None) -> Ten
     if logits.dim() != 2 or len(logits) != len(points):
         raise BrokenContract(
             f"the model must return scores (n, k), got {tuple(logits.shape)} "
-            f"for pictures {tuple(points.shape)}"
+            f"for images {tuple(points.shape)}"
         )
     if logits.shape[1] < _PAIR:
         raise InvalidInput(
             f"an attack needs a model of two classes or more, got {logits.shape[1]} score a "
-            "picture; give one score for each class"
+            "image; give one score for each class"
         )
     return logits
 
 
 def input_gradient(value: Tensor, point: Tensor) -> Tensor:
-    """Return the gradient of each row's value with respect to that row's picture.
+    """Return the gradient of each row's value with respect to that row's image.
 
     Raises:
-        InvalidInput: no gradient reaches the picture.
+        InvalidInput: no gradient reaches the image.
     """
     gradient = None
     if value.requires_grad:

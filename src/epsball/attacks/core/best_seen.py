@@ -1,4 +1,4 @@
-"""The best point so far of every picture under attack."""
+"""The best point so far of every image under attack."""
 
 from collections.abc import Callable
 

@@ -67,19 +67,19 @@ def _check_counts(attack: str, steps: int, step_size: float | None, queries: int
         raise InvalidInput(f"{attack}: step_size must be > 0, got {step_size}")
     if queries is not None and queries < 1:
         raise InvalidInput(
-            f"{attack}: queries must be >= 1, got {queries}; the clean picture alone takes one"
+            f"{attack}: queries must be >= 1, got {queries}; the clean image alone takes one"
         )
 
 
 def takes_no_eps(attack: Callable[..., Images]) -> Callable[..., Images]:
-    """Mark an attack that looks for the nearest picture: an eps is refused, and told why."""
+    """Mark an attack that looks for the nearest image: an eps is refused, and told why."""
 
     @functools.wraps(attack)
     def checked(*given: Any, **named: Any) -> Images:  # noqa: ANN401 - the attack's own
         if "eps" in named:
             raise InvalidInput(
                 f"{attack.__name__}: takes no eps, got {named['eps']}: it returns the nearest "
-                "fooled picture it finds; compare its distance with eps, or use an attack with a "
+                "fooled image it finds; compare its distance with eps, or use an attack with a "
                 "budget such as pgd"
             )
         return attack(*given, **named)

@@ -1,4 +1,4 @@
-"""Several attacks one after the other, each on the pictures that the ones before have left."""
+"""Several attacks one after the other, each on the images that the ones before have left."""
 
 import inspect
 from collections.abc import Callable
@@ -21,7 +21,7 @@ _ROUNDING = 1e-6
 
 @dataclass
 class Relay:
-    """Pictures under a row of attacks: who is left, and the best that was found.
+    """Images under a row of attacks: who is left, and the best that was found.
 
     Args:
         model: the classifier.
@@ -31,9 +31,9 @@ class Relay:
         norm: its geometry.
         targets: (n,), or None.
         generator: see `pgd`; every leg draws from streams of its own.
-        search: what may be saved; a relay retires fooled pictures in any case.
+        search: what may be saved; a relay retires fooled images in any case.
         left: (m,), the rows that no leg has fooled yet.
-        best: (n, c, h, w), for each row a fooled picture, or the one nearest to being fooled.
+        best: (n, c, h, w), for each row a fooled image, or the one nearest to being fooled.
         value: (n,), the margin of best.
         legs: how many attacks were run.
     """
@@ -52,7 +52,7 @@ class Relay:
     legs: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
-        """Begin with the clean pictures; what is fooled already is not attacked."""
+        """Begin with the clean images; what is fooled already is not attacked."""
         self.inputs = self.inputs.detach()
         self.best, rows = self.inputs.clone(), all_rows(self.inputs)
         logits = read(self._exact(), self.inputs, rows, self.search.micro_batch)
@@ -60,11 +60,11 @@ class Relay:
         self.value, self.left = goal.value(logits), rows[~goal.won(logits)]
 
     def run(self, attack: Callable[..., Images], **settings: Any) -> int:  # noqa: ANN401 - the attack's own
-        """Attack the pictures that are left.
+        """Attack the images that are left.
 
         Args:
             attack: a function with the house signature; one without eps returns the nearest
-                picture it finds, which counts where it lies within the ball.
+                image it finds, which counts where it lies within the ball.
             **settings: of its own.
 
         Returns:
@@ -92,7 +92,7 @@ class Relay:
         return another_run(self.generator, self.legs, rows)
 
     def judge(self, points: Tensor, rows: Tensor) -> int:
-        """Take over what fools within the ball, and say for how many pictures it does."""
+        """Take over what fools within the ball, and say for how many images it does."""
         far = size((points - self.inputs[rows]).double(), self.norm) > self.eps * (1 + _ROUNDING)
         if bool(far.any()):  # of an attack without eps: what lies outside may still do, pulled in
             inside = project_into_box(points, self.inputs[rows], self.eps, self.norm)

@@ -11,7 +11,7 @@ from epsball.objectives import margin
 from epsball.tensors import Classifier, Images, Labels
 from epsball.types import Search
 
-Candidate = Callable[[Tensor], Tensor]  # rows of the batch (m,) -> their pictures (m, c, h, w)
+Candidate = Callable[[Tensor], Tensor]  # rows of the batch (m,) -> their images (m, c, h, w)
 
 
 def worst_of(
@@ -23,7 +23,7 @@ def worst_of(
     *,
     search: Search | None,
 ) -> Images:
-    """Show the model every candidate and keep, for each picture, the one that fools it most.
+    """Show the model every candidate and keep, for each image, the one that fools it most.
 
     Args:
         model: the classifier.
@@ -31,7 +31,7 @@ def worst_of(
         labels: (n,), the true classes.
         targets: (n,), the classes to reach, or None.
         candidates: functions of the rows that are still looked at; asked in turn.
-        search: with `retire`, a picture that is fooled is shown no further candidate.
+        search: with `retire`, an image that is fooled is shown no further candidate.
 
     Returns:
         (n, c, h, w); candidates rank by (won, margin), the earlier one first.

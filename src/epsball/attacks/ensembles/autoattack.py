@@ -28,7 +28,7 @@ def autoattack(
     generator: Randomness = None,
     search: Search | None = None,
 ) -> Images:
-    """Put every picture to AutoAttack's four attacks in turn, until one of them fools it.
+    """Put every image to AutoAttack's four attacks in turn, until one of them fools it.
 
     Args:
         model: maps (n, c, h, w) in [0, 1] to logits (n, k); mode and gradients stay untouched.
@@ -38,13 +38,13 @@ def autoattack(
         norm: "linf" or "l2".
         steps: gradient evaluations of `apgd`, and of `apgd_t` and `fab` towards each class.
         classes: how many wrong classes the targeted attacks try.
-        queries: of `square`, for each picture.
+        queries: of `square`, for each image.
         targets: (n,), int64; the classes to reach; None: any class but the label.
         generator: see `apgd`.
-        search: what may be saved; a fooled picture is never attacked again.
+        search: what may be saved; a fooled image is never attacked again.
 
     Returns:
-        (n, c, h, w) in [0, 1], within eps of inputs; a fooled picture, or the one nearest to it.
+        (n, c, h, w) in [0, 1], within eps of inputs; a fooled image, or the one nearest to it.
 
     Raises:
         InvalidInput: an argument breaks its rule, or the model gives no gradient.
@@ -60,8 +60,17 @@ def autoattack(
     Source: Croce and Hein 2020, arXiv:2003.01690, section 5, "standard". Departures: those of the
     four attacks; nine targets or as many as there are, so that two classes are enough.
     """
-    check_call("autoattack", inputs, labels, targets, eps=eps, norm=norm, norms=NORMS, steps=steps,
-               queries=queries)  # fmt: skip
+    check_call(
+        "autoattack",
+        inputs,
+        labels,
+        targets,
+        eps=eps,
+        norm=norm,
+        norms=NORMS,
+        steps=steps,
+        queries=queries,
+    )
     relay = Relay(model, inputs, labels, eps, norm, targets, generator, search or Search())
     relay.run(apgd, steps=steps)
     relay.run(apgd_t, steps=steps, classes=classes)

@@ -26,8 +26,8 @@ from epsball.tensors import Classifier, Images, Labels
 from epsball.types import Norm, Search
 
 NORMS: tuple[Norm, ...] = ("linf", "l2", "l1")
-_FLAT = 0.1  # share of the pictures left whose gradient is zero, from which it is called masked
-_PROBED = 64  # pictures whose gradients are looked at
+_FLAT = 0.1  # share of the images left whose gradient is zero, from which it is called masked
+_PROBED = 64  # images whose gradients are looked at
 
 
 @dataclass(frozen=True)
@@ -133,11 +133,11 @@ def strongest(
     generator: Randomness = None,
     search: Search | None = None,
 ) -> Images:
-    """Put every picture to one attack after another until it is fooled or nothing wins any more.
+    """Put every image to one attack after another until it is fooled or nothing wins any more.
 
-    The methods of the table `METHODS` take turns on the pictures that are left, each with a small
+    The methods of the table `METHODS` take turns on the images that are left, each with a small
     share of work first. One that fools something is given its next, larger share; one that fools
-    nothing is dropped. It ends when no picture is left, or no method is. Where gradients look
+    nothing is dropped. It ends when no image is left, or no method is. Where gradients look
     masked, because they are zero or because squares win what gradients did not, the methods for
     that case join, and a model that has a differentiable stand-in for itself is attacked through
     it. For a model that rejects, methods join that are made for it.
@@ -150,11 +150,11 @@ def strongest(
         norm: "linf", "l2" or "l1".
         targets: (n,), int64; the classes to reach; None: any class but the label.
         generator: of all that is random; torch's global one when None.
-        search: what may be saved; a fooled picture is never attacked again.
+        search: what may be saved; a fooled image is never attacked again.
 
     Returns:
-        (n, c, h, w) in [0, 1], within eps of inputs; a fooled picture, or the one nearest to it.
-        Which methods go on depends on all pictures of the batch.
+        (n, c, h, w) in [0, 1], within eps of inputs; a fooled image, or the one nearest to it.
+        Which methods go on depends on all images of the batch.
 
     Raises:
         InvalidInput: an argument breaks its rule.
@@ -204,7 +204,7 @@ def _take_turns(
 
 
 def _has_gradient(relay: Relay) -> bool:
-    """Say whether any gradient reaches the pictures."""
+    """Say whether any gradient reaches the images."""
     try:
         _slopes(relay)
     except InvalidInput:
@@ -222,7 +222,7 @@ def _slopes(relay: Relay) -> Tensor:
 
 
 def _is_flat(relay: Relay) -> bool:
-    """Say whether the margin's gradient is zero for too many of the pictures left."""
+    """Say whether the margin's gradient is zero for too many of the images left."""
     slopes = _slopes(relay)
     if not len(slopes):
         return False
@@ -239,10 +239,17 @@ def _through_stand_in(relay: Relay) -> None:
     targets = None if relay.targets is None else relay.targets[rows]
     for objective in ("cross-entropy", "margin"):
         points = apgd(
-            Part(held, rows), relay.inputs[rows], relay.labels[rows], eps=relay.eps,
-            norm=relay.norm, steps=40, objective=objective, targets=targets,
-            generator=relay.fresh(rows), search=plain,
-        )  # fmt: skip
+            Part(held, rows),
+            relay.inputs[rows],
+            relay.labels[rows],
+            eps=relay.eps,
+            norm=relay.norm,
+            steps=40,
+            objective=objective,
+            targets=targets,
+            generator=relay.fresh(rows),
+            search=plain,
+        )
         relay.judge(points, rows)
         rows = relay.left
         targets = None if relay.targets is None else relay.targets[rows]

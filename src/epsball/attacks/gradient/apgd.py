@@ -32,7 +32,7 @@ def apgd(
     generator: Randomness = None,
     search: Search | None = None,
 ) -> Images:
-    """Search the eps-ball with steps that are halved, for each picture, where they stop helping.
+    """Search the eps-ball with steps that are halved, for each image, where they stop helping.
 
     Args:
         model: maps (n, c, h, w) in [0, 1] to logits (n, k); mode and gradients stay untouched.
@@ -68,9 +68,15 @@ def apgd(
     check_call("apgd", inputs, labels, targets, eps=eps, norm=norm, norms=NORMS, steps=steps)
     goal = Mislead(model, named_objective(objective), labels, targets)
     return auto_ascend(
-        model, inputs, goal=goal, eps=eps, norm=norm, steps=steps, generator=generator,
+        model,
+        inputs,
+        goal=goal,
+        eps=eps,
+        norm=norm,
+        steps=steps,
+        generator=generator,
         search=search,
-    )  # fmt: skip
+    )
 
 
 def auto_ascend(
@@ -89,9 +95,14 @@ def auto_ascend(
     if norm != "l1":
         start = (inputs + random_in_ball(inputs, eps, norm, generator)).clamp(0, 1)
         return ascend(
-            model, start, goal=goal, step=AutoStep(inputs, eps, norm, steps), steps=steps,
-            keep="best", search=search,
-        )  # fmt: skip
+            model,
+            start,
+            goal=goal,
+            step=AutoStep(inputs, eps, norm, steps),
+            steps=steps,
+            keep="best",
+            search=search,
+        )
     best, stages = BestSeen(inputs), _stages(steps)
     start = inputs + random_in_ball(inputs, stages[0][0] * eps, norm, generator)
 
@@ -101,13 +112,20 @@ def auto_ascend(
     for number, (wider, count) in enumerate(stages):
         start = project_into_box(start, inputs, wider * eps, norm)
         step = SparseStep(inputs, wider * eps, count)
-        # the wider balls only lead to a start: no picture retires before the last
+        # the wider balls only lead to a start: no image retires before the last
         last = number == len(stages) - 1
         allowed = search if last or search is None else replace(search, retire=False)
         ascend(
-            model, start, goal=goal, step=step, steps=count, keep="best", search=allowed,
-            best=best, inside=inside,
-        )  # fmt: skip
+            model,
+            start,
+            goal=goal,
+            step=step,
+            steps=count,
+            keep="best",
+            search=allowed,
+            best=best,
+            inside=inside,
+        )
         if not last:
             start = step.walk.best
     return best.points

@@ -47,7 +47,7 @@ class _Walk:
 
     def see(self, visit: Visit) -> None:
         """Take in the value and slope of the point the walk stands at."""
-        # a last bit is no rise: it would make a picture's walk depend on its batch
+        # a last bit is no rise: it would make an image's walk depend on its batch
         self.rises = self.rises + (visit.value > self.value + _BIT * self.value.abs())
         self.value = visit.value
         better = visit.value > self.best_value
@@ -59,9 +59,16 @@ class _Walk:
 def _begin(visit: Visit, length: float) -> _Walk:
     none = torch.zeros_like(visit.value)
     return _Walk(
-        visit.point, visit.point, visit.slope, visit.value, visit.value, none,
-        torch.full_like(visit.value, length), visit.value, none.bool(),
-    )  # fmt: skip
+        visit.point,
+        visit.point,
+        visit.slope,
+        visit.value,
+        visit.value,
+        none,
+        torch.full_like(visit.value, length),
+        visit.value,
+        none.bool(),
+    )
 
 
 @dataclass
@@ -69,7 +76,7 @@ class AutoStep:
     """The step of linf and l2: momentum, and a length that is halved where it does not help.
 
     Args:
-        inputs: (n, c, h, w), the clean pictures.
+        inputs: (n, c, h, w), the clean images.
         eps: radius.
         norm: "linf" or "l2".
         steps: of the whole walk.
@@ -133,7 +140,7 @@ class SparseStep:
     """The step of l1: the signs of the largest entries, as many as the best point has moved.
 
     Args:
-        inputs: (n, c, h, w), the clean pictures.
+        inputs: (n, c, h, w), the clean images.
         eps: radius.
         steps: of the whole walk.
     """

@@ -100,10 +100,15 @@ def apgd_t(
     for number, whole in enumerate(goals):
         goal = whole.rows(rows)
         points = auto_ascend(
-            Part(model, rows), inputs[rows], goal=goal, eps=eps, norm=norm, steps=steps,
+            Part(model, rows),
+            inputs[rows],
+            goal=goal,
+            eps=eps,
+            norm=norm,
+            steps=steps,
             generator=another_run(generator, number, rows),
             search=search and search_part(search, rows),
-        )  # fmt: skip
+        )
         exact, micro_batch = (model, None)
         if search is not None:
             exact, micro_batch = search.confirm or model, search.micro_batch

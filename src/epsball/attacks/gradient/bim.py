@@ -35,7 +35,7 @@ def bim(
     generator: Randomness = None,
     search: Search | None = None,
 ) -> Images:
-    """Move every picture by small gradient-sign steps that stay within eps.
+    """Move every image by small gradient-sign steps that stay within eps.
 
     Args:
         model: maps (n, c, h, w) in [0, 1] to logits (n, k).
@@ -46,7 +46,7 @@ def bim(
         steps: gradient evaluations an image.
         step_size: length of one step, input units; 2.5 * eps / steps when None.
         direction: see `fgsm`.
-        reference: see `fgsm`; the class is chosen once, at the clean picture.
+        reference: see `fgsm`; the class is chosen once, at the clean image.
         gradient: see `fgsm`; "raw" moves by step_size times the gradient itself.
         clip: keep pixels in [0, 1].
         targets: (n,), int64; the classes to reach; None: any class but the label.

@@ -36,7 +36,7 @@ def fgsm(
     targets: Labels | None = None,
     generator: Randomness = None,
 ) -> Images:
-    """Move every picture one step of size eps along the sign of a class's gradient.
+    """Move every image one step of size eps along the sign of a class's gradient.
 
     Args:
         model: maps (n, c, h, w) in [0, 1] to logits (n, k).

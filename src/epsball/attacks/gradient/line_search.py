@@ -59,7 +59,7 @@ class LineSearch:
     success changes its loss by less than tolerance.
 
     Args:
-        inputs: (n, c, h, w), the clean pictures.
+        inputs: (n, c, h, w), the clean images.
         eps: radius of the ball.
         norm: its geometry, and that of a step.
         tolerance: at least 0; 0: no row ends for its loss.
@@ -116,13 +116,13 @@ class LineSearch:
 
 @dataclass
 class CrowdedStep:
-    """A step that is drawn to where pictures are dense, beside what the walk climbs.
+    """A step that is drawn to where images are dense, beside what the walk climbs.
 
     Args:
         step: the step; it sees value and slope of the sum.
         density: (m, c, h, w) -> (m,), the logarithm of a density, differentiable.
         weight: of it.
-        micro_batch: pictures that density is asked about at once; None: all.
+        micro_batch: images that density is asked about at once; None: all.
     """
 
     step: Step
@@ -150,12 +150,12 @@ class CrowdedStep:
         if not isinstance(value, Tensor) or value.shape != (len(points),):
             found = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
             raise InvalidInput(
-                f"rejection: density must return one log-density a picture, ({len(points)},), "
+                f"rejection: density must return one log-density an image, ({len(points)},), "
                 f"got {found}"
             )
         if not value.requires_grad:
             raise InvalidInput(
-                "rejection: density must have a gradient with respect to the pictures, got none; "
+                "rejection: density must have a gradient with respect to the images, got none; "
                 "remove torch.no_grad(), .detach() or numpy from it"
             )
         (slope,) = torch.autograd.grad(value.sum(), here)

@@ -23,7 +23,7 @@ class MomentumStep:
     """A step along the decaying sum of l1-normalised gradients.
 
     Args:
-        inputs: (n, c, h, w), the clean pictures.
+        inputs: (n, c, h, w), the clean images.
         eps: radius.
         norm: "linf" or "l2".
         step_size: length of every step in norm.
@@ -66,7 +66,7 @@ def mifgsm(
     generator: Randomness = None,  # noqa: ARG001 - one signature for every attack
     search: Search | None = None,
 ) -> Images:
-    """Move every picture by steps along a running sum of its gradients.
+    """Move every image by steps along a running sum of its gradients.
 
     Args:
         model: maps (n, c, h, w) in [0, 1] to logits (n, k); mode and gradients stay untouched.
@@ -100,9 +100,16 @@ def mifgsm(
     2.5 * eps / steps, not eps / steps; the best point seen is returned, not the last.
     """
     check_call(
-        "mifgsm", inputs, labels, targets, eps=eps, norm=norm, norms=NORMS, steps=steps,
+        "mifgsm",
+        inputs,
+        labels,
+        targets,
+        eps=eps,
+        norm=norm,
+        norms=NORMS,
+        steps=steps,
         step_size=step_size,
-    )  # fmt: skip
+    )
     if not decay >= 0:
         raise InvalidInput(f"mifgsm: decay must be >= 0, got {decay}")
     length = 2.5 * eps / steps if step_size is None else step_size

@@ -74,7 +74,7 @@ def pgd(
     generator: Randomness = None,
     search: Search | None = None,
 ) -> Images:
-    """Search the eps-ball around each picture for the point the model likes least.
+    """Search the eps-ball around each image for the point the model likes least.
 
     Args:
         model: maps (n, c, h, w) in [0, 1] to logits (n, k); mode and gradients stay untouched.
@@ -89,7 +89,7 @@ def pgd(
         objective: what an untargeted attack climbs: "cross-entropy", "margin", "hinge", "dlr",
             "logit", "reject-margin" (the margin: of a model that rejects, being rejected stands
             against the attacker under every objective), or a function (logits, labels) -> (n,).
-        random_start: begin at a random point of the ball instead of at the picture.
+        random_start: begin at a random point of the ball instead of at the image.
         targets: (n,), int64; the classes to reach; None: any class but the label.
         generator: source of the random start; torch's global one when None.
         search: what may be saved; None: full budget in float32.

@@ -46,7 +46,7 @@ def rejection(
     generator: Randomness = None,
     search: Search | None = None,
 ) -> Images:
-    """Search the eps-ball for a picture that the model accepts, as another class.
+    """Search the eps-ball for an image that the model accepts, as another class.
 
     Args:
         model: maps (n, c, h, w) in [0, 1] to scores (n, k), or (n, k + 1) where its `info` says
@@ -60,32 +60,32 @@ def rejection(
         step_size: length of every step, above 0: in norm, input units, or a factor of the gradient
             where that is "raw". None: a line search: a step begins with 2 * eps, is halved
             until the loss rises and doubled after it did; where a thousandth of eps brings nothing
-            the walk of the picture ends.
+            the walk of the image ends.
         gradient: what a step of fixed size is made of: "sign", "l2" or "raw"; None: the norm's own.
-        tolerance: a picture whose loss changes by less from one point to the next ends its walk,
+        tolerance: an image whose loss changes by less from one point to the next ends its walk,
             at least 0; 0: none does.
         objective: what is climbed. "reject-margin": the best other class minus max(label, reject),
             or the target minus all others. "reject-hinge", "reject-hinge-one": the hinge towards
             one class is lowered, summed over the machines of all k classes or of that one alone;
-            the class is the target or, of the clean picture, the most probable one but the label;
+            the class is the target or, of the clean image, the most probable one but the label;
             scores, not probabilities, are measured from the reject score.
             Any other objective as in `pgd`.
         scale: on which the objective is taken: the model's "scores", or "probabilities": a
             sigmoid of each score where the model gives log-odds, else their softmax. These
             vanish where the model is sure.
-        random_start: begin at a random point of the ball instead of at the picture.
+        random_start: begin at a random point of the ball instead of at the image.
         keep: "best": of the points seen the one that ranks highest by (fooled, objective); "last":
             where the walk ends.
-        density: differentiable, (m, c, h, w) -> (m,), the logarithm of a density of pictures; the
+        density: differentiable, (m, c, h, w) -> (m,), the logarithm of a density of images; the
             walk climbs the objective plus density_weight times it, so that it keeps away from where
-            no picture is. Points rank by the objective alone.
+            no image is. Points rank by the objective alone.
         density_weight: at least 0.
         targets: (n,), int64; the classes to reach; None: any class but the label.
         generator: source of the random start; torch's global one when None.
         search: what may be saved; None: full budget in float32.
 
     Returns:
-        (n, c, h, w) in [0, 1], within eps of inputs. A rejected picture is never a success.
+        (n, c, h, w) in [0, 1], within eps of inputs. A rejected image is never a success.
 
     Raises:
         InvalidInput: an argument breaks its rule, or model or density gives no gradient.
@@ -106,12 +106,19 @@ def rejection(
     returns the last point and stops at a change of 0.01: objective="reject-hinge" (or
     "reject-hinge-one"), scale="probabilities", gradient="raw", step_size=..., tolerance=0.01,
     keep="last". Departures: by default the margin is climbed on scores, in steps of the norm whose
-    length is searched for, no picture stops early and the best point is returned.
+    length is searched for, no image stops early and the best point is returned.
     """
     check_call(
-        "rejection", inputs, labels, targets, eps=eps, norm=norm, norms=NORMS, steps=steps,
+        "rejection",
+        inputs,
+        labels,
+        targets,
+        eps=eps,
+        norm=norm,
+        norms=NORMS,
+        steps=steps,
         step_size=step_size,
-    )  # fmt: skip
+    )
     _check_names(scale, keep, gradient if step_size is None else None)
     _check_density(tolerance, density, density_weight)
     start = inputs.detach().clone()
@@ -200,7 +207,7 @@ class Evading:
         machines = logits[:, :classes]
         if self.scale == "scores" and logits.shape[1] > classes:
             # a machine says yes where it is not rejected: with a lead of 1 over zero alone the
-            # hinge would be content, and the picture rejected
+            # hinge would be content, and the image rejected
             machines = machines - logits[:, classes:]
         return -self.hinge.of(machines, self.hinge.towards)
 
@@ -215,7 +222,7 @@ class Evading:
 
 
 def _likeliest_other(aim: Mislead, clean: Tensor, search: Search | None) -> Tensor:
-    """Return (n,), the targets, or for each clean picture the most probable class but the label."""
+    """Return (n,), the targets, or for each clean image the most probable class but the label."""
     if aim.targets is not None:
         return aim.targets
     search = search or Search()

@@ -72,7 +72,7 @@ def reference_class(
     """Choose for each row the class whose loss is followed.
 
     Args:
-        logits: (n, k), scores of the clean pictures, the classes only.
+        logits: (n, k), scores of the clean images, the classes only.
         labels: (n,), the true classes.
         reference: "true"; "predicted"; "second": the runner-up; "least_likely": of all classes;
             "least_likely_top5": the fifth (the last, where there are fewer); "random": any class
@@ -101,7 +101,7 @@ def reference_class(
 class FamilyGoal:
     """Cross-entropy of a class that is chosen once for each row, from the first scores that come.
 
-    A walk of this family starts at the clean picture, so those are the clean scores.
+    A walk of this family starts at the clean image, so those are the clean scores.
 
     Args:
         model: the classifier.
@@ -168,7 +168,7 @@ class FamilyStep:
     """Along the sign, the unit gradient or the raw one; then back into ball and box.
 
     Args:
-        inputs: (n, c, h, w), the clean pictures.
+        inputs: (n, c, h, w), the clean images.
         eps: radius of the ball.
         norm: its geometry.
         step_size: length of a step, or a function of its number.

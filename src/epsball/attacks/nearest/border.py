@@ -1,4 +1,4 @@
-"""Where the border of what fools a model lies: seen from a point, and on the way to a picture."""
+"""Where the border of what fools a model lies: seen from a point, and on the way to an image."""
 
 from dataclasses import dataclass, replace
 
@@ -14,7 +14,7 @@ from epsball.objectives import is_adversarial
 from epsball.tensors import Classifier
 from epsball.types import Norm
 
-# the lead that a picture is left with, as a share of what the clean one lacks and of its largest
+# the lead that an image is left with, as a share of what the clean one lacks and of its largest
 # score: with none the last bit of a score, another in every batch, would decide
 _CLEAR, _ROUNDING = 5e-4, 2e-5
 
@@ -147,7 +147,7 @@ def _slope(value: Tensor, point: Tensor) -> Tensor:
 def pull_back(
     model: Classifier, inputs: Tensor, found: Tensor, rows: Tensor, goal: Winning, *, steps: int
 ) -> Tensor:
-    """Draw pictures that fool the model straight back towards clean ones, up to the border.
+    """Draw images that fool the model straight back towards clean ones, up to the border.
 
     Args:
         model: the classifier.

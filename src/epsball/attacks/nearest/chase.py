@@ -15,7 +15,7 @@ from epsball.geometry import per_row, size
 from epsball.tensors import Classifier
 from epsball.types import Norm, Search
 
-# of the scores by which a clean picture's class leads, in units of the softmax: as a network of ten
+# of the scores by which a clean image's class leads, in units of the softmax: as a network of ten
 # classes has it that was trained on MNIST
 _SHARPNESS, _ROUNDING = 10.0, 1e-6
 FINISH = 10  # in low precision the last of so many steps is made on the model itself
@@ -27,12 +27,12 @@ _ORDERS: dict[Norm, float] = {"linf": math.inf, "l2": 2, "l1": 1, "l0": 0}
 class Odds:
     """A goal that climbs the log-odds of all classes that win, not the lead of the best.
 
-    It leaves open which class is reached. Scores are scaled by what the clean picture lacks, so
+    It leaves open which class is reached. Scores are scaled by what the clean image lacks, so
     that a model whose scores are large or small is climbed alike: no softmax saturates here.
 
     Args:
         goal: what wins.
-        clean_lead: (n,), the lead at the clean pictures; None: the scores are theirs.
+        clean_lead: (n,), the lead at the clean images; None: the scores are theirs.
     """
 
     goal: Winning
@@ -99,7 +99,7 @@ def first_look(
     confidence: float = 0.0,
     search: Search | None = None,
 ) -> tuple[Hunt, Seen]:
-    """Look at the clean pictures, and begin a hunt for those that do not fool the model yet.
+    """Look at the clean images, and begin a hunt for those that do not fool the model yet.
 
     The same pass gives the first gradient: nothing is asked twice.
 
@@ -108,13 +108,13 @@ def first_look(
         inputs: (n, c, h, w), the clean batch.
         labels: (n,).
         targets: (n,), or None.
-        norm: in which a picture is near.
+        norm: in which an image is near.
         soft: whether the slope is that of the log-odds, not of the lead.
-        confidence: the lead that a picture needs, in scores.
+        confidence: the lead that an image needs, in scores.
         search: what may be saved; the first look is the model's own in any case.
 
     Returns:
-        The hunt of m rows, and what was seen at their clean pictures.
+        The hunt of m rows, and what was seen at their clean images.
     """
     clean, goal = inputs.detach(), Winning(model, labels, targets)
     climbed = Odds(goal) if soft else goal
@@ -135,7 +135,7 @@ def see(hunt: Hunt, points: Tensor, far: Tensor, climbed: Winning | Odds, *, exa
     Args:
         hunt: the hunt.
         points: (m, c, h, w).
-        far: (m,), their distance from the clean pictures.
+        far: (m,), their distance from the clean images.
         climbed: of all rows of the hunt, what the slope is taken of.
         exact: whether the model itself is looked at, where there is a cheaper copy.
     """
@@ -151,7 +151,7 @@ def handicapped(goal: Winning, logits: Tensor, confidence: float) -> Tensor:
 
 
 def result(hunt: Hunt, inputs: Tensor) -> Tensor:
-    """Return (n, c, h, w): what was found, and the clean picture where nothing was or had to be."""
+    """Return (n, c, h, w): what was found, and the clean image where nothing was or had to be."""
     found = inputs.detach().clone()
     found[hunt.rows] = hunt.points
     return found
@@ -171,7 +171,7 @@ def length(delta: Tensor, norm: Norm) -> Tensor:
 def first_radius(far: Tensor, seen: Seen, norm: Norm, limit: Tensor) -> Tensor:
     """Return (m,), a radius to try while nothing is found yet, at most limit.
 
-    A model that goes on as its slope tells has its border there. A clean picture on a tie has no
+    A model that goes on as its slope tells has its border there. A clean image on a tie has no
     way to go, but must leave it all the same.
     """
     return torch.maximum(far + reach(seen, norm), _LEAST * limit).minimum(limit)

@@ -1,4 +1,4 @@
-"""Carlini and Wagner's attack: distance and success in one loss, weighed for each picture."""
+"""Carlini and Wagner's attack: distance and success in one loss, weighed for each image."""
 
 import math
 from dataclasses import dataclass, fields, replace
@@ -50,24 +50,24 @@ def cw(
     generator: Randomness = None,  # noqa: ARG001 - of the house signature; nothing here is random
     search: Search | None = None,
 ) -> Images:
-    """Find for each picture the nearest adversarial one in l2, by Carlini and Wagner's loss.
+    """Find for each image the nearest adversarial one in l2, by Carlini and Wagner's loss.
 
-    Minimises (squared distance) + constant * (what the picture lacks to fool the model) with Adam,
-    and searches for each picture's own constant by bisection.
+    Minimises (squared distance) + constant * (what the image lacks to fool the model) with Adam,
+    and searches for each image's own constant by bisection.
 
     Args:
         model: maps (n, c, h, w) in [0, 1] to logits (n, k); mode and gradients stay untouched.
         inputs: clean batch, (n, c, h, w), float, in [0, 1].
         labels: (n,), int64; the true class, always.
         norm: "l2".
-        searches: constants that are tried for each picture.
+        searches: constants that are tried for each image.
         steps: gradient evaluations an image for each constant; one more forward pass scores the
-            last point. All begin at the clean picture, whose gradient is taken once.
+            last point. All begin at the clean image, whose gradient is taken once.
         step_size: Adam's learning rate at first, above 0, input units; falls to nothing along a
             cosine. None: as far as a linear model's border is, shared out among all entries.
         constant: the first one, above 0; None: twice what a linear model would need.
         confidence: at least 0; the lead that is asked for, in scores.
-        abort_early: whether a picture gives a constant up once its loss no longer falls.
+        abort_early: whether an image gives a constant up once its loss no longer falls.
         halvings: forward passes at the end that look for a nearer point on the straight way back,
             over the last tenth of the distance.
         targets: (n,), int64; the classes to reach; None: any class but the label.
@@ -77,7 +77,7 @@ def cw(
 
     Returns:
         (n, c, h, w) in [0, 1]; of all points seen the nearest that is adversarial (by confidence);
-        the clean picture where it is that already, or where none was found.
+        the clean image where it is that already, or where none was found.
 
     Raises:
         InvalidInput: an argument breaks its rule, or the model gives no gradient.
@@ -92,10 +92,10 @@ def cw(
     Source: Carlini and Wagner 2017, arXiv:1608.04644, section VI-A, with the constants of their
     code. Departures: the box is kept by clipping after every step (their section V-B calls it
     projected gradient descent), not by tanh, whose slope is almost zero at black and white;
-    learning rate and first constant are each picture's own and come from its clean gradient, and
-    the rate falls; a picture gives up alone, when its best loss has not fallen for a quarter of the
+    learning rate and first constant are each image's own and come from its clean gradient, and
+    the rate falls; an image gives up alone, when its best loss has not fallen for a quarter of the
     steps, not with its batch; 5 searches of 100 steps, not 9 of 10,000; the last point is scored;
-    the result is drawn back towards the clean picture.
+    the result is drawn back towards the clean image.
     """
     check_call(
         "cw",
@@ -186,7 +186,7 @@ class _State:
 
 
 def _descend(hunt: Hunt, seen: Seen, plan: _Plan, constants: Tensor) -> Tensor:
-    """Walk once from the clean pictures; return (m,), who was fooled on the way."""
+    """Walk once from the clean images; return (m,), who was fooled on the way."""
     found, endless = torch.zeros_like(seen.won), torch.full_like(constants, torch.inf)
     start, zero = hunt.clean, torch.zeros_like(hunt.clean)
     state = _State(all_rows(start), constants, start, zero, zero, endless, endless)
@@ -238,7 +238,7 @@ def _step(hunt: Hunt, seen: Seen, plan: _Plan, state: _State, number: int) -> No
 
 
 def _draw_back(hunt: Hunt, halvings: int, confidence: float) -> None:
-    """Look for nearer points on the straight way from what was found to the clean pictures."""
+    """Look for nearer points on the straight way from what was found to the clean images."""
     part = hunt.distance.isfinite().nonzero()[:, 0]
     if not len(part):
         return

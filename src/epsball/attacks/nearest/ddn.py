@@ -42,7 +42,7 @@ def ddn(
     generator: Randomness = None,  # noqa: ARG001 - of the house signature; nothing here is random
     search: Search | None = None,
 ) -> Images:
-    """Find for each picture the nearest adversarial one in l2, direction and distance apart.
+    """Find for each image the nearest adversarial one in l2, direction and distance apart.
 
     Every step turns the direction of the perturbation along the gradient; its length is set
     apart from that: shorter where the last point fooled the model, longer where it did not.
@@ -63,7 +63,7 @@ def ddn(
 
     Returns:
         (n, c, h, w) in [0, 1]; of all points seen the nearest that is adversarial; the clean
-        picture where it is adversarial already, or where none was found.
+        image where it is adversarial already, or where none was found.
 
     Raises:
         InvalidInput: an argument breaks its rule, or the model gives no gradient.

@@ -31,7 +31,7 @@ def deepfool(
     targets: Labels | None = None,
     generator: Randomness = None,  # noqa: ARG001 - of the house signature; nothing here is random
 ) -> Images:
-    """Walk every picture to the nearest border that its gradients show, until it is crossed.
+    """Walk every image to the nearest border that its gradients show, until it is crossed.
 
     Args:
         model: maps (n, c, h, w) in [0, 1] to logits (n, k); mode and gradients stay untouched.
@@ -42,12 +42,12 @@ def deepfool(
         overshoot: how much longer a step is than the way to the border, as a share of it.
         candidates: classes beside the label whose borders are considered, those of the highest
             scores at the point; a step costs one backward pass for each.
-        shrink: points tried on the straight line back to the clean picture, one forward pass each.
+        shrink: points tried on the straight line back to the clean image, one forward pass each.
         targets: (n,), int64; the classes to reach; None: any class but the label.
         generator: not used; the walk is not random.
 
     Returns:
-        (n, c, h, w) in [0, 1]: a picture that fools the model, near its clean one; the clean one
+        (n, c, h, w) in [0, 1]: an image that fools the model, near its clean one; the clean one
         where it fools the model itself, and where none was found.
 
     Raises:
@@ -66,7 +66,7 @@ def deepfool(
     would be longer, and find more distant borders); a border is one with the label or with a reject
     class, whichever score is higher; candidates are chosen anew at every point; targets are served
     (the border is then one with the best other class); the result is drawn back towards the clean
-    picture.
+    image.
     """
     check_call("deepfool", inputs, labels, targets, eps=None, norm=norm, norms=NORMS, steps=steps)
     _check_knobs(overshoot, candidates, shrink)

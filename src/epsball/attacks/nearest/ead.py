@@ -34,10 +34,10 @@ def ead(
     targets: Labels | None = None,
     generator: Randomness = None,  # noqa: ARG001 - of the house signature; nothing here is random
 ) -> Images:
-    """Find for each picture the nearest adversarial one in l1, by elastic-net optimisation.
+    """Find for each image the nearest adversarial one in l1, by elastic-net optimisation.
 
     Minimises c * hinge + beta * (l1 length) + (squared l2 length), with shrinkage, so that entries
-    that help little stay as they are, and searches for the c of each picture that serves best.
+    that help little stay as they are, and searches for the c of each image that serves best.
 
     Args:
         model: maps (n, c, h, w) in [0, 1] to logits (n, k); mode and gradients stay untouched.
@@ -46,20 +46,20 @@ def ead(
         norm: "l1"; by its length the nearest is chosen (the source's "L1" decision rule).
         beta: weight of the l1 length beside the squared l2 length, above 0. Small: many small
             changes; large: few.
-        searches: values of c that are tried for each picture.
+        searches: values of c that are tried for each image.
         steps: gradient evaluations for each c; one more forward pass scores the last point.
         step_size: input units by which the first step shrinks an entry; falls to nothing by a
             square root.
         initial_c: the first c, above 0, in units of beta over the largest slope of the clean
-            picture: below 1 nothing moves at first.
-        halvings: forward passes at the end that look for a nearer point between the picture and
+            image: below 1 nothing moves at first.
+        halvings: forward passes at the end that look for a nearer point between the image and
             the result.
         targets: (n,), int64; the classes to reach; None: any class but the label.
         generator: not used.
 
     Returns:
         (n, c, h, w) in [0, 1]; of all points seen the nearest that is adversarial; the clean
-        picture where it is adversarial already, or where none was found.
+        image where it is adversarial already, or where none was found.
 
     Raises:
         InvalidInput: an argument breaks its rule, or the model gives no gradient.
@@ -76,7 +76,7 @@ def ead(
     Departures: shrinkage takes beta times the step, as the objective asks, where the authors' code
     takes beta whatever the step (there 0.01 acts like 1 here), and scales by the squared length,
     where the source steps along its gradient; the default beta is 10, which gives
-    smaller l1 lengths; c is measured in each picture's own slope and grows by 4, not 10; success
+    smaller l1 lengths; c is measured in each image's own slope and grows by 4, not 10; success
     is judged at the point whose gradient is taken, which saves a forward pass a step; 100 steps
     instead of 1,000; there is no confidence; the straight way back is halved at the end.
     """
@@ -126,7 +126,7 @@ def _search_c(hunt: Hunt, rule: _Rule, initial_c: float, searches: int) -> None:
 
 
 def _descend(hunt: Hunt, rule: _Rule, c: Tensor) -> Tensor:
-    """Walk once from the clean pictures; return (m,), who was fooled on the way.
+    """Walk once from the clean images; return (m,), who was fooled on the way.
 
     All is divided by beta, so that an entry shrinks by step_size, not by beta * step_size.
     """
@@ -148,7 +148,7 @@ def _descend(hunt: Hunt, rule: _Rule, c: Tensor) -> Tensor:
 
 
 def _halve(hunt: Hunt, halvings: int) -> None:
-    """Look for nearer points on the straight way from the clean pictures to the nearest found."""
+    """Look for nearer points on the straight way from the clean images to the nearest found."""
     part = hunt.distance.isfinite().nonzero()[:, 0]
     if not len(part):
         return

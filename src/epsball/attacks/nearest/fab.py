@@ -1,4 +1,4 @@
-"""FAB: along the border, drawn towards the clean picture at every step."""
+"""FAB: along the border, drawn towards the clean image at every step."""
 
 import math
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ def fab(
     targets: Labels | None = None,
     generator: Randomness = None,
 ) -> Images:
-    """Walk every picture along the model's border to where it comes nearest to the clean one.
+    """Walk every image along the model's border to where it comes nearest to the clean one.
 
     Args:
         model: maps (n, c, h, w) in [0, 1] to logits (n, k); mode and gradients stay untouched.
@@ -48,14 +48,14 @@ def fab(
         labels: (n,), int64; the true class, always.
         norm: "linf", "l2" or "l1"; what is made small.
         steps: of the walk, two forward passes each.
-        alpha_max: the most that the clean picture draws a step towards itself, in [0, 1].
+        alpha_max: the most that the clean image draws a step towards itself, in [0, 1].
         eta: length of a step as a multiple of the way to the border, at least 1.
         beta: what is left of a perturbation, in (0, 1), after it fooled the model.
         candidates: classes beside the label whose borders are considered, those of the highest
             scores at the point; a step costs one backward pass for each.
-        shrink: points tried at last on the straight line back to the clean picture, one forward
+        shrink: points tried at last on the straight line back to the clean image, one forward
             pass each.
-        random_start: begin at random around the picture, for a restart, instead of at the picture.
+        random_start: begin at random around the image, for a restart, instead of at the image.
         start_radius: how far a random start lies away in norm, before it is clipped to [0, 1].
             None: 0.15 in linf, 0.5 in l2, 2.5 in l1.
         targets: (n,), int64; the classes to reach (FAB-T), one backward pass a step; None: any
@@ -63,7 +63,7 @@ def fab(
         generator: source of the random start; torch's global one when None.
 
     Returns:
-        (n, c, h, w) in [0, 1]: the nearest picture seen that fools the model; the clean one where
+        (n, c, h, w) in [0, 1]: the nearest image seen that fools the model; the clean one where
         it fools the model itself, and where none was found.
 
     Raises:
@@ -80,7 +80,7 @@ def fab(
     outside, so a random start cannot know what was found before and has a radius of its own; where
     there are many classes only the likeliest are linearised; a border is one with the label or with
     a reject class, whichever score is higher; with targets it is one with the best other class,
-    only the target is success, and the clean picture draws only after that was reached once; points
+    only the target is success, and the clean image draws only after that was reached once; points
     that still win after they were drawn back count; the result is drawn back once more (`shrink`).
     """
     check_call("fab", inputs, labels, targets, eps=None, norm=norm, norms=NORMS, steps=steps)
@@ -159,7 +159,7 @@ class _Nearest:
     """For each row, the nearest point so far that wins."""
 
     def __init__(self, origin: Tensor, norm: Norm) -> None:
-        """Start with the clean pictures, infinitely far."""
+        """Start with the clean images, infinitely far."""
         self.origin, self.norm = origin, norm
         self.points = origin.clone()
         self.distance = origin.new_full((len(origin),), torch.inf)

@@ -71,9 +71,9 @@ def fmn(
     generator: Randomness = None,  # noqa: ARG001 - of the house signature; nothing here is random
     search: Search | None = None,
 ) -> Images:
-    """Find for each picture the nearest adversarial one, in a ball that follows the border.
+    """Find for each image the nearest adversarial one, in a ball that follows the border.
 
-    Every step climbs the gradient and is projected into a ball around the picture. The ball shrinks
+    Every step climbs the gradient and is projected into a ball around the image. The ball shrinks
     where the last point fooled the model and grows where it did not, by less and less.
 
     Args:
@@ -94,7 +94,7 @@ def fmn(
 
     Returns:
         (n, c, h, w) in [0, 1]; of all points seen the nearest that is adversarial; the clean
-        picture where it is adversarial already, or where none was found.
+        image where it is adversarial already, or where none was found.
 
     Raises:
         InvalidInput: an argument breaks its rule, or the model gives no gradient.
@@ -107,7 +107,7 @@ def fmn(
         tensor(True)
 
     Source: Pintor et al. 2021, arXiv:2102.12827, algorithm 1. Departures: steps are measured in
-    radii, so that pictures of any size and models of any robustness are walked alike, and begin
+    radii, so that images of any size and models of any robustness are walked alike, and begin
     longer; in linf they follow the sign of the gradient, not the gradient over its l2 length; the
     first half of them climbs the log-odds, the second half the lead of the best class, as the
     source does throughout; gamma begins at 0.1 or more, not at 0.05; before anything is found the

@@ -1,4 +1,4 @@
-"""Shortest steps onto a plane that stay inside the box of pictures, in linf, l2 and l1.
+"""Shortest steps onto a plane that stay inside the box of images, in linf, l2 and l1.
 
 All three are exact and batched. Towards the plane every pixel moves the one way that its slope
 tells, as far as its room to the border of the box lets it. What differs is who moves: in linf and

@@ -59,7 +59,7 @@ def jsma(
         pair: whether two entries change in a step; half the passes, and more entries.
         both_ways: whether an entry may grow or shrink, whichever helps.
         candidates: classes that are tried one after the other where there are no targets, those
-            that the model finds likeliest for the clean picture; the best result counts.
+            that the model finds likeliest for the clean image; the best result counts.
         steps: gradient evaluations for each class that is tried; one more forward pass scores the
             last point. "product" takes two forward passes a step. An image that is fooled stops.
         pruned: whether changes that are not needed are looked for at the end, which costs about
@@ -69,7 +69,7 @@ def jsma(
 
     Returns:
         (n, c, h, w) in [0, 1]; of all points seen the one with the fewest changed entries that is
-        adversarial, all other entries exactly as they were; the clean picture where it is
+        adversarial, all other entries exactly as they were; the clean image where it is
         adversarial already, or where none was found.
 
     Raises:
@@ -89,7 +89,7 @@ def jsma(
     which takes far fewer entries; without targets the likeliest wrong classes are tried; slopes are
     those of the scores, never of their softmax; an entry that has moved never turns back; the best
     pair is looked for among the 80 entries of the largest slopes, so that its price does not grow
-    with the square of the picture; needless changes are pruned.
+    with the square of the image; needless changes are pruned.
     """
     check_call("jsma", inputs, labels, targets, eps=None, norm=norm, norms=NORMS, steps=steps)
     _check_knobs(theta, gamma, saliency, candidates)

@@ -34,11 +34,11 @@ def sigma_zero(
     targets: Labels | None = None,
     generator: Randomness = None,  # noqa: ARG001 - of the house signature; nothing here is random
 ) -> Images:
-    """Find for each picture an adversarial one that differs in as few entries as possible.
+    """Find for each image an adversarial one that differs in as few entries as possible.
 
     Descends, with Adam, what the classifier still leads by plus a smooth count of changed entries;
-    after every step changes below a threshold are undone. Each picture has its own threshold: it
-    rises while the picture is fooled and falls while it is not.
+    after every step changes below a threshold are undone. Each image has its own threshold: it
+    rises while the image is fooled and falls while it is not.
 
     Args:
         model: maps (n, c, h, w) in [0, 1] to logits (n, k); mode and gradients stay untouched.
@@ -57,7 +57,7 @@ def sigma_zero(
 
     Returns:
         (n, c, h, w) in [0, 1]; of all points seen the one with the fewest changed entries that is
-        adversarial, all other entries exactly as they were; the clean picture where it is
+        adversarial, all other entries exactly as they were; the clean image where it is
         adversarial already, or where none was found.
 
     Raises:

@@ -1,6 +1,6 @@
-"""What attacks share that look for the nearest picture by small or few changes.
+"""What attacks share that look for the nearest image by small or few changes.
 
-The rows that are still to be fooled, the nearest picture found for each, and the removal of changes
+The rows that are still to be fooled, the nearest image found for each, and the removal of changes
 that turn out to be needless.
 """
 
@@ -19,7 +19,7 @@ from epsball.types import Norm, Search
 
 
 class Hunt:
-    """The search for the nearest picture that fools, for some rows of a batch.
+    """The search for the nearest image that fools, for some rows of a batch.
 
     Whatever is shown to the model through a hunt may become its result. Numbers of rows (`part`)
     count within the hunt; None means all of them.
@@ -42,7 +42,7 @@ class Hunt:
             goal: of these rows.
             clean: (m, c, h, w).
             rows: (m,), int64, where these rows stand in the attack's batch.
-            norm: in which a picture is near.
+            norm: in which an image is near.
             search: on which model gradients are taken, and which one has the last word.
         """
         self.search = search or Search()
@@ -112,11 +112,11 @@ def where_needed(
         inputs: (n, c, h, w), the clean batch.
         labels: (n,).
         targets: (n,), or None.
-        norm: in which a picture is near.
+        norm: in which an image is near.
         seek: does the work, given the hunt and the clean scores (m, k) of its rows.
 
     Returns:
-        (n, c, h, w), what was found; the clean picture where nothing was.
+        (n, c, h, w), what was found; the clean image where nothing was.
     """
     clean = inputs.detach()
     goal, rows = Winning(model, labels, targets), all_rows(clean)

@@ -1,4 +1,4 @@
-"""Rotations and shifts: pictures that a person reads as easily as before."""
+"""Rotations and shifts: images that a person reads as easily as before."""
 
 import itertools
 import math
@@ -31,7 +31,7 @@ def spatial(
     generator: Randomness = None,
     search: Search | None = None,
 ) -> Images:
-    """Turn and shift each picture as far as allowed, and keep the view that fools the model most.
+    """Turn and shift each image as far as allowed, and keep the view that fools the model most.
 
     Args:
         model: maps (n, c, h, w) in [0, 1] to scores (n, k); only its answers are used.
@@ -46,10 +46,10 @@ def spatial(
             random views instead, uniform within the same limits.
         targets: (n,), int64; the classes to reach; None: any class but the label.
         generator: source of random views; torch's global one when None.
-        search: what may be saved; with `retire`, a picture that is fooled is shown no further view.
+        search: what may be saved; with `retire`, an image that is fooled is shown no further view.
 
     Returns:
-        (n, c, h, w) in [0, 1]; pixels from outside the picture are black. Of the clean picture and
+        (n, c, h, w) in [0, 1]; pixels from outside the image are black. Of the clean image and
         its views, the one that ranks highest by (won, margin).
 
     Raises:
@@ -64,7 +64,7 @@ def spatial(
     Source: Engstrom et al. 2019, arXiv:1712.02779, section 3: 31 rotations of up to 30 degrees, 5
     shifts of up to a tenth of the side each way (grid), or the worst of 10 random views.
     Departures: shifts need not be whole pixels (read linearly between pixels, as rotations are);
-    the clean picture is a candidate, so that the grid may be even.
+    the clean image is a candidate, so that the grid may be even.
     """
     check_call("spatial", inputs, labels, targets, eps=None, norm=None, norms=())
     _check_limits(degrees, shift, angles, shifts, draws)
@@ -85,7 +85,7 @@ def spatial(
 
 
 def _grid(inputs: Tensor, limits: tuple[float, ...], counts: tuple[int, ...]) -> Iterator[Tensor]:
-    """Give rotation, shift down and shift right, the same for all pictures: (n, 3) each."""
+    """Give rotation, shift down and shift right, the same for all images: (n, 3) each."""
     ticks = [
         torch.linspace(-limit, limit, count).tolist() if limit > 0 and count > 1 else [0.0]
         for limit, count in zip(limits, counts, strict=True)
@@ -98,13 +98,13 @@ def _grid(inputs: Tensor, limits: tuple[float, ...], counts: tuple[int, ...]) ->
 def _draws(
     inputs: Tensor, limits: tuple[float, ...], count: int, generator: Randomness
 ) -> tuple[Tensor, ...]:
-    # drawn at once, so that a picture that leaves early changes nothing for the others
+    # drawn at once, so that an image that leaves early changes nothing for the others
     drawn = uniform(inputs.new_empty((len(inputs), count, 3)), generator)
     return ((2 * drawn - 1) * inputs.new_tensor(limits)).unbind(1)
 
 
 def view(inputs: Tensor, pose: Tensor) -> Tensor:
-    """Turn each picture about its centre, then shift it.
+    """Turn each image about its centre, then shift it.
 
     Args:
         inputs: (n, c, h, w), in [0, 1].

@@ -1,4 +1,4 @@
-"""`epsball attack`: adversarial pictures to take away."""
+"""`epsball attack`: adversarial images to take away."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -10,7 +10,7 @@ from epsball.cli.console import options
 
 
 class Form(StrEnum):
-    """How pictures are written."""
+    """How images are written."""
 
     npz = "npz"
     png = "png"
@@ -38,7 +38,7 @@ def attack(
     seed: options.Seed = 0,
     device: options.Device = "auto",
 ) -> None:
-    """Write adversarial pictures in their original size, with a CSV of what they are taken for.
+    """Write adversarial images in their original size, with a CSV of what they are taken for.
 
     Both formats can be audited again: --data npz:OUT/adversarial.npz, --data folder:OUT.
 
@@ -49,12 +49,23 @@ def attack(
 
     with Bars() as bars:
         made = craft(
-            model, data, out=out, attack=attack, norm=norm, eps=eps, steps=steps,
-            restarts=restarts, form=form.value, limit=limit, sample=sample.value, seed=seed,
-            device=device, progress=bars,
+            model,
+            data,
+            out=out,
+            attack=attack,
+            norm=norm,
+            eps=eps,
+            steps=steps,
+            restarts=restarts,
+            form=form.value,
+            limit=limit,
+            sample=sample.value,
+            seed=seed,
+            device=device,
+            progress=bars,
             **options.loading(weights, mean, std, resize, channels),
-        )  # fmt: skip
+        )
     say(
-        f"{made.n:,} pictures in {made.path}: {made.fooled:,} are taken for another class "
+        f"{made.n:,} images in {made.path}: {made.fooled:,} are taken for another class "
         f"({made.clean_wrong:,} were when clean)"
     )

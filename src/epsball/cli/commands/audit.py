@@ -43,18 +43,18 @@ def audit(
         bool,
         typer.Option(
             "--full-budget",
-            help="Every step for every picture; measures confidence, sizes and survival too.",
+            help="Every step for every image; measures confidence, sizes and survival too.",
         ),
     ] = False,
     queries: Annotated[
-        int | None, typer.Option(help="Questions a picture, for attacks that count them.")
+        int | None, typer.Option(help="Questions an image, for attacks that count them.")
     ] = None,
     draws: Annotated[
         int | None,
         typer.Option(help="A random model is judged by the mean of so many draws (EoT).", min=1),
     ] = None,
     micro_batch: Annotated[
-        int | None, typer.Option(help="Pictures a forward pass; measured where left out.", min=1)
+        int | None, typer.Option(help="Images a forward pass; measured where left out.", min=1)
     ] = None,
     budget: Annotated[
         str | None, typer.Option(help="Time to stop in, 10m: a fair sample is taken.")
@@ -72,7 +72,7 @@ def audit(
         bool, typer.Option("--figures", help="Write the figures as SVG, PNG and PDF too.")
     ] = False,
 ) -> None:
-    """Attack a model on pictures: how often is it fooled, and can the number be trusted?
+    """Attack a model on images: how often is it fooled, and can the number be trusted?
 
     Without --attack and --eps it takes what suits the data, and says what. Exit code 0: done;
     1: --fail-under was missed; 2: bad input; 3: a blocking finding.
@@ -86,11 +86,26 @@ def audit(
         "audit", *asked, loading, device, precision, full_budget, queries, draws
     )
     audited = _audited(
-        model, data, attacks=attack, norm=norm, eps=eps, steps=steps, restarts=restarts,
-        limit=limit, sample=sample.value, seed=seed, device=device, precision=precision.value,
-        full_budget=full_budget, queries=queries, draws=draws,
-        micro_batch=micro_batch, budget=options.seconds(budget), out=run, **loading,
-    )  # fmt: skip
+        model,
+        data,
+        attacks=attack,
+        norm=norm,
+        eps=eps,
+        steps=steps,
+        restarts=restarts,
+        limit=limit,
+        sample=sample.value,
+        seed=seed,
+        device=device,
+        precision=precision.value,
+        full_budget=full_budget,
+        queries=queries,
+        draws=draws,
+        micro_batch=micro_batch,
+        budget=options.seconds(budget),
+        out=run,
+        **loading,
+    )
     finish(audited, run, figures=figures, fail_under=fail_under)
 
 

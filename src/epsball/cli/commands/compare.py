@@ -38,13 +38,17 @@ def show_comparison(compared: dict[str, Any]) -> None:
         a, b = f"{a} ({compared['a']['dir']})", f"{b} ({compared['b']['dir']})"
     rows = [
         [
-            row["variant"], row["norm"], eps_text(row["eps"]),
+            row["variant"],
+            row["norm"],
+            eps_text(row["eps"]),
             f"{percent(row['accuracy_a'])} ({interval(row['ci_a'])})",
             f"{percent(row['accuracy_b'])} ({interval(row['ci_b'])})",
-            str(row["only_a_right"]), str(row["only_b_right"]), f"{row['p_value']:.2g}",
+            str(row["only_a_right"]),
+            str(row["only_b_right"]),
+            f"{row['p_value']:.2g}",
         ]
         for row in compared["rows"]
-    ]  # fmt: skip
+    ]
     heads = ["attack", "norm", "eps", a, b, "only first right", "only second right", "p (McNemar)"]
     show_table(heads, rows, title=f"accuracy on the same {compared['n']:,} images")
 

@@ -24,7 +24,7 @@ def defend(
     layer: Layers = None,
     threshold: Annotated[float | None, typer.Option(help="Probability; below it: reject.")] = None,
     false_rejection: Annotated[
-        float | None, typer.Option(help="In its place: share of clean pictures to reject.")
+        float | None, typer.Option(help="In its place: share of clean images to reject.")
     ] = None,
     limit: options.Limit = None,
     weights: options.Weights = None,
@@ -34,7 +34,7 @@ def defend(
     channels: options.Channels = None,
     device: options.Device = "auto",
 ) -> None:
-    """Fit a defence that may reject pictures around a model, which is not changed.
+    """Fit a defence that may reject images around a model, which is not changed.
 
     Example: epsball defend zoo:base-cnn-robust --data mnist --limit 2000 --with dnr --out guarded
     """
@@ -45,9 +45,17 @@ def defend(
 
     loading = options.loading(weights, mean, std, resize, channels)
     made = fit(
-        model, load_data(data, split="train"), out=out, defence=defence, layers=layer or (),
-        threshold=threshold, false_rejection=false_rejection, limit=limit, device=device, **loading,
-    )  # fmt: skip
+        model,
+        load_data(data, split="train"),
+        out=out,
+        defence=defence,
+        layers=layer or (),
+        threshold=threshold,
+        false_rejection=false_rejection,
+        limit=limit,
+        device=device,
+        **loading,
+    )
     show_fitted(made, load_data(data))
     say(f"audit it: epsball audit defended:{made.folder} --data {data} --attack strongest")
 
@@ -56,7 +64,7 @@ def layers(
     model: options.Model,
     data: options.MaybeData = None,
     shape: Annotated[
-        str | None, typer.Option(help="Of a picture, in place of --data: 3x32x32.")
+        str | None, typer.Option(help="Of an image, in place of --data: 3x32x32.")
     ] = None,
     weights: options.Weights = None,
     mean: options.Mean = None,
@@ -76,7 +84,7 @@ def layers(
     found = model_layers(model, data, shape=asked, **loading)
     rows = [[one.name, one.kind, written(one.shape), f"{one.features:,}"] for one in found.layers]
     say(
-        f"for pictures of {written(found.shape)}"
+        f"for images of {written(found.shape)}"
         + (", which is a guess: --data or --shape says otherwise" if found.guessed else "")
     )
     show_table(["layer", "kind", "output", "features"], rows)

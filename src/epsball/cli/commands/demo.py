@@ -43,9 +43,16 @@ def _trained_and_audited(name: str, changes: dict[str, Any], out: Path) -> Path:
     command += "".join(f" --eps {eps}" for eps in EPS) + " --full-budget"
     with Bars() as bars:
         audited = audit(
-            MODEL, DATA, weights=result.weights, eps=EPS, steps=STEPS, full_budget=True, out=run,
-            command=command, progress=bars,
-        )  # fmt: skip
+            MODEL,
+            DATA,
+            weights=result.weights,
+            eps=EPS,
+            steps=STEPS,
+            full_budget=True,
+            out=run,
+            command=command,
+            progress=bars,
+        )
     show_summary(audited.summary)
     write_report(run)
     return run

@@ -16,9 +16,9 @@ def study(
     ] = None,
     seeds: Annotated[int | None, typer.Option(help="Repetitions of every setting.")] = None,
     limit: options.Limit = None,
-    train_limit: Annotated[int | None, typer.Option(help="Training pictures; all if None.")] = None,
+    train_limit: Annotated[int | None, typer.Option(help="Training images; all if None.")] = None,
     searched: Annotated[
-        int | None, typer.Option(help="Test pictures for the dear attacks; 0: none of them.")
+        int | None, typer.Option(help="Test images for the dear attacks; 0: none of them.")
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Of every training.")] = None,
     grid: Annotated[
@@ -40,11 +40,21 @@ def study(
 
     with Bars() as bars:
         result = run_study(
-            name, out, grid=grid, workers=workers, command=options.command_line(), progress=bars,
+            name,
+            out,
+            grid=grid,
+            workers=workers,
+            command=options.command_line(),
+            progress=bars,
             data=data,
-            seeds=seeds, limit=limit, train_limit=train_limit, searched=searched, epochs=epochs,
-            threads=threads, device=device,
-        )  # fmt: skip
+            seeds=seeds,
+            limit=limit,
+            train_limit=train_limit,
+            searched=searched,
+            epochs=epochs,
+            threads=threads,
+            device=device,
+        )
     finish(result.summary, out, page)
 
 

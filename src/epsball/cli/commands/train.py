@@ -56,7 +56,7 @@ def train(
     result = trained(model, data, out, changes, loading, source or [])
     tell(result)
     accuracy = test_accuracy(model, data, loading | {"weights": result.weights}, device)
-    say(f"clean accuracy on the test pictures: {accuracy}")
+    say(f"clean accuracy on the test images: {accuracy}")
     say(f"report: {write_training_report(out)}")
 
 
@@ -85,21 +85,21 @@ def trained(
     from epsball.training import default_settings, fresh_weights
     from epsball.training import train as run_training
 
-    pictures = load_data(data, split="train")
-    settings = default_settings(model, len(pictures), **changes)
-    classes = len(pictures.class_names)
+    images = load_data(data, split="train")
+    settings = default_settings(model, len(images), **changes)
+    classes = len(images.class_names)
     others = [_source(text, classes, loading) for text in sources or []]
     with fresh_weights(settings.seed):
         loaded = load_model(model, classes=classes, require_weights=False, **loading).model
     with Bars() as bars:
         progress = EpochBars(bars, settings.epochs)
         return run_training(
-            _module(loaded, model), pictures, settings, out=out, progress=progress, sources=others
+            _module(loaded, model), images, settings, out=out, progress=progress, sources=others
         )
 
 
 def test_accuracy(model: str, data: str, loading: dict[str, Any], device: str) -> str:
-    """Return the accuracy of trained weights on the test pictures, with its interval."""
+    """Return the accuracy of trained weights on the test images, with its interval."""
     from torch import nn
 
     from epsball.evaluation.metrics.present import percent
@@ -110,7 +110,7 @@ def test_accuracy(model: str, data: str, loading: dict[str, Any], device: str) -
     if isinstance(module, nn.Module):
         module.eval()  # a factory of one's own gives it back as it is for training
     accuracy, (low, high), count = clean_accuracy(module, data, device=device)
-    return f"{accuracy:.2%} ({percent(low)} to {percent(high)}, {count:,} pictures)"
+    return f"{accuracy:.2%} ({percent(low)} to {percent(high)}, {count:,} images)"
 
 
 def _source(text: str, classes: int, loading: dict[str, Any]) -> "nn.Module":

@@ -8,16 +8,16 @@ from epsball.types import Dataset
 from epsball.workflows.defend import FittedDefence
 from epsball.workflows.worth import MachineFacts, Worth, machine_facts, remedies, worth_of
 
-_PICTURES = {
-    "test": "clean test pictures",
-    "left out": "clean pictures that the fit left out",
-    "fit": "the pictures of the fit itself, which flatters,",
+_IMAGES = {
+    "test": "clean test images",
+    "left out": "clean images that the fit left out",
+    "fit": "the images of the fit itself, which flatters,",
 }
 
 
 def show_fitted(made: FittedDefence, test: Dataset) -> None:
-    """Print what was learned, what it makes of clean pictures, and what to try if that is bad."""
-    say(f"fitted on {made.pictures:,} pictures in {made.seconds:.0f} s")
+    """Print what was learned, what it makes of clean images, and what to try if that is bad."""
+    say(f"fitted on {made.images:,} images in {made.seconds:.0f} s")
     machines = machine_facts(made)
     _show_machines(machines)
     worth = worth_of(made, test)
@@ -33,19 +33,23 @@ def _show_machines(machines: Sequence[MachineFacts]) -> None:
     heads = ("layer", "features", "gamma", "C", "support vectors", "right, cross-validated")
     rows = [
         [
-            one.layer, f"{one.features:,}", f"{one.gamma:.3g}", f"{one.c:.3g}",
-            f"{one.support_vectors:,} of {one.pictures:,}", share(one.accuracy),
+            one.layer,
+            f"{one.features:,}",
+            f"{one.gamma:.3g}",
+            f"{one.c:.3g}",
+            f"{one.support_vectors:,} of {one.images:,}",
+            share(one.accuracy),
         ]
         for one in machines
-    ]  # fmt: skip
+    ]
     show_table(heads, rows)
 
 
 def _told(worth: Worth) -> str:
-    """Say what a defence makes of clean pictures."""
+    """Say what a defence makes of clean images."""
     wrong = max(0.0, 1 - worth.right - worth.rejected)
     return (
-        f"of {worth.pictures:,} {_PICTURES[worth.seen]} the model alone names "
+        f"of {worth.images:,} {_IMAGES[worth.seen]} the model alone names "
         f"{percent(worth.bare)} right; with the defence {percent(worth.right)} are accepted and "
         f"right, {percent(worth.rejected)} are rejected, {percent(wrong)} are accepted and wrong"
     )

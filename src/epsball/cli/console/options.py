@@ -43,9 +43,9 @@ Channels = Annotated[
 ]
 Defence = Annotated[
     str | None,
-    typer.Option(help="What pictures go through first: jpeg:quality=75, bit-depth:bits=4 ..."),
+    typer.Option(help="What images go through first: jpeg:quality=75, bit-depth:bits=4 ..."),
 ]
-Limit = Annotated[int | None, typer.Option(help="Use this many pictures; all where left out.")]
+Limit = Annotated[int | None, typer.Option(help="Use this many images; all where left out.")]
 Seed = Annotated[int, typer.Option(help="Of everything random.", min=0)]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 Steps = Annotated[int | None, typer.Option(help="For attacks that take steps.")]
@@ -54,7 +54,7 @@ NormName = Annotated[str, typer.Option(help="linf, l2, l1 or l0, where the attac
 
 
 class Sample(StrEnum):
-    """How pictures are chosen under --limit."""
+    """How images are chosen under --limit."""
 
     auto = "auto"
     first = "first"
@@ -70,7 +70,7 @@ class Precision(StrEnum):
 
 
 SampleName = Annotated[
-    Sample, typer.Option(help="First pictures, or every class in proportion; auto: by the data.")
+    Sample, typer.Option(help="First images, or every class in proportion; auto: by the data.")
 ]
 
 

@@ -148,7 +148,7 @@ def show_finding(console: Console, found: Mapping[str, Any]) -> None:
 
 
 def _rejects(summary: Mapping[str, Any]) -> bool:
-    """Say whether any picture was rejected, attacked or not."""
+    """Say whether any image was rejected, attacked or not."""
     return any(row and row.get("rejected") for row in (summary["clean"], *summary["results"]))
 
 

@@ -54,10 +54,10 @@ def load(split: Split) -> Dataset:
     unpacked or as its archive, the Python version unpacked or as its archive.
 
     Args:
-        split: "train" (50,000 pictures) or "test" (10,000).
+        split: "train" (50,000 images) or "test" (10,000).
 
     Returns:
-        Pictures (3, 32, 32), uint8, red first.
+        Images (3, 32, 32), uint8, red first.
 
     Raises:
         InvalidInput: a file is truncated, is not the published one, or cannot be downloaded.

@@ -18,7 +18,7 @@ from epsball.errors import InvalidInput
 
 Batch: TypeAlias = tuple[NDArray[np.uint8], NDArray[np.uint8]]  # (n, 32, 32, 3), (n,)
 _SIDE = 32
-_PIXELS = 3 * _SIDE * _SIDE  # bytes of one picture
+_PIXELS = 3 * _SIDE * _SIDE  # bytes of one image
 _BROKEN = (OSError, EOFError, ValueError, LookupError, struct.error, zlib.error, tarfile.TarError)
 
 
@@ -49,7 +49,7 @@ def read_batches(file: Path, names: Sequence[str], parse: Callable[[bytes], Batc
 
 
 def read_sheets(file: Path) -> Batch:
-    """Read an npz whose pictures are tiled, row by row, on losslessly compressed sheets.
+    """Read an npz whose images are tiled, row by row, on losslessly compressed sheets.
 
     Args:
         file: arrays `webp` (uint8, the sheets end to end), `offsets` (sheets + 1) and `labels`
@@ -70,7 +70,7 @@ def read_sheets(file: Path) -> Batch:
 
 
 def parse_binary(content: bytes) -> Batch:
-    """Decode a batch of the binary version: per picture a label, then red, green, blue."""
+    """Decode a batch of the binary version: per image a label, then red, green, blue."""
     rows = np.frombuffer(content, np.uint8).reshape(-1, 1 + _PIXELS)
     return _from_planes(rows[:, 1:]), rows[:, 0].copy()
 

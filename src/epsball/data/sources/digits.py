@@ -20,11 +20,11 @@ def load(split: Split) -> Dataset:
     """Load the digits, 8x8 in 17 greys, resized (bicubic) to 28x28 in 256.
 
     Args:
-        split: "test" holds a fifth of the pictures, every class having its share; always the same
+        split: "test" holds a fifth of the images, every class having its share; always the same
             ones.
 
     Returns:
-        1438 ("train") or 359 ("test") pictures, (1, 28, 28), uint8.
+        1438 ("train") or 359 ("test") images, (1, 28, 28), uint8.
     """
     from sklearn.datasets import load_digits
 
@@ -39,5 +39,5 @@ def load(split: Split) -> Dataset:
 
 
 def _enlarged(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    picture = Image.fromarray(grey).resize((_SIDE, _SIDE), Image.Resampling.BICUBIC)
-    return np.asarray(picture)
+    image = Image.fromarray(grey).resize((_SIDE, _SIDE), Image.Resampling.BICUBIC)
+    return np.asarray(image)

@@ -1,4 +1,4 @@
-"""Pictures of the user's own: one sub-folder a class. Pixels are read when they are needed."""
+"""Images of the user's own: one sub-folder a class. Pixels are read when they are needed."""
 
 from functools import partial
 from pathlib import Path
@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from epsball.data.images import decode_all, measure
-from epsball.data.sources.folder_tree import CLASSES, class_folders, class_table, pictures_under
+from epsball.data.sources.folder_tree import CLASSES, class_folders, class_table, images_under
 from epsball.data.spec import Split
 from epsball.errors import InvalidInput
 from epsball.types import Dataset, Positions
@@ -18,26 +18,26 @@ _TEST_FOLDERS = ("test", "val", "validation")
 
 
 def load(argument: str, split: Split) -> Dataset:
-    """Load a folder of pictures.
+    """Load a folder of images.
 
     Classes are the sub-folders in alphabetical order, or in the order of `classes.txt` where the
     folder holds one (see `class_table`), which may list classes that have no folder here. Within a
-    class pictures come in alphabetical order, deeper folders included; hidden files and other kinds
+    class images come in alphabetical order, deeper folders included; hidden files and other kinds
     of file are skipped. Where the folder holds `train` and `test` (or `val`, `validation`), both
     with sub-folders, these are the splits, and classes are those of either; else both splits are
-    the same pictures. All pictures get the channels of the first: one where it is grey, else three.
+    the same images. All images get the channels of the first: one where it is grey, else three.
 
     Args:
-        argument: the folder; `PATH@224` reads each picture with its shorter side scaled to 224
+        argument: the folder; `PATH@224` reads each image with its shorter side scaled to 224
             pixels, centre crop. A folder that really has such a name wins.
         split: "train" or "test".
 
     Returns:
-        Pictures (c, h, w), uint8, in class order.
+        Images (c, h, w), uint8, in class order.
 
     Raises:
-        InvalidInput: the folder or a class is missing or empty, a picture does not decode, or sizes
-            differ; some of this only when the picture is read.
+        InvalidInput: the folder or a class is missing or empty, an image does not decode, or sizes
+            differ; some of this only when the image is read.
     """
     root, size = _parse(argument)
     halves = _halves(root)
@@ -47,7 +47,7 @@ def load(argument: str, split: Split) -> Dataset:
     files: list[Path] = []
     labels: list[int] = []
     for label, (name, _) in enumerate(table):
-        members = pictures_under(tree[name]) if name in tree else []
+        members = images_under(tree[name]) if name in tree else []
         files += members
         labels += [label] * len(members)
     shape = _shape(files, size, root)
@@ -88,7 +88,7 @@ def _holds_folders(path: Path) -> bool:
 
 
 def _shape(files: list[Path], size: int | None, root: Path) -> tuple[int, int, int]:
-    """Take the first picture's shape; compare the headers of many others with it."""
+    """Take the first image's shape; compare the headers of many others with it."""
     channels, height, width = measure(files[0])
     if size is not None:
         return channels, size, size
@@ -121,7 +121,7 @@ def _mixed(
     file: Path, sides: tuple[int, ...], expected: tuple[int, ...], first: Path, root: Path
 ) -> InvalidInput:
     return InvalidInput(
-        f"pictures of a folder must have one size, found {file} of {sides[1]}x{sides[0]} and "
+        f"images of a folder must have one size, found {file} of {sides[1]}x{sides[0]} and "
         f"{first} of {expected[1]}x{expected[0]}: read them scaled and cropped with "
         f"folder:{root}@{min(expected)}"
     )

@@ -1,4 +1,4 @@
-"""What lies in a folder of pictures: class folders, their order and names, their pictures."""
+"""What lies in a folder of images: class folders, their order and names, their images."""
 
 import os
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ def class_folders(root: Path) -> dict[str, Path]:
     found = {child.name: child for child in visible if child.is_dir()}
     if not found:
         raise InvalidInput(
-            f"folder:{root} must hold one sub-folder a class, found none: move the pictures into "
+            f"folder:{root} must hold one sub-folder a class, found none: move the images into "
             "one folder a class"
         )
     return found
@@ -42,7 +42,7 @@ def class_table(file: Path, folders: Sequence[str]) -> list[tuple[str, str]]:
     Args:
         file: one folder name a line, in label order, if you like followed by a tab and the name to
             show. It may list classes that have no folder, where the model knows more classes than
-            the pictures show. Need not exist.
+            the images show. Need not exist.
         folders: names of the class folders, in alphabetical order: the order without such a file.
 
     Returns:
@@ -72,8 +72,8 @@ def class_table(file: Path, folders: Sequence[str]) -> list[tuple[str, str]]:
     return list(table.items())
 
 
-def pictures_under(folder: Path) -> list[Path]:
-    """List the pictures of one class, deeper folders included, in alphabetical order.
+def images_under(folder: Path) -> list[Path]:
+    """List the images of one class, deeper folders included, in alphabetical order.
 
     Raises:
         InvalidInput: there are none.
@@ -81,16 +81,15 @@ def pictures_under(folder: Path) -> list[Path]:
     found: list[Path] = []
     for place, below, names in os.walk(folder):
         below[:] = sorted(name for name in below if not name.startswith("."))
-        found += [Path(place, name) for name in sorted(names) if _is_picture(name)]
+        found += [Path(place, name) for name in sorted(names) if _is_image(name)]
     if not found:
         raise InvalidInput(
-            f"class folder {folder} holds no picture ({', '.join(EXTENSIONS)}): add some or remove "
-            "it"
+            f"class folder {folder} holds no image ({', '.join(EXTENSIONS)}): add some or remove it"
         )
     return found
 
 
-def _is_picture(name: str) -> bool:
+def _is_image(name: str) -> bool:
     return not name.startswith(".") and name.lower().endswith(EXTENSIONS)
 
 

@@ -24,10 +24,10 @@ def load(split: Split) -> Dataset:
     """Load the sample. It has no publisher: nothing is downloaded, and no hash is known.
 
     Args:
-        split: "test"; a thousand pictures are nothing to train on.
+        split: "test"; a thousand images are nothing to train on.
 
     Returns:
-        Pictures (3, 224, 224), uint8; 1,000 in the usual sample, one a class.
+        Images (3, 224, 224), uint8; 1,000 in the usual sample, one a class.
 
     Raises:
         InvalidInput: the sample is absent, truncated, or its parts do not fit together.
@@ -35,7 +35,7 @@ def load(split: Split) -> Dataset:
     if split != "test":
         raise InvalidInput(
             f"imagenet-sample has no {split} split, only test: use folder:PATH@224 with "
-            "pictures of your own"
+            "images of your own"
         )
     archive = find(FOLDER, [ARCHIVE])
     if archive is None:
@@ -49,7 +49,7 @@ def _read(
     jpeg: NDArray[np.uint8], offsets: NDArray[np.int64], archive: Path, positions: Positions
 ) -> NDArray[np.uint8]:
     parts = [jpeg[offsets[row] : offsets[row + 1]].tobytes() for row in positions]
-    wheres = [f"picture {row} of {archive}" for row in positions]
+    wheres = [f"image {row} of {archive}" for row in positions]
     images = np.empty((len(parts), *_SHAPE), np.uint8)
     for slot, (image, where) in enumerate(
         zip(decode_all(parts, wheres, channels=3), wheres, strict=True)
@@ -70,7 +70,7 @@ def _arrays(
         raise InvalidInput(f"{archive} is damaged: offsets must rise from 0 to the length of jpeg")
     if not len(labels) == len(wnids) == len(offsets) - 1:
         raise InvalidInput(
-            f"{archive} must hold as many labels and wnids as pictures, found {len(labels)} and "
+            f"{archive} must hold as many labels and wnids as images, found {len(labels)} and "
             f"{len(wnids)} for {len(offsets) - 1}: make it anew"
         )
     return jpeg, offsets, labels.astype(np.int64), wnids
@@ -99,7 +99,7 @@ def _absent() -> InvalidInput:
     looked = " and ".join(str(place) for place in places(FOLDER))
     return InvalidInput(
         f"imagenet-sample was not found in {looked}, and it has no publisher to download it from: "
-        "put pictures of your own into one folder a class and use folder:PATH@224, or put "
+        "put images of your own into one folder a class and use folder:PATH@224, or put "
         f"{ARCHIVE} (arrays jpeg: 224x224 files end to end; offsets: n + 1; labels: n; wnids: n) "
         f"and {NAMES} (a name a line) there"
     )

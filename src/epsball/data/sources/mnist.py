@@ -48,10 +48,10 @@ def load(split: Split) -> Dataset:
     """Load MNIST in its published order.
 
     Args:
-        split: "train" (60,000 pictures) or "test" (10,000).
+        split: "train" (60,000 images) or "test" (10,000).
 
     Returns:
-        Pictures (1, 28, 28), uint8.
+        Images (1, 28, 28), uint8.
 
     Raises:
         InvalidInput: a file is truncated, is not the published one, or cannot be downloaded.

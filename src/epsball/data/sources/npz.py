@@ -23,7 +23,7 @@ def load(path: str, split: Split) -> Dataset:
     """Load `images` and `labels`, with `class_names` (k,) where the file has it.
 
     Where the file holds `train_images` and `train_labels`, or `test_...`, these are used for that
-    split; else both splits are the same pictures. Without names there are max(label) + 1 classes,
+    split; else both splits are the same images. Without names there are max(label) + 1 classes,
     over all labels in the file.
 
     Args:
@@ -32,7 +32,7 @@ def load(path: str, split: Split) -> Dataset:
         split: "train" or "test".
 
     Returns:
-        Pictures (c, h, w), uint8 or float32, held in memory.
+        Images (c, h, w), uint8 or float32, held in memory.
 
     Raises:
         InvalidInput: the file is missing or damaged, or its arrays break a rule; the first
@@ -46,7 +46,7 @@ def load(path: str, split: Split) -> Dataset:
     own = labels[f"{which}labels"]
     if len(own) != len(images):
         raise InvalidInput(
-            f"{file} must hold one label a picture, found {len(images)} {which}images and "
+            f"{file} must hold one label an image, found {len(images)} {which}images and "
             f"{len(own)} {which}labels: save them together"
         )
     if "class_names" in arrays:
@@ -73,7 +73,7 @@ def _pixels(what: str, images: NDArray[Any]) -> Pixels:
     """Return (n, c, h, w), uint8 or float32, after checking every value."""
     ordered = _channels_first(what, images)
     if not images.size:
-        raise InvalidInput(f"{what} are empty, of shape {images.shape}: add pictures")
+        raise InvalidInput(f"{what} are empty, of shape {images.shape}: add images")
     is_float = np.issubdtype(images.dtype, np.floating)
     if not is_float and not np.issubdtype(images.dtype, np.integer):
         raise InvalidInput(
@@ -92,9 +92,9 @@ def _out_of_range(what: str, images: NDArray[Any], top: int) -> InvalidInput:
     kind = "floats in [0, 1]" if top == 1 else "integers in [0, 255]"
     remedy = "divide by 255, or undo the normalisation" if top == 1 else "rescale them"
     if not np.isfinite(images[place]):
-        remedy = "mend or leave out that picture"
+        remedy = "mend or leave out that image"
     return InvalidInput(
-        f"{what} must be {kind}, found {images[place]} in picture {place[0]} (channel {place[1]}, "
+        f"{what} must be {kind}, found {images[place]} in image {place[0]} (channel {place[1]}, "
         f"row {place[2]}, column {place[3]}): {remedy}"
     )
 
@@ -106,7 +106,7 @@ def _channels_first(what: str, images: NDArray[Any]) -> NDArray[Any]:
     if first and last:
         raise InvalidInput(
             f"{what} have shape {images.shape}, which may be channels first or last: save (n, h, "
-            "w) for greys, or pictures of another size"
+            "w) for greys, or images of another size"
         )
     if not first and not last:
         raise InvalidInput(
@@ -120,7 +120,7 @@ def _labels(what: str, labels: NDArray[Any]) -> NDArray[np.int64]:
     flat = labels[:, 0] if labels.ndim > 1 and labels.shape[1:] == (1,) else labels
     if flat.ndim != 1 or not len(flat):
         raise InvalidInput(
-            f"{what} must have one integer a picture, found shape {labels.shape}: for one-hot rows "
+            f"{what} must have one integer an image, found shape {labels.shape}: for one-hot rows "
             "take argmax(1)"
         )
     if not np.issubdtype(flat.dtype, np.integer):

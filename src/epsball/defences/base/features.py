@@ -16,9 +16,14 @@ from epsball.tensors import Classifier, Images
 
 _SHOWN = 20  # layers in a message
 _HEAVY = (
-    nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d,
-    nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d,
-)  # fmt: skip
+    nn.Linear,
+    nn.Conv1d,
+    nn.Conv2d,
+    nn.Conv3d,
+    nn.ConvTranspose1d,
+    nn.ConvTranspose2d,
+    nn.ConvTranspose3d,
+)
 _THINNING = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)
 
 
@@ -29,7 +34,7 @@ class Layer:
     Args:
         name: as `model.named_modules()` gives it: "features.3".
         kind: its class: "ReLU".
-        shape: of its output for one picture.
+        shape: of its output for one image.
     """
 
     name: str
@@ -38,7 +43,7 @@ class Layer:
 
     @property
     def features(self) -> int:
-        """Return how many numbers it gives a picture."""
+        """Return how many numbers it gives an image."""
         return prod(self.shape)
 
 
@@ -78,7 +83,7 @@ class Features:
                 raise InvalidInput(f"layers must name a layer once, got {name!r} twice or more")
 
     def __call__(self, inputs: Images) -> dict[str, Tensor]:
-        """Return the flattened outputs (n, d) of the layers, by name, for pictures (n, c, h, w).
+        """Return the flattened outputs (n, d) of the layers, by name, for images (n, c, h, w).
 
         They carry a gradient where gradients are recorded, and are copies: what the model does in
         place later does not reach them.
@@ -94,10 +99,10 @@ class Features:
         return {name: _flat(name, outputs, len(inputs)) for name, outputs in read.items()}
 
     def collect(self, batches: Iterable[Images]) -> dict[str, Tensor]:
-        """Return the outputs for many pictures, (n, d) on the CPU, without gradient.
+        """Return the outputs for many images, (n, d) on the CPU, without gradient.
 
         Args:
-            batches: pictures (m, c, h, w), where the model is.
+            batches: images (m, c, h, w), where the model is.
 
         Raises:
             InvalidInput: see `__call__`.
@@ -114,11 +119,11 @@ def layers_of(model: nn.Module, example: Tensor | Sequence[int]) -> list[Layer]:
     """List the layers whose output can be read, in the order in which they finish.
 
     Those that are called more than once in a pass, or not at all, are left out, and so is what
-    gives no single tensor with a row a picture.
+    gives no single tensor with a row an image.
 
     Args:
-        model: in eval mode, for pictures (n, c, h, w) in [0, 1].
-        example: pictures (n, c, h, w) where the model is, or the shape (c, h, w) of one.
+        model: in eval mode, for images (n, c, h, w) in [0, 1].
+        example: images (n, c, h, w) where the model is, or the shape (c, h, w) of one.
 
     Returns:
         Name, kind and output shape of each.
@@ -148,7 +153,7 @@ def last_layers(model: Classifier, example: Tensor, count: int) -> tuple[str, ..
 
     Args:
         model: in eval mode.
-        example: pictures (n, c, h, w) where the model is.
+        example: images (n, c, h, w) where the model is.
         count: how many pieces, the last of them.
 
     Returns:
@@ -237,18 +242,18 @@ def _flat(name: str, outputs: list[Any], count: int) -> Tensor:
     if _shape(output, count) is None:
         what = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
         raise InvalidInput(
-            f"layer {name!r} must give one float tensor with a row for each of {count} pictures, "
+            f"layer {name!r} must give one float tensor with a row for each of {count} images, "
             f"got {what}; choose another layer"
         )
-    flat: Tensor = output.reshape(count, output.shape[1:].numel())  # also of no pictures
+    flat: Tensor = output.reshape(count, output.shape[1:].numel())  # also of no images
     return flat
 
 
 def _shape(output: object, count: int) -> tuple[int, ...] | None:
-    """Return the shape of one picture's output, or None where it cannot be read."""
+    """Return the shape of one image's output, or None where it cannot be read."""
     if not isinstance(output, Tensor) or not output.is_floating_point() or output.dim() < 2:
         return None
-    if len(output) != count or not output.shape[1:].numel():  # no pictures, no rows: that is fine
+    if len(output) != count or not output.shape[1:].numel():  # no images, no rows: that is fine
         return None
     return tuple(output.shape[1:])
 

@@ -1,4 +1,4 @@
-"""Labelled pictures as a person has them, turned into batches when they are needed."""
+"""Labelled images as a person has them, turned into batches when they are needed."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -20,15 +20,15 @@ _FEW = 8
 
 
 @dataclass(frozen=True)
-class Pictures:
-    """Pictures and labels; the pictures are converted batch by batch, never all at once.
+class ImageSet:
+    """Images and labels; the images are converted batch by batch, never all at once.
 
     Args:
         images: (n, c, h, w), uint8 or float.
         rows: (m,), int64, those that are meant, on the CPU.
         place: device of the batches.
         dtype: of the batches.
-        size: pictures a batch.
+        size: images a batch.
     """
 
     images: Stored
@@ -41,25 +41,25 @@ class Pictures:
         """Give batches (size, c, h, w), float in [0, 1].
 
         Raises:
-            InvalidInput: a float picture leaves [0, 1] or is not finite.
+            InvalidInput: a float image leaves [0, 1] or is not finite.
         """
         for at in range(0, len(self.rows), self.size):
             yield self._batch(self.rows[at : at + self.size])
 
     def example(self) -> Tensor:
-        """Return the first picture, (1, c, h, w)."""
+        """Return the first image, (1, c, h, w)."""
         return self._batch(self.rows[:1])
 
     def few(self) -> Tensor:
-        """Return the first pictures, (m, c, h, w), eight at most."""
+        """Return the first images, (m, c, h, w), eight at most."""
         return self._batch(self.rows[:_FEW])
 
     def __len__(self) -> int:
-        """Return the number of pictures."""
+        """Return the number of images."""
         return len(self.rows)
 
-    def part(self, chosen: Tensor) -> "Pictures":
-        """Return some of the pictures, by position (m,)."""
+    def part(self, chosen: Tensor) -> "ImageSet":
+        """Return some of the images, by position (m,)."""
         return replace(self, rows=self.rows[chosen])
 
     def _batch(self, rows: Tensor) -> Tensor:
@@ -84,19 +84,17 @@ class Pictures:
         return batch
 
 
-def read_pictures(
-    images: Stored, *, place: torch.device, dtype: torch.dtype, size: int
-) -> Pictures:
-    """Check the form of pictures and give them in batches.
+def read_images(images: Stored, *, place: torch.device, dtype: torch.dtype, size: int) -> ImageSet:
+    """Check the form of images and give them in batches.
 
     Args:
         images: (n, c, h, w), tensor or array, uint8, or float in [0, 1].
         place: device of the batches.
         dtype: of the batches.
-        size: pictures a batch.
+        size: images a batch.
 
     Raises:
-        InvalidInput: another shape or dtype, or no picture.
+        InvalidInput: another shape or dtype, or no image.
     """
     if not isinstance(images, Tensor | np.ndarray):
         raise InvalidInput(
@@ -104,7 +102,7 @@ def read_pictures(
         )
     if images.ndim != _DIMENSIONS or not len(images):
         raise InvalidInput(
-            f"images must be (n, c, h, w), one picture or more, got {tuple(images.shape)}"
+            f"images must be (n, c, h, w), one image or more, got {tuple(images.shape)}"
         )
     fine = (
         images.dtype == torch.uint8 or images.dtype.is_floating_point
@@ -113,14 +111,14 @@ def read_pictures(
     )
     if not fine:
         raise InvalidInput(f"images must be uint8 or float in [0, 1], got {images.dtype}")
-    return Pictures(images, torch.arange(len(images)), place, dtype, size)
+    return ImageSet(images, torch.arange(len(images)), place, dtype, size)
 
 
 def read_labels(labels: Marks, count: int) -> Tensor:
     """Return labels as int64 (n,) on the CPU.
 
     Raises:
-        InvalidInput: they are no integers, or not one a picture, or negative.
+        InvalidInput: they are no integers, or not one an image, or negative.
     """
     held = np.asarray(labels.detach().cpu() if isinstance(labels, Tensor) else labels)
     if held.dtype.kind not in "iub" or held.shape != (count,):

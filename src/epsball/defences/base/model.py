@@ -25,7 +25,7 @@ def check_mode(model: Classifier, name: str) -> None:
 
 
 def where(model: Classifier) -> Tensor:
-    """Return a tensor of the device and dtype that the model wants its pictures in."""
+    """Return a tensor of the device and dtype that the model wants its images in."""
     parts = (*model.parameters(), *model.buffers()) if isinstance(model, nn.Module) else ()
     return next((part for part in parts if part.is_floating_point()), torch.zeros(()))
 
@@ -44,7 +44,7 @@ def base_scores(model: Classifier, inputs: Tensor) -> Tensor:
         )
     if scores.dim() != _ROWS_AND_COLUMNS or len(scores) != len(inputs):
         raise BrokenContract(
-            f"the model must return scores (n, k), got {tuple(scores.shape)} for pictures "
+            f"the model must return scores (n, k), got {tuple(scores.shape)} for images "
             f"{tuple(inputs.shape)}"
         )
     return scores
@@ -59,7 +59,7 @@ def check_logits(model: Classifier, name: str, example: Tensor) -> None:
     Args:
         model: what is to be defended.
         name: who asks, for messages.
-        example: a picture or more, (n, c, h, w).
+        example: an image or more, (n, c, h, w).
 
     Raises:
         InvalidInput: it does.
@@ -68,7 +68,7 @@ def check_logits(model: Classifier, name: str, example: Tensor) -> None:
     if isinstance(known, ModelInfo):
         gives: str = known.gives
     else:
-        # negatives and darker ones as well: logits of a few pictures may look like it by chance
+        # negatives and darker ones as well: logits of a few images may look like it by chance
         shown = torch.cat([example, 1 - example, example / 2])
         with torch.no_grad():
             scores = base_scores(model, shown).double()
@@ -94,13 +94,13 @@ def class_count(model: Classifier, example: Tensor, labels: Tensor, name: str) -
 
     Args:
         model: what is to be defended.
-        example: a picture or more, (n, c, h, w).
+        example: an image or more, (n, c, h, w).
         labels: (m,), int64, of the fit.
         name: who asks, for messages.
 
     Raises:
         InvalidInput: the model rejects already or names one class; a label is too large; a class
-            has no picture.
+            has no image.
     """
     known = getattr(model, "info", None)
     if isinstance(known, ModelInfo) and known.rejects:
@@ -116,8 +116,8 @@ def class_count(model: Classifier, example: Tensor, labels: Tensor, name: str) -
     missing = sorted(set(range(classes)) - set(labels.tolist()))
     if missing:
         raise InvalidInput(
-            f"{name}: the model names {classes} classes, the fit has pictures of only "
+            f"{name}: the model names {classes} classes, the fit has images of only "
             f"{classes - len(missing)} of them, and none of class "
-            f"{', '.join(map(str, missing[:_SHOWN]))}: give pictures of every class"
+            f"{', '.join(map(str, missing[:_SHOWN]))}: give images of every class"
         )
     return classes

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from epsball.defences.base.features import Features, last_layers
-from epsball.defences.base.images import Pictures
+from epsball.defences.base.images import ImageSet
 from epsball.defences.svm.rows import check_rows
 from epsball.errors import InvalidInput
 from epsball.tensors import Classifier, Images
@@ -23,14 +23,14 @@ def check_layer(model: Classifier, layer: str | None) -> None:
 
 
 def learn_from(
-    model: Classifier, layer: str | None, pictures: Pictures, labels: Tensor
+    model: Classifier, layer: str | None, images: ImageSet, labels: Tensor
 ) -> tuple[str, Tensor]:
-    """Return the layer that is meant, and what it says of pictures.
+    """Return the layer that is meant, and what it says of images.
 
     Args:
         model: in eval mode.
         layer: its name; None: the last hidden one.
-        pictures: n of them.
+        images: n of them.
         labels: (n,), int64.
 
     Returns:
@@ -39,8 +39,8 @@ def learn_from(
     Raises:
         InvalidInput: the layer cannot be read, or its features are not finite or never vary.
     """
-    name = layer or last_layers(model, pictures.example(), 1)[0]
-    features = Features(model, (name,)).collect(pictures)[name]
+    name = layer or last_layers(model, images.example(), 1)[0]
+    features = Features(model, (name,)).collect(images)[name]
     check_rows(features, labels, f"layer {name!r}")
     return name, features.to(torch.promote_types(features.dtype, torch.float32))
 
@@ -65,7 +65,7 @@ def scores_and_features(
     features, wide = read[f"0.{layer}"], like.shape[-1]
     if features.shape[1] != wide:
         raise InvalidInput(
-            f"layer {layer!r} gave {wide} features a picture in the fit, now {features.shape[1]}: "
-            "give pictures of the size of those of the fit"
+            f"layer {layer!r} gave {wide} features an image in the fit, now {features.shape[1]}: "
+            "give images of the size of those of the fit"
         )
     return read["0"], features.to(torch.promote_types(features.dtype, like.dtype))

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from epsball.defences.base.checks import check_count, plain
 from epsball.defences.base.fitted import FittedModule
-from epsball.defences.base.images import Marks, Pictures, Stored, read_labels, read_pictures
+from epsball.defences.base.images import ImageSet, Marks, Stored, read_images, read_labels
 from epsball.defences.base.model import (
     check_logits,
     check_mode,
@@ -42,14 +42,14 @@ _SHARE = 0.05  # of false rejections, for scores: no number suits them all
 class Rejector(FittedModule, ABC):
     """A classifier around another one that may answer "none of your classes".
 
-    A method says what it learns (`_learn`) and how it judges pictures (`_judge`); `gives` says
+    A method says what it learns (`_learn`) and how it judges images (`_judge`); `gives` says
     which of two kinds it is:
 
     - "log-odds": every class has a probability p of its own; columns are log(p / (1 - p)), the last
       one is that of the threshold. Accepted when the best class's p is the threshold or more.
-    - "logits": columns are the model's logits z; a score d, higher where pictures are more like
+    - "logits": columns are the model's logits z; a score d, higher where images are more like
       those of the fit, is compared with the threshold. The last column is max z + (threshold - d) /
-      scale, where scale is the standard deviation of d on the pictures of the fit: the same
+      scale, where scale is the standard deviation of d on the images of the fit: the same
       decision, differentiable, in comparable units.
 
     A rejector is always in eval mode; the model it is around has to be, and is never changed.
@@ -58,9 +58,9 @@ class Rejector(FittedModule, ABC):
         model: (n, c, h, w) in [0, 1] to scores (n, k), in eval mode.
         threshold: fixed; a probability in (0, 1), or a score. Where neither this nor
             false_rejection is given: a probability of 0.9, or a false rejection of 0.05.
-        false_rejection: share of clean pictures to be rejected, in (0, 1): `fit` keeps every tenth
-            picture of each class apart to set the threshold on.
-        batch_size: pictures a forward pass while fitting.
+        false_rejection: share of clean images to be rejected, in (0, 1): `fit` keeps every tenth
+            image of each class apart to set the threshold on.
+        batch_size: images a forward pass while fitting.
     """
 
     name: ClassVar[str]
@@ -93,8 +93,8 @@ class Rejector(FittedModule, ABC):
         self._fitted = False
 
     @abstractmethod
-    def _learn(self, pictures: Pictures, labels: Tensor, classes: int) -> None:
-        """Learn from pictures and their labels (n,); set buffers and attributes ending in `_`."""
+    def _learn(self, image_set: ImageSet, labels: Tensor, classes: int) -> None:
+        """Learn from images and their labels (n,); set buffers and attributes ending in `_`."""
 
     @abstractmethod
     def _judge(self, inputs: Images) -> tuple[Tensor, Tensor]:
@@ -108,7 +108,7 @@ class Rejector(FittedModule, ABC):
         """Take back what `_facts` gave, and make place for the tensors."""
 
     def fit(self, images: Stored, labels: Marks) -> Self:
-        """Learn from clean pictures; what was learned before is forgotten.
+        """Learn from clean images; what was learned before is forgotten.
 
         Args:
             images: (n, c, h, w), tensor or array, uint8 or float in [0, 1]; converted in batches.
@@ -118,20 +118,20 @@ class Rejector(FittedModule, ABC):
             Itself.
 
         Raises:
-            InvalidInput: pictures, labels or the model break a rule.
+            InvalidInput: images, labels or the model break a rule.
         """
         self._fitted = False
         check_mode(self.model, self.name)
-        pictures = self._pictures(images)
-        marks = read_labels(labels, len(pictures))
-        classes = class_count(self.model, pictures.example(), marks, self.name)
+        image_set = self._image_set(images)
+        marks = read_labels(labels, len(image_set))
+        classes = class_count(self.model, image_set.example(), marks, self.name)
         if self.reads_scores:
-            check_logits(self.model, self.name, pictures.few())
+            check_logits(self.model, self.name, image_set.few())
         threshold, share = self._wanted()
         kept = apart(marks) & (threshold is None)
         if threshold is None and not bool(kept.any()):  # said before a fit that takes long
             raise self._too_few()
-        some, held_out = pictures.part(~kept), pictures.part(kept)
+        some, held_out = image_set.part(~kept), image_set.part(kept)
         self._learn(some, marks[~kept], classes)
         if self.gives == "logits":
             self._scale = max(float(self._accepted(some).double().std()), torch.finfo().tiny)
@@ -149,7 +149,7 @@ class Rejector(FittedModule, ABC):
         return self.threshold, _SHARE if self.false_rejection is None else self.false_rejection
 
     def forward(self, inputs: Images) -> Logits:
-        """Return scores (n, k + 1) of pictures (n, c, h, w) in [0, 1]; the last means "reject".
+        """Return scores (n, k + 1) of images (n, c, h, w) in [0, 1]; the last means "reject".
 
         Raises:
             NotFitted: nothing was learned yet.
@@ -198,24 +198,24 @@ class Rejector(FittedModule, ABC):
     def calibrate(
         self, images: Stored, labels: Marks | None = None, *, false_rejection: float = 0.05
     ) -> Self:
-        """Set the threshold so that a share of these clean pictures is rejected, without a fit.
+        """Set the threshold so that a share of these clean images is rejected, without a fit.
 
         Args:
-            images: (n, c, h, w), held-out clean pictures, uint8 or float in [0, 1].
-            labels: (n,), where given, only pictures that the rejector classifies right count, so
+            images: (n, c, h, w), held-out clean images, uint8 or float in [0, 1].
+            labels: (n,), where given, only images that the rejector classifies right count, so
                 that its mistakes, which it ought to reject, do not set the threshold.
-            false_rejection: the share, in (0, 1); as many pictures as fit into it are rejected.
+            false_rejection: the share, in (0, 1); as many images as fit into it are rejected.
 
         Raises:
             NotFitted: nothing was learned yet.
-            InvalidInput: the share or the pictures break a rule.
+            InvalidInput: the share or the images break a rule.
         """
         self._check_fitted()
-        pictures = self._pictures(images)
+        image_set = self._image_set(images)
         if labels is not None:
-            right = self._named(pictures) == read_labels(labels, len(pictures))
-            pictures = pictures.part(right)
-        return self._calibrate(pictures, false_rejection)
+            right = self._named(image_set) == read_labels(labels, len(image_set))
+            image_set = image_set.part(right)
+        return self._calibrate(image_set, false_rejection)
 
     def check_base(self) -> None:
         """Ask whether the model still is the one this was fitted on; it takes a hash of all of it.
@@ -276,28 +276,28 @@ class Rejector(FittedModule, ABC):
         twin.model = held
         return twin
 
-    def _pictures(self, images: Stored) -> Pictures:
+    def _image_set(self, images: Stored) -> ImageSet:
         like = where(self.model)
-        return read_pictures(images, place=like.device, dtype=like.dtype, size=self.batch_size)
+        return read_images(images, place=like.device, dtype=like.dtype, size=self.batch_size)
 
     @torch.no_grad()
-    def _accepted(self, pictures: Pictures) -> Tensor:
-        return torch.cat([self._judge(batch)[1].cpu() for batch in pictures])
+    def _accepted(self, image_set: ImageSet) -> Tensor:
+        return torch.cat([self._judge(batch)[1].cpu() for batch in image_set])
 
     @torch.no_grad()
-    def _named(self, pictures: Pictures) -> Tensor:
-        return torch.cat([self._judge(batch)[0].argmax(1).cpu() for batch in pictures])
+    def _named(self, image_set: ImageSet) -> Tensor:
+        return torch.cat([self._judge(batch)[0].argmax(1).cpu() for batch in image_set])
 
-    def _calibrate(self, pictures: Pictures, share: float) -> Self:
+    def _calibrate(self, image_set: ImageSet, share: float) -> Self:
         check_share(self.name, share)
-        if not len(pictures):
+        if not len(image_set):
             raise self._too_few()
-        self._cut = cut_for(self._accepted(pictures), share)
+        self._cut = cut_for(self._accepted(image_set), share)
         return self
 
     def _too_few(self) -> InvalidInput:
         return InvalidInput(
-            f"{self.name}: false_rejection needs clean pictures (classified right, where labels "
+            f"{self.name}: false_rejection needs clean images (classified right, where labels "
             "are given; in a fit, ten or more of a class), got none; give more"
         )
 

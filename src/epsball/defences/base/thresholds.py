@@ -62,13 +62,13 @@ def cut_for(accepted: Tensor, share: float) -> float:
 
 
 def apart(labels: Tensor) -> Tensor:
-    """Say which pictures of a fit are kept apart to set a threshold on: a tenth of each class.
+    """Say which images of a fit are kept apart to set a threshold on: a tenth of each class.
 
     Args:
         labels: (n,), int64, 0 or more.
 
     Returns:
-        (n,), bool; every tenth picture of a class, in the order they come in.
+        (n,), bool; every tenth image of a class, in the order they come in.
 
     Example:
         >>> apart(torch.arange(20) % 2).nonzero()[:, 0].tolist()

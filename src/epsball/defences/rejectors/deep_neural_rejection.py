@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from epsball.defences.base.checks import plain
 from epsball.defences.base.features import Features, last_layers
-from epsball.defences.base.images import Marks, Pictures, read_labels
+from epsball.defences.base.images import ImageSet, Marks, read_labels
 from epsball.defences.base.model import where
 from epsball.defences.base.rejector import Rejector
 from epsball.defences.svm.layer import RbfSvm
@@ -32,11 +32,11 @@ class DeepNeuralRejection(Rejector):
         layers: whose activations the SVMs see, by name (`epsball.defences.layers_of` lists them);
             None: the last three hidden ones (`layers_` once fitted).
         combiner: what the combiner is fitted on: "out-of-fold", probabilities by machines that had
-            not seen the picture (the folds of Platt's sigmoids serve, nothing is fitted twice), or
+            not seen the image (the folds of Platt's sigmoids serve, nothing is fitted twice), or
             "in-sample", as the source has it, which trusts the layers too much.
-        threshold: theta, the probability below which a picture is rejected, in (0, 1); 0.9 where
+        threshold: theta, the probability below which an image is rejected, in (0, 1); 0.9 where
             neither this nor false_rejection is given.
-        false_rejection: instead of the threshold: the share of clean pictures to be rejected.
+        false_rejection: instead of the threshold: the share of clean images to be rejected.
         gamma: of the layers' kernels; a number, "scale", or one of these for each layer.
         c: the layers' penalty; one, or one for each layer.
         combiner_gamma: of the combiner's kernel.
@@ -45,7 +45,7 @@ class DeepNeuralRejection(Rejector):
         search: grid for gamma and c of every layer and of the combiner; see `RbfSvm`.
         tolerance: of the solver's stopping rule.
         solver: "auto", "libsvm" or "intelex"; see `RbfSvm`.
-        batch_size: pictures a forward pass while fitting.
+        batch_size: images a forward pass while fitting.
 
     Learned by `fit`: `layers_`, `svms_` (an `RbfSvm` a layer), `combiner_` (an `RbfSvm`),
     `threshold_`, `info`.
@@ -53,7 +53,7 @@ class DeepNeuralRejection(Rejector):
     Source: Sotgiu et al. 2020, Deep neural rejection against adversarial examples, EURASIP Journal
         on Information Security; numbers as Thanthulage has them: theta 0.9, gamma 0.01 and C 0.1
         for all four machines, layers 5, 7 and 8 of `base-cnn`. The authors' own tutorial gives the
-        combiner gamma 1 and C 0.1. Departure: the 2020 paper splits the pictures between the layers
+        combiner gamma 1 and C 0.1. Departure: the 2020 paper splits the images between the layers
         and the combiner; out-of-fold probabilities let both learn from all of them.
 
     Example:
@@ -113,10 +113,10 @@ class DeepNeuralRejection(Rejector):
         self.svms_ = nn.ModuleList(self._unfitted(count)).eval()
         self.combiner_ = self._machine(combiner_gamma, combiner_c, standardise=False)
 
-    def _learn(self, pictures: Pictures, labels: Tensor, classes: int) -> None:  # noqa: ARG002 - theirs
-        example = pictures.example()
+    def _learn(self, images: ImageSet, labels: Tensor, classes: int) -> None:  # noqa: ARG002 - theirs
+        example = images.example()
         layers = self.layers or last_layers(self.model, example, _LAYERS)
-        features = Features(self.model, layers).collect(pictures)
+        features = Features(self.model, layers).collect(images)
         svms, seen = self._unfitted(len(layers)), []
         for name, svm in zip(layers, svms, strict=True):
             svm.fit(features.pop(name), labels, name=f"layer {name!r}").to(example.device)
@@ -128,7 +128,7 @@ class DeepNeuralRejection(Rejector):
         """Fit the combiner again, the layers' machines staying as they are.
 
         Args:
-            labels: (n,), those of the fit, in its order, without the pictures it kept apart for a
+            labels: (n,), those of the fit, in its order, without the images it kept apart for a
                 threshold.
             combiner: "out-of-fold" or "in-sample".
 
@@ -137,8 +137,8 @@ class DeepNeuralRejection(Rejector):
 
         Raises:
             NotFitted: nothing was learned yet.
-            InvalidInput: unknown combiner, labels of other pictures, or machines that were loaded:
-                what they said of the pictures of the fit is not saved.
+            InvalidInput: unknown combiner, labels of other images, or machines that were loaded:
+                what they said of the images of the fit is not saved.
         """
         self._check_fitted()
         if combiner not in COMBINERS:
@@ -147,7 +147,7 @@ class DeepNeuralRejection(Rejector):
         seen = [vars(svm).get(kept) for svm in self.svms_]
         if any(one is None for one in seen):
             raise InvalidInput(
-                "dnr: what the layers' machines said of the pictures of the fit is gone with the "
+                "dnr: what the layers' machines said of the images of the fit is gone with the "
                 "process that fitted them; fit again, with combiner="
                 f"{combiner!r}"
             )

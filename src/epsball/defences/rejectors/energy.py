@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from epsball.defences.base.checks import check_above_zero
-from epsball.defences.base.images import Pictures
+from epsball.defences.base.images import ImageSet
 from epsball.defences.base.model import base_scores
 from epsball.defences.base.rejector import Rejector
 from epsball.errors import InvalidInput
@@ -21,10 +21,10 @@ class Energy(Rejector):
     Args:
         model: gives logits (n, k), in eval mode.
         temperature: above 0; near 0 the score is the largest logit.
-        threshold: the score below which a picture is rejected.
-        false_rejection: instead of the threshold: the share of clean pictures to be rejected; 0.05
+        threshold: the score below which an image is rejected.
+        false_rejection: instead of the threshold: the share of clean images to be rejected; 0.05
             where neither is given.
-        batch_size: pictures a forward pass while fitting.
+        batch_size: images a forward pass while fitting.
 
     Source: Liu et al. 2020, arXiv:2010.03759, section 3, without their fine-tuning.
 
@@ -54,10 +54,10 @@ class Energy(Rejector):
         check_above_zero(self.name, "temperature", temperature)
         self.temperature = temperature
 
-    def _learn(self, pictures: Pictures, labels: Tensor, classes: int) -> None:  # noqa: ARG002 - theirs
+    def _learn(self, images: ImageSet, labels: Tensor, classes: int) -> None:  # noqa: ARG002 - theirs
         """Learn nothing, but refuse a model whose scores have no energy."""
         with torch.no_grad():
-            sums = base_scores(self.model, next(iter(pictures))).logsumexp(1)
+            sums = base_scores(self.model, next(iter(images))).logsumexp(1)
         if bool((sums.abs() < _NOTHING).all()):
             raise InvalidInput(
                 f"{self.name}: needs a model that gives logits, this one seems to give "

@@ -1,4 +1,4 @@
-"""Kernel density: how many pictures of the predicted class lie near, as a layer sees them."""
+"""Kernel density: how many images of the predicted class lie near, as a layer sees them."""
 
 from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from epsball.defences.base.checks import check_above_zero, check_count
-from epsball.defences.base.images import Pictures
+from epsball.defences.base.images import ImageSet
 from epsball.defences.base.kept_tensors import KeptTensors
 from epsball.defences.base.model import where
 from epsball.defences.base.one_layer import check_layer, learn_from, scores_and_features
@@ -17,29 +17,29 @@ from epsball.errors import InvalidInput
 from epsball.tensors import Images, Values
 
 Bandwidth: TypeAlias = float | Literal["median"]
-_SUBSAMPLE = 2000  # pictures whose distances set the bandwidth
+_SUBSAMPLE = 2000  # images whose distances set the bandwidth
 
 
 class KernelDensity(Rejector):
-    """Reject where few pictures of the predicted class are near, in a layer's activations.
+    """Reject where few images of the predicted class are near, in a layer's activations.
 
     The score is the log of a Gaussian kernel density estimate of the class that the model predicts,
-    log mean_i exp(-|f - f_i|^2 / (2 h^2)) over that class's kept pictures, but for a constant:
-    the kernel's normaliser, the same for all pictures, is left out.
+    log mean_i exp(-|f - f_i|^2 / (2 h^2)) over that class's kept images, but for a constant:
+    the kernel's normaliser, the same for all images, is left out.
 
     Args:
         model: a module in eval mode, (n, c, h, w) in [0, 1] to scores (n, k); never changed.
         layer: whose activations are compared, by name; None: the last hidden one (`layer_`).
         bandwidth: h, above 0, in units of the features; "median": the median distance between two
-            kept pictures of the same class, of 2,000 pictures at most (`bandwidth_`).
-        limit: pictures of each class that are kept, drawn at random where there are more.
+            kept images of the same class, of 2,000 images at most (`bandwidth_`).
+        limit: images of each class that are kept, drawn at random where there are more.
         seed: of what is drawn.
-        threshold: the score below which a picture is rejected.
-        false_rejection: instead of the threshold: the share of clean pictures to be rejected; 0.05
+        threshold: the score below which an image is rejected.
+        false_rejection: instead of the threshold: the share of clean images to be rejected; 0.05
             where neither is given.
-        batch_size: pictures a forward pass while fitting.
+        batch_size: images a forward pass while fitting.
 
-    Learned by `fit`: `layer_`, `bandwidth_`, `kept_` (pictures of each class).
+    Learned by `fit`: `layer_`, `bandwidth_`, `kept_` (images of each class).
 
     Source: Feinman et al. 2017, arXiv:1703.00410, section 4.1. Departures: the logarithm, and the
         median for the bandwidth, which they tune by data set.
@@ -85,9 +85,9 @@ class KernelDensity(Rejector):
         self.kept = KeptTensors("shift", "weight", "points", "norms", "owners")
 
     def log_density(self, inputs: Images) -> Values:
-        """Return the log-density of pictures, whatever their class; for the attack `rejection`.
+        """Return the log-density of images, whatever their class; for the attack `rejection`.
 
-        It is that of the kept pictures of all classes together, up to a constant, and does not jump
+        It is that of the kept images of all classes together, up to a constant, and does not jump
         where the predicted class changes: `rejection(..., density=rejector.log_density)`. The score
         that this rejector itself compares, of the predicted class alone, is `acceptance`.
 
@@ -106,16 +106,17 @@ class KernelDensity(Rejector):
 
     @property
     def kept_(self) -> list[int]:
-        """Return how many pictures of each class were kept."""
+        """Return how many images of each class were kept."""
         self._check_fitted()
         counts: list[int] = self.kept.owners.long().bincount().tolist()
         return counts
 
-    def _learn(self, pictures: Pictures, labels: Tensor, classes: int) -> None:
-        self.layer_, features = learn_from(self.model, self.layer, pictures, labels)
+    def _learn(self, images: ImageSet, labels: Tensor, classes: int) -> None:
+        self.layer_, features = learn_from(self.model, self.layer, images, labels)
         generator = torch.Generator().manual_seed(self.seed)
-        drawn = [_draw((labels == one).nonzero()[:, 0], self.limit, generator)
-                 for one in range(classes)]  # fmt: skip
+        drawn = [
+            _draw((labels == one).nonzero()[:, 0], self.limit, generator) for one in range(classes)
+        ]
         rows, owners = features[torch.cat(drawn)].double(), labels[torch.cat(drawn)]
         # centred, so that |x|^2 + |y|^2 - 2 xy does not cancel
         shift = rows.mean(0)
@@ -124,9 +125,13 @@ class KernelDensity(Rejector):
         weight = torch.tensor(0.5**0.5 / self.bandwidth_, dtype=torch.float64)
         points = (rows * weight).to(features.dtype)  # of rounded points: the norms that cancel
         self.kept.keep(
-            where(self.model), shift=shift, weight=weight, points=points, owners=owners,
+            where(self.model),
+            shift=shift,
+            weight=weight,
+            points=points,
+            owners=owners,
             norms=points.double().square().sum(1),
-        )  # fmt: skip
+        )
 
     def _judge(self, inputs: Images) -> tuple[Tensor, Tensor]:
         logits, exponents = self._exponents(inputs)
@@ -149,9 +154,9 @@ class KernelDensity(Rejector):
         width = float(distances.median().sqrt()) if len(distances) else 0.0
         if not width > 0:
             raise InvalidInput(
-                f"{self.name}: the median distance between two pictures of a class in layer "
+                f"{self.name}: the median distance between two images of a class in layer "
                 f"{self.layer_!r} is 0, or no class has two: give bandwidth a number, more "
-                "pictures, or another layer"
+                "images, or another layer"
             )
         return width
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from epsball.defences.base.checks import is_number
-from epsball.defences.base.images import Pictures
+from epsball.defences.base.images import ImageSet
 from epsball.defences.base.kept_tensors import KeptTensors
 from epsball.defences.base.model import where
 from epsball.defences.base.one_layer import check_layer, learn_from, scores_and_features
@@ -31,10 +31,10 @@ class Mahalanobis(Rejector):
         shrinkage: of the one covariance that all classes share, in [0, 1], towards a multiple of
             the identity; "ledoit-wolf": estimated (`shrinkage_`). Directions with less than 1e-10
             of the largest variance are left out, as they are with a pseudo-inverse.
-        threshold: the score below which a picture is rejected.
-        false_rejection: instead of the threshold: the share of clean pictures to be rejected; 0.05
+        threshold: the score below which an image is rejected.
+        false_rejection: instead of the threshold: the share of clean images to be rejected; 0.05
             where neither is given.
-        batch_size: pictures a forward pass while fitting.
+        batch_size: images a forward pass while fitting.
 
     Learned by `fit`: `layer_`, `shrinkage_`, `directions_` (how many are not left out).
 
@@ -82,8 +82,8 @@ class Mahalanobis(Rejector):
         self._check_fitted()
         return int(self.kept.whitening.shape[1])
 
-    def _learn(self, pictures: Pictures, labels: Tensor, classes: int) -> None:
-        self.layer_, read = learn_from(self.model, self.layer, pictures, labels)
+    def _learn(self, images: ImageSet, labels: Tensor, classes: int) -> None:
+        self.layer_, read = learn_from(self.model, self.layer, images, labels)
         features = read.double()
         means = torch.stack([features[labels == one].mean(0) for one in range(classes)])
         covariance, self.shrinkage_ = _covariance(features - means[labels], self.shrinkage)
@@ -91,8 +91,8 @@ class Mahalanobis(Rejector):
         varies = values > values.amax() * _FLAT
         if not bool(varies.any()):
             raise InvalidInput(
-                f"{self.name}: layer {self.layer_!r} says the same of all pictures of a class, so "
-                "there is no covariance; choose another layer, or give more pictures"
+                f"{self.name}: layer {self.layer_!r} says the same of all images of a class, so "
+                "there is no covariance; choose another layer, or give more images"
             )
         whitening = vectors[:, varies] / values[varies].sqrt()
         shift = features.mean(0)

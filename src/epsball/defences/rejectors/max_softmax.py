@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from epsball.defences.base.images import Pictures
+from epsball.defences.base.images import ImageSet
 from epsball.defences.base.model import base_scores
 from epsball.defences.base.rejector import Rejector
 from epsball.tensors import Classifier, Images
@@ -14,10 +14,10 @@ class MaxSoftmax(Rejector):
 
     Args:
         model: gives logits (n, k), in eval mode.
-        threshold: the probability below which a picture is rejected, in (0, 1); 0.9 where neither
+        threshold: the probability below which an image is rejected, in (0, 1); 0.9 where neither
             this nor false_rejection is given.
-        false_rejection: instead of the threshold: the share of clean pictures to be rejected.
-        batch_size: pictures a forward pass while fitting.
+        false_rejection: instead of the threshold: the share of clean images to be rejected.
+        batch_size: images a forward pass while fitting.
 
     Source: Hendrycks and Gimpel 2017, arXiv:1610.02136. Columns are the log-odds of the softmax
         probabilities, z_i - logsumexp of the others, which do not saturate.
@@ -45,7 +45,7 @@ class MaxSoftmax(Rejector):
             model, threshold=threshold, false_rejection=false_rejection, batch_size=batch_size
         )
 
-    def _learn(self, pictures: Pictures, labels: Tensor, classes: int) -> None:
+    def _learn(self, images: ImageSet, labels: Tensor, classes: int) -> None:
         """Learn nothing: the threshold is all there is."""
 
     def _judge(self, inputs: Images) -> tuple[Tensor, Tensor]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from epsball.defences.base.checks import check_above_zero, check_count
-from epsball.defences.base.images import Pictures
+from epsball.defences.base.images import ImageSet
 from epsball.defences.base.kept_tensors import KeptTensors
 from epsball.defences.base.model import where
 from epsball.defences.base.one_layer import check_layer, learn_from, scores_and_features
@@ -30,19 +30,19 @@ class DirichletMixture(Rejector):
         model: a module in eval mode, (n, c, h, w) in [0, 1] to scores (n, k); never changed.
         layer: whose activations are looked at, by name; None: the last hidden one (`layer_`).
         dimensions: principal components the activations are reduced to; fewer where there are
-            fewer features or pictures.
+            fewer features or images.
         components: Gaussians at most; the process leaves those empty that are not needed.
         concentration: of the process, above 0: the larger, the more Gaussians; None: 1 /
             components, scikit-learn's rule.
         steps: of the variational fit, at most (`converged_` says whether they were enough).
         seed: of where the fit begins.
-        threshold: the score below which a picture is rejected.
-        false_rejection: instead of the threshold: the share of clean pictures to be rejected; 0.05
+        threshold: the score below which an image is rejected.
+        false_rejection: instead of the threshold: the share of clean images to be rejected; 0.05
             where neither is given.
-        batch_size: pictures a forward pass while fitting.
+        batch_size: images a forward pass while fitting.
 
     Learned by `fit`: `layer_`, `effective_components_` (Gaussians that are the likeliest of at
-        least one picture of the fit), `converged_`.
+        least one image of the fit), `converged_`.
 
     Source: Blei and Jordan 2006 (variational inference for Dirichlet-process mixtures); that a
         non-parametric model may say what is natural is an idea of Billovits et al. Fitted by
@@ -95,8 +95,8 @@ class DirichletMixture(Rejector):
         # heights (m,): what the logarithm of each weighted Gaussian is at its mean
         self.kept = KeptTensors("shift", "reduction", "means", "roots", "heights")
 
-    def _learn(self, pictures: Pictures, labels: Tensor, classes: int) -> None:  # noqa: ARG002 - theirs
-        self.layer_, read = learn_from(self.model, self.layer, pictures, labels)
+    def _learn(self, images: ImageSet, labels: Tensor, classes: int) -> None:  # noqa: ARG002 - theirs
+        self.layer_, read = learn_from(self.model, self.layer, images, labels)
         features = read.double()
         shift = features.mean(0)
         reduction = _reduction(features - shift, self.dimensions)
@@ -109,10 +109,13 @@ class DirichletMixture(Rejector):
         self.effective_components_ = len(set(names.tolist()))
         self.converged_ = bool(mixture.converged_)
         self.kept.keep(
-            where(self.model), shift=shift, reduction=reduction,
+            where(self.model),
+            shift=shift,
+            reduction=reduction,
             means=torch.from_numpy(mixture.means_),
-            roots=torch.from_numpy(mixture.precisions_cholesky_), heights=_heights(mixture),
-        )  # fmt: skip
+            roots=torch.from_numpy(mixture.precisions_cholesky_),
+            heights=_heights(mixture),
+        )
 
     def _judge(self, inputs: Images) -> tuple[Tensor, Tensor]:
         kept = self.kept
@@ -150,7 +153,7 @@ def _reduction(rows: Tensor, dimensions: int) -> Tensor:
     """Return principal directions (d, r) of centred rows (n, d), the first of variance 1."""
     from sklearn.decomposition import PCA
 
-    # one picture fewer: the mean took one
+    # one image fewer: the mean took one
     count = max(1, min(dimensions, rows.shape[1], len(rows) - 1))
     found = PCA(n_components=count, svd_solver="full").fit(rows.numpy())
     # in units of the largest spread: scikit-learn adds 1e-6 to every variance

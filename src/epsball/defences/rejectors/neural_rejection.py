@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from epsball.defences.base.features import Features, last_layers
-from epsball.defences.base.images import Pictures
+from epsball.defences.base.images import ImageSet
 from epsball.defences.base.rejector import Rejector
 from epsball.defences.svm.layer import RbfSvm
 from epsball.defences.svm.settings import Gamma
@@ -20,16 +20,16 @@ class NeuralRejection(Rejector):
         model: a module in eval mode, (n, c, h, w) in [0, 1] to scores (n, k); never changed.
         layer: whose activations the SVM sees, by name (`epsball.defences.layers_of` lists them);
             None: the last hidden one (`layer_` once fitted).
-        threshold: theta, the probability below which a picture is rejected, in (0, 1); 0.9 where
+        threshold: theta, the probability below which an image is rejected, in (0, 1); 0.9 where
             neither this nor false_rejection is given.
-        false_rejection: instead of the threshold: the share of clean pictures to be rejected.
+        false_rejection: instead of the threshold: the share of clean images to be rejected.
         gamma: of the kernel; "scale": scikit-learn's rule.
         c: the penalty.
         standardise: give every feature mean 0 and variance 1 first.
         search: grid for gamma and c, `{"gamma": (...), "c": (...)}`; see `RbfSvm`.
         tolerance: of the solver's stopping rule.
         solver: "auto", "libsvm" or "intelex"; see `RbfSvm`.
-        batch_size: pictures a forward pass while fitting.
+        batch_size: images a forward pass while fitting.
 
     Learned by `fit`: `layer_`, `svm_` (an `RbfSvm`), `threshold_`, `info`.
 
@@ -77,10 +77,10 @@ class NeuralRejection(Rejector):
         if layer is not None:
             Features(model, (layer,))  # refuses a layer that does not exist
 
-    def _learn(self, pictures: Pictures, labels: Tensor, classes: int) -> None:  # noqa: ARG002 - theirs
-        example = pictures.example()
+    def _learn(self, images: ImageSet, labels: Tensor, classes: int) -> None:  # noqa: ARG002 - theirs
+        example = images.example()
         self.layer_ = self.layer or last_layers(self.model, example, 1)[0]
-        features = Features(self.model, (self.layer_,)).collect(pictures)[self.layer_]
+        features = Features(self.model, (self.layer_,)).collect(images)[self.layer_]
         svm = self._unfitted().fit(features, labels, name=f"layer {self.layer_!r}")
         self.svm_ = svm.to(example.device)
 

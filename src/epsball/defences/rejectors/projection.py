@@ -1,4 +1,4 @@
-"""Projection: how far a picture is from the plane that most pictures lie near."""
+"""Projection: how far an image is from the plane that most images lie near."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from epsball.defences.base.images import Pictures
+from epsball.defences.base.images import ImageSet
 from epsball.defences.base.kept_tensors import KeptTensors
 from epsball.defences.base.model import base_scores, where
 from epsball.defences.base.rejector import Rejector
@@ -17,23 +17,23 @@ _WIDEST = 12_288  # 3 x 64 x 64: a covariance of 1.2 GB
 
 
 class Projection(Rejector):
-    """Reject pictures that leave the leading principal components of the pictures of the fit.
+    """Reject images that leave the leading principal components of the images of the fit.
 
-    The score is minus the L2 distance, in input units, between a picture and its reconstruction
+    The score is minus the L2 distance, in input units, between an image and its reconstruction
     from those components. The model is not looked at.
 
     Args:
         model: gives scores (n, k), in eval mode.
-        variance: share of the pictures' variance that the components hold, in (0, 1); as few are
+        variance: share of the images' variance that the components hold, in (0, 1); as few are
             taken as hold it (`components_`).
-        threshold: the score below which a picture is rejected.
-        false_rejection: instead of the threshold: the share of clean pictures to be rejected; 0.05
+        threshold: the score below which an image is rejected.
+        false_rejection: instead of the threshold: the share of clean images to be rejected; 0.05
             where neither is given.
-        batch_size: pictures a forward pass while fitting.
+        batch_size: images a forward pass while fitting.
 
     Learned by `fit`: `components_`, how many there are.
 
-    Source: the idea that adversarial pictures stand out in the last principal components is of
+    Source: the idea that adversarial images stand out in the last principal components is of
         Hendrycks and Gimpel 2017, arXiv:1608.00530; the projection is the one that Bhagoji et al.
         2017, arXiv:1704.02654, defend by. Departure from both: the distance is the score.
 
@@ -67,22 +67,22 @@ class Projection(Rejector):
 
     @property
     def components_(self) -> int:
-        """Return how many components pictures are projected on."""
+        """Return how many components images are projected on."""
         self._check_fitted()
         return int(self.kept.directions.shape[1])
 
-    def _learn(self, pictures: Pictures, labels: Tensor, classes: int) -> None:  # noqa: ARG002 - theirs
-        wide = pictures.example().numel()
+    def _learn(self, images: ImageSet, labels: Tensor, classes: int) -> None:  # noqa: ARG002 - theirs
+        wide = images.example().numel()
         if wide > _WIDEST:
             raise InvalidInput(
-                f"{self.name}: pictures must have at most {_WIDEST:,} numbers, whose covariances "
-                f"take 1.2 GB, got {wide:,}; use smaller pictures, or a rejector on a layer"
+                f"{self.name}: images must have at most {_WIDEST:,} numbers, whose covariances "
+                f"take 1.2 GB, got {wide:,}; use smaller images, or a rejector on a layer"
             )
-        mean, covariance = _moments(pictures, wide)
+        mean, covariance = _moments(images, wide)
         values, vectors = (part.flip(-1) for part in torch.linalg.eigh(covariance))
         if not float(covariance.diagonal().amax()) > 0:
             raise InvalidInput(
-                f"{self.name}: pictures must differ, got {len(pictures)} that are the same"
+                f"{self.name}: images must differ, got {len(images)} that are the same"
             )
         held = values.clamp_min(0).cumsum(0) / values.clamp_min(0).sum()
         count = int((held < self.variance).sum()) + 1
@@ -93,7 +93,7 @@ class Projection(Rejector):
         pixels = inputs.flatten(1)
         if pixels.shape[1] != len(mean):
             raise InvalidInput(
-                f"{self.name}: pictures must have {len(mean)} numbers as in the fit, got "
+                f"{self.name}: images must have {len(mean)} numbers as in the fit, got "
                 f"{tuple(inputs.shape)}"
             )
         with torch.autocast(inputs.device.type, enabled=False):
@@ -110,14 +110,14 @@ class Projection(Rejector):
         """Take nothing back: all that was learned is tensors."""
 
 
-def _moments(pictures: Pictures, wide: int) -> tuple[Tensor, Tensor]:
-    """Return mean (p,) and covariance (p, p) of pictures, float64, on the CPU, batch by batch."""
+def _moments(images: ImageSet, wide: int) -> tuple[Tensor, Tensor]:
+    """Return mean (p,) and covariance (p, p) of images, float64, on the CPU, batch by batch."""
     total = torch.zeros(wide, dtype=torch.float64)
-    for batch in pictures:
+    for batch in images:
         total += batch.flatten(1).cpu().double().sum(0)
-    mean = total / len(pictures)
+    mean = total / len(images)
     products = torch.zeros((wide, wide), dtype=torch.float64)
-    for batch in pictures:
+    for batch in images:
         rows = batch.flatten(1).cpu().double() - mean
         products.addmm_(rows.T, rows)
-    return mean, products / len(pictures)
+    return mean, products / len(images)

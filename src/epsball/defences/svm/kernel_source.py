@@ -87,9 +87,9 @@ def kernel_source(rows: Tensor, settings: SvmSettings, name: str) -> KernelSourc
         return IntelexSource(rows)
     if not fits:
         raise InvalidInput(
-            f"{name}: the kernel matrix of {len(rows)} pictures takes "
+            f"{name}: the kernel matrix of {len(rows)} images takes "
             f"{len(rows) ** 2 * number / 2**30:.0f} GB, and this machine allows "
-            f"{room / 2**30:.0f}: fit on at most {math.isqrt(int(room / number))} pictures, or "
+            f"{room / 2**30:.0f}: fit on at most {math.isqrt(int(room / number))} images, or "
             f"{_INSTALL}, which needs no matrix and more time"
         )
     return MatrixSource(rows, several=several)

@@ -31,7 +31,7 @@ class RbfSvm(WideModule):
 
     Args:
         gamma: of the kernel; "scale": 1 / (d * variance), scikit-learn's rule.
-        c: the penalty of a picture inside its margin, C in the literature.
+        c: the penalty of an image inside its margin, C in the literature.
         standardise: give every feature mean 0 and variance 1 first; a feature that does not vary
             in the fit is then left out, now and later (`left_out_` counts them).
         search: values to try for gamma, c or both: `{"gamma": (0.001, 0.01), "c": (0.1, 1)}`; the
@@ -46,7 +46,7 @@ class RbfSvm(WideModule):
         support (m, d), coefficients (m, k), intercept (k,), slope (k,), offset (k,), shift (d,) and
         weight (d,): buffers; the support vectors are the union of all machines', scaled.
         gamma_, c_: those that were taken. searched_: [{gamma, c, accuracy}].
-        out_of_fold_: (n, k), float32, log-odds of the pictures of the fit, each by machines that
+        out_of_fold_: (n, k), float32, log-odds of the images of the fit, each by machines that
         had not seen it; in_sample_: by the machines themselves. Not saved.
 
     Source: Cortes and Vapnik 1995; Platt 1999 for probabilities. Departures from scikit-learn's
@@ -240,8 +240,15 @@ class RbfSvm(WideModule):
 
 # in the order in which `decision` takes them, then the sigmoids'
 _BUFFERS = (
-    "shift", "weight", "support", "norms", "coefficients", "intercept", "slope", "offset",
-)  # fmt: skip
+    "shift",
+    "weight",
+    "support",
+    "norms",
+    "coefficients",
+    "intercept",
+    "slope",
+    "offset",
+)
 
 
 def _tensors(rows: Tensor, learned: Learned) -> dict[str, Tensor]:

@@ -23,7 +23,7 @@ def fit_sigmoid(values: NDArray[np.float64], positive: NDArray[np.bool_]) -> Sig
     """Fit the probability that a decision value belongs to the positive class.
 
     Args:
-        values: (n,), decision values of pictures that the machine has not seen.
+        values: (n,), decision values of images that the machine has not seen.
         positive: (n,), whether each of them is of the class.
 
     Returns:

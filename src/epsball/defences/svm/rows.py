@@ -48,12 +48,12 @@ def check_rows(features: Tensor, labels: Tensor, name: str) -> None:
         name: what the features are, for the message: "layer 'layer5'".
 
     Raises:
-        InvalidInput: another shape or dtype; NaN or infinite; the same for all pictures.
+        InvalidInput: another shape or dtype; NaN or infinite; the same for all images.
     """
     if features.dim() != _MATRIX or not features.is_floating_point():
         raise InvalidInput(
             f"{name}: features must be float (n, d), got {features.dtype} of shape "
-            f"{tuple(features.shape)}; flatten each picture's"
+            f"{tuple(features.shape)}; flatten each image's"
         )
     if labels.dim() != _VECTOR or len(labels) != len(features) or labels.is_floating_point():
         raise InvalidInput(
@@ -64,7 +64,7 @@ def check_rows(features: Tensor, labels: Tensor, name: str) -> None:
     if bool(strange.any()):
         raise InvalidInput(
             f"{name}: features must be finite, got NaN or infinity in {int(strange.sum())} of "
-            f"{len(features)} rows, first in row {int(strange.nonzero()[0])}; look at the pictures "
+            f"{len(features)} rows, first in row {int(strange.nonzero()[0])}; look at the images "
             "there, or choose another layer"
         )
     if bool((features.amax(0) == features.amin(0)).all()):
@@ -120,7 +120,7 @@ def stratified_folds(labels: NDArray[np.int64], count: int, name: str) -> NDArra
     counts = np.bincount(labels, minlength=2)
     if counts.min() < count:
         raise InvalidInput(
-            f"{name}: each class needs {count} pictures or more, one a fold, got "
+            f"{name}: each class needs {count} images or more, one a fold, got "
             f"{int(counts.min())} of class {int(counts.argmin())}; give more of it"
         )
     drawn = np.random.default_rng(_SEED)

@@ -1,4 +1,4 @@
-"""What is wrong with a model or its pictures can often be seen before any attack is run."""
+"""What is wrong with a model or its images can often be seen before any attack is run."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -27,7 +27,7 @@ _ONE_LEVEL = 1 / 255
 
 @dataclass(frozen=True)
 class Probe:
-    """A few clean pictures.
+    """A few clean images.
 
     Args:
         images: (m, c, h, w), float32.
@@ -53,10 +53,10 @@ def check_mode(model: Classifier) -> list[Finding]:
 
 
 def check_range(lowest: float, highest: float) -> list[Finding]:
-    """Block on pictures outside [0, 1]."""
+    """Block on images outside [0, 1]."""
     if lowest >= 0 and highest <= 1:
         return []
-    message = f"pictures must lie in [0, 1]; these lie in [{lowest:.4g}, {highest:.4g}]"
+    message = f"images must lie in [0, 1]; these lie in [{lowest:.4g}, {highest:.4g}]"
     return [finding("inputs-out-of-range", message, lowest=lowest, highest=highest)]
 
 
@@ -65,7 +65,7 @@ def check_scores(engine: Engine, probe: Probe, info: ModelInfo) -> list[Finding]
     scores = engine.scores(probe.images)
     bad = int((~scores.isfinite().all(1)).sum())
     if bad:
-        message = f"{bad} of {len(scores)} pictures get scores that are not finite"
+        message = f"{bad} of {len(scores)} images get scores that are not finite"
         return [finding("non-finite-scores", message, images=bad)]
     return [
         *_check_gives(info, scores),
@@ -100,7 +100,7 @@ def _check_repeatable(engine: Engine, images: Tensor, scores: Tensor) -> list[Fi
         message = f"asked twice, the model's scores differ by {again:.2g} of their size"
         return [finding("random-forward", message, difference=again)]
     few = images[:_ALONE]
-    batch = max(_ALONE, engine.choices.micro_batch)  # measuring may have chosen single pictures
+    batch = max(_ALONE, engine.choices.micro_batch)  # measuring may have chosen single images
     wide = Engine(engine.model, engine.info, replace(engine.choices, micro_batch=batch))
     alone = torch.cat([engine.scores(image[None]) for image in few])
     apart = float((alone - wide.scores(images)[: len(few)]).abs().amax()) / scale
@@ -112,7 +112,7 @@ def _check_repeatable(engine: Engine, images: Tensor, scores: Tensor) -> list[Fi
         return [finding("few-draws", message, difference=apart, draws=draws)]
     if apart > _SAME:
         message = (
-            f"asked alone instead of in a batch of {len(images)}, a picture's scores "
+            f"asked alone instead of in a batch of {len(images)}, an image's scores "
             f"differ by {apart:.2g} of their size"
         )
         return [finding("batch-dependent", message, difference=apart)]
@@ -137,7 +137,7 @@ def check_chance(right: int, count: int, classes: int) -> list[Finding]:
     if low > 1 / classes:
         return []
     message = (
-        f"clean accuracy is {right / count:.1%} on {count} pictures "
+        f"clean accuracy is {right / count:.1%} on {count} images "
         f"(95 % interval {low:.1%} to {high:.1%}); guessing among {classes} classes "
         f"gives {1 / classes:.1%}"
     )
@@ -147,19 +147,19 @@ def check_chance(right: int, count: int, classes: int) -> list[Finding]:
 def check_gradients(
     engine: Engine, probe: Probe, settings: Sequence[AttackSetting]
 ) -> list[Finding]:
-    """Look at the gradient each clean picture gives, for cross-entropy and for the margin."""
+    """Look at the gradient each clean image gives, for cross-entropy and for the margin."""
     if not any(setting.spec.needs_gradient for setting in settings) or len(probe.images) == 0:
         return []
     slopes = [torch.cat(parts) for parts in zip(*_each_slope(engine, probe), strict=True)]
     point = slopes[0]
     zero, flat = [float((s == 0).all(1).float().mean()) for s in slopes]
     if flat >= _ALL_ZERO:
-        message = f"{flat:.0%} of {len(point)} clean pictures have no gradient at all"
+        message = f"{flat:.0%} of {len(point)} clean images have no gradient at all"
         return [finding("no-gradient", message, cross_entropy=zero, margin=flat)]
     found = []
     if max(zero, flat) >= _ZERO_SHARE:
         message = (
-            f"the gradient is exactly zero for {zero:.0%} of {len(point)} clean pictures with "
+            f"the gradient is exactly zero for {zero:.0%} of {len(point)} clean images with "
             f"cross-entropy, for {flat:.0%} with the margin"
         )
         found.append(finding("zero-gradient", message, cross_entropy=zero, margin=flat))
@@ -185,14 +185,14 @@ def _check_constant(slopes: Tensor) -> list[Finding]:
     spread = (slopes - slopes[0]).abs().amax()
     if len(slopes) == 1 or float(spread) > 1e-6 * float(slopes.abs().amax()):
         return []
-    message = f"all {len(slopes)} clean pictures have the same gradient"
+    message = f"all {len(slopes)} clean images have the same gradient"
     return [finding("constant-gradient", message, images=len(slopes))]
 
 
 def check_eps(settings: Sequence[AttackSetting]) -> list[Finding]:
-    """Say when a radius is smaller than what a saved picture can hold, or search is inexact."""
+    """Say when a radius is smaller than what a saved image can hold, or search is inexact."""
     small = sorted({e for s in settings if s.norm == "linf" for e in s.eps if 0 < e < _ONE_LEVEL})
     if not small:
         return []
-    message = f"eps {small[0]:.4g} is less than one level of an 8-bit picture"
+    message = f"eps {small[0]:.4g} is less than one level of an 8-bit image"
     return [finding("below-8-bit", message, eps=small)]

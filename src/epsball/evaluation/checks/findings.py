@@ -23,7 +23,7 @@ FINDINGS: dict[str, FindingSpec] = {
     # before the attacks
     "inputs-out-of-range": FindingSpec(
         "blocking",
-        "give pictures as uint8 or as float in [0, 1], and put mean and std into the model "
+        "give images as uint8 or as float in [0, 1], and put mean and std into the model "
         "(--mean, --std)",
     ),
     "train-mode": FindingSpec(
@@ -31,7 +31,7 @@ FINDINGS: dict[str, FindingSpec] = {
     ),
     "batch-dependent": FindingSpec(
         "blocking",
-        "make the score of a picture independent of its neighbours: eval mode for batch norm, "
+        "make the score of an image independent of its neighbours: eval mode for batch norm, "
         "no statistics over the batch",
     ),
     "random-forward": FindingSpec(
@@ -71,12 +71,12 @@ FINDINGS: dict[str, FindingSpec] = {
         "(BPDA: epsball.attacks.bpda), or use attacks that need none (--attack square)",
     ),
     "constant-gradient": FindingSpec(
-        "warning", "check that the scores depend on the picture beyond a fixed linear map"
+        "warning", "check that the scores depend on the image beyond a fixed linear map"
     ),
-    "below-8-bit": FindingSpec("info", "an eps of at least 1/255 is what a saved picture can hold"),
+    "below-8-bit": FindingSpec("info", "an eps of at least 1/255 is what a saved image can hold"),
     # after the attacks
     "eps-zero-differs": FindingSpec(
-        "blocking", "mend the attack: with eps = 0 it must return the clean pictures"
+        "blocking", "mend the attack: with eps = 0 it must return the clean images"
     ),
     "outside-ball": FindingSpec("blocking", "mend the attack: its result leaves the eps-ball"),
     "outside-box": FindingSpec("blocking", "mend the attack: its pixels leave [0, 1]"),
@@ -127,7 +127,7 @@ FINDINGS: dict[str, FindingSpec] = {
         "its own and only the gradient another's (epsball.attacks.bpda)",
     ),
     "lost-at-8-bits": FindingSpec(
-        "info", "read the survives columns: saved as pictures, some adversarial images are not"
+        "info", "read the survives columns: saved as images, some adversarial images are not"
     ),
     "low-precision-search": FindingSpec(
         "info", "search again with --precision float32 before quoting the number"

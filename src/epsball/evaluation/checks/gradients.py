@@ -16,7 +16,7 @@ from epsball.rejecting import against_rejection
 from epsball.types import Finding
 
 _LENGTHS = (0.01, 0.1, 1.0, 4.0)  # of a move along the gradient, in radii of the ball
-_LARGEST = 16 / 255  # a pixel: in larger balls even an honest gradient holds only near the picture
+_LARGEST = 16 / 255  # a pixel: in larger balls even an honest gradient holds only near the image
 # of the rise that the gradient promises; honest models keep 0.7 and more, and so do those whose
 # rounding is given the gradient of the identity; unrelated gradients keep 0.0, give or take 0.3
 _KEPT = 0.3
@@ -37,7 +37,7 @@ def check_promise(
     Args:
         engine: the run's engine.
         setting: one of the run's attacks, at one eps.
-        few: pictures that are right when clean.
+        few: images that are right when clean.
         found: what is known already; the gradient is the same for every attack.
     """
     if any(known.code == "gradient-noise" for known in found):
@@ -58,7 +58,7 @@ def check_promise(
     if broken <= max(1, count / 2):
         return []
     message = (
-        f"on {broken} of {count} pictures a move along the gradient brings less than {_KEPT:.0%} "
+        f"on {broken} of {count} images a move along the gradient brings less than {_KEPT:.0%} "
         f"of the rise it promises, at every length tried from {_LENGTHS[0] * pixel:.2g} to "
         f"{_LENGTHS[-1] * pixel:.2g} a pixel"
     )
@@ -66,7 +66,7 @@ def check_promise(
 
 
 def _slopes(engine: Engine, few: Batch) -> tuple[Tensor, Tensor]:
-    """Return the gradient of each picture's margin, and its scores, rejection counted in."""
+    """Return the gradient of each image's margin, and its scores, rejection counted in."""
 
     def work(rows: slice) -> tuple[Tensor, Tensor]:
         point = few.images[rows].to(engine.choices.device, copy=True).requires_grad_()

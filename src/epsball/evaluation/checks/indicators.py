@@ -1,8 +1,8 @@
-"""Signs that a gradient attack failed unnoticed, looked for on a few pictures of the run.
+"""Signs that a gradient attack failed unnoticed, looked for on a few images of the run.
 
 Source: Pintor et al. 2022, arXiv:2106.09947. docs/findings.md says which of our findings stands
 for which of its six indicators. Departures: a ball is opened to the whole box, not beyond it; the
-loss around a picture is called unstable where the gradient does not keep what it promises, not by
+loss around an image is called unstable where the gradient does not keep what it promises, not by
 its variance, which every steep model has.
 """
 
@@ -25,7 +25,7 @@ from epsball.evaluation.settings import AttackSetting, make_settings
 from epsball.objectives import OBJECTIVES
 from epsball.types import Finding
 
-_FEW = 16  # pictures
+_FEW = 16  # images
 _OPEN_STEPS = (20, 50)  # with the whole box open every honest gradient arrives in so many
 _WALK_STEPS = 100
 _FAR_STEPS = 40
@@ -44,12 +44,12 @@ def check_indicators(
     *,
     random: bool,
 ) -> list[Finding]:
-    """Open the ball, watch the walk and follow the gradient, on at most 16 pictures.
+    """Open the ball, watch the walk and follow the gradient, on at most 16 images.
 
     Args:
         engine: the run's engine.
         setting: one of the run's attacks.
-        probe: a few pictures of the run.
+        probe: a few images of the run.
         records: of the run.
         found: what is known already; it is not said twice.
         random: the model answers differently each time. Then nothing is looked at: what fooled one
@@ -73,7 +73,7 @@ def check_indicators(
 
 
 def _chosen(probe: Clean) -> Batch:
-    """Return a few pictures that are right when clean, evenly over all."""
+    """Return a few images that are right when clean, evenly over all."""
     right = (probe.reading.prediction == probe.labels).nonzero()[:, 0]
     places = torch.linspace(0, max(0, len(right) - 1), min(_FEW, len(right))).long()
     rows = right[places]
@@ -99,7 +99,7 @@ def _freely(setting: AttackSetting, steps: int) -> AttackSetting:
 
 
 def _check_open(engine: Engine, setting: AttackSetting, few: Batch) -> list[Finding]:
-    """With every picture allowed, a useful gradient leads from anywhere to another class."""
+    """With every image allowed, a useful gradient leads from anywhere to another class."""
     fewest, most = _OPEN_STEPS
     free = _freely(_unhurried(setting), min(max(setting.knobs["steps"], fewest), most))
     far = box_radius(setting, few)
@@ -110,9 +110,9 @@ def _check_open(engine: Engine, setting: AttackSetting, few: Batch) -> list[Find
 
 
 def _unhurried(setting: AttackSetting) -> AttackSetting:
-    """Return the attack, or pgd in its place, begun at the clean picture.
+    """Return the attack, or pgd in its place, begun at the clean image.
 
-    A random picture of the whole box is noise, and wrong without any help by a gradient.
+    A random image of the whole box is noise, and wrong without any help by a gradient.
     """
     if "random_start" in setting.knobs:
         return replace(setting, knobs=setting.knobs | {"random_start": False})
@@ -125,7 +125,7 @@ def _unhurried(setting: AttackSetting) -> AttackSetting:
 
 
 def _check_nearest(engine: Engine, setting: AttackSetting, records: pl.DataFrame) -> list[Finding]:
-    """Read off the records whom an attack that is allowed every picture fooled at no distance."""
+    """Read off the records whom an attack that is allowed every image fooled at no distance."""
     own = records.filter(variant=setting.variant, eps=setting.eps[0])
     right = own.filter(pl.col("clean_prediction") == pl.col("label"))
     return _unfooled(engine, setting, int(right["distance"].is_infinite().sum()), len(right))
@@ -136,7 +136,7 @@ def _unfooled(engine: Engine, setting: AttackSetting, left: int, count: int) -> 
         return []
     or_rejected = " or rejected" if engine.info.rejects else ""
     message = (
-        f"with every picture allowed, however far, {setting.variant} still leaves {left} of "
+        f"with every image allowed, however far, {setting.variant} still leaves {left} of "
         f"{count} right{or_rejected}: its gradient or its objective leads nowhere"
     )
     evidence: dict[str, Any] = {"variant": setting.variant, "left": left, "of": count}
@@ -155,7 +155,7 @@ def _check_walk(
     if passed:
         message = (
             f"at eps {setting.eps[0]:.4g}, {setting.variant} passes a point that fools the model "
-            f"on {passed} of {len(few)} pictures, and returns one that does not"
+            f"on {passed} of {len(few)} images, and returns one that does not"
         )
         told.append(finding("silent-success", message, variant=setting.variant, images=passed))
     return told + _check_reach(engine, setting, few, walk.returned, found)
@@ -169,7 +169,7 @@ def _transferred(
     if lost <= max(1, _LOST * count):
         return []
     message = (
-        f"at eps {setting.eps[0]:.4g}, of {count} pictures on which {setting.variant} fools "
+        f"at eps {setting.eps[0]:.4g}, of {count} images on which {setting.variant} fools "
         f"{surrogate}, {lost} do not fool the model itself"
     )
     evidence: dict[str, Any] = {"surrogate": surrogate, "fooled": count, "lost": lost}
@@ -199,7 +199,7 @@ def _check_reach(
         return []
     message = (
         f"{steps} steps of {length:.4g} cannot cross a ball of {setting.eps[0]:.4g}: "
-        f"{setting.variant} fools {fooled} of {len(few)} pictures, and {more} with "
+        f"{setting.variant} fools {fooled} of {len(few)} images, and {more} with "
         f"{longer.knobs['steps']} steps that can"
     )
     evidence: dict[str, Any] = {"variant": setting.variant, "fooled": fooled, "longer": more}

@@ -1,4 +1,4 @@
-"""Short extra attacks on a few pictures, to see whether the long ones can be believed."""
+"""Short extra attacks on a few images, to see whether the long ones can be believed."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,7 +17,7 @@ from epsball.objectives import cross_entropy
 from epsball.rejecting import against_rejection
 from epsball.types import Finding
 
-_UNMOVED = 8  # pictures attacked with eps = 0: an attack that moves pixels moves those of any
+_UNMOVED = 8  # images attacked with eps = 0: an attack that moves pixels moves those of any
 _SHORT = 10  # times fewer steps are enough for most to see the loss rise
 _SURPRISE = 0.01
 _MORE_FOOLED = 0.05  # a doubling of the steps that fools this share more means: not done yet
@@ -29,12 +29,12 @@ _MISMATCH = 0.02
 def check_by_probing(
     engine: Engine, setting: AttackSetting, probe: Clean, records: pl.DataFrame, *, random: bool
 ) -> list[Finding]:
-    """Attack a few pictures with eps = 0, again, with twice the steps, and watch the loss.
+    """Attack a few images with eps = 0, again, with twice the steps, and watch the loss.
 
     Args:
         engine: the run's engine.
         setting: one of the run's attacks.
-        probe: a few pictures of the run.
+        probe: a few images of the run.
         records: of the run.
         random: the model answers differently each time: what relies on repetition is left out.
     """
@@ -51,7 +51,7 @@ def check_by_probing(
     made = attack(widest)
     if not random:
         found += _check_recomputed(engine, setting, probe, made)
-        # what depends on the other pictures of a batch is another attack on these few
+        # what depends on the other images of a batch is another attack on these few
         if setting.restarts == 1 and not setting.spec.adaptive:
             found += _check_recorded(engine, widest, probe, made, records)
     if "steps" in setting.knobs and setting.means_harm:
@@ -93,7 +93,7 @@ def _check_eps_zero(
 def _check_recomputed(
     engine: Engine, setting: AttackSetting, probe: Clean, made: Tensor
 ) -> list[Finding]:
-    """Judge the same pictures twice, the second time in reverse order, as another batch."""
+    """Judge the same images twice, the second time in reverse order, as another batch."""
     first = read_scores(engine.scores(made), probe.labels, engine.info).safe
     again = read_scores(engine.scores(made.flip(0)), probe.labels.flip(0), engine.info).safe.flip(0)
     differing = int((first != again).sum())
@@ -109,7 +109,7 @@ def _check_recomputed(
 def _check_recorded(
     engine: Engine, setting: AttackSetting, probe: Clean, made: Tensor, records: pl.DataFrame
 ) -> list[Finding]:
-    """Compare a repetition of the attack with what the records say of the same pictures."""
+    """Compare a repetition of the attack with what the records say of the same images."""
     mine, eps = records.filter(variant=setting.variant), setting.eps[0]
     held = mine.filter(eps=eps)
     # where verdicts are sought, what fools within a smaller ball is not sought again in this one
@@ -121,11 +121,11 @@ def _check_recorded(
         recorded.get(index, safe) != safe
         for index, safe in zip(probe.positions.tolist(), again, strict=True)
     )
-    # another batch sums in another order: a picture on the border may fall to either side
+    # another batch sums in another order: an image on the border may fall to either side
     if differing <= max(1, _MISMATCH * len(again)):
         return []
     message = (
-        f"repeated on {len(again)} pictures, {setting.variant} at eps {setting.eps[0]:.4g} gives "
+        f"repeated on {len(again)} images, {setting.variant} at eps {setting.eps[0]:.4g} gives "
         f"another verdict than the records on {differing}"
     )
     return [finding("accuracy-mismatch", message, variant=setting.variant, images=differing)]
@@ -144,7 +144,7 @@ def _check_steps(
     many = ~read_scores(engine.scores(longer), probe.labels, engine.info).safe
     gained, lost = int((many & ~few).sum()), int((few & ~many).sum())
     told = (
-        f"on {len(made)} pictures at eps {setting.eps[0]:.4g}, {setting.variant} fools "
+        f"on {len(made)} images at eps {setting.eps[0]:.4g}, {setting.variant} fools "
         f"{int(few.sum())} with {setting.knobs['steps']} steps and {int(many.sum())} with twice "
         f"as many"
     )
@@ -177,7 +177,7 @@ class _Watched:
 
 
 def _check_loss(engine: Engine, setting: AttackSetting, probe: Clean) -> list[Finding]:
-    """The highest loss seen must lie above the first, for most pictures right when clean.
+    """The highest loss seen must lie above the first, for most images right when clean.
 
     Only where a short walk does not show it the whole one is made.
     """
@@ -198,7 +198,7 @@ def _check_walks(engine: Engine, setting: AttackSetting, probe: Clean) -> list[F
         rows = slice(first, first + size)
         labels = probe.labels[rows]
         watched = _Watched(engine, labels)
-        # the whole walk, on the model itself: a picture that left early would not be watched
+        # the whole walk, on the model itself: an image that left early would not be watched
         whole = replace(engine.choices, full_budget=True, precision="float32")
         watching = Engine(watched, engine.info, whole, engine.seed)
         watching.attack(setting, probe.images[rows], labels, probe.positions[rows])
@@ -212,7 +212,7 @@ def _check_walks(engine: Engine, setting: AttackSetting, probe: Clean) -> list[F
     if walks == 0 or stuck / walks < _FALLING:
         return []
     message = (
-        f"at eps {setting.eps[0]:.4g}, the loss of {stuck} of {walks} pictures never rises above "
+        f"at eps {setting.eps[0]:.4g}, the loss of {stuck} of {walks} images never rises above "
         f"its start along {setting.variant}"
     )
     return [finding("loss-not-rising", message, variant=setting.variant, share=stuck / walks)]

@@ -1,4 +1,4 @@
-"""Watching an attack at work: which pictures it fooled on its way, and which in the end."""
+"""Watching an attack at work: which images it fooled on its way, and which in the end."""
 
 from typing import NamedTuple
 
@@ -20,10 +20,10 @@ _ROUNDING = 1e-6
 
 
 class Walk(NamedTuple):
-    """What an attack did to each picture, (n,) bool each.
+    """What an attack did to each image, (n,) bool each.
 
     Args:
-        returned: the picture that it returned fools the model.
+        returned: the image that it returned fools the model.
         passed: some point within the ball that it asked the model about does.
         claimed: some such point fools the cheaper copy that it searched on; False without one.
     """
@@ -39,7 +39,7 @@ class Watched(Counted):
     Args:
         model: the classifier.
         info: what is known of it.
-        clean: the pictures that are attacked, on the device where they are.
+        clean: the images that are attacked, on the device where they are.
         setting: the attack, at one eps; a point outside its ball is no success.
     """
 
@@ -67,12 +67,12 @@ class Watched(Counted):
 
 
 def watch_attack(engine: Engine, setting: AttackSetting, few: Batch) -> Walk:
-    """Attack a few pictures as the run attacks its own, and watch.
+    """Attack a few images as the run attacks its own, and watch.
 
     Args:
         engine: the run's engine: it says what is searched on, and what may be saved.
         setting: a gradient attack with a budget, at one eps.
-        few: (n, c, h, w) pictures that are right when clean, on the CPU.
+        few: (n, c, h, w) images that are right when clean, on the CPU.
     """
 
     def work(rows: slice) -> Walk:

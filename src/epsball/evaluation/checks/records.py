@@ -12,7 +12,7 @@ from epsball.evaluation.settings import AttackSetting
 from epsball.types import Finding
 
 _SURPRISE = 0.01  # p below which a paired difference is not chance
-_ROUNDING = 1e-6  # float32 sums of pictures in [0, 1]
+_ROUNDING = 1e-6  # float32 sums of images in [0, 1]
 _KEPT = 0.9
 _LITTLE_MORE = 1.25
 
@@ -38,7 +38,7 @@ class _Verdicts:
         self.safe = {(str(v), float(e)): images.sort("index")["safe"] for (v, e), images in groups}
         one = part.unique("index", keep="first").sort("index")
         right = pl.col("clean_prediction") == pl.col("label")
-        # a clean picture that is rejected fools nobody: no attack has won it beforehand
+        # a clean image that is rejected fools nobody: no attack has won it beforehand
         self.clean = one.select(unfooled=right | pl.col("clean_rejected"))["unfooled"]
 
     def eps_of(self, variant: str) -> list[float]:
@@ -63,7 +63,7 @@ def _check_finite(records: pl.DataFrame) -> list[Finding]:
         return []
     first = lost.row(0, named=True)
     message = (
-        f"{len(lost)} attacked pictures get scores or gradients that are not finite; the first is "
+        f"{len(lost)} attacked images get scores or gradients that are not finite; the first is "
         f"image {first['index']} under {first['variant']}"
     )
     return [finding("non-finite-scores", message, results=len(lost))]

@@ -10,7 +10,7 @@ from epsball.errors import BrokenContract, EpsballError
 
 
 def ask(model: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
-    """Return the model's scores, one row a picture.
+    """Return the model's scores, one row an image.
 
     The model gets a copy: one that changes its input in place changes nothing of ours.
 
@@ -36,8 +36,8 @@ def ask(model: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
     if not isinstance(scores, Tensor) or scores.dim() != 2 or len(scores) != len(inputs):
         found = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
         raise BrokenContract(
-            f"the model must return one row of scores a picture, (n, k); for {len(inputs)} "
-            f"pictures it returned {found}"
+            f"the model must return one row of scores an image, (n, k); for {len(inputs)} "
+            f"images it returned {found}"
         )
     return scores
 

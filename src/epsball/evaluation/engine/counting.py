@@ -52,7 +52,7 @@ class Counted:
         return None if held is None else Counted(held, self.info, self.tally)
 
     def __call__(self, inputs: Tensor) -> Tensor:
-        """Return the model's scores, in the dtype of the pictures."""
+        """Return the model's scores, in the dtype of the images."""
         rows, self.told = self.tally.rows_of(len(inputs), self.told), None
         self.tally.forwards.index_add_(0, rows, torch.ones_like(rows))
         scores = ask(self.model, inputs)

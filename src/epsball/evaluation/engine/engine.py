@@ -50,7 +50,7 @@ class Engine:
         choices: device, precision and sizes.
         seed: the run's seed.
         twin: a cheaper copy to search on, where the choices name one.
-        starts: pictures that fool, for attacks that begin at one; None: they find their own.
+        starts: images that fool, for attacks that begin at one; None: they find their own.
         halvings: how often a full memory halved the micro-batch.
     """
 
@@ -98,7 +98,7 @@ class Engine:
             labels: (n,), the true classes.
             positions: (n,), positions in the data set; they key the random streams.
             advance: told the number of images that are done.
-            right: (n,), bool, which clean pictures do not fool the model: right, or rejected. Where
+            right: (n,), bool, which clean images do not fool the model: right, or rejected. Where
                 only verdicts are sought the others are not attacked. None: all.
 
         Returns:
@@ -134,8 +134,8 @@ class Engine:
     def _halve(self) -> None:
         if self.choices.micro_batch == 1:
             raise InvalidInput(
-                f"one picture at a time does not fit the memory of {self.choices.device}: "
-                "use a smaller model or pictures, or another --device"
+                f"one image at a time does not fit the memory of {self.choices.device}: "
+                "use a smaller model or images, or another --device"
             ) from None
         self.choices = replace(self.choices, micro_batch=self.choices.micro_batch // 2)
         self.halvings += 1

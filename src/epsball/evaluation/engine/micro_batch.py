@@ -20,7 +20,7 @@ def choose_micro_batch(
 
     Args:
         model: the classifier, on the device.
-        sample: (m, c, h, w), a few pictures; repeated as needed.
+        sample: (m, c, h, w), a few images; repeated as needed.
         device: where it runs.
         seconds: about how long this may take; sizes that do not fit in are not tried.
 

@@ -19,7 +19,7 @@ def rewritten(module: nn.Module, sample: Tensor) -> nn.Module:
 
     Args:
         module: in eval mode; left as it is.
-        sample: (m, c, h, w), pictures on which copy and module must agree, gradients included: a
+        sample: (m, c, h, w), images on which copy and module must agree, gradients included: a
             trace sees neither a `no_grad` block nor a backward pass of one's own.
 
     Returns:

@@ -34,7 +34,7 @@ def measure_speed(subject: Subject, sample: Tensor, wanted: Wanted, seconds: flo
 
     Args:
         subject: the model.
-        sample: (m, c, h, w), a few pictures.
+        sample: (m, c, h, w), a few images.
         wanted: "float32", the model itself; "float32-copy", "bfloat16"; "fast", the copy that suits
             the device; "auto", that one where it is worth it.
         seconds: about how long each measurement may take.

@@ -1,4 +1,4 @@
-"""Pictures to begin with, for attacks that need one that fools: clean ones of another class."""
+"""Images to begin with, for attacks that need one that fools: clean ones of another class."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Starts:
-    """Clean pictures, and what the model says of them.
+    """Clean images, and what the model says of them.
 
     Args:
         images: (m, c, h, w), on the CPU.
@@ -19,7 +19,7 @@ class Starts:
     named: Tensor
 
     def of(self, images: Tensor, labels: Tensor, positions: Tensor) -> Tensor:
-        """Choose a start for each picture; which one hangs on the picture alone, not on its batch.
+        """Choose a start for each image; which one hangs on the image alone, not on its batch.
 
         Args:
             images: (n, c, h, w).
@@ -27,7 +27,7 @@ class Starts:
             positions: (n,), positions in the data set.
 
         Returns:
-            (n, c, h, w), a picture that is taken for another class; where there is none, its own.
+            (n, c, h, w), an image that is taken for another class; where there is none, its own.
         """
         turn = (positions[:, None] + torch.arange(len(self.named))) % len(self.named)  # (n, m)
         named = self.named[turn]

@@ -18,8 +18,8 @@ from epsball.hardware import bfloat16_units
 from epsball.tensors import Classifier
 from epsball.types import Precision
 
-_ALIKE = 0.9  # share of pictures on which the copy must say what the model says
-_FEW = 4  # pictures on which a rewritten copy is compared with the model
+_ALIKE = 0.9  # share of images on which the copy must say what the model says
+_FEW = 4  # images on which a rewritten copy is compared with the model
 _HEAVY = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.Linear)
 
 
@@ -32,7 +32,7 @@ class Twin:
     """
 
     def __init__(self, module: nn.Module, precision: Precision) -> None:
-        """Copy the model as it is now; what is made of the copy depends on the first pictures."""
+        """Copy the model as it is now; what is made of the copy depends on the first images."""
         self._held, self._ready = copy.deepcopy(module).requires_grad_(requires_grad=False), False
         self._half = precision == "bfloat16"
 
@@ -92,7 +92,7 @@ def checked_twin(model: Classifier, sample: Tensor, precision: Precision) -> Cla
 
     Args:
         model: the classifier, on its device.
-        sample: (m, c, h, w), a few pictures on the same device.
+        sample: (m, c, h, w), a few images on the same device.
         precision: "bfloat16" or "float32-copy".
     """
     try:

@@ -30,7 +30,7 @@ class Attacked:
         images: (n, c, h, w), on the CPU.
         forwards: (n,), int64, forward passes an image cost.
         backwards: (n,), int64.
-        distance: (n,), float64, of the nearest adversarial picture, infinite where none was found;
+        distance: (n,), float64, of the nearest adversarial image, infinite where none was found;
             None for attacks that do not look for it.
     """
 
@@ -49,7 +49,7 @@ class Attacked:
 
 @dataclass(frozen=True)
 class Batch:
-    """Some pictures with what belongs to them."""
+    """Some images with what belongs to them."""
 
     images: Tensor
     labels: Tensor
@@ -138,10 +138,10 @@ def _attack_batch(
     engine: "Engine", setting: AttackSetting, radii: tuple[float, ...], batch: Batch
 ) -> list[Attacked]:
     device = engine.choices.device
-    # a copy: an attack that works in place must not touch the clean pictures
+    # a copy: an attack that works in place must not touch the clean images
     inputs, labels = batch.images.to(device, copy=True), batch.labels.to(device)
 
-    def run(attack: Callable[..., Any], **given: Any) -> tuple[Any, Tally]:  # noqa: ANN401 - pictures, or several
+    def run(attack: Callable[..., Any], **given: Any) -> tuple[Any, Tally]:  # noqa: ANN401 - images, or several
         tally = Tally(len(inputs), device)
         model, search = _searched(engine, setting, tally)
         if search is not None:
@@ -192,7 +192,7 @@ def _searched(
 def _within(
     engine: "Engine", setting: AttackSetting, radii: tuple[float, ...], batch: Batch, made: Attacked
 ) -> list[Attacked]:
-    """Read off what an attack without eps found: inside each radius its picture, or clean."""
+    """Read off what an attack without eps found: inside each radius its image, or clean."""
     images, clean = made.images, batch.images
     moved = (images != clean).flatten(1).any(1)
     wrong = ~_is_safe(engine, images, batch.labels)
@@ -226,7 +226,7 @@ def _put(into: Attacked, made: Attacked, rows: Tensor) -> None:
 def _attacked(setting: AttackSetting, made: Tensor, inputs: Tensor, tally: Tally) -> Attacked:
     if made.shape != inputs.shape:
         raise BrokenContract(
-            f"{setting.attack} must return pictures {tuple(inputs.shape)}, got {tuple(made.shape)}"
+            f"{setting.attack} must return images {tuple(inputs.shape)}, got {tuple(made.shape)}"
         )
     return Attacked(made.detach().cpu(), tally.forwards.cpu(), tally.backwards.cpu())
 

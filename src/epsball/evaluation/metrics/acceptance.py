@@ -1,9 +1,9 @@
 """How well a model tells what it should reject. Imports no torch.
 
 All of it is read off acceptance scores: by how much the best class lies above the reject score, or
-any other number that is higher the more a model trusts its answer. A picture is accepted where its
+any other number that is higher the more a model trusts its answer. An image is accepted where its
 score is at least the threshold. Rates at a threshold that is not the model's own are those of the
-same pictures, judged again: an attacker who knows that threshold would look for others, so that
+same images, judged again: an attacker who knows that threshold would look for others, so that
 they are upper bounds.
 """
 
@@ -25,11 +25,11 @@ _HAIR = 1e-9
 
 @dataclass(frozen=True)
 class RiskCurve:
-    """What is wrong among the pictures that are accepted, as more and more are.
+    """What is wrong among the images that are accepted, as more and more are.
 
     Args:
-        threshold: (m,), falling; the scores at which one picture more, or several alike, come in.
-        coverage: (m,), share of the pictures that are accepted.
+        threshold: (m,), falling; the scores at which one image more, or several alike, come in.
+        coverage: (m,), share of the images that are accepted.
         risk: (m,), share of wrong ones among the accepted.
         low: (m,), lower end of the risk's 95 % interval.
         high: (m,), upper end.
@@ -45,24 +45,24 @@ class RiskCurve:
 
 
 def risk_curve(acceptance: ArrayLike, right: ArrayLike) -> RiskCurve:
-    """Follow the error among accepted pictures as the threshold falls.
+    """Follow the error among accepted images as the threshold falls.
 
     Args:
         acceptance: (n,), float; higher is accepted earlier.
-        right: (n,), bool; whether the class that is named for the picture is its own.
+        right: (n,), bool; whether the class that is named for the image is its own.
 
     Returns:
-        One point a different score; pictures of the same score come in together.
+        One point a different score; images of the same score come in together.
 
     Raises:
-        InvalidInput: no pictures, lengths that differ, or a score that is NaN.
+        InvalidInput: no images, lengths that differ, or a score that is NaN.
 
     Example:
         >>> risk_curve([0.9, 0.8, 0.1], [True, True, False]).risk.round(2).tolist()
         [0.0, 0.0, 0.33]
 
     Source: El-Yaniv and Wiener 2010, JMLR 11, 1605-1641; the area: Geifman et al. 2019,
-    arXiv:1805.08206. Departure: pictures of the same score are one step.
+    arXiv:1805.08206. Departure: images of the same score are one step.
     """
     scores, fine = _checked("risk_curve", acceptance), np.asarray(right, dtype=bool)
     if scores.shape != fine.shape:
@@ -82,15 +82,15 @@ def risk_curve(acceptance: ArrayLike, right: ArrayLike) -> RiskCurve:
 
 
 def auroc(clean: ArrayLike, attacked: ArrayLike) -> float:
-    """Return how often a clean picture has the higher acceptance than an attacked one.
+    """Return how often a clean image has the higher acceptance than an attacked one.
 
     Args:
-        clean: (n,), acceptance of clean pictures.
+        clean: (n,), acceptance of clean images.
         attacked: (m,), of attacked ones.
 
     Returns:
         The area under the ROC curve, in [0, 1]: 0.5 says that they cannot be told apart, 1 that
-        every clean picture lies above every attacked one. A tie counts a half.
+        every clean image lies above every attacked one. A tie counts a half.
 
     Raises:
         InvalidInput: one of them is empty, or holds NaN.
@@ -112,12 +112,12 @@ def auroc_interval(
 
     Args:
         area: in [0, 1].
-        clean: number of clean pictures, at least 1.
+        clean: number of clean images, at least 1.
         attacked: number of attacked ones, at least 1.
         level: share of samples whose interval covers the truth, in (0, 1).
 
     Returns:
-        (low, high), in [0, 1]; an area of 1 has a lower end below 1. That the pictures of both
+        (low, high), in [0, 1]; an area of 1 has a lower end below 1. That the images of both
         samples are mostly the same ones is not used: the interval is rather too wide.
 
     Raises:
@@ -149,17 +149,17 @@ def auroc_interval(
 
 
 def threshold_for(acceptance: ArrayLike, false_rejection: float) -> float:
-    """Return the threshold that rejects a share of clean pictures.
+    """Return the threshold that rejects a share of clean images.
 
     The rule: of n scores in rising order it is the one of number floor(share * n), counted from 0:
     at most that many lie below it and are rejected; fewer only where scores are the same.
 
     Args:
-        acceptance: (n,), scores of clean pictures whose class is right.
+        acceptance: (n,), scores of clean images whose class is right.
         false_rejection: the share of them that may be rejected, in [0, 1).
 
     Returns:
-        A score; pictures below it are rejected.
+        A score; images below it are rejected.
 
     Raises:
         InvalidInput: no scores, NaN, or a share outside [0, 1).
@@ -177,12 +177,12 @@ def threshold_for(acceptance: ArrayLike, false_rejection: float) -> float:
 
 
 def rates_at(threshold: float, acceptance: ArrayLike, right: ArrayLike) -> dict[str, Any]:
-    """Judge pictures at a threshold.
+    """Judge images at a threshold.
 
     Args:
-        threshold: pictures whose acceptance lies below it are rejected.
+        threshold: images whose acceptance lies below it are rejected.
         acceptance: (n,), n >= 1.
-        right: (n,), bool; whether the class that is named is the picture's own.
+        right: (n,), bool; whether the class that is named is the image's own.
 
     Returns:
         `accuracy`: accepted and right, over all; `safe`: right or rejected, over all; `rejected`,
@@ -190,7 +190,7 @@ def rates_at(threshold: float, acceptance: ArrayLike, right: ArrayLike) -> dict[
         its Wilson interval under the same name and `_ci`.
 
     Raises:
-        InvalidInput: no pictures, or NaN.
+        InvalidInput: no images, or NaN.
 
     Example:
         >>> told = rates_at(0.5, [0.9, 0.8, 0.1, 0.2], [True, False, False, True])
@@ -218,8 +218,8 @@ def _checked(who: str, values: ArrayLike) -> Numbers:
     scores: Numbers = np.asarray(values, dtype=np.float64)
     if scores.ndim != 1 or not len(scores):
         raise InvalidInput(
-            f"{who}: needs one score a picture and at least one, got shape {scores.shape}"
+            f"{who}: needs one score an image and at least one, got shape {scores.shape}"
         )
     if np.isnan(scores).any():
-        raise InvalidInput(f"{who}: scores must be numbers, got NaN; leave those pictures out")
+        raise InvalidInput(f"{who}: scores must be numbers, got NaN; leave those images out")
     return scores

@@ -43,19 +43,19 @@ def eps_text(eps: float | None) -> str:
 
 
 def rejection_note(clean_rejected: float | None) -> str:
-    """Explain how a rejected picture counts, beside any table with both kinds of accuracy.
+    """Explain how a rejected image counts, beside any table with both kinds of accuracy.
 
     Args:
-        clean_rejected: share of the untouched pictures that are rejected; None: not known.
+        clean_rejected: share of the untouched images that are rejected; None: not known.
 
     Example:
         >>> rejection_note(0.25)[:71]
-        'Rejection counts as wrong for an untouched picture (25.0 % of them) and'
+        'Rejection counts as wrong for an untouched image (25.0 % of them) and'
     """
     share = "" if clean_rejected is None else f" ({percent(clean_rejected)} of them)"
     return (
-        f"Rejection counts as wrong for an untouched picture{share} and as safe for an attacked "
-        "one, so accuracy under attack can be above the one without: changed pictures that are "
-        "rejected then outweigh those that fool. The worst case of all attacks counts a picture "
+        f"Rejection counts as wrong for an untouched image{share} and as safe for an attacked "
+        "one, so accuracy under attack can be above the one without: changed images that are "
+        "rejected then outweigh those that fool. The worst case of all attacks counts an image "
         "only where it is right untouched as well"
     )

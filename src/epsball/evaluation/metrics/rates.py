@@ -21,13 +21,28 @@ _SURVIVALS = ("survives_8bit", "survives_png", "survives_jpeg90", "survives_jpeg
 _SIZES = ("l0", "l1", "l2", "linf")
 # every rate of a result; a blocking finding turns them into null
 RATES = (
-    "confidence", "confidence_ci", "confidence_correct", "confidence_wrong", "sizes",
+    "confidence",
+    "confidence_ci",
+    "confidence_correct",
+    "confidence_wrong",
+    "sizes",
     "median_distance",
-    *(name + end for end in ("", "_ci") for name in (
-        "clean_accuracy", "robust_accuracy", "top1_error", "top1_error_all", "top5_error",
-        "top5_error_all", "rejected", "accepted_accuracy", *_SURVIVALS,
-    )),
-)  # fmt: skip
+    *(
+        name + end
+        for end in ("", "_ci")
+        for name in (
+            "clean_accuracy",
+            "robust_accuracy",
+            "top1_error",
+            "top1_error_all",
+            "top5_error",
+            "top5_error_all",
+            "rejected",
+            "accepted_accuracy",
+            *_SURVIVALS,
+        )
+    ),
+)
 _FIVE = 5
 _MANY_IMAGES = 30  # fewer make the normal interval of a mean a pretence
 
@@ -142,7 +157,7 @@ def _proportion(name: str, column: pl.Series) -> Plain:
 def worst_case(records: pl.DataFrame) -> list[Plain]:
     """Count, for each norm and eps, the images that no attack in that ball fools.
 
-    An adversarial picture of a smaller eps lies in the larger ball too, so it counts there.
+    An adversarial image of a smaller eps lies in the larger ball too, so it counts there.
     """
     rows = []
     for (norm, eps), _ in _groups(_in_balls(records), ("norm", "eps")):

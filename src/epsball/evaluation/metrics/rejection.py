@@ -1,4 +1,4 @@
-"""How well a model that rejects tells attacked pictures from clean ones. Imports no torch."""
+"""How well a model that rejects tells attacked images from clean ones. Imports no torch."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -23,20 +23,20 @@ _BY = ("variant", "norm", "eps")
 def rejections(
     records: pl.DataFrame, false_rejections: Sequence[float] = FALSE_REJECTIONS
 ) -> list[dict[str, Any]]:
-    """Summarise for every attack and eps how well a model tells attacked pictures from clean ones.
+    """Summarise for every attack and eps how well a model tells attacked images from clean ones.
 
     Args:
         records: with the columns of `epsball.evaluation.records.schema.SCHEMA`, of a run with the
-            full budget: where a picture is done with at its first success its acceptance says
+            full budget: where an image is done with at its first success its acceptance says
             nothing.
-        false_rejections: shares of the clean pictures with the right class that a threshold
+        false_rejections: shares of the clean images with the right class that a threshold
             may reject; see `threshold_for`.
 
     Returns:
-        For each setting `n`, the pictures whose class is right when clean, rejected or not;
+        For each setting `n`, the images whose class is right when clean, rejected or not;
         `auroc` of their acceptance, clean against attacked, with its interval; `clean_area` and
-        `area`, those of `risk_curve` over all pictures; `at`, one entry a share: `false_rejection`,
-        `threshold`, and the rates of `rates_at` over all pictures, clean (`clean_...`) and
+        `area`, those of `risk_curve` over all images; `at`, one entry a share: `false_rejection`,
+        `threshold`, and the rates of `rates_at` over all images, clean (`clean_...`) and
         attacked. Empty where nothing is known of acceptance.
     """
     told = []
@@ -57,11 +57,9 @@ def rejections(
                 "auroc_ci": list(auroc_interval(area, int(fine.sum()), int(fine.sum()))),
                 "clean_area": risk_curve(clean, fine).area,
                 "area": risk_curve(attacked, still).area,
-                "at": [
-                    _at(share, clean, fine, attacked, still) for share in false_rejections
-                ],
+                "at": [_at(share, clean, fine, attacked, still) for share in false_rejections],
             }
-        )  # fmt: skip
+        )
     return told
 
 

@@ -17,9 +17,22 @@ from epsball.types import Finding
 
 SCHEMA_VERSION = 1
 _KEPT_WHEN_BLOCKED = (
-    "variant", "attack", "norm", "eps", "steps", "restarts", "objective", "direction",
-    "reference", "n", "forwards", "backwards", "queries", "seconds", "parts",
-)  # fmt: skip
+    "variant",
+    "attack",
+    "norm",
+    "eps",
+    "steps",
+    "restarts",
+    "objective",
+    "direction",
+    "reference",
+    "n",
+    "forwards",
+    "backwards",
+    "queries",
+    "seconds",
+    "parts",
+)
 
 
 def summarise(
@@ -101,7 +114,7 @@ def write_summary(run: Path, summary: dict[str, Any]) -> None:
 
 
 def _rejects(records: pl.DataFrame) -> bool:
-    """Say whether any picture was rejected, attacked or not."""
+    """Say whether any image was rejected, attacked or not."""
     return bool((records["rejected"] | records["clean_rejected"]).any())
 
 
@@ -139,11 +152,16 @@ def _empty(settings: Sequence[AttackSetting]) -> list[dict[str, Any]]:
         spent = {"n": 0, "forwards": 0, "backwards": 0, "queries": None, "parts": None}
         rows += [
             {
-                "variant": s.variant, "attack": s.attack, "norm": s.norm, "eps": eps,
-                "restarts": s.restarts, **named, **spent,
+                "variant": s.variant,
+                "attack": s.attack,
+                "norm": s.norm,
+                "eps": eps,
+                "restarts": s.restarts,
+                **named,
+                **spent,
             }
             for eps in s.eps
-        ]  # fmt: skip
+        ]
     return rows
 
 

@@ -1,4 +1,4 @@
-"""From scores and pictures to the columns of a record."""
+"""From scores and images to the columns of a record."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ _TOP = 5
 
 @dataclass(frozen=True)
 class Reading:
-    """What scores say of each picture.
+    """What scores say of each image.
 
     Args:
         prediction: (n,), the first column; k where a model rejects.
@@ -45,16 +45,21 @@ class Reading:
     safe: Tensor
 
     def stands(self, labels: Tensor) -> Tensor:
-        """Return (n,) bool: clean pictures that an attack has still to fool, right or rejected."""
+        """Return (n,) bool: clean images that an attack has still to fool, right or rejected."""
         return (self.prediction == labels) | self.rejected
 
     def rows(self, chosen: Tensor | slice) -> "Reading":
-        """Return what is said of some pictures."""
+        """Return what is said of some images."""
         accepted = None if self.acceptance is None else self.acceptance[chosen]
         return Reading(
-            self.prediction[chosen], self.confidence[chosen], self.top5[chosen],
-            self.margin[chosen], self.rejected[chosen], accepted, self.safe[chosen],
-        )  # fmt: skip
+            self.prediction[chosen],
+            self.confidence[chosen],
+            self.top5[chosen],
+            self.margin[chosen],
+            self.rejected[chosen],
+            accepted,
+            self.safe[chosen],
+        )
 
 
 def read_scores(scores: Tensor, labels: Tensor, info: ModelInfo) -> Reading:
@@ -96,11 +101,13 @@ class Clean:
     reading: Reading
 
     def rows(self, chosen: Tensor | slice) -> "Clean":
-        """Return some pictures of the shard."""
+        """Return some images of the shard."""
         return Clean(
-            self.positions[chosen], self.labels[chosen], self.images[chosen],
+            self.positions[chosen],
+            self.labels[chosen],
+            self.images[chosen],
             self.reading.rows(chosen),
-        )  # fmt: skip
+        )
 
 
 def record_frame(
@@ -179,16 +186,16 @@ def _survival(
     scores: Callable[[Tensor], Tensor],
     info: ModelInfo,
 ) -> dict[str, list[bool | None]]:
-    """Ask again about the fooled pictures, saved in several ways; null for the others."""
+    """Ask again about the fooled images, saved in several ways; null for the others."""
     fooled = ~reading.safe
     saved = to_8bit(attacked.images[fooled], clean.images[fooled])
     labels = clean.labels[fooled]
 
-    def still(pictures: Bytes | None) -> list[bool | None]:
+    def still(images: Bytes | None) -> list[bool | None]:
         column: list[bool | None] = [None] * len(fooled)
-        if pictures is None or not len(pictures):
+        if images is None or not len(images):
             return column
-        logits = scores(torch.from_numpy(pictures).float() / 255)
+        logits = scores(torch.from_numpy(images).float() / 255)
         kept = is_adversarial(logits, labels, classes=info.classes).tolist()
         for row, verdict in zip(fooled.nonzero()[:, 0].tolist(), kept, strict=True):
             column[row] = verdict

@@ -5,7 +5,7 @@ A run is a directory:
     manifest.json               what was asked, of what, on what (see manifest.py)
     records/00000-fgsm.parquet  one file per finished shard and attack; a row per image and eps
     records/00000-fgsm.json     its seconds: apart, so that records stay bitwise equal
-    pictures/00000-fgsm.npz     a few adversarial pictures of the first shard, for the report
+    images/00000-fgsm.npz     a few adversarial images of the first shard, for the report
     summary.json  report.html
 """
 
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from epsball.files import read_json
 
 RECORDS = "records"
-PICTURES = "pictures"
+IMAGES = "images"
 
 _COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
     "index": pl.Int64,  # position in the data set
@@ -47,9 +47,9 @@ _COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
     "l1": pl.Float64,
     "l2": pl.Float64,
     "linf": pl.Float64,
-    "distance": pl.Float64,  # of the nearest adversarial picture; null where none was looked for
-    "excess": pl.Float64,  # by how much the picture leaves its ball, in float64; below 0: inside
-    "lowest": pl.Float64,  # smallest and largest pixel of the adversarial picture
+    "distance": pl.Float64,  # of the nearest adversarial image; null where none was looked for
+    "excess": pl.Float64,  # by how much the image leaves its ball, in float64; below 0: inside
+    "lowest": pl.Float64,  # smallest and largest pixel of the adversarial image
     "highest": pl.Float64,
     "forwards": pl.Int64,
     "backwards": pl.Int64,
@@ -60,24 +60,34 @@ _COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
     # reject
     "clean_acceptance": pl.Float64,
     "acceptance": pl.Float64,
-    "safe": pl.Boolean,  # the adversarial picture gets its label, or is rejected
-    "survives_8bit": pl.Boolean,  # null where the picture is not fooled in the first place
+    "safe": pl.Boolean,  # the adversarial image gets its label, or is rejected
+    "survives_8bit": pl.Boolean,  # null where the image is not fooled in the first place
     "survives_png": pl.Boolean,
     "survives_jpeg90": pl.Boolean,
     "survives_jpeg75": pl.Boolean,
 }
 SCHEMA = pl.Schema(_COLUMNS)
 # an image that is done with at its first success is barely fooled: how sure the model is, how far
-# the picture moved and what saving does to it then say nothing of the attack
+# the image moved and what saving does to it then say nothing of the attack
 MEANINGLESS_WHEN_RETIRED = (
-    "confidence", "top5", "margin", "acceptance", "l0", "l1", "l2", "linf", "survives_8bit",
-    "survives_png", "survives_jpeg90", "survives_jpeg75",
-)  # fmt: skip
+    "confidence",
+    "top5",
+    "margin",
+    "acceptance",
+    "l0",
+    "l1",
+    "l2",
+    "linf",
+    "survives_8bit",
+    "survives_png",
+    "survives_jpeg90",
+    "survives_jpeg75",
+)
 
 
 @dataclass(frozen=True)
-class Pictures:
-    """The pictures a report shows.
+class SavedImages:
+    """The images a report shows.
 
     Args:
         positions: (m,), positions in the data set.
@@ -137,13 +147,13 @@ def read_summary(run: Path) -> dict[str, Any]:
     return read_json(run / "summary.json", "audit")
 
 
-def read_pictures(run: Path) -> Pictures | None:
-    """Read the pictures kept for the report; None where there are none."""
-    shown = dict(_pictures(run))
+def read_saved_images(run: Path) -> SavedImages | None:
+    """Read the images kept for the report; None where there are none."""
+    shown = dict(_images(run))
     if not shown:
         return None
     first = next(iter(shown.values()))
-    return Pictures(
+    return SavedImages(
         first["positions"],
         first["labels"],
         first["clean"],
@@ -155,7 +165,7 @@ def read_pictures(run: Path) -> Pictures | None:
     )
 
 
-def _pictures(run: Path) -> Iterator[tuple[str, dict[str, NDArray[Any]]]]:
-    for file in sorted((run / PICTURES).glob("*.npz")):
+def _images(run: Path) -> Iterator[tuple[str, dict[str, NDArray[Any]]]]:
+    for file in sorted((run / IMAGES).glob("*.npz")):
         with np.load(file, allow_pickle=False) as kept:
             yield file.stem, dict(kept)

@@ -14,12 +14,12 @@ from epsball.data import to_unit
 from epsball.evaluation.engine.engine import Engine
 from epsball.evaluation.engine.verdicts import Attacked
 from epsball.evaluation.records.measure import Clean, read_scores, record_frame
-from epsball.evaluation.records.schema import PICTURES, RECORDS, read_records
+from epsball.evaluation.records.schema import IMAGES, RECORDS, read_records
 from epsball.evaluation.settings import AttackSetting
 from epsball.files import write_atomically
 from epsball.types import Dataset, Positions
 
-_SHOWN = 10  # pictures kept for the report, one a class as far as there are classes
+_SHOWN = 10  # images kept for the report, one a class as far as there are classes
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def shards_of(positions: Positions, size: int) -> list[Shard]:
 
 
 def read_clean(engine: Engine, data: Dataset, positions: Positions) -> Clean:
-    """Read pictures and ask the model about them, clean."""
+    """Read images and ask the model about them, clean."""
     images = to_unit(data.read(positions))
     labels = torch.from_numpy(data.labels[positions])
     reading = read_scores(engine.scores(images), labels, engine.info)
@@ -67,7 +67,7 @@ def run_shard(
 
     Args:
         engine: the run's engine.
-        data: where the pictures come from.
+        data: where the images come from.
         shard: which ones.
         settings: the run's attacks.
         run: the run's directory.
@@ -120,7 +120,7 @@ def _run_setting(
         for eps, one in zip(setting.eps, made, strict=True)
     ]
     if shard.number == 0:
-        _keep_pictures(run / PICTURES / f"{shard.stem(setting)}.npz", setting, clean, made)
+        _keep_images(run / IMAGES / f"{shard.stem(setting)}.npz", setting, clean, made)
     each = {"seconds": {repr(eps): seconds / len(setting.eps) for eps in setting.eps}}
     file = _records(run, shard, setting)
     # the records come last: that they exist means that everything else does
@@ -132,7 +132,7 @@ def _records(run: Path, shard: Shard, setting: AttackSetting) -> Path:
     return run / RECORDS / f"{shard.stem(setting)}.parquet"
 
 
-def _keep_pictures(
+def _keep_images(
     file: Path, setting: AttackSetting, clean: Clean, made: Sequence[Attacked]
 ) -> None:
     right = (clean.reading.prediction == clean.labels).numpy()

@@ -1,4 +1,4 @@
-"""Does an adversarial picture stay one when it is saved as a picture?"""
+"""Does an adversarial image stay one when it is saved as an image?"""
 
 import io
 from collections.abc import Callable
@@ -18,7 +18,7 @@ _GREY, _COLOUR = 1, 3
 
 
 def to_8bit(adversarial: Tensor, clean: Tensor) -> Bytes:
-    """Round to 8 bits, towards the clean picture, so that the eps-ball still holds.
+    """Round to 8 bits, towards the clean image, so that the eps-ball still holds.
 
     Args:
         adversarial: (n, c, h, w), float in [0, 1].
@@ -42,31 +42,31 @@ def to_8bit(adversarial: Tensor, clean: Tensor) -> Bytes:
     return rounded.clamp(0, 255).to(torch.uint8).numpy()
 
 
-def through_png(pictures: Bytes) -> Bytes | None:
-    """Write and read every picture as PNG; None where PNG has no such number of channels."""
-    return _through(pictures, lambda image, file: image.save(file, "PNG", compress_level=1))
+def through_png(images: Bytes) -> Bytes | None:
+    """Write and read every image as PNG; None where PNG has no such number of channels."""
+    return _through(images, lambda image, file: image.save(file, "PNG", compress_level=1))
 
 
-def through_jpeg(pictures: Bytes, quality: int) -> Bytes | None:
-    """Write and read every picture as JPEG of a quality (1 to 95); None for odd channels."""
-    return _through(pictures, lambda image, file: image.save(file, "JPEG", quality=quality))
+def through_jpeg(images: Bytes, quality: int) -> Bytes | None:
+    """Write and read every image as JPEG of a quality (1 to 95); None for odd channels."""
+    return _through(images, lambda image, file: image.save(file, "JPEG", quality=quality))
 
 
-def as_image(picture: Bytes) -> Image.Image:
-    """Make a Pillow image of one picture, (c, h, w) uint8 with one or three channels."""
-    return Image.fromarray(picture[0] if len(picture) == _GREY else picture.transpose(1, 2, 0))
+def as_image(image: Bytes) -> Image.Image:
+    """Make a Pillow image of one image, (c, h, w) uint8 with one or three channels."""
+    return Image.fromarray(image[0] if len(image) == _GREY else image.transpose(1, 2, 0))
 
 
-def _through(pictures: Bytes, save: Callable[[Image.Image, Any], None]) -> Bytes | None:
-    if pictures.shape[1] not in (_GREY, _COLOUR):
+def _through(images: Bytes, save: Callable[[Image.Image, Any], None]) -> Bytes | None:
+    if images.shape[1] not in (_GREY, _COLOUR):
         return None
 
-    def one(picture: Bytes) -> Bytes:
+    def one(image: Bytes) -> Bytes:
         file = io.BytesIO()
-        save(as_image(picture), file)
+        save(as_image(image), file)
         read = np.asarray(Image.open(file))
-        return read[None] if len(picture) == _GREY else read.transpose(2, 0, 1)
+        return read[None] if len(image) == _GREY else read.transpose(2, 0, 1)
 
     # Pillow lets go of the interpreter's lock while it encodes
     with ThreadPoolExecutor() as pool:
-        return np.stack(list(pool.map(one, pictures))) if len(pictures) else pictures
+        return np.stack(list(pool.map(one, images))) if len(images) else images

@@ -50,7 +50,7 @@ class ExportedModel(nn.Module):
         self.eval()
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return what the program returns for pictures (n, c, h, w)."""
+        """Return what the program returns for images (n, c, h, w)."""
         scores: Tensor = self.program(inputs)
         return scores
 

@@ -71,7 +71,7 @@ class HubLogits(nn.Module):
         self.model = model
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return logits (n, k) for normalised pictures (n, c, h, w)."""
+        """Return logits (n, k) for normalised images (n, c, h, w)."""
         logits: Tensor = self.model(pixel_values=inputs).logits
         return logits
 
@@ -201,7 +201,7 @@ def _finished(
 
 
 def _hf_scale(settings: Mapping[str, Any]) -> tuple[Scale | None, Scale | None]:
-    """Translate a processor's rescaling of 0 .. 255 and its normalisation to pictures in [0, 1]."""
+    """Translate a processor's rescaling of 0 .. 255 and its normalisation to images in [0, 1]."""
     factor = settings.get("rescale_factor", 1 / 255) if settings.get("do_rescale", True) else 1.0
     mean, std = (0.0,), (1.0,)
     if settings.get("do_normalize", True) and settings.get("image_mean"):

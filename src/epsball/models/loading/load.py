@@ -1,4 +1,4 @@
-"""From the words somebody typed to a classifier that takes pictures in [0, 1]."""
+"""From the words somebody typed to a classifier that takes images in [0, 1]."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -81,9 +81,9 @@ def load_model(
             that of the weights. Files and factories bring their own, whatever is asked for.
         mean: subtracted per channel, in [0, 1]; None: what the model was published with.
         std: divided by, likewise.
-        resize: side of the square the model wants, in pixels; None: pictures keep their size.
-        channels: "rgb", "bgr" or "gray", what the model wants; None: pictures keep their channels.
-        defence: what pictures go through first: "jpeg:quality=75"; see `DEFENCES`.
+        resize: side of the square the model wants, in pixels; None: images keep their size.
+        channels: "rgb", "bgr" or "gray", what the model wants; None: images keep their channels.
+        defence: what images go through first: "jpeg:quality=75"; see `DEFENCES`.
         device: where the model goes: "cpu", "cuda:0".
         require_weights: whether published or given weights are needed. False builds the
             architecture with fresh ones, to be trained.

@@ -116,14 +116,14 @@ def _check_signature(file: Path, program: dict[str, Any]) -> None:
     ]
     if len(inputs) != 1 or "as_tensor" not in inputs[0]:
         raise InvalidInput(
-            f"{file} takes {len(inputs)} inputs, a classifier takes one batch of pictures: export "
+            f"{file} takes {len(inputs)} inputs, a classifier takes one batch of images: export "
             "a module whose forward has one argument"
         )
     sizes = module["graph"]["tensor_values"][inputs[0]["as_tensor"]["name"]]["sizes"]
     if "as_int" in sizes[0]:
         raise InvalidInput(
             f"{file} takes batches of exactly {sizes[0]['as_int']}, the audit uses many sizes: "
-            f"export again with torch.export.export(model, (pictures,), {DYNAMIC}) on two pictures"
+            f"export again with torch.export.export(model, (images,), {DYNAMIC}) on two images"
         )
 
 

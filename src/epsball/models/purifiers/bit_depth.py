@@ -37,13 +37,13 @@ class BitDepth(nn.Module):
         self.training = False  # there is no other mode
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return pictures of the same shape, (n, c, h, w)."""
+        """Return images of the same shape, (n, c, h, w)."""
         top = 2**self.bits - 1
         rounded: Tensor = (inputs * top).round() / top
         return rounded
 
     def stand_in(self, inputs: Tensor) -> Tensor:
-        """Return the pictures themselves: rounding moves a pixel by half a step at most."""
+        """Return the images themselves: rounding moves a pixel by half a step at most."""
         return inputs
 
     def extra_repr(self) -> str:

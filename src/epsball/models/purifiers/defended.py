@@ -19,7 +19,7 @@ class Masking(Protocol):
     """A step without a useful gradient, that brings along something with one."""
 
     def __call__(self, inputs: Tensor, /) -> Tensor:
-        """Return the washed pictures, (n, c, h, w)."""
+        """Return the washed images, (n, c, h, w)."""
         ...
 
     def stand_in(self, inputs: Tensor, /) -> Tensor:
@@ -45,7 +45,7 @@ class Defended(nn.Module):
             self.info = info
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return the model's scores for pictures (n, c, h, w) in [0, 1]."""
+        """Return the model's scores for images (n, c, h, w) in [0, 1]."""
         return self.model(self.step(inputs))
 
     def about(self, rows: Tensor) -> None:
@@ -77,7 +77,7 @@ def defended(model: Classifier, step: Step) -> Defended:
 
     Args:
         model: (n, c, h, w) in [0, 1] to scores (n, k); neither copied nor changed.
-        step: what pictures go through first: one of `DEFENCES`, or any function of pictures.
+        step: what images go through first: one of `DEFENCES`, or any function of images.
 
     Returns:
         The defended model. `remedies` says how its defences are broken, `relaxed()` is its twin

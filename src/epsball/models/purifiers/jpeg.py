@@ -16,7 +16,7 @@ _TOP = 255
 
 
 class JpegCompression(nn.Module):
-    """Compress every picture with JPEG, at 8 bits a channel, and decompress it.
+    """Compress every image with JPEG, at 8 bits a channel, and decompress it.
 
     No gradient comes through: an attack that needs one is refused.
 
@@ -24,7 +24,7 @@ class JpegCompression(nn.Module):
         quality: of the encoder, 1 (coarse) to 100.
 
     Raises:
-        InvalidInput: quality is outside 1 to 100; pictures have neither one channel nor three.
+        InvalidInput: quality is outside 1 to 100; images have neither one channel nor three.
 
     Source: Guo et al. 2018, arXiv:1711.00117, who use quality 75. The codec is Pillow's, with
     colours at half resolution (4:2:0), its default.
@@ -45,12 +45,10 @@ class JpegCompression(nn.Module):
         self.training = False  # there is no other mode
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return pictures of the same shape, (n, c, h, w), without gradient."""
+        """Return images of the same shape, (n, c, h, w), without gradient."""
         channels = inputs.shape[1]
         if channels not in (1, 3):
-            raise InvalidInput(
-                f"JpegCompression: pictures must have 1 or 3 channels, got {channels}"
-            )
+            raise InvalidInput(f"JpegCompression: images must have 1 or 3 channels, got {channels}")
         pixels = (inputs.detach().float().clamp(0, 1) * _TOP).round().byte()
         stored = pixels.permute(0, 2, 3, 1).cpu().numpy()  # (n, h, w, c)
         if not len(stored):
@@ -59,7 +57,7 @@ class JpegCompression(nn.Module):
         return torch.from_numpy(made).permute(0, 3, 1, 2).to(inputs) / _TOP
 
     def stand_in(self, inputs: Tensor) -> Tensor:
-        """Return the pictures themselves: that is what a codec is meant to return."""
+        """Return the images themselves: that is what a codec is meant to return."""
         return inputs
 
     def extra_repr(self) -> str:
@@ -71,5 +69,5 @@ def _through(pixels: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
     grey = pixels.shape[2] == 1
     file = BytesIO()
     Image.fromarray(pixels[:, :, 0] if grey else pixels).save(file, "JPEG", quality=quality)
-    with Image.open(file) as picture:
-        return np.asarray(picture).reshape(pixels.shape)
+    with Image.open(file) as image:
+        return np.asarray(image).reshape(pixels.shape)

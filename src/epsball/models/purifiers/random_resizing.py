@@ -1,4 +1,4 @@
-"""Random resizing and padding: the defence that never shows the same picture twice."""
+"""Random resizing and padding: the defence that never shows the same image twice."""
 
 import torch
 from torch import Tensor, nn
@@ -8,21 +8,21 @@ from epsball.models.purifiers.defended import Remedy
 
 
 class RandomResizing(nn.Module):
-    """Shrink every picture to a random size and put it at a random place on black.
+    """Shrink every image to a random size and put it at a random place on black.
 
-    Numbers are drawn from torch's global generator, anew for every picture of every pass. The
+    Numbers are drawn from torch's global generator, anew for every image of every pass. The
     gradient goes through, but one pass says little about the next.
 
     Args:
-        smallest: the least side, as a share of the picture's own, above 0 and up to 1.
+        smallest: the least side, as a share of the image's own, above 0 and up to 1.
 
     Raises:
         InvalidInput: smallest is outside its range.
 
-    Source: Xie et al. 2018, arXiv:1711.01991. Departures: they enlarge pictures of 299 pixels to
-    299 to 330 and pad to 331, for a network that takes any size; here pictures keep their size, so
+    Source: Xie et al. 2018, arXiv:1711.01991. Departures: they enlarge images of 299 pixels to
+    299 to 330 and pad to 331, for a network that takes any size; here images keep their size, so
     that any network of the zoo can stand behind. Pixels are interpolated bilinearly, not taken
-    from the nearest neighbour, and each picture of a batch has a size of its own.
+    from the nearest neighbour, and each image of a batch has a size of its own.
 
     Example:
         >>> white = torch.ones(1, 1, 10, 10)
@@ -43,7 +43,7 @@ class RandomResizing(nn.Module):
         self.training = False  # there is no other mode
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return pictures of the same shape, (n, c, h, w)."""
+        """Return images of the same shape, (n, c, h, w)."""
         count, _, height, width = inputs.shape
         shrink, down, right = torch.rand((3, count), device=inputs.device)
         rows = _resampling(height, self.smallest, shrink, down).to(inputs)

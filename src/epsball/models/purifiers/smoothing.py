@@ -24,7 +24,7 @@ class Smoothing(nn.Module):
             0.15 * kernel + 0.35 pixels.
 
     Raises:
-        InvalidInput: an argument breaks its rule, or a picture is smaller than half the window.
+        InvalidInput: an argument breaks its rule, or an image is smaller than half the window.
 
     Source: Xu et al. 2018, arXiv:1704.01155, section III-B, where the median is scipy's, which has
     no gradient; borders are mirrored as there. The deviation follows OpenCV.
@@ -49,7 +49,7 @@ class Smoothing(nn.Module):
         self.training = False  # there is no other mode
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return pictures of the same shape, (n, c, h, w)."""
+        """Return images of the same shape, (n, c, h, w)."""
         wide = _mirrored(_mirrored(inputs, 2, self.kernel), 3, self.kernel)
         return _mean(wide, self.kernel) if self.kind == "gaussian" else _median(wide, self.kernel)
 
@@ -58,18 +58,18 @@ class Smoothing(nn.Module):
         return f"kernel={self.kernel}, kind={self.kind}"
 
 
-def _mirrored(pictures: Tensor, axis: int, kernel: int) -> Tensor:
-    """Continue pictures beyond their borders, which are repeated: c b a | a b c | c b a."""
-    size, before, after = pictures.shape[axis], kernel // 2, (kernel - 1) // 2
+def _mirrored(images: Tensor, axis: int, kernel: int) -> Tensor:
+    """Continue images beyond their borders, which are repeated: c b a | a b c | c b a."""
+    size, before, after = images.shape[axis], kernel // 2, (kernel - 1) // 2
     if before > size:
         raise InvalidInput(
-            f"Smoothing: kernel must be at most {2 * size + 1} for pictures of {size} pixels, "
+            f"Smoothing: kernel must be at most {2 * size + 1} for images of {size} pixels, "
             f"got {kernel}"
         )
-    at = torch.arange(-before, size + after, device=pictures.device)
+    at = torch.arange(-before, size + after, device=images.device)
     at = torch.where(at < 0, -1 - at, at)
     at = torch.where(at >= size, 2 * size - 1 - at, at)
-    return pictures.index_select(axis, at)
+    return images.index_select(axis, at)
 
 
 def _median(wide: Tensor, kernel: int) -> Tensor:

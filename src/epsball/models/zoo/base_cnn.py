@@ -27,7 +27,7 @@ class BaseCnn(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, inputs: Images) -> Logits:
-        """Return logits (n, classes) for pictures (n, 1, 28, 28) in [0, 1]."""
+        """Return logits (n, classes) for images (n, 1, 28, 28) in [0, 1]."""
         low = self.layer3(self.layer2(self.layer1(inputs)))  # (n, 32, 14, 14)
         high = self.layer6(self.layer5(self.layer4(low)))  # (n, 64, 7, 7)
         first = self.dropout(self.layer7(high.flatten(1)))  # (n, 200)
@@ -44,7 +44,7 @@ def build_base_cnn(*, classes: int = 10, dropout: float = 0.5, width: float = 1.
         width: times the source's filters and units, rounded; 1 is the source's own network.
 
     Returns:
-        The module in train mode, for pictures (n, 1, 28, 28); 734,602 parameters by default.
+        The module in train mode, for images (n, 1, 28, 28); 734,602 parameters by default.
 
     Source: Thanthulage, table 1, after Sotgiu et al. 2020. Departures: the softmax is left to the
         loss; the place of dropout and the spread of the normal initialisation are not stated, so

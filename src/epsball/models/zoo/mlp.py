@@ -17,7 +17,7 @@ class Mlp(nn.Module):
         self.output = nn.Linear(hidden, classes)
 
     def forward(self, inputs: Images) -> Logits:
-        """Return logits (n, classes) for pictures (n, 1, 28, 28) in [0, 1]."""
+        """Return logits (n, classes) for images (n, 1, 28, 28) in [0, 1]."""
         active = self.dropout(self.hidden(inputs.flatten(1)).relu())  # (n, hidden)
         logits: Logits = self.output(active)
         return logits
@@ -32,7 +32,7 @@ def build_mlp(*, classes: int = 10, hidden: int = 625, dropout: float = 0.5) -> 
         dropout: probability of dropping a hidden unit while training.
 
     Returns:
-        The module in train mode, for pictures (n, 1, 28, 28); 496,885 parameters by default.
+        The module in train mode, for images (n, 1, 28, 28); 496,885 parameters by default.
 
     Source: Limaye, Tirupari and Rangan. The width and the dropout rate are not stated there: 625
         is the width of the tutorial it cites, 0.5 the usual rate. Initialised as PyTorch does.

@@ -53,7 +53,7 @@ class SqueezeNet(nn.Module):
         )
 
     def forward(self, inputs: Images) -> Logits:
-        """Return logits (n, classes), none below 0, for pictures (n, 3, h, w) in [0, 1]."""
+        """Return logits (n, classes), none below 0, for images (n, 3, h, w) in [0, 1]."""
         maps: Tensor = self.classifier(self.features(self.preprocess(inputs)))
         return maps.mean((2, 3))
 
@@ -66,13 +66,13 @@ def build_squeezenet(*, classes: int = 1000, dropout: float = 0.5) -> SqueezeNet
         dropout: probability of dropping a value before the last convolution while training.
 
     Returns:
-        The module in train mode, for RGB pictures (n, 3, h, w), h and w of 21 or more, 224 or 227
+        The module in train mode, for RGB images (n, 3, h, w), h and w of 21 or more, 224 or 227
         as published; 1,248,424 parameters by default.
 
     Source: Iandola et al. 2016, arXiv:1602.07360; the original definition, which pads the last
         convolution by 1 (torchvision's does not). Published weights: Han et al. 2016, Deep
         Compression. Scores pass a ReLU before they are averaged, as in the source, so a class can
-        have no gradient at a picture.
+        have no gradient at an image.
 
     Example:
         >>> sum(p.numel() for p in build_squeezenet().parameters())

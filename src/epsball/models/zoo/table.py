@@ -25,7 +25,7 @@ class ModelSpec:
         name: as it is asked for.
         build: makes it with fresh weights, in train mode; takes `classes` and its own settings by
             name.
-        input_shape: (c, h, w) of the pictures it was made for.
+        input_shape: (c, h, w) of the images it was made for.
         classes: k, when nothing else is asked for.
         parameters: how many it then has.
         source: where it comes from.

@@ -32,7 +32,7 @@ class VggCifar(nn.Module):
                 _initialise_as_keras(module)
 
     def forward(self, inputs: Images) -> Logits:
-        """Return logits (n, classes) for pictures (n, 3, 32, 32) in [0, 1]."""
+        """Return logits (n, classes) for images (n, 3, 32, 32) in [0, 1]."""
         features = self.blocks(inputs).flatten(1)  # (n, 2048)
         logits: Logits = self.output(self.dropout(self.hidden(features).relu()))
         return logits
@@ -50,7 +50,7 @@ def build_vgg_cifar(
         width: times the source's filters and units, rounded; 1 is the source's own network.
 
     Returns:
-        The module in train mode, for pictures (n, 3, 32, 32); 1,525,738 parameters by default.
+        The module in train mode, for images (n, 3, 32, 32); 1,525,738 parameters by default.
 
     Source: Possas, thesis. Dropout rates are not stated; 0.25 and 0.5 are those of Keras' own
         CIFAR-10 example. Initialised as Keras does: Glorot uniform, biases zero.

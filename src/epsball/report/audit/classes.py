@@ -15,7 +15,7 @@ from epsball.report.drawing.table import Table, table
 ALL = 20  # up to so many classes every one gets a bar
 ENDS = 10  # of more than that, so many of the most and of the least hurt
 GAP = "\u2026"
-FEW = 10  # pictures in a class below which its bar says little
+FEW = 10  # images in a class below which its bar says little
 _PANELS = 3
 _MANY = 12  # rows beyond which the narrow drawing has one panel only
 _LABELS = 150  # pixels kept for class names
@@ -129,7 +129,7 @@ def _panel(frame: pl.DataFrame, order: list[str], colour: str, plot: int, *, nam
         alt.Tooltip("name:N", title="class"),
         alt.Tooltip("clean:Q", format=".1%"),
         alt.Tooltip("robust:Q", format=".1%", title="attacked"),
-        alt.Tooltip("n:Q", title="pictures"),
+        alt.Tooltip("n:Q", title="images"),
     ]
     return alt.layer(
         base.mark_bar(color=colour, opacity=0.75).encode(x, y, tooltip=tips),
@@ -162,7 +162,7 @@ def _numbers(frame: pl.DataFrame, settings: list[Setting], norm: str) -> Table:
         f"Accuracy of each class under {settings[0].variant} in {norm}; the relative loss is the "
         "share of the clean accuracy that is gone"
     )
-    return table(caption, f"class|#pictures|#clean{heads}", rows)
+    return table(caption, f"class|#images|#clean{heads}", rows)
 
 
 def _caption(frame: pl.DataFrame, reference: Setting, order: list[str]) -> str:
@@ -178,5 +178,5 @@ def _caption(frame: pl.DataFrame, reference: Setting, order: list[str]) -> str:
         said += f" Shown are the {ENDS} most and the {ENDS} least hurt of {len(at)} classes."
     few = sum(row["n"] < FEW for row in at.values())
     if few:
-        said += f" {count(few)} classes have fewer than {FEW} pictures: their bars are anecdotes."
+        said += f" {count(few)} classes have fewer than {FEW} images: their bars are anecdotes."
     return said

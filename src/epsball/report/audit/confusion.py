@@ -1,4 +1,4 @@
-"""Confusion: what pictures are taken for, clean, attacked, and the difference."""
+"""Confusion: what images are taken for, clean, attacked, and the difference."""
 
 from collections.abc import Iterable
 
@@ -33,7 +33,7 @@ def confusion_figure(run: Run, norm: str) -> Figure | None:
     return Figure(
         key=f"confusion-{norm}",
         caption=_caption(frame, setting, small=small),
-        alt=f"What pictures of each class are taken for, clean and under {setting.words}.",
+        alt=f"What images of each class are taken for, clean and under {setting.words}.",
         draw=lambda width: (
             draw_matrices(frame, names, run.classes, width)
             if small
@@ -48,11 +48,11 @@ def confusion_frame(run: Run, clean: Cells, attacked: Cells) -> pl.DataFrame:
 
     Args:
         run: for the names of the classes.
-        clean: (true, predicted, pictures).
+        clean: (true, predicted, images).
         attacked: the same, under attack.
 
     Returns:
-        Columns true, said (names), right, before, after (pictures), clean, attacked, change
+        Columns true, said (names), right, before, after (images), clean, attacked, change
         (shares of the true class).
     """
     first, second = _cells(clean, "before"), _cells(attacked, "after")
@@ -95,11 +95,15 @@ def _cells(cells: Cells, name: str) -> pl.DataFrame:
 def _numbers(frame: pl.DataFrame, setting: Setting) -> Table:
     rows = [
         [
-            r["true"], r["said"], count(r["before"]), count(r["after"]), percent(r["attacked"]),
+            r["true"],
+            r["said"],
+            count(r["before"]),
+            count(r["after"]),
+            percent(r["attacked"]),
             points(r["change"]),
         ]
         for r in confused_pairs(frame, _LISTED).iter_rows(named=True)
-    ]  # fmt: skip
+    ]
     heads = "true class|taken for|#clean|#attacked|#share of the class|#points gained"
     return table(f"Most frequent confusions under {setting.words}", heads, rows)
 
@@ -111,12 +115,12 @@ def _caption(frame: pl.DataFrame, setting: Setting, *, small: bool) -> str:
         top = pairs.row(0, named=True)
         said += (
             f"Most often, \u201c{top['true']}\u201d is taken for \u201c{top['said']}\u201d: "
-            f"{count(top['after'])} pictures under attack, {count(top['before'])} without. "
+            f"{count(top['after'])} images under attack, {count(top['before'])} without. "
         )
     if not small:
-        return said + "Bars count pictures under attack, upright ticks the same without."
+        return said + "Bars count images under attack, upright ticks the same without."
     return said + (
-        "Each row is a true class, each column what its pictures are taken for, in per cent of "
-        "the row; the stronger, the more. In the difference, orange cells gained pictures, blue "
+        "Each row is a true class, each column what its images are taken for, in per cent of "
+        "the row; the stronger, the more. In the difference, orange cells gained images, blue "
         "ones lost them."
     )

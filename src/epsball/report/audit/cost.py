@@ -1,4 +1,4 @@
-"""Cost: what each attack spent on a picture."""
+"""Cost: what each attack spent on an image."""
 
 import altair as alt
 import polars as pl
@@ -19,30 +19,34 @@ def cost_figure(run: Run) -> Figure | None:
         return None
     rows = [
         [
-            r["variant"], r["norm"], distance(r["eps"]), count(r["n"]),
-            *(count(r.get(kind)) for kind in KINDS), duration(r.get("seconds")),
+            r["variant"],
+            r["norm"],
+            distance(r["eps"]),
+            count(r["n"]),
+            *(count(r.get(kind)) for kind in KINDS),
+            duration(r.get("seconds")),
         ]
         for r in run.results
-    ]  # fmt: skip
+    ]
     cost = run.summary.get("cost") or {}
-    heads = "attack|norm|#eps|#pictures|#forwards|#backwards|#queries|#time"
+    heads = "attack|norm|#eps|#images|#forwards|#backwards|#queries|#time"
     return Figure(
         key="cost",
         caption=f"The whole run took {count(cost.get('forwards'))} forward and "
-        f"{count(cost.get('backwards'))} backward passes of one picture, and "
-        f"{duration(cost.get('seconds'))}. Bars are means over the pictures; a picture that is "
+        f"{count(cost.get('backwards'))} backward passes of one image, and "
+        f"{duration(cost.get('seconds'))}. Bars are means over the images; an image that is "
         "fooled early costs less where the attack may stop.",
-        alt="Mean number of forward and backward passes that each attack spent on a picture.",
+        alt="Mean number of forward and backward passes that each attack spent on an image.",
         draw=lambda width: draw_cost(frame, width),
         table=table("Passes and time of each setting", heads, rows),
     )
 
 
 def cost_frame(run: Run) -> pl.DataFrame:
-    """Gather the passes of each setting, per picture.
+    """Gather the passes of each setting, per image.
 
     Returns:
-        Columns row (the setting), kind, order, each (mean passes a picture).
+        Columns row (the setting), kind, order, each (mean passes an image).
         Kinds never used are left out.
     """
     rows = [
@@ -68,14 +72,14 @@ def draw_cost(frame: pl.DataFrame, width: int) -> Chart:
         width: total width, pixels.
 
     Returns:
-        Bars of passes a picture, by kind.
+        Bars of passes an image, by kind.
     """
     label = 220 if width >= WIDE else 140
     kinds = [kind for kind in KINDS.values() if kind in frame["kind"]]
     colours = [FILL.light, SOFT.light, INK.light][: len(kinds)]
     axis = alt.Axis(title=None, labelLimit=label - 10, grid=False, labelColor=INK.light)
     y = alt.Y("row:N").sort(unique(frame["row"])).axis(axis)
-    x = alt.X("each:Q").axis(alt.Axis(title="passes a picture", tickCount=5))
+    x = alt.X("each:Q").axis(alt.Axis(title="passes an image", tickCount=5))
     colour = alt.Color("kind:N").scale(alt.Scale(domain=kinds, range=colours))
     tips = [alt.Tooltip("row:N"), alt.Tooltip("kind:N"), alt.Tooltip("each:Q", format=",.1f")]
     bars: alt.Chart = (

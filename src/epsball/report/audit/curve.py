@@ -209,9 +209,9 @@ def _caption(run: Run, norm: str) -> str:
     kept = left if len(left) <= 3 else [left[0], left[-1]]
     steady = all(worst[a] >= worst[b] for a, b in pairwise(sorted(worst)))
     return (
-        f"Untouched, {percent(clean['accuracy'])} of the {run.data} pictures are classified "
+        f"Untouched, {percent(clean['accuracy'])} of the {run.data} images are classified "
         "correctly. "
-        f"With the best attack chosen for each picture, what is left is {listing(kept)}"
+        f"With the best attack chosen for each image, what is left is {listing(kept)}"
         f"{'.' if steady else '; that it rises with eps is a sign of a failing attack.'} "
         f"{_DOTS if len(left) == 1 else 'Bands'} are 95 % "
         "intervals of the sample; confidence is the mean that the model states, right or wrong."

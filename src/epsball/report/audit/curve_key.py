@@ -42,7 +42,7 @@ class Key:
         return alt.StrokeDash("series:N").scale(scale)
 
     def eps_axis(self, values: pl.Series) -> alt.Axis:
-        """Tick the eps that were tried, written as people write them; 0 is the clean picture."""
+        """Tick the eps that were tried, written as people write them; 0 is the clean image."""
         ticks = sorted(values.unique().to_list())
         words = {f"{eps:.5f}": distance(eps) if eps else "clean" for eps in ticks}
         lookup = ",".join(f"'{at}':'{word}'" for at, word in words.items())

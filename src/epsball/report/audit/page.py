@@ -24,7 +24,7 @@ from epsball.report.comparison.duels import duel_figure
 from epsball.report.drawing.document import render
 from epsball.report.drawing.figure import Figure, write_figures
 from epsball.report.drawing.numbers import count, distance, listing
-from epsball.report.drawing.strips import picture_strips
+from epsball.report.drawing.strips import image_strips
 
 NAME = "report.html"
 
@@ -33,7 +33,7 @@ def write_report(run: Path, *, figures: bool = False) -> Path:
     """Turn a finished run into one self-contained page.
 
     Args:
-        run: the run's directory: manifest.json, summary.json, records/ and, if kept, pictures/.
+        run: the run's directory: manifest.json, summary.json, records/ and, if kept, images/.
         figures: whether to write every figure as SVG, PNG and PDF into `figures/` as well.
 
     Returns:
@@ -63,7 +63,7 @@ def write_report(run: Path, *, figures: bool = False) -> Path:
         beside=beside_table(seen),
         distances=distance_table(seen),
         rejecting=rejection_tables(seen),
-        strips=picture_strips(seen),
+        strips=image_strips(seen),
         facts=facts(seen),
     )
     if figures:

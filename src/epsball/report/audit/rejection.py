@@ -17,18 +17,28 @@ def rejection_tables(run: Run) -> list[Table]:
 def _rates(run: Run) -> Table:
     clean = run.summary.get("clean") or {}
     rows: list[Row] = [
-        ["none", "", "", _share(clean, "accuracy"), _share(clean, "rejected"),
-         _share(clean, "accepted_accuracy")]
-    ]  # fmt: skip
+        [
+            "none",
+            "",
+            "",
+            _share(clean, "accuracy"),
+            _share(clean, "rejected"),
+            _share(clean, "accepted_accuracy"),
+        ]
+    ]
     rows += [
         [
-            str(r["variant"]), str(r["norm"]), distance(r["eps"]), _share(r, "robust_accuracy"),
-            _share(r, "rejected"), _share(r, "accepted_accuracy"),
+            str(r["variant"]),
+            str(r["norm"]),
+            distance(r["eps"]),
+            _share(r, "robust_accuracy"),
+            _share(r, "rejected"),
+            _share(r, "accepted_accuracy"),
         ]
         for r in run.results
-    ]  # fmt: skip
+    ]
     caption = (
-        "What is rejected, with 95 % intervals. An attacked picture that is rejected counts as "
+        "What is rejected, with 95 % intervals. An attacked image that is rejected counts as "
         "right, an untouched one does not"
     )
     return table(caption, "attack|norm|#eps|#right|#rejected|#right of the accepted", rows)
@@ -42,19 +52,23 @@ def _thresholds(run: Run) -> list[Table]:
         return []
     rows: list[Row] = [
         [
-            entry["variant"], entry["norm"], distance(entry["eps"]), _area(entry, "auroc"),
-            _area(entry, "clean_area"), _area(entry, "area"),
+            entry["variant"],
+            entry["norm"],
+            distance(entry["eps"]),
+            _area(entry, "auroc"),
+            _area(entry, "clean_area"),
+            _area(entry, "area"),
             *(_share(at, key) for at in entry["at"] for key in ("safe", "accepted_accuracy")),
         ]
         for entry in told
-    ]  # fmt: skip
+    ]
     heads = "attack|norm|#eps|#AUROC|#risk untouched|#risk attacked" + "".join(
         f"|#safe at {percent(share, digits=0)}|#of the accepted" for share in shares
     )
     caption = (
         "Attacked against untouched, by how much the best class lies above the reject score: area "
         "under the ROC curve, mean error over all coverages, and, at thresholds that reject so "
-        "many of the untouched pictures of the right class, the share right or rejected. The "
+        "many of the untouched images of the right class, the share right or rejected. The "
         "attacks did not know these thresholds"
     )
     return [table(caption, heads, rows)]

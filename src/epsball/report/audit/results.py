@@ -1,4 +1,4 @@
-"""The tables of results: compact under the answer, complete behind it, and as picture files."""
+"""The tables of results: compact under the answer, complete behind it, and as image files."""
 
 from typing import Any
 
@@ -53,25 +53,32 @@ def _compact(run: Run, norm: str) -> Table:
 def full_table(run: Run) -> Table:
     """List everything measured of every setting."""
     heads = (
-        "attack|norm|#eps|#steps|#restarts|objective|#pictures|#clean|#robust|#95 % interval"
+        "attack|norm|#eps|#steps|#restarts|objective|#images|#clean|#robust|#95 % interval"
         "|#confidence|#when right|#when wrong|#top-1 error|#of all|#top-5 error|#of all"
     )
     rows = [
         [
-            str(r["variant"]), str(r["norm"]), distance(r["eps"]), count(r.get("steps")),
-            count(r.get("restarts")), str(r.get("objective") or MISSING), count(r["n"]),
-            percent(r["clean_accuracy"]), percent(r["robust_accuracy"]),
-            interval(r["robust_accuracy_ci"]), *(percent(r.get(field)) for field in _SHARES),
+            str(r["variant"]),
+            str(r["norm"]),
+            distance(r["eps"]),
+            count(r.get("steps")),
+            count(r.get("restarts")),
+            str(r.get("objective") or MISSING),
+            count(r["n"]),
+            percent(r["clean_accuracy"]),
+            percent(r["robust_accuracy"]),
+            interval(r["robust_accuracy_ci"]),
+            *(percent(r.get(field)) for field in _SHARES),
         ]
         for r in run.results
-    ]  # fmt: skip
+    ]
     if run.rejects:
         heads += "|#rejected|#of the accepted"
         for row, result in zip(rows, run.results, strict=True):
             row += [percent(result.get(name)) for name in ("rejected", "accepted_accuracy")]
     caption = (
-        "Every setting, everything measured. Top-1 error counts, of the pictures that were right "
-        "when untouched, those that were lost; top-5 error likewise; beside them, of all pictures"
+        "Every setting, everything measured. Top-1 error counts, of the images that were right "
+        "when untouched, those that were lost; top-5 error likewise; beside them, of all images"
     )
     return table(caption, heads, rows)
 
@@ -85,7 +92,7 @@ def beside_table(run: Run) -> Table | None:
         for r in run.beside
     ]
     caption = "Other threats, which no eps measures; they are not part of the worst case"
-    return table(caption, "attack|#pictures|#clean|#accuracy under attack", rows)
+    return table(caption, "attack|#images|#clean|#accuracy under attack", rows)
 
 
 def distance_table(run: Run) -> Table | None:
@@ -94,12 +101,12 @@ def distance_table(run: Run) -> Table | None:
     if not found:
         return None
     rows: list[Row] = [[n, str(r["norm"]), size(r["median_distance"])] for n, r in found.items()]
-    caption = "How far the nearest fooled picture is: median over pictures right when clean"
+    caption = "How far the nearest fooled image is: median over images right when clean"
     return table(caption, "attack|norm|#median distance", rows)
 
 
 def survival_table(run: Run) -> Table | None:
-    """Say how many fooled pictures still fool once they are stored; None where not measured."""
+    """Say how many fooled images still fool once they are stored; None where not measured."""
     measured = [r for r in run.results if any(r.get(form) is not None for form in _FORMS)]
     if not measured:
         return None
@@ -113,7 +120,7 @@ def survival_table(run: Run) -> Table | None:
         ]
         for r in measured
     ]
-    return table("Share of the fooled pictures that still fool when stored", heads, rows)
+    return table("Share of the fooled images that still fool when stored", heads, rows)
 
 
 def _robust(result: dict[str, Any] | None) -> Cell:

@@ -78,7 +78,7 @@ class Run:
 
     @property
     def verdicts_only(self) -> bool:
-        """Whether pictures were done with as soon as they were fooled."""
+        """Whether images were done with as soon as they were fooled."""
         return self.summary.get("full_budget") is False
 
     @property

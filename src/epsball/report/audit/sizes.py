@@ -1,4 +1,4 @@
-"""Perturbation sizes: how far an attack moved the pictures, in four ways of measuring."""
+"""Perturbation sizes: how far an attack moved the images, in four ways of measuring."""
 
 from typing import Any
 
@@ -40,7 +40,7 @@ def size_figure(run: Run) -> Figure | None:
     ]
     return Figure(
         key="sizes",
-        caption="How far the pictures moved. Dots are medians over all pictures of the setting; "
+        caption="How far the images moved. Dots are medians over all images of the setting; "
         "lines reach from the smallest tenth to the largest tenth. Pixels go from 0 to 1.",
         alt="Sizes of the perturbations of each attack and eps, in l0, l1, l2 and linf.",
         draw=lambda width: draw_sizes(frame, colours, width),
@@ -57,7 +57,7 @@ def size_frame(run: Run, records: pl.DataFrame) -> pl.DataFrame:
 
     Returns:
         Columns row (the setting), variant, measure, low, middle, high: the 10 %, 50 % and 90 %
-        quantiles. A picture whose size is not known, its attack having stopped early, is left out.
+        quantiles. An image whose size is not known, its attack having stopped early, is left out.
     """
     quantiles = [
         pl.col(measure).quantile(share).alias(f"{measure} {name}")

@@ -1,4 +1,4 @@
-"""Attack against attack: which pictures only one of two attacks fools, with a paired test."""
+"""Attack against attack: which images only one of two attacks fools, with a paired test."""
 
 from typing import Any
 
@@ -22,21 +22,28 @@ def duel_figure(run: Run) -> Figure | None:
         return None
     rows = [
         [
-            d["a"], d["b"], d["norm"], distance(d["eps"]), count(d["only_a"]), count(d["only_b"]),
-            probability(d["p_value"]), probability(d["p_holm"]), _verdict(d),
+            d["a"],
+            d["b"],
+            d["norm"],
+            distance(d["eps"]),
+            count(d["only_a"]),
+            count(d["only_b"]),
+            probability(d["p_value"]),
+            probability(d["p_holm"]),
+            _verdict(d),
         ]
         for d in duels
-    ]  # fmt: skip
+    ]
     frame = duel_frame(run, duels[:_DRAWN])
     heads = "a|b|norm|#eps|#only a fools|#only b fools|#p|#p (Holm)|reading"
     return Figure(
         key="duels",
-        caption="Each row sets two attacks on the same pictures against each other: to the left, "
-        "pictures that only the first fools; to the right, those that only the second fools. p is "
+        caption="Each row sets two attacks on the same images against each other: to the left, "
+        "images that only the first fools; to the right, those that only the second fools. p is "
         "from an exact paired test (McNemar), corrected for their number (Holm).",
-        alt="For each pair of attacks, the number of pictures that only one of them fools.",
+        alt="For each pair of attacks, the number of images that only one of them fools.",
         draw=lambda width: draw_duels(frame, run.colours(), width),
-        table=table("Attacks compared on the same pictures", heads, rows),
+        table=table("Attacks compared on the same images", heads, rows),
         unfolded=len(rows) <= _UNFOLDED,
     )
 
@@ -45,7 +52,7 @@ def duel_frame(run: Run, duels: list[dict[str, Any]]) -> pl.DataFrame:
     """Gather the duels, two rows each.
 
     Returns:
-        Columns row (the duel), attack, signed (pictures that only this attack fools; the first
+        Columns row (the duel), attack, signed (images that only this attack fools; the first
         attack's are negative, to be drawn to the left), fooled (the same, positive).
     """
     rows = []
@@ -76,7 +83,7 @@ def draw_duels(frame: pl.DataFrame, colours: dict[str, str], width: int) -> Char
     y = alt.Y("row:N").sort(frame["row"].unique(maintain_order=True).to_list()).axis(names)
     ticks = whole_ticks(far, most=3)
     axis = alt.Axis(
-        title="pictures that only one of the two fools",
+        title="images that only one of the two fools",
         values=[*(-tick for tick in ticks[:0:-1]), *ticks],
         labelExpr="format(abs(datum.value), 'd')",
     )

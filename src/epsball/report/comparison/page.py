@@ -1,4 +1,4 @@
-"""The comparison page: two models on the same pictures, side by side."""
+"""The comparison page: two models on the same images, side by side."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,7 +24,7 @@ def write_comparison(runs: Sequence[Path], comparison: dict[str, Any], out: Path
 
     Args:
         runs: the two run directories, A first.
-        comparison: {"a", "b", "n", "rows", "per_class"}: the models' names, the number of pictures
+        comparison: {"a", "b", "n", "rows", "per_class"}: the models' names, the number of images
             both were shown, and the paired results per setting and per class.
         out: the page, if it ends in ".html"; else a directory to put `comparison.html` into.
 
@@ -48,7 +48,7 @@ def write_comparison(runs: Sequence[Path], comparison: dict[str, Any], out: Path
         names=_names(comparison),
         runs=pair,
         answer=answer(chosen, comparison.get("n")),
-        pictures=comparison.get("n"),
+        images=comparison.get("n"),
         differences=difference_table(rows),
         curves=curves,
         classes=classes,
@@ -92,12 +92,12 @@ def telling_row(rows: list[dict[str, Any]]) -> dict[str, Any] | None:
     return min(strong, key=lambda row: abs(row["accuracy_a"] + row["accuracy_b"] - 1), default=None)
 
 
-def answer(row: dict[str, Any] | None, pictures: int | None) -> str:
+def answer(row: dict[str, Any] | None, images: int | None) -> str:
     """Say in one sentence which model stands longer, and whether that may be chance.
 
     Args:
         row: the setting to speak of.
-        pictures: how many pictures both models were shown.
+        images: how many images both models were shown.
 
     Returns:
         The sentence.
@@ -107,7 +107,7 @@ def answer(row: dict[str, Any] | None, pictures: int | None) -> str:
     a, b = row["accuracy_a"], row["accuracy_b"]
     where = f"under {row['variant']} at eps {distance(row['eps'])} in {row['norm']}"
     first = (
-        f"Of the same {count(pictures)} pictures, A gets at most {percent(a)} right {where}, "
+        f"Of the same {count(images)} images, A gets at most {percent(a)} right {where}, "
         f"B at most {percent(b)}"
     )
     p = row.get("p_value")
@@ -118,7 +118,7 @@ def answer(row: dict[str, Any] | None, pictures: int | None) -> str:
 
 
 def difference_table(rows: list[dict[str, Any]]) -> Table:
-    """List both accuracies of every setting, and on how many pictures only one model is right."""
+    """List both accuracies of every setting, and on how many images only one model is right."""
     heads = "attack|norm|#eps|#A|#B|#B minus A, points|#only A right|#only B right|#p"
     lines: list[Row] = []
     for r in rows:
@@ -137,7 +137,7 @@ def difference_table(rows: list[dict[str, Any]]) -> Table:
                 probability(r.get("p_value")),
             ]
         )
-    return table("Both models on the same pictures, with 95 % intervals", heads, lines)
+    return table("Both models on the same images, with 95 % intervals", heads, lines)
 
 
 def sure_table(entries: list[dict[str, Any]]) -> Table | None:
@@ -145,15 +145,21 @@ def sure_table(entries: list[dict[str, Any]]) -> Table | None:
     sure = [e for e in entries if e.get("p_holm") is not None and e["p_holm"] < LEVEL]
     if not sure:
         return None
-    heads = "class|attack|norm|#eps|#pictures|#A|#B|#p|#p (Holm)"
+    heads = "class|attack|norm|#eps|#images|#A|#B|#p|#p (Holm)"
     rows = [
         [
-            str(e["name"]), str(e["variant"]), str(e["norm"]), distance(e["eps"]), count(e["n"]),
-            percent(e["accuracy_a"]), percent(e["accuracy_b"]), probability(e["p_value"]),
+            str(e["name"]),
+            str(e["variant"]),
+            str(e["norm"]),
+            distance(e["eps"]),
+            count(e["n"]),
+            percent(e["accuracy_a"]),
+            percent(e["accuracy_b"]),
+            probability(e["p_value"]),
             probability(e["p_holm"]),
         ]
         for e in sure
-    ]  # fmt: skip
+    ]
     return table("Classes that differ by more than chance, in every setting", heads, rows)
 
 

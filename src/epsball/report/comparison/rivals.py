@@ -56,7 +56,7 @@ def rival_figure(rows: list[dict[str, Any]], norm: str) -> Figure | None:
         key=f"rivals-{norm}",
         caption="Accuracy against the budget of the attack: A is orange, B is blue, and each "
         "attack has its own dash and point. Bands (with one eps, pale bars) are "
-        "95 % intervals of the sample; the pictures are the same.",
+        "95 % intervals of the sample; the images are the same.",
         alt=f"Accuracy of both models against eps in {norm}, one line a model and attack.",
         draw=lambda width: draw_curve(frame, key, width),
         table=table("The numbers of the curve", "line|#eps|#accuracy|#95 % interval", numbers),
@@ -92,12 +92,17 @@ def part_figure(entries: list[dict[str, Any]], words: str) -> Figure | None:
     shown = frame.head(ALL)
     rows = [
         [
-            e["name"], count(e["n"]), percent(e["a"]), percent(e["b"]), points(e["b"] - e["a"]),
-            probability(e["p"]), probability(e["holm"]),
+            e["name"],
+            count(e["n"]),
+            percent(e["a"]),
+            percent(e["b"]),
+            points(e["b"] - e["a"]),
+            probability(e["p"]),
+            probability(e["holm"]),
         ]
         for e in frame.iter_rows(named=True)
-    ]  # fmt: skip
-    heads = "class|#pictures|#A|#B|#B minus A, points|#p|#p (Holm)"
+    ]
+    heads = "class|#images|#A|#B|#B minus A, points|#p|#p (Holm)"
     return Figure(
         key="parting",
         caption=_caption(frame, words),

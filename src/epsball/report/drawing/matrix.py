@@ -33,7 +33,7 @@ def draw_matrices(frame: pl.DataFrame, names: list[str], classes: int, width: in
     """Draw clean, attacked and difference, each row a true class, stronger for a larger share.
 
     Args:
-        frame: columns true, said (names), before, after (pictures), clean, attacked, change
+        frame: columns true, said (names), before, after (images), clean, attacked, change
             (shares of the true class).
         names: the columns: classes in order, then "reject" if the model may.
         classes: how many of them are classes, that is, rows.
@@ -66,7 +66,7 @@ def draw_pairs(frame: pl.DataFrame, colour: str, width: int) -> Chart:
     axis = alt.Axis(title=None, labelLimit=label - 10, grid=False, labelColor=INK.light)
     y = alt.Y("pair:N").sort(frame["pair"].to_list()).axis(axis)
     top = max(max(row) for row in frame[["before", "after"]].rows())
-    whole = alt.Axis(title="pictures", format="d", values=whole_ticks(top))
+    whole = alt.Axis(title="images", format="d", values=whole_ticks(top))
     tips = [alt.Tooltip(field) for field in ("pair:N", "before:Q", "after:Q")]
     base = alt.Chart(frame)
     bars = base.mark_bar(color=colour, opacity=0.75)

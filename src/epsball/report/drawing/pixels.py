@@ -1,4 +1,4 @@
-"""From arrays to pictures that a page can hold: data addresses, and perturbations made visible."""
+"""From arrays to images that a page can hold: data addresses, and perturbations made visible."""
 
 import base64
 import io
@@ -8,25 +8,25 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-SHARP = 64  # pixels: up to this side a picture is kept exactly and shown with square pixels
+SHARP = 64  # pixels: up to this side an image is kept exactly and shown with square pixels
 _LONGEST = 224  # pixels: a longer side is scaled down for the page
 _QUALITY = 80
 _RGB = 3
 
-Picture = NDArray[np.float32]  # (c, h, w) in [0, 1]
+ImageArray = NDArray[np.float32]  # (c, h, w) in [0, 1]
 
 
-def data_address(picture: Picture) -> str:
-    """Encode a picture for the `src` of an image.
+def data_address(array: ImageArray) -> str:
+    """Encode an image for the `src` of an image.
 
     Args:
-        picture: (c, h, w) in [0, 1]. One channel is grey, three are colours; of more the first
+        array: (c, h, w) in [0, 1]. One channel is grey, three are colours; of more the first
             three are shown, of two the mean.
 
     Returns:
-        A data address: PNG, exact at 8 bits, for small pictures; WebP for larger ones.
+        A data address: PNG, exact at 8 bits, for small images; WebP for larger ones.
     """
-    image = _image(picture)
+    image = _pil_image(array)
     small = max(image.size) <= SHARP
     buffer = io.BytesIO()
     if small:
@@ -38,14 +38,14 @@ def data_address(picture: Picture) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
-def magnify(difference: Picture) -> tuple[Picture, int]:
+def magnify(difference: ImageArray) -> tuple[ImageArray, int]:
     """Make a perturbation visible: no change is mid-grey, brighter and darker mean what they say.
 
     Args:
         difference: (c, h, w), adversarial minus clean, in [-1, 1].
 
     Returns:
-        The picture, and the factor it was multiplied by: the largest of 1, 2, 5, 10, 20 ... that
+        The image, and the factor it was multiplied by: the largest of 1, 2, 5, 10, 20 ... that
         keeps every value in [0, 1].
     """
     largest = float(np.abs(difference).max(initial=0.0))
@@ -60,8 +60,8 @@ def _round_down(value: float) -> int:
     return max(step * power for step in (1, 2, 5) if step * power <= slack)
 
 
-def _image(picture: Picture) -> Image.Image:
-    values = np.round(np.clip(picture, 0, 1) * 255).astype(np.uint8)
+def _pil_image(array: ImageArray) -> Image.Image:
+    values = np.round(np.clip(array, 0, 1) * 255).astype(np.uint8)
     if len(values) >= _RGB:
         return Image.fromarray(np.ascontiguousarray(values[:_RGB].transpose(1, 2, 0)))
     return Image.fromarray(values.mean(0).round().astype(np.uint8))

@@ -1,25 +1,25 @@
-"""Picture strips: one picture under a row of eps, with what was added and what the model said."""
+"""Image strips: one image under a row of eps, with what was added and what the model said."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import polars as pl
 
-from epsball.evaluation.records.schema import Pictures, read_pictures, read_records
+from epsball.evaluation.records.schema import SavedImages, read_records, read_saved_images
 from epsball.report.audit.run import Run, Setting, strongest
 from epsball.report.drawing.numbers import brief, distance, percent
 from epsball.report.drawing.pixels import SHARP, data_address, magnify
 
-_SHOWN = 6  # pictures under the strongest attack of a norm
+_SHOWN = 6  # images under the strongest attack of a norm
 _COLUMNS = 6  # eps in a strip
-_BYTES = 1_100_000  # of encoded pictures on a page; the page should stay below three megabytes
+_BYTES = 1_100_000  # of encoded images on a page; the page should stay below three megabytes
 
 
 class Tile(NamedTuple):
     """One column of a strip; the original has no perturbation."""
 
     head: str
-    picture: str
+    image: str
     alt: str
     verdict: str
     said: str
@@ -29,7 +29,7 @@ class Tile(NamedTuple):
 
 
 class Strip(NamedTuple):
-    """One picture under one attack, eps rising from left to right."""
+    """One image under one attack, eps rising from left to right."""
 
     title: str
     attack: str
@@ -37,26 +37,26 @@ class Strip(NamedTuple):
     tiles: list[Tile]
 
 
-def picture_strips(run: Run) -> list[Strip]:
-    """Choose pictures and lay them out: several under the strongest attack, one under each other.
+def image_strips(run: Run) -> list[Strip]:
+    """Choose images and lay them out: several under the strongest attack, one under each other.
 
     Args:
-        run: a run; without kept pictures there are no strips.
+        run: a run; without kept images there are no strips.
 
     Returns:
         As many strips as the page has room for, in a fixed order.
     """
-    pictures = read_pictures(run.path)
-    if pictures is None:
+    images = read_saved_images(run.path)
+    if images is None:
         return []
     records = read_records(run.path)
-    known = records.filter(pl.col("index").is_in(pictures.positions.tolist()))
+    known = records.filter(pl.col("index").is_in(images.positions.tolist()))
     said = {(r["index"], r["variant"], r["norm"], r["eps"]): r for r in known.iter_rows(named=True)}
     strips: list[Strip] = []
     spent = 0
-    for row, settings in _choices(run, pictures, said):
-        strip = _strip(run, pictures, said, row, settings)
-        spent += sum(len(tile.picture) + len(tile.perturbation) for tile in strip.tiles)
+    for row, settings in _choices(run, images, said):
+        strip = _strip(run, images, said, row, settings)
+        spent += sum(len(tile.image) + len(tile.perturbation) for tile in strip.tiles)
         if strips and spent > _BYTES:
             break
         strips.append(strip)
@@ -66,14 +66,14 @@ def picture_strips(run: Run) -> list[Strip]:
 _Said = dict[tuple[int, str, str, float], dict[str, Any]]
 
 
-def _choices(run: Run, pictures: Pictures, said: _Said) -> Iterator[tuple[int, list[Setting]]]:
-    kept = [Setting(*key) for key in pictures.adversarial]
+def _choices(run: Run, images: SavedImages, said: _Said) -> Iterator[tuple[int, list[Setting]]]:
+    kept = [Setting(*key) for key in images.adversarial]
     for norm in run.norms:
         here = [setting for setting in kept if setting.norm == norm]
         if not here:
             continue
         best = strongest(run, here)
-        rows = _telling_rows(pictures, said, best[-1])
+        rows = _telling_rows(images, said, best[-1])
         yield from ((row, _thinned(best)) for row in rows)
         for variant in run.variants(norm):
             others = sorted(s for s in here if s.variant == variant != best[0].variant)
@@ -81,11 +81,11 @@ def _choices(run: Run, pictures: Pictures, said: _Said) -> Iterator[tuple[int, l
                 yield rows[0], _thinned(others)
 
 
-def _telling_rows(pictures: Pictures, said: _Said, hardest: Setting) -> list[int]:
-    """Pictures that were right and got fooled, one a class; then one that held; then the rest."""
+def _telling_rows(images: SavedImages, said: _Said, hardest: Setting) -> list[int]:
+    """Images that were right and got fooled, one a class; then one that held; then the rest."""
     fooled, held, rest = [], [], []
     seen: set[int] = set()
-    for row, (position, label) in enumerate(zip(pictures.positions, pictures.labels, strict=True)):
+    for row, (position, label) in enumerate(zip(images.positions, images.labels, strict=True)):
         record = said.get((int(position), *hardest))
         right = record is not None and record["clean_prediction"] == label
         if right and record is not None and record["safe"]:
@@ -106,30 +106,30 @@ def _thinned(settings: list[Setting]) -> list[Setting]:
     return [settings[round(i * last / (_COLUMNS - 1))] for i in range(_COLUMNS)]
 
 
-def _strip(run: Run, pictures: Pictures, said: _Said, row: int, settings: list[Setting]) -> Strip:
-    position, label = int(pictures.positions[row]), int(pictures.labels[row])
+def _strip(run: Run, images: SavedImages, said: _Said, row: int, settings: list[Setting]) -> Strip:
+    position, label = int(images.positions[row]), int(images.labels[row])
     name = brief(run.names[label], 60)
     first = said.get((position, *settings[0]), {})
     original = Tile(
         "original",
-        data_address(pictures.clean[row]),
-        f"The original picture, its label is {name}",
+        data_address(images.clean[row]),
+        f"The original image, its label is {name}",
         *_answer(run, label, first, attacked=False),
     )
-    tiles = [original, *(_tile(run, pictures, said, row, setting) for setting in settings)]
+    tiles = [original, *(_tile(run, images, said, row, setting) for setting in settings)]
     attack = f"{settings[0].variant}, {settings[0].norm}"
-    sharp = max(pictures.clean.shape[-2:]) <= SHARP
-    return Strip(f"\u201c{name}\u201d (picture {position})", attack, sharp, tiles)
+    sharp = max(images.clean.shape[-2:]) <= SHARP
+    return Strip(f"\u201c{name}\u201d (image {position})", attack, sharp, tiles)
 
 
-def _tile(run: Run, pictures: Pictures, said: _Said, row: int, setting: Setting) -> Tile:
-    position, label = int(pictures.positions[row]), int(pictures.labels[row])
-    adversarial = pictures.adversarial[setting.variant, setting.norm, setting.eps][row]
-    shown, factor = magnify(adversarial - pictures.clean[row])
+def _tile(run: Run, images: SavedImages, said: _Said, row: int, setting: Setting) -> Tile:
+    position, label = int(images.positions[row]), int(images.labels[row])
+    adversarial = images.adversarial[setting.variant, setting.norm, setting.eps][row]
+    shown, factor = magnify(adversarial - images.clean[row])
     return Tile(
         f"eps {distance(setting.eps)}",
         data_address(adversarial),
-        f"The same picture after {setting.words}",
+        f"The same image after {setting.words}",
         *_answer(run, label, said.get((position, *setting), {}), attacked=True),
         data_address(shown),
         factor,

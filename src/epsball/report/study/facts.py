@@ -6,7 +6,7 @@ from typing import Any
 
 
 def study_facts(manifest: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
-    """List options, pictures, versions and machine of a study, group by group.
+    """List options, images, versions and machine of a study, group by group.
 
     Args:
         manifest: the content of study.json.
@@ -14,12 +14,12 @@ def study_facts(manifest: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, 
     Returns:
         (group, [(name, value)]) in reading order; what is not known is left out.
     """
-    # a path says nothing to another reader; what the pictures are stands under "Pictures"
+    # a path says nothing to another reader; what the images are stands under "Images"
     options = {k: v for k, v in manifest["options"].items() if k not in ("data", "grid")}
     options |= {name: _listed(values) for name, values in manifest["options"]["grid"].items()}
     groups = {
         "Options": options,
-        "Pictures": manifest["materials"],
+        "Images": manifest["materials"],
         "Versions": manifest["versions"],
         "Machine": manifest["hardware"],
     }

@@ -30,11 +30,14 @@ def study_figure(block: Mapping[str, Any]) -> Figure | None:
     shares = str(block["shares"])
     rows = [
         [
-            r["label"] or r["series"], r["panel"], _number(r["x"], share="x" in shares),
-            _number(r["y"], share="y" in shares), _between(r, share="y" in shares),
+            r["label"] or r["series"],
+            r["panel"],
+            _number(r["x"], share="x" in shares),
+            _number(r["y"], share="y" in shares),
+            _between(r, share="y" in shares),
         ]
         for r in frame.iter_rows(named=True)
-    ]  # fmt: skip
+    ]
     heads = f"series|panel|#{block['x']}|#{block['y']}|#95 % interval"
     return Figure(
         key=str(block["key"]),
@@ -54,12 +57,16 @@ def point_frame(points: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
     """
     rows = [
         {
-            "series": p["series"], "panel": p["panel"], "label": p.get("label"),
-            "shape": p.get("shape") or p["series"], "x": p["x"], "y": p["y"],
+            "series": p["series"],
+            "panel": p["panel"],
+            "label": p.get("label"),
+            "shape": p.get("shape") or p["series"],
+            "x": p["x"],
+            "y": p["y"],
         }
         | {name: p.get(name) for name in _COLUMNS}
         for p in points
-    ]  # fmt: skip
+    ]
     schema: dict[str, Any] = dict.fromkeys(("series", "panel", "label", "shape"), pl.String)
     schema |= dict.fromkeys(("x", "y", *_COLUMNS), pl.Float64)
     return pl.DataFrame(rows, schema=schema)

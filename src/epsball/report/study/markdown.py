@@ -50,7 +50,7 @@ def _page(summary: Mapping[str, Any]) -> str:
 
 _RULES = (
     "A number matches where the source's lies in our 95 % interval or within 0.02 of ours; the "
-    "interval is Student's t over seeds (Wilson's over the pictures, where there is one seed). "
+    "interval is Student's t over seeds (Wilson's over the images, where there is one seed). "
     "Another model or data set cannot refute a finding, and says nothing of a number: not run."
 )
 
@@ -70,7 +70,7 @@ def _unfinished(planned: int, done: int) -> str:
 
 
 def _section(section: Mapping[str, Any]) -> list[str]:
-    """Write a section's tables; figures and pictures are in the HTML report."""
+    """Write a section's tables; figures and images are in the HTML report."""
     tables = [block for block in section["blocks"] if block["block"] == "table"]
     if not tables:
         return []
@@ -95,11 +95,14 @@ def _claims(claims: Sequence[Mapping[str, Any]], numbers: bool) -> str:  # noqa:
     chosen = [c for c in claims if (c["kind"] == "value") == numbers]
     rows = [
         [
-            f"`{c['id']}`", c["text"], f"**{c['verdict']}**",
-            _cell((measured(c["value"]), interval(c))), reason(c),
+            f"`{c['id']}`",
+            c["text"],
+            f"**{c['verdict']}**",
+            _cell((measured(c["value"]), interval(c))),
+            reason(c),
         ]
         for c in chosen
-    ]  # fmt: skip
+    ]
     return grid(["claim", "the source", "verdict", "#measured", "why"], rows) if rows else ""
 
 

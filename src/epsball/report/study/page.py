@@ -21,7 +21,7 @@ def write_study(out: Path, *, figures: bool = False) -> Path:
     """Turn a finished study into one self-contained page.
 
     Args:
-        out: the study's directory: summary.json and, if kept, pictures/.
+        out: the study's directory: summary.json and, if kept, images/.
         figures: whether to write every figure as SVG, PNG and PDF into `figures/` as well.
 
     Returns:

@@ -1,4 +1,4 @@
-"""The picture strips of a study: one picture under a row of eps."""
+"""The image strips of a study: one image under a row of eps."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,16 +19,16 @@ def study_strip(block: Mapping[str, Any], out: Path) -> Strip | None:
         out: the study's directory.
 
     Returns:
-        The strip; None where its pictures were not kept.
+        The strip; None where its images were not kept.
     """
     file = out / str(block["file"])
     if not file.exists():
         return None
     with np.load(file, allow_pickle=False) as kept:
-        pictures = kept["pictures"]
+        images = kept["images"]
     tiles = []
-    for told, picture in zip(block["tiles"], pictures, strict=True):
-        shown, factor = magnify(picture - pictures[0])
+    for told, image in zip(block["tiles"], images, strict=True):
+        shown, factor = magnify(image - images[0])
         attacked = told["eps"] > 0
         said = (
             _verdict(told["right"], attacked=attacked),
@@ -36,10 +36,10 @@ def study_strip(block: Mapping[str, Any], out: Path) -> Strip | None:
             percent(told["confidence"], digits=0),
         )
         head = f"eps {distance(told['eps'])}" if attacked else "original"
-        alt = f"A picture of {block['label']}, {head}"
+        alt = f"An image of {block['label']}, {head}"
         change = (data_address(shown), factor) if attacked else ("", 0)
-        tiles.append(Tile(head, data_address(picture), alt, *said, *change))
-    sharp = max(pictures.shape[-2:]) <= SHARP
+        tiles.append(Tile(head, data_address(image), alt, *said, *change))
+    sharp = max(images.shape[-2:]) <= SHARP
     return Strip(str(block["title"]), str(block["attack"]), sharp, tiles)
 
 

@@ -29,11 +29,11 @@ def accuracy_figure(run: dict[str, Any]) -> Figure:
     frame = curve_frame(run, ACCURACIES)
     return Figure(
         key="accuracy",
-        caption="Accuracy after every epoch. Attacks are the watch's: a few hundred pictures, "
+        caption="Accuracy after every epoch. Attacks are the watch's: a few hundred images, "
         "FGSM with the true label and PGD of ten steps; a curve, no verdict. PGD falling away "
         "from FGSM is catastrophic overfitting; FGSM above clean is label leaking. In training "
         "means at the first pass of the loss, while the weights still moved.",
-        alt="Accuracy over epochs: in training, on held-out pictures, under FGSM and under PGD.",
+        alt="Accuracy over epochs: in training, on held-out images, under FGSM and under PGD.",
         draw=lambda width: draw_curves(frame, list(ACCURACIES.values()), width, share=True),
         table=table("Accuracy", "epoch|" + _heads(ACCURACIES), rows),
     )
@@ -49,8 +49,8 @@ def loss_figure(run: dict[str, Any]) -> Figure:
     return Figure(
         key="loss",
         caption="The recipe's loss after every epoch. In training it includes the penalties on "
-        "weights and label smoothing; on held-out pictures it does not.",
-        alt="Loss over epochs, in training and on held-out pictures.",
+        "weights and label smoothing; on held-out images it does not.",
+        alt="Loss over epochs, in training and on held-out images.",
         draw=lambda width: draw_curves(frame, list(LOSSES.values()), width, share=False),
         table=table("Loss and learning rate", f"epoch|{_heads(LOSSES)}|#learning rate", rows),
     )

@@ -65,9 +65,9 @@ def answer(run: dict[str, Any]) -> str:
     """Say in one sentence what the kept weights do."""
     best, settings = _best(run), run["settings"]
     if best["validation_accuracy"] is None:
-        said = f"{percent(best['train_accuracy'])} of the pictures right while it was trained"
+        said = f"{percent(best['train_accuracy'])} of the images right while it was trained"
     else:
-        said = f"{percent(best['validation_accuracy'])} of the held-out pictures right"
+        said = f"{percent(best['validation_accuracy'])} of the held-out images right"
     if best.get("pgd_accuracy") is not None:
         eps = distance(settings.get("watch_eps") or settings["eps"])
         said += f", {percent(best['pgd_accuracy'])} of a few hundred under ten steps at eps {eps}"

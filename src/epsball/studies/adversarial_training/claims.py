@@ -60,13 +60,13 @@ def judge(
 
     The slides state neither data nor network, so none can differ from theirs; digits of 8 x 8
     pixels are so much easier that they are held not to refute, and so are networks that were given
-    a part of the training pictures.
+    a part of the training images.
 
     Args:
         found: the rows.
         eps: the study's.
-        materials: on which pictures.
-        trained: how many training pictures were used; None: all.
+        materials: on which images.
+        trained: how many training images were used; None: all.
 
     Returns:
         A verdict for each claim of the source, in the order of the list.
@@ -74,7 +74,7 @@ def judge(
     strange = materials.data not in _USUAL
     differs = (f"measured on {materials.data}",) if strange else ()
     partly = trained is not None and trained < materials.train
-    less = (f"trained on {trained:,} of {materials.train:,} pictures",) if partly else ()
+    less = (f"trained on {trained:,} of {materials.train:,} images",) if partly else ()
     case = Case(found, eps, differs, less)
     return complete(NAME, [_one(claim, case, materials) for claim in load_claims(NAME)])
 
@@ -192,7 +192,7 @@ def _eight_bit(claim: Claim, case: Case) -> Verdict:
     note = (
         f"rounded to the nearest level, {near.value:.1%} of the moved pixels keep a move of 0.45 "
         f"levels, and {far.value:.1%} one of 0.9: what vanishes is below half a level, unless "
-        "pictures are truncated towards the original"
+        "images are truncated towards the original"
     )
     holds = near.value == 0 and far.value == 0
     # what rounding does to a pixel has nothing to do with how a network was trained
@@ -205,7 +205,7 @@ def _linear(claim: Claim, case: Case) -> Verdict:
         return not_run(claim, _MISSING)
     note = (
         f"a straight line explains {found.value:.1%} of how logits move along the gradient sign "
-        f"up to eps {case.eps:.3g} (median picture); almost linear is read as {_LINEAR:.0%}"
+        f"up to eps {case.eps:.3g} (median image); almost linear is read as {_LINEAR:.0%}"
     )
     return case.finding(claim, found, holds=found.value >= _LINEAR, note=note)
 

@@ -13,8 +13,12 @@ _WATCHED = ("fgsm-only-long", "fgsm-mix", "fast", "fgsm-only", "pgd")
 _CURVES = (("watched_accuracy", "clean"), ("fgsm_accuracy", "FGSM"), ("pgd_accuracy", "PGD"))
 _PANELS = 3
 _MIXES = (
-    "fgsm-mix", "fgsm-mix-predicted", "fgsm-mix-least-likely", "fgsm-only", "fgsm-only-long",
-)  # fmt: skip
+    "fgsm-mix",
+    "fgsm-mix-predicted",
+    "fgsm-mix-least-likely",
+    "fgsm-only",
+    "fgsm-only-long",
+)
 
 
 def over_epochs(found: Measured, names: Sequence[str]) -> PlotBlock:
@@ -57,7 +61,7 @@ def leaking(found: Measured, names: Sequence[str], eps: float) -> PlotBlock:
         "network whose accuracy under attack exceeds its clean accuracy reads the label off the "
         "perturbation.",
         alt="Accuracy under FGSM against clean accuracy, by training.",
-        x="accuracy on clean pictures",
+        x="accuracy on clean images",
         y="accuracy under FGSM",
         points=points,
         lines=False,
@@ -86,19 +90,23 @@ def capacity(found: Measured, eps: float) -> PlotBlock:
 
 
 def slopes(found: Measured) -> PlotBlock:
-    """Draw the logits of one picture along the sign of the gradient."""
+    """Draw the logits of one image along the sign of the gradient."""
     kept = found.rows.filter(pl.col("mode") == "logit") if "logit" in found.rows.columns else None
     points: list[dict[str, Any]] = []
     if kept is not None and not kept.is_empty():
         first = kept.filter(pl.col("cell") == kept["cell"][0])
         points = [
-            {"series": f"{row['class']}", "panel": f"a picture of {row['label']}", "x": row["eps"],
-             "y": row["logit"]}
+            {
+                "series": f"{row['class']}",
+                "panel": f"an image of {row['label']}",
+                "x": row["eps"],
+                "y": row["logit"],
+            }
             for row in first.iter_rows(named=True)
-        ]  # fmt: skip
+        ]
     return PlotBlock(
         key="slopes",
-        caption="The five highest logits of one clean picture (eps 0) and what becomes of them: to "
+        caption="The five highest logits of one clean image (eps 0) and what becomes of them: to "
         "the right the loss rises, to the left it falls. Pixels are not clipped.",
         alt="Five logits against eps along the gradient sign.",
         x="eps, along the gradient sign",

@@ -18,9 +18,9 @@ _ATTACKS = ("none", "fgsm", "bim", "pgd", "strongest", "transfer:fgsm", "transfe
 _HEADS = "training|#clean|#FGSM|#BIM|#PGD, 5 restarts|#strongest|#held-out FGSM|#held-out MI-FGSM"
 _NOTES = (
     "The slides report no experiments of their own; data, network, eps, optimiser and epochs are "
-    "ours. All rows of a repetition share first weights (those of equal width), order of pictures "
+    "ours. All rows of a repetition share first weights (those of equal width), order of images "
     "and optimiser, and end with the weights of the last epoch: no stopping hides a collapse.",
-    "FGSM is judged on all test pictures, the held-out model's examples on the first 2,000 at "
+    "FGSM is judged on all test images, the held-out model's examples on the first 2,000 at "
     "most; BIM, PGD and strongest on the first of them, for verdicts. PGD takes 40 steps.",
     "Examples added once are made by FGSM on a trained network of the same kind, as the slides' "
     "first step has it; the ensemble's static models are two plainly trained networks, one of half "
@@ -36,7 +36,7 @@ def sum_up(rows: pl.DataFrame, options: Options, materials: Materials) -> Story:
     Args:
         rows: of all cells.
         options: what was asked for.
-        materials: on which pictures.
+        materials: on which images.
     """
     found = Measured(rows)
     eps = float(rows["study_eps"][0])
@@ -52,7 +52,7 @@ def sum_up(rows: pl.DataFrame, options: Options, materials: Materials) -> Story:
 
 def _sections(found: Measured, names: Sequence[str], eps: float) -> list[Section]:
     lede = f"What each network still gets right at eps {eps_text(eps)} in linf, and what it cost."
-    watched = "Accuracy on a few hundred training pictures after every epoch, at the training eps."
+    watched = "Accuracy on a few hundred training images after every epoch, at the training eps."
     return [
         Section("table", "The table", lede, [_table(found, names, eps), _costs(found, names)]),
         Section("overfitting", "Catastrophic overfitting", watched, [over_epochs(found, names)]),
@@ -60,7 +60,7 @@ def _sections(found: Measured, names: Sequence[str], eps: float) -> list[Section
             "leaking",
             "Label leaking",
             "One-step examples made with the true label betray it: a network can learn to read the "
-            "label off the perturbation, and then does better on attacked pictures than on clean.",
+            "label off the perturbation, and then does better on attacked images than on clean.",
             [leaking(found, names, eps)],
         ),
         Section(
@@ -72,7 +72,7 @@ def _sections(found: Measured, names: Sequence[str], eps: float) -> list[Section
         Section(
             "linear",
             "The linear explanation",
-            "Logits of one picture of the undefended network along the sign of the gradient.",
+            "Logits of one image of the undefended network along the sign of the gradient.",
             [slopes(found)],
         ),
     ]

@@ -1,7 +1,7 @@
 """Study `adversarial-training`: what training on adversarial examples can do, and at what cost.
 
 Every row of the table is one way of training the same network; what differs between rows is the
-recipe alone: the first weights, the order of pictures and the optimiser are shared.
+recipe alone: the first weights, the order of images and the optimiser are shared.
 
 Source: Venkataraman's slides, after Goodfellow, Kurakin, Madry and Tramer. They report no numbers
 of their own (but two of Goodfellow's) and state no network, data or eps. Ours: MNIST at eps 0.3
@@ -35,9 +35,9 @@ _MODELS: Mapping[tuple[int, int, int], str] = {(1, 28, 28): "base-cnn", (3, 32, 
 _KNOWN: Mapping[str, Plain] = {"row": "pgd", "eps": 0.3, "attack_steps": 7, "epochs": 6}
 _SHARES = (0.25, 0.5, 1.0)  # of eps, for the curve under FGSM
 _SEARCHES: tuple[tuple[str, int], ...] = (("bim", 1), ("pgd", 5), ("strongest", 1))
-_TRANSFERRED = 2000  # test pictures at most: each costs the held-out model eleven gradients
+_TRANSFERRED = 2000  # test images at most: each costs the held-out model eleven gradients
 _CARRIERS = ("fgsm", "mifgsm")  # what examples of the held-out model are made by
-_SLOPED = 200  # pictures along whose gradient sign logits are followed
+_SLOPED = 200  # images along whose gradient sign logits are followed
 
 
 def plan(options: Options, materials: Materials) -> list[Cell]:
@@ -84,7 +84,7 @@ def _net(
 ) -> Cell:
     if materials.shape not in _MODELS:
         raise InvalidInput(
-            f"study {NAME} has networks for pictures of {', '.join(map(str, _MODELS))}, got "
+            f"study {NAME} has networks for images of {', '.join(map(str, _MODELS))}, got "
             f"{materials.shape} from {materials.data}; take mnist, cifar10 or digits"
         )
     line, model = EVERY[name], _MODELS[materials.shape]
@@ -101,10 +101,15 @@ def _net(
     settings = settings.changed(epochs=settings.epochs * line.longer)
     changed = settings.model_dump(exclude_defaults=True, mode="json")
     parameters: dict[str, Plain] = {
-        "row": name, "model": model, "width": line.width, "dropout": line.dropout,
-        "data": materials.data, "content": materials.content,
-        "train_pictures": options.train_limit, "study_eps": eps,
-    }  # fmt: skip
+        "row": name,
+        "model": model,
+        "width": line.width,
+        "dropout": line.dropout,
+        "data": materials.data,
+        "content": materials.content,
+        "train_images": options.train_limit,
+        "study_eps": eps,
+    }
     parameters |= {f"train_{key}": value for key, value in changed.items()}
     return Cell(NAME, "train", parameters, repeat, options.threads, VERSION, needs)
 
@@ -117,8 +122,8 @@ def _one(options: Options, name: str, usual: Plain) -> Plain:
     return values[0]
 
 
-def _after(net: Cell, kind: str, pictures: int | None, *needs: str, **more: Plain) -> Cell:
-    parameters = {**net.parameters, "pictures": pictures, **more}
+def _after(net: Cell, kind: str, images: int | None, *needs: str, **more: Plain) -> Cell:
+    parameters = {**net.parameters, "images": images, **more}
     return Cell(NAME, kind, parameters, net.repeat, net.threads, VERSION, (net.hash, *needs))
 
 
@@ -147,15 +152,15 @@ def _trained(cell: Cell, place: Place) -> Any:  # noqa: ANN401 - a module
 
 
 def _train(cell: Cell, place: Place) -> list[Row]:
-    # rows share weights and order of pictures; helpers must not, or nothing would be held out
+    # rows share weights and order of images; helpers must not, or nothing would be held out
     helper = _as(cell, "row") not in LINES and _as(cell, "row") not in MORE
-    seed = cell.seed if helper else cell.shared_seed("content", "train_pictures", "width")
+    seed = cell.seed if helper else cell.shared_seed("content", "train_images", "width")
     with fresh_weights(seed):
         model = _fresh(cell, place)
     given = {
         key.removeprefix("train_"): value
         for key, value in cell.parameters.items()
-        if key.startswith("train_") and key != "train_pictures"
+        if key.startswith("train_") and key != "train_images"
     }
     settings = TrainSettings(**given).changed(seed=seed, device=place.device)
     names = EVERY[_as(cell, "row")].sources
@@ -163,49 +168,63 @@ def _train(cell: Cell, place: Place) -> list[Row]:
         trained_net(place, need, _network(place, _as(cell, "model"), line.width, line.dropout))
         for need, line in zip(cell.needs, (EVERY[name] for name in names), strict=True)
     ]
-    pictures = place.train_set(_as(cell, "train_pictures"))
-    return train_net(place, cell, model, pictures, settings, sources=sources)
+    images = place.train_set(_as(cell, "train_images"))
+    return train_net(place, cell, model, images, settings, sources=sources)
 
 
 def _judge(cell: Cell, place: Place) -> list[Row]:
     eps = [share * _as(cell, "study_eps") for share in _SHARES]
-    pictures = place.test_set(_as(cell, "pictures"))
-    return judge_whole(_trained(cell, place), pictures, ["fgsm"], eps, seed=cell.seed)
+    images = place.test_set(_as(cell, "images"))
+    return judge_whole(_trained(cell, place), images, ["fgsm"], eps, seed=cell.seed)
 
 
 def _search(cell: Cell, place: Place) -> list[Row]:
     return judge_verdicts(
-        _trained(cell, place), place.test_set(_as(cell, "pictures")), _as(cell, "search"),
-        [_as(cell, "study_eps")], restarts=_as(cell, "restarts"), seed=cell.seed,
-        run=place.search(cell.hash), precision="fast",
-    )  # fmt: skip
+        _trained(cell, place),
+        place.test_set(_as(cell, "images")),
+        _as(cell, "search"),
+        [_as(cell, "study_eps")],
+        restarts=_as(cell, "restarts"),
+        seed=cell.seed,
+        run=place.search(cell.hash),
+        precision="fast",
+    )
 
 
 def _examples(cell: Cell, place: Place) -> list[Row]:
     return make_examples(
-        _trained(cell, place), place.test_set(_as(cell, "pictures")), _CARRIERS,
-        [_as(cell, "study_eps")], seed=cell.seed, file=place.examples(cell.hash),
-    )  # fmt: skip
+        _trained(cell, place),
+        place.test_set(_as(cell, "images")),
+        _CARRIERS,
+        [_as(cell, "study_eps")],
+        seed=cell.seed,
+        file=place.examples(cell.hash),
+    )
 
 
 def _transfer(cell: Cell, place: Place) -> list[Row]:
-    pictures = place.test_set(_as(cell, "pictures"))
-    return judge_examples(_trained(cell, place), pictures, place.examples(cell.needs[1]))
+    images = place.test_set(_as(cell, "images"))
+    return judge_examples(_trained(cell, place), images, place.examples(cell.needs[1]))
 
 
 def _slopes(cell: Cell, place: Place) -> list[Row]:
-    pictures = place.test_set(_as(cell, "pictures"))
-    return judge_slopes(_trained(cell, place), pictures, _as(cell, "study_eps"))
+    images = place.test_set(_as(cell, "images"))
+    return judge_slopes(_trained(cell, place), images, _as(cell, "study_eps"))
 
 
 def _levels(cell: Cell, place: Place) -> list[Row]:
-    return judge_levels(_trained(cell, place), place.test_set(_as(cell, "pictures")))
+    return judge_levels(_trained(cell, place), place.test_set(_as(cell, "images")))
 
 
 _WORKS = {
-    "train": _train, "judge": _judge, "search": _search, "examples": _examples,
-    "transfer": _transfer, "slopes": _slopes, "levels": _levels,
-}  # fmt: skip
+    "train": _train,
+    "judge": _judge,
+    "search": _search,
+    "examples": _examples,
+    "transfer": _transfer,
+    "slopes": _slopes,
+    "levels": _levels,
+}
 
 ADVERSARIAL_TRAINING = StudySpec(
     name=NAME,

@@ -11,7 +11,7 @@ from scipy.stats import t
 from epsball.errors import InvalidInput
 from epsball.evaluation.metrics.statistics import wilson
 
-Kind = Literal["seeds", "pictures"]
+Kind = Literal["seeds", "images"]
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class Estimate:
         low: lower end.
         high: upper end.
         seeds: how many.
-        kind: "seeds": Student's t over the seeds' values; "pictures": Wilson's, of the sample of
-            pictures, because there is one seed only.
+        kind: "seeds": Student's t over the seeds' values; "images": Wilson's, of the sample of
+            images, because there is one seed only.
     """
 
     value: float
@@ -43,15 +43,15 @@ class Estimate:
         return self.low <= value <= self.high
 
 
-def over_seeds(values: Sequence[float], pictures: int) -> Estimate:
+def over_seeds(values: Sequence[float], images: int) -> Estimate:
     """Estimate a share from one value a seed.
 
-    With one seed the interval is Wilson's over the pictures. For a mean of confidences, which vary
+    With one seed the interval is Wilson's over the images. For a mean of confidences, which vary
     less than right or wrong does, it is wider than need be.
 
     Args:
         values: in [0, 1], one a seed, at least one.
-        pictures: on how many each was measured.
+        images: on how many each was measured.
 
     Raises:
         InvalidInput: there is no value.
@@ -67,19 +67,19 @@ def over_seeds(values: Sequence[float], pictures: int) -> Estimate:
         raise InvalidInput("over_seeds: needs at least one value, got none")
     mean = fmean(values)
     if len(values) == 1:
-        low, high = wilson(round(mean * pictures), pictures)
-        return Estimate(mean, low, high, 1, "pictures")
+        low, high = wilson(round(mean * images), images)
+        return Estimate(mean, low, high, 1, "images")
     half = _half(values)
     return Estimate(mean, max(0.0, mean - half), min(1.0, mean + half), len(values), "seeds")
 
 
-def difference(more: Sequence[float], less: Sequence[float], pictures: int) -> Estimate:
+def difference(more: Sequence[float], less: Sequence[float], images: int) -> Estimate:
     """Estimate the difference of two shares whose seeds belong together in pairs.
 
     Args:
         more: one value a seed.
         less: likewise, in the same order of seeds.
-        pictures: on how many each was measured.
+        images: on how many each was measured.
 
     Returns:
         The mean of more - less; with one seed the interval is Newcombe's, of two Wilson intervals.
@@ -88,7 +88,7 @@ def difference(more: Sequence[float], less: Sequence[float], pictures: int) -> E
         InvalidInput: there is no value, or not one for one.
 
     Source: Newcombe 1998, Statistics in Medicine 17, 873-890, method 10, as if the two samples
-        were independent: they are the same pictures, so it is wider than need be.
+        were independent: they are the same images, so it is wider than need be.
     """
     if not more or len(more) != len(less):
         raise InvalidInput(f"difference: needs pairs of values, got {len(more)} and {len(less)}")
@@ -97,10 +97,10 @@ def difference(more: Sequence[float], less: Sequence[float], pictures: int) -> E
     if len(gaps) > 1:
         half = _half(gaps)
         return Estimate(mean, mean - half, mean + half, len(gaps), "seeds")
-    one, other = over_seeds(more, pictures), over_seeds(less, pictures)
+    one, other = over_seeds(more, images), over_seeds(less, images)
     below = math.hypot(one.value - one.low, other.high - other.value)
     above = math.hypot(one.high - one.value, other.value - other.low)
-    return Estimate(mean, mean - below, mean + above, 1, "pictures")
+    return Estimate(mean, mean - below, mean + above, 1, "images")
 
 
 def _half(values: Sequence[float]) -> float:

@@ -20,8 +20,8 @@ class Point:
 
     Args:
         setting: values of parameters; those left out may be any.
-        attack: its name in the rows; "none" for clean pictures.
-        eps: its radius; 0 for clean pictures.
+        attack: its name in the rows; "none" for clean images.
+        eps: its radius; 0 for clean images.
         column: what was measured: "accuracy", "confidence" ...
     """
 
@@ -46,22 +46,22 @@ class Measured:
         found = sorted(self._at(point), key=lambda row: row["repeat"])
         return [float(row[point.column]) for row in found if row[point.column] is not None]
 
-    def pictures(self, point: Point) -> int:
-        """Return on how many pictures; 0 where it was not measured."""
+    def images(self, point: Point) -> int:
+        """Return on how many images; 0 where it was not measured."""
         found = self._at(point)
         return int(found[0]["n"]) if found else 0
 
     def estimate(self, point: Point) -> Estimate | None:
         """Return mean and interval; None where it was not measured."""
         values = self.values(point)
-        return over_seeds(values, self.pictures(point)) if values else None
+        return over_seeds(values, self.images(point)) if values else None
 
     def gap(self, more: Point, less: Point) -> Estimate | None:
         """Return the difference of two points, seed by seed; None where one was not measured."""
         one, other = self.values(more), self.values(less)
         if not one or len(one) != len(other):
             return None
-        return difference(one, other, min(self.pictures(more), self.pictures(less)))
+        return difference(one, other, min(self.images(more), self.images(less)))
 
     def settings(self, names: Sequence[str]) -> list[dict[str, Any]]:
         """Return the settings that were measured, in the order of the plan."""

@@ -56,7 +56,7 @@ class PlotBlock:
 
 @dataclass(frozen=True)
 class Tile:
-    """One picture of a strip: at which eps, what the model said and how sure it was."""
+    """One image of a strip: at which eps, what the model said and how sure it was."""
 
     eps: float
     prediction: str
@@ -66,14 +66,14 @@ class Tile:
 
 @dataclass(frozen=True)
 class StripBlock:
-    """One picture under a row of eps.
+    """One image under a row of eps.
 
     Args:
         title: what is seen.
         attack: the attack's name.
-        file: in the study's directory: an npz with "pictures" (m, c, h, w), the clean one first.
+        file: in the study's directory: an npz with "images" (m, c, h, w), the clean one first.
         label: the true class, in words.
-        tiles: one a picture.
+        tiles: one an image.
     """
 
     title: str

@@ -13,7 +13,7 @@ from epsball.studies.claims.estimates import Estimate
 Word = Literal["match", "differs", "holds", "refuted", "not run"]
 NEAR = 0.02  # of a share: what counts as the source's value
 NEAR_LOSS = 0.1  # of a loss, relative
-_SAID = {"seeds": "Student t over {} seeds", "pictures": "Wilson over the pictures, one seed"}
+_SAID = {"seeds": "Student t over {} seeds", "images": "Wilson over the images, one seed"}
 
 
 @dataclass(frozen=True)
@@ -123,9 +123,13 @@ def judge_value(
     agrees = is_near(claim, found) and not differs
     why = f"the source has {claim.value:g}, here {found.value:.4g}"
     return _verdict(
-        ("match", "differs"), claim.id, found, agrees=agrees, differs=differs,
+        ("match", "differs"),
+        claim.id,
+        found,
+        agrees=agrees,
+        differs=differs,
         note=_joined(why, note),
-    )  # fmt: skip
+    )
 
 
 def judge_finding(
@@ -159,9 +163,16 @@ def judge_finding(
 def not_run(claim: Claim, why: str) -> Verdict:
     """Say that a claim was not judged, and why."""
     return Verdict(
-        claim.id, "not run", value=None, interval=None, interval_kind=None, seeds=0,
-        same_setting=False, differs=(), note=why,
-    )  # fmt: skip
+        claim.id,
+        "not run",
+        value=None,
+        interval=None,
+        interval_kind=None,
+        seeds=0,
+        same_setting=False,
+        differs=(),
+        note=why,
+    )
 
 
 def complete(study: str, verdicts: Sequence[Verdict]) -> list[Verdict]:
@@ -200,9 +211,16 @@ def _verdict(
         )
     other = (*differs, *beside)
     return Verdict(
-        name, word, found.value, found.interval, _SAID[found.kind].format(found.seeds), found.seeds,
-        same_setting=not other, differs=other, note=note,
-    )  # fmt: skip
+        name,
+        word,
+        found.value,
+        found.interval,
+        _SAID[found.kind].format(found.seeds),
+        found.seeds,
+        same_setting=not other,
+        differs=other,
+        note=note,
+    )
 
 
 def _joined(*parts: str) -> str:

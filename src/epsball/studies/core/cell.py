@@ -57,7 +57,7 @@ class Cell:
         """Return a seed that cells share which agree in study, repeat and these parameters.
 
         For paired designs: networks that differ in one setting then start from the same weights
-        and see their pictures in the same order, so that the setting alone tells them apart.
+        and see their images in the same order, so that the setting alone tells them apart.
 
         Args:
             names: the parameters that count; the cell has them all.

@@ -28,7 +28,7 @@ def settle(out: Path, study: str, options: Options, materials: Materials, comman
         out: the directory; made if need be.
         study: its name.
         options: what is asked for.
-        materials: the pictures.
+        materials: the images.
         command: as it was typed.
 
     Raises:

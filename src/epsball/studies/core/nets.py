@@ -12,7 +12,7 @@ from epsball.studies.core.cell import Cell
 from epsball.studies.core.place import Place
 from epsball.studies.core.store import Row
 from epsball.training import EpochRow, TrainResult, TrainSettings, train
-from epsball.training.measure.watch import PICTURES, STEPS
+from epsball.training.measure.watch import IMAGES, STEPS
 from epsball.types import Dataset
 
 _WEIGHTS = "model.safetensors"
@@ -22,7 +22,7 @@ def train_net(
     place: Place,
     cell: Cell,
     model: nn.Module,
-    pictures: Dataset,
+    dataset: Dataset,
     settings: TrainSettings,
     *,
     sources: Sequence[nn.Module] = (),
@@ -33,7 +33,7 @@ def train_net(
         place: the study's.
         cell: whose network it is.
         model: with its first weights.
-        pictures: to train on.
+        dataset: to train on.
         settings: how.
         sources: other models, for recipes that take some.
 
@@ -41,14 +41,14 @@ def train_net(
         One row: what training cost, what the weights amount to, and the doubts that the epochs
         give cause for; then one for each epoch that was watched (mode "epoch").
     """
-    result = train(model, pictures, settings, out=place.model(cell.hash), sources=sources)
+    result = train(model, dataset, settings, out=place.model(cell.hash), sources=sources)
     weights = [w.detach() for w in model.parameters() if w.dim() > 1]
     last = result.epochs[-1]
     row: Row = {
         "epochs_run": len(result.epochs),
         "train_loss": last.train_loss,
         "train_accuracy": last.train_accuracy,
-        "gradient_evaluations": result.gradient_evaluations - _watching(result, pictures),
+        "gradient_evaluations": result.gradient_evaluations - _watching(result, dataset),
         "training_seconds": result.seconds,
         "weights": sum(w.numel() for w in weights),
         "weights_l1": float(sum(w.abs().sum() for w in weights)),
@@ -58,21 +58,24 @@ def train_net(
     return [row, *_watched(result.epochs)]
 
 
-def _watching(result: TrainResult, pictures: Dataset) -> int:
+def _watching(result: TrainResult, dataset: Dataset) -> int:
     """Return what the watch spent: it is there to show something, and is no part of a recipe."""
     looks = sum(one.pgd_accuracy is not None for one in result.epochs)
-    return looks * min(PICTURES, len(pictures)) * (STEPS + 1)  # PGD's steps, and FGSM
+    return looks * min(IMAGES, len(dataset)) * (STEPS + 1)  # PGD's steps, and FGSM
 
 
 def _watched(epochs: Sequence[EpochRow]) -> list[Row]:
     return [
         {
-            "mode": "epoch", "epoch": one.epoch, "watched_accuracy": one.watched_accuracy,
-            "fgsm_accuracy": one.fgsm_accuracy, "pgd_accuracy": one.pgd_accuracy,
+            "mode": "epoch",
+            "epoch": one.epoch,
+            "watched_accuracy": one.watched_accuracy,
+            "fgsm_accuracy": one.fgsm_accuracy,
+            "pgd_accuracy": one.pgd_accuracy,
         }
         for one in epochs
         if one.pgd_accuracy is not None
-    ]  # fmt: skip
+    ]
 
 
 def trained_net(place: Place, cell: str, model: nn.Module) -> nn.Module:

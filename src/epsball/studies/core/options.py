@@ -17,9 +17,9 @@ class Options:
     Args:
         data: as `load_data` takes it.
         seeds: repetitions of every setting, at least 1.
-        limit: test pictures that are used; None: all.
-        train_limit: training pictures that are used; None: all.
-        searched: test pictures that the dear attacks get; 0 leaves those attacks out.
+        limit: test images that are used; None: all.
+        train_limit: training images that are used; None: all.
+        searched: test images that the dear attacks get; 0 leaves those attacks out.
         epochs: of every training; None: the study's own.
         grid: the settings, by parameter; replaces the study's own values, parameter by parameter.
         threads: of torch on the CPU. Part of every cell, so it is not left to the machine.

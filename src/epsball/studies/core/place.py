@@ -1,4 +1,4 @@
-"""Where a study's work is done: its directory, its pictures, its device."""
+"""Where a study's work is done: its directory, its images, its device."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -17,7 +17,7 @@ _CONTENT = 16  # hexadecimal digits
 
 @dataclass(frozen=True)
 class Place:
-    """A study's directory, pictures and device, as plain data.
+    """A study's directory, images and device, as plain data.
 
     Args:
         out: the directory.
@@ -41,20 +41,20 @@ class Place:
         """Return the file of adversarial examples, by their cell's hash."""
         return self.out / "examples" / f"{cell}.npz"
 
-    def pictures(self, cell: str) -> Path:
-        """Return the file of kept pictures, by their cell's hash."""
-        return self.out / "pictures" / f"{cell}.npz"
+    def images(self, cell: str) -> Path:
+        """Return the file of kept images, by their cell's hash."""
+        return self.out / "images" / f"{cell}.npz"
 
     def train_set(self, limit: int | None = None) -> Dataset:
-        """Return the training pictures, or a fair share of them."""
+        """Return the training images, or a fair share of them."""
         return _some(_loaded(self.data, "train"), limit)
 
     def test_set(self, limit: int | None = None) -> Dataset:
-        """Return the test pictures, or the first of them (a fair share, where sorted by class)."""
+        """Return the test images, or the first of them (a fair share, where sorted by class)."""
         return _some(_loaded(self.data, "test"), limit)
 
     def materials(self) -> Materials:
-        """Read all pictures once and say what they are.
+        """Read all images once and say what they are.
 
         Raises:
             InvalidInput: data that are unknown, missing or damaged.
@@ -83,7 +83,7 @@ def _some(whole: Dataset, limit: int | None) -> Dataset:
 
 
 def part_of(whole: Dataset, chosen: Positions) -> Dataset:
-    """Return some pictures of a data set, in the order that is asked for.
+    """Return some images of a data set, in the order that is asked for.
 
     Args:
         whole: the data set.

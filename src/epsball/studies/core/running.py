@@ -119,7 +119,7 @@ def perform(cell: Cell, place: Place) -> Sequence[Row]:
 
     Args:
         cell: what is to be done.
-        place: directory, pictures, device.
+        place: directory, images, device.
     """
     started = time.perf_counter()
     with deterministic(cell.threads), without_denormals():

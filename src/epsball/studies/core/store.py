@@ -45,10 +45,15 @@ class Store:
             InvalidInput: the disk is full, or the place may not be written to.
         """
         named = {
-            "cell": cell.hash, "study": cell.study, "kind": cell.kind, "repeat": cell.repeat,
-            "seed": cell.seed, "threads": cell.threads, "version": cell.version,
+            "cell": cell.hash,
+            "study": cell.study,
+            "kind": cell.kind,
+            "repeat": cell.repeat,
+            "seed": cell.seed,
+            "threads": cell.threads,
+            "version": cell.version,
             "needs": json.dumps(cell.needs),
-        }  # fmt: skip
+        }
         whole = [named | dict(cell.parameters) | dict(row) for row in rows]
         frame = pl.DataFrame(whole, infer_schema_length=None)
         write_atomically(self.file(cell.hash), lambda file: frame.write_parquet(file))

@@ -1,4 +1,4 @@
-"""An attack that keeps away from where no picture is: the density term on a rejecting model."""
+"""An attack that keeps away from where no image is: the density term on a rejecting model."""
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from epsball.studies.core.store import Row
 from epsball.studies.judge.whole import engine_for
 from epsball.types import Dataset, Search
 
-_EACH = 200  # pictures of a class that make the density
+_EACH = 200  # images of a class that make the density
 
 
 class _Pixels(nn.Module):
@@ -32,7 +32,7 @@ class _Pixels(nn.Module):
 
 def judge_crowded(
     model: nn.Module,
-    pictures: Dataset,
+    dataset: Dataset,
     known: Dataset,
     eps: float,
     *,
@@ -44,8 +44,8 @@ def judge_crowded(
 
     Args:
         model: in eval mode.
-        pictures: all are attacked.
-        known: whose pictures make the density, the first 200 of each class.
+        dataset: all are attacked.
+        known: whose images make the density, the first 200 of each class.
         eps: radius, input units.
         weight: of the density, at least 0.
         name: of the attack in the rows.
@@ -54,8 +54,8 @@ def judge_crowded(
     Returns:
         One row: n, accuracy (right, or rejected), and the mean log-density of what was made.
     """
-    engine = engine_for(model, pictures, seed, precision="fast")
-    clean = read_clean(engine, pictures, np.arange(len(pictures)))
+    engine = engine_for(model, dataset, seed, precision="fast")
+    clean = read_clean(engine, dataset, np.arange(len(dataset)))
     place = torch.device(engine.choices.device)
     density = _density(known).to(place)
     safe, crowd = [], []
@@ -63,7 +63,7 @@ def judge_crowded(
     search = Search(
         retire=False, confirm=engine.model, precision=engine.choices.precision, micro_batch=size
     )
-    for rows in (slice(at, at + size) for at in range(0, len(pictures), size)):
+    for rows in (slice(at, at + size) for at in range(0, len(dataset), size)):
         streams = ImageStreams.of(
             clean.positions[rows], seed=seed, purpose="rejection", device=place
         )
@@ -71,19 +71,31 @@ def judge_crowded(
         tally = Tally(len(images), engine.choices.device)
         searched = Counted(engine.twin or engine.model, engine.info, tally)
         made = rejection(
-            searched, images, labels, eps=eps, norm="l2", density=density.log_density,
-            density_weight=weight, generator=streams, search=search,
-        )  # fmt: skip
+            searched,
+            images,
+            labels,
+            eps=eps,
+            norm="l2",
+            density=density.log_density,
+            density_weight=weight,
+            generator=streams,
+            search=search,
+        )
         reading = read_scores(engine.scores(made), clean.labels[rows], engine.info)
         safe.append(reading.safe)
         crowd.append(density.log_density(made).detach().cpu())
     held = torch.cat(safe)
     return [
         {
-            "attack": name, "eps": eps, "mode": "crowded", "n": len(held), "right": int(held.sum()),
-            "accuracy": float(held.double().mean()), "log_density": float(torch.cat(crowd).mean()),
+            "attack": name,
+            "eps": eps,
+            "mode": "crowded",
+            "n": len(held),
+            "right": int(held.sum()),
+            "accuracy": float(held.double().mean()),
+            "log_density": float(torch.cat(crowd).mean()),
         }
-    ]  # fmt: skip
+    ]
 
 
 def _density(known: Dataset) -> KernelDensity:

@@ -1,6 +1,6 @@
-"""How a study judges models that may reject: every picture's whole attack, and what gives it away.
+"""How a study judges models that may reject: every image's whole attack, and what gives it away.
 
-A rejected attacked picture counts as right, a rejected clean one does not.
+A rejected attacked image counts as right, a rejected clean one does not.
 """
 
 from pathlib import Path
@@ -34,7 +34,7 @@ _COVERAGES = np.linspace(0.05, 1, 20)
 
 def judge_attacked(
     model: nn.Module,
-    pictures: Dataset,
+    dataset: Dataset,
     attack: str,
     eps: float,
     *,
@@ -43,26 +43,26 @@ def judge_attacked(
     precision: Searched = "float32",
     file: Path | None = None,
 ) -> list[Row]:
-    """Attack every picture in L2 with the full budget, those already wrong or rejected included.
+    """Attack every image in L2 with the full budget, those already wrong or rejected included.
 
     Args:
         model: in eval mode.
-        pictures: all are used, at once.
+        dataset: all are used, at once.
         attack: with settings where wanted.
-        eps: radius, input units; 0: the clean pictures.
+        eps: radius, input units; 0: the clean images.
         name: of the attack in the rows.
         seed: of all that is random.
         precision: of the search; what it finds is judged in float32.
-        file: where "pictures" (n, c, h, w), float32, are kept; None: nowhere.
+        file: where "images" (n, c, h, w), float32, are kept; None: nowhere.
 
     Returns:
         One row: n, accuracy (right; when attacked: or rejected), rejected, named (the likeliest
         class is the label, rejected or not), passes spent, mean perturbation. For a model that
-        rejects also auroc, and at thresholds that reject 1, 5 and 10 % of the clean pictures:
-        safe_at_5 ...; then rows of mode "coverage": the accuracy of the most trusted pictures.
+        rejects also auroc, and at thresholds that reject 1, 5 and 10 % of the clean images:
+        safe_at_5 ...; then rows of mode "coverage": the accuracy of the most trusted images.
     """
-    engine = engine_for(model, pictures, seed, precision=precision)
-    clean = read_clean(engine, pictures, np.arange(len(pictures)))
+    engine = engine_for(model, dataset, seed, precision=precision)
+    clean = read_clean(engine, dataset, np.arange(len(dataset)))
     if eps == 0:
         rows = _row(clean.reading, clean.labels, {"attack": CLEAN, "eps": 0.0}, clean=True)
         return [rows, *_coverage(clean.reading, clean.labels, 0.0)]
@@ -82,13 +82,13 @@ def judge_attacked(
 
 
 def judge_shown(
-    model: nn.Module, pictures: Dataset, file: Path, eps: float, *, name: str
+    model: nn.Module, dataset: Dataset, file: Path, eps: float, *, name: str
 ) -> list[Row]:
-    """Show a model the pictures that were made on another one.
+    """Show a model the images that were made on another one.
 
     Args:
         model: in eval mode.
-        pictures: those they were made of, for their labels.
+        dataset: those they were made of, for their labels.
         file: as `judge_attacked` keeps it.
         eps: what they were made with.
         name: of the attack in the rows.
@@ -104,18 +104,18 @@ def judge_shown(
             f"study: {file} is gone: delete {file.parent.parent / 'rows' / file.stem}.parquet too, "
             "and give the command again"
         )
-    engine = engine_for(model, pictures, seed=0)
-    clean = read_clean(engine, pictures, np.arange(len(pictures)))
+    engine = engine_for(model, dataset, seed=0)
+    clean = read_clean(engine, dataset, np.arange(len(dataset)))
     with np.load(file, allow_pickle=False) as kept:
-        images = torch.from_numpy(kept["pictures"])
+        images = torch.from_numpy(kept["images"])
     reading = read_scores(engine.scores(images), clean.labels, engine.info)
     row = _row(reading, clean.labels, {"attack": name, "eps": eps}, clean=False)
     return [dict(row) | _apart(clean, reading)]
 
 
-def fooled_pictures(
+def fooled_images(
     model: nn.Module,
-    pictures: Dataset,
+    dataset: Dataset,
     attack: str,
     eps: float,
     *,
@@ -123,36 +123,38 @@ def fooled_pictures(
     file: Path,
     precision: Searched = "float32",
 ) -> list[Row]:
-    """Attack pictures in L2 and keep those that then pass as another class, and did not before.
+    """Attack images in L2 and keep those that then pass as another class, and did not before.
 
     Args:
         model: in eval mode.
-        pictures: all are attacked.
+        dataset: all are attacked.
         attack: with settings where wanted.
         eps: radius, input units.
         seed: of all that is random.
-        file: where "pictures" (m, c, h, w), float32, and "labels" (m,) go.
+        file: where "images" (m, c, h, w), float32, and "labels" (m,) go.
         precision: of the search.
 
     Returns:
         One row: n attacked, kept, passes spent.
     """
-    engine = engine_for(model, pictures, seed, precision=precision)
-    clean = read_clean(engine, pictures, np.arange(len(pictures)))
+    engine = engine_for(model, dataset, seed, precision=precision)
+    clean = read_clean(engine, dataset, np.arange(len(dataset)))
     made, reading = _attack(engine, clean, attack, eps)
     fooled = clean.reading.stands(clean.labels) & ~reading.safe
     kept, labels = made.images[fooled], clean.labels[fooled]
     write_atomically(file, lambda beside: _write(beside, kept, labels))
     return [
         {
-            "mode": "harvest", "n": len(pictures), "kept": len(labels),
+            "mode": "harvest",
+            "n": len(dataset),
+            "kept": len(labels),
             "backwards": int(made.backwards.sum()),
         }
-    ]  # fmt: skip
+    ]
 
 
 def _attack(engine: Engine, clean: Clean, attack: str, eps: float) -> tuple[Attacked, Reading]:
-    """Attack all clean pictures, and read what the model says of what came out."""
+    """Attack all clean images, and read what the model says of what came out."""
     setting = make_settings([attack], norm="l2", eps=[eps])[0]
     made = engine.attack(setting, clean.images, clean.labels, clean.positions)[0]
     return made, read_scores(engine.scores(made.images), clean.labels, engine.info)
@@ -172,7 +174,7 @@ def _row(reading: Reading, labels: Tensor, where: Row, *, clean: bool) -> Row:
 
 
 def _apart(clean: Clean, reading: Reading) -> dict[str, float]:
-    """Say how well acceptance tells attacked pictures from the clean ones they were made of."""
+    """Say how well acceptance tells attacked images from the clean ones they were made of."""
     if clean.reading.acceptance is None or reading.acceptance is None:
         return {}
     fine = _named(clean.reading, clean.labels)
@@ -191,7 +193,7 @@ def _apart(clean: Clean, reading: Reading) -> dict[str, float]:
 
 
 def _coverage(reading: Reading, labels: Tensor, eps: float) -> list[Row]:
-    """Follow accuracy among the accepted as ever more pictures are accepted."""
+    """Follow accuracy among the accepted as ever more images are accepted."""
     if reading.acceptance is None:
         return []
     curve = risk_curve(reading.acceptance.numpy(), _named(reading, labels))
@@ -209,8 +211,8 @@ def _named(reading: Reading, labels: Tensor) -> NDArray[np.bool_]:
     return named
 
 
-def _write(beside: Path, pictures: Tensor, labels: Tensor | None = None) -> None:
-    arrays = {"pictures": pictures.numpy()}
+def _write(beside: Path, images: Tensor, labels: Tensor | None = None) -> None:
+    arrays = {"images": images.numpy()}
     arrays |= {} if labels is None else {"labels": labels.numpy()}
     with beside.open("wb") as stream:  # a name would have .npz appended
         np.savez_compressed(stream, allow_pickle=False, **arrays)

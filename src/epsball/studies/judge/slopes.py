@@ -10,27 +10,27 @@ from epsball.studies.core.store import Row
 from epsball.types import Dataset
 
 _STEPS = 21  # places from -eps to eps
-_SHOWN = 5  # logits of the picture that is drawn, the highest when clean
+_SHOWN = 5  # logits of the image that is drawn, the highest when clean
 LEVEL = 1 / 255
 _FRACTIONS = (0.45, 0.9)  # of a grey level: below and above where rounding turns
 
 
-def judge_slopes(model: nn.Module, pictures: Dataset, eps: float) -> list[Row]:
+def judge_slopes(model: nn.Module, dataset: Dataset, eps: float) -> list[Row]:
     """Follow logits along eta = sign(grad_x L): how much of each is a straight line in eps?
 
     Args:
         model: in eval mode.
-        pictures: all are used.
+        dataset: all are used.
         eps: how far, both ways, input units.
 
     Returns:
-        First a row with the median of R^2 of straight lines through all logits of all pictures, as
-        "accuracy" (a share in [0, 1], one number a picture: the mean over its logits, weighted by
-        how much each moves); then the logits of the first picture for a figure.
+        First a row with the median of R^2 of straight lines through all logits of all images, as
+        "accuracy" (a share in [0, 1], one number an image: the mean over its logits, weighted by
+        how much each moves); then the logits of the first image for a figure.
 
     Source: Goodfellow et al. 2015, arXiv:1412.6572, figure 4. Pixels are not clipped, as there.
     """
-    images, labels = sample_of(pictures, len(pictures))
+    images, labels = sample_of(dataset, len(dataset))
     place = next(model.parameters()).device
     images, labels = images.to(place), labels.to(place)
     side = fgsm(model, images, labels, eps=eps, clip=False) - images
@@ -39,14 +39,17 @@ def judge_slopes(model: nn.Module, pictures: Dataset, eps: float) -> list[Row]:
         logits = torch.stack([model(images + share * side) for share in along]).double()
     straight = _straightness(logits, along.double())  # (n,)
     first: Row = {
-        "attack": "slopes", "eps": eps, "mode": "slopes", "n": len(pictures),
+        "attack": "slopes",
+        "eps": eps,
+        "mode": "slopes",
+        "n": len(dataset),
         "accuracy": float(straight.median()),
-    }  # fmt: skip
-    return [first, *_drawn(logits[:, 0], (eps * along).tolist(), pictures)]
+    }
+    return [first, *_drawn(logits[:, 0], (eps * along).tolist(), dataset)]
 
 
 def _straightness(logits: Tensor, along: Tensor) -> Tensor:
-    """Return R^2 of each picture: explained over whole spread, summed over its logits.
+    """Return R^2 of each image: explained over whole spread, summed over its logits.
 
     Args:
         logits: (steps, n, k).
@@ -59,32 +62,36 @@ def _straightness(logits: Tensor, along: Tensor) -> Tensor:
     return explained / whole.clamp_min(1e-12)
 
 
-def _drawn(logits: Tensor, eps: list[float], pictures: Dataset) -> list[Row]:
-    """Return the logits of one picture, (steps, k), as rows."""
+def _drawn(logits: Tensor, eps: list[float], dataset: Dataset) -> list[Row]:
+    """Return the logits of one image, (steps, k), as rows."""
     middle = logits[len(logits) // 2]
     shown = middle.topk(min(_SHOWN, len(middle))).indices.tolist()
     return [
         {
-            "attack": "slopes", "eps": e, "mode": "logit", "class": pictures.class_names[c],
-            "logit": float(logits[i, c]), "label": pictures.class_names[int(pictures.labels[0])],
+            "attack": "slopes",
+            "eps": e,
+            "mode": "logit",
+            "class": dataset.class_names[c],
+            "logit": float(logits[i, c]),
+            "label": dataset.class_names[int(dataset.labels[0])],
         }
         for c in shown
         for i, e in enumerate(eps)
-    ]  # fmt: skip
+    ]
 
 
-def judge_levels(model: nn.Module, pictures: Dataset) -> list[Row]:
-    """Store FGSM pictures of less than one grey level with 8 bits: what is left of them?
+def judge_levels(model: nn.Module, dataset: Dataset) -> list[Row]:
+    """Store FGSM images of less than one grey level with 8 bits: what is left of them?
 
     Args:
         model: in eval mode.
-        pictures: all are used; of 8 bits.
+        dataset: all are used; of 8 bits.
 
     Returns:
         A row for each size below one level: the share of the moved pixels that are no more what
-        they were once the picture is rounded to the nearest level, as "accuracy".
+        they were once the image is rounded to the nearest level, as "accuracy".
     """
-    images, labels = sample_of(pictures, len(pictures))
+    images, labels = sample_of(dataset, len(dataset))
     place = next(model.parameters()).device
     rows: list[Row] = []
     for fraction in _FRACTIONS:
@@ -94,8 +101,11 @@ def judge_levels(model: nn.Module, pictures: Dataset) -> list[Row]:
         left = float(np.mean((before != after)[changed])) if changed.any() else 0.0
         rows.append(
             {
-                "attack": "levels", "eps": fraction * LEVEL, "mode": "levels", "n": len(pictures),
+                "attack": "levels",
+                "eps": fraction * LEVEL,
+                "mode": "levels",
+                "n": len(dataset),
                 "accuracy": left,
             }
-        )  # fmt: skip
+        )
     return rows

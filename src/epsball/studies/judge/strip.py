@@ -1,4 +1,4 @@
-"""One picture under a row of eps, kept for the page."""
+"""One image under a row of eps, kept for the page."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,12 +15,12 @@ from epsball.studies.core.store import Row
 from epsball.studies.judge.whole import engine_for
 from epsball.types import Dataset
 
-_LOOKED_AT = 64  # pictures of the class, among which one that the network gets right
+_LOOKED_AT = 64  # images of the class, among which one that the network gets right
 
 
 def keep_strip(
     model: nn.Module,
-    pictures: Dataset,
+    dataset: Dataset,
     attack: str,
     eps: Sequence[float],
     *,
@@ -29,37 +29,37 @@ def keep_strip(
     norm: str = "linf",
     seed: int = 0,
 ) -> list[Row]:
-    """Attack the first picture of a class that the network gets right, and keep what came out.
+    """Attack the first image of a class that the network gets right, and keep what came out.
 
     Args:
         model: in eval mode.
-        pictures: to choose from.
+        dataset: to choose from.
         attack: with settings where wanted.
         eps: radii in norm, input units.
         label: the class.
-        file: where "pictures" (m, c, h, w), float32, go: the clean one, then one an eps.
+        file: where "images" (m, c, h, w), float32, go: the clean one, then one an eps.
         norm: of the ball.
         seed: of an attack that is random.
 
     Returns:
-        A row a picture: eps (0: clean), the names of the prediction ("rejected" where the model
-        does that) and of the label, confidence, and whether that is right: of an attacked picture
+        A row an image: eps (0: clean), the names of the prediction ("rejected" where the model
+        does that) and of the label, confidence, and whether that is right: of an attacked image
         a rejection is.
     """
-    positions = np.flatnonzero(pictures.labels == label)[:_LOOKED_AT]
-    images, labels = to_unit(pictures.read(positions)), torch.full((len(positions),), label)
-    engine = engine_for(model, pictures, seed, len(images))
+    positions = np.flatnonzero(dataset.labels == label)[:_LOOKED_AT]
+    images, labels = to_unit(dataset.read(positions)), torch.full((len(positions),), label)
+    engine = engine_for(model, dataset, seed, len(images))
     before = read_scores(engine.scores(images), labels, engine.info)
     first = int(
         (before.prediction == labels).int().argmax()
-    )  # the first picture at all, where none is right
+    )  # the first image at all, where none is right
     one, its, where = images[first : first + 1], labels[:1], torch.tensor([int(positions[first])])
     setting = make_settings([attack], norm=norm, eps=list(eps))[0]
     made = torch.cat([one, *(a.images for a in engine.attack(setting, one, its, where))])
     write_atomically(file, lambda beside: _write(beside, made))
     reading = read_scores(engine.scores(made), its.repeat(len(made)), engine.info)
     shared = {"attack": attack, "mode": "strip", "position": int(where)}
-    names = (*pictures.class_names, "rejected")
+    names = (*dataset.class_names, "rejected")
     clean = (int(before.prediction[first] == label),)
     columns = reading.prediction.tolist(), reading.confidence.tolist(), reading.safe.tolist()
     return [
@@ -73,4 +73,4 @@ def keep_strip(
 
 def _write(beside: Path, made: torch.Tensor) -> None:
     with beside.open("wb") as stream:  # a name would have .npz appended
-        np.savez_compressed(stream, allow_pickle=False, pictures=made.numpy())
+        np.savez_compressed(stream, allow_pickle=False, images=made.numpy())

@@ -17,23 +17,23 @@ from epsball.studies.core.store import Row
 from epsball.studies.judge.whole import engine_for
 from epsball.types import Dataset
 
-_AT_ONCE = 1000  # pictures held in memory with their attacked versions
+_AT_ONCE = 1000  # images held in memory with their attacked versions
 
 
 def make_examples(
     maker: nn.Module,
-    pictures: Dataset,
+    dataset: Dataset,
     attacks: Sequence[str],
     eps: Sequence[float],
     *,
     seed: int,
     file: Path,
 ) -> list[Row]:
-    """Attack every picture on a model with the full budget, and keep what comes out.
+    """Attack every image on a model with the full budget, and keep what comes out.
 
     Args:
         maker: in eval mode.
-        pictures: all are used, whatever the model says of them when clean.
+        dataset: all are used, whatever the model says of them when clean.
         attacks: with settings where wanted.
         eps: radii in linf, input units.
         seed: of all that is random.
@@ -42,13 +42,13 @@ def make_examples(
     Returns:
         A row for each attack and eps: n, and the passes that were spent.
     """
-    engine = engine_for(maker, pictures, seed)
+    engine = engine_for(maker, dataset, seed)
     settings = make_settings(attacks, norm="linf", eps=list(eps))
     keys = [(setting.variant, e) for setting in settings for e in setting.eps]
     made: dict[tuple[str, float], list[Tensor]] = {key: [] for key in keys}
     spent = dict.fromkeys(keys, 0)
-    for shard in shards_of(np.arange(len(pictures)), _AT_ONCE):
-        clean = read_clean(engine, pictures, shard.positions)
+    for shard in shards_of(np.arange(len(dataset)), _AT_ONCE):
+        clean = read_clean(engine, dataset, shard.positions)
         for setting in settings:
             whole = engine.attack(setting, clean.images, clean.labels, clean.positions)
             for e, one in zip(setting.eps, whole, strict=True):
@@ -57,17 +57,17 @@ def make_examples(
     arrays = {_name(*key): torch.cat(parts).numpy() for key, parts in made.items()}
     write_atomically(file, lambda beside: _write(beside, arrays))
     return [
-        {"attack": f"made:{a}", "eps": e, "mode": "made", "n": len(pictures), "backwards": count}
+        {"attack": f"made:{a}", "eps": e, "mode": "made", "n": len(dataset), "backwards": count}
         for (a, e), count in spent.items()
     ]
 
 
-def judge_examples(judged: nn.Module, pictures: Dataset, file: Path) -> list[Row]:
+def judge_examples(judged: nn.Module, dataset: Dataset, file: Path) -> list[Row]:
     """Show a model the examples that were made on another one.
 
     Args:
         judged: in eval mode.
-        pictures: those that the examples were made of, for their labels.
+        dataset: those that the examples were made of, for their labels.
         file: as `make_examples` writes it.
 
     Returns:
@@ -81,8 +81,8 @@ def judge_examples(judged: nn.Module, pictures: Dataset, file: Path) -> list[Row
             f"study: {file} is gone: delete {file.parent.parent / 'rows' / file.stem}.parquet too, "
             "and give the command again"
         )
-    engine = engine_for(judged, pictures, seed=0)
-    labels = torch.from_numpy(pictures.labels)
+    engine = engine_for(judged, dataset, seed=0)
+    labels = torch.from_numpy(dataset.labels)
     rows: list[Row] = []
     with np.load(file, allow_pickle=False) as kept:
         for name in kept.files:
@@ -91,10 +91,14 @@ def judge_examples(judged: nn.Module, pictures: Dataset, file: Path) -> list[Row
             attack, _, radius = name.rpartition("@")
             rows.append(
                 {
-                    "attack": f"transfer:{attack}", "eps": float(radius), "mode": "transfer",
-                    "n": len(labels), "right": right, "accuracy": right / len(labels),
+                    "attack": f"transfer:{attack}",
+                    "eps": float(radius),
+                    "mode": "transfer",
+                    "n": len(labels),
+                    "right": right,
+                    "accuracy": right / len(labels),
                 }
-            )  # fmt: skip
+            )
     return rows
 
 

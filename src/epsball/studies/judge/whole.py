@@ -1,4 +1,4 @@
-"""How a study judges a network: by every picture's whole attack, or by verdicts alone."""
+"""How a study judges a network: by every image's whole attack, or by verdicts alone."""
 
 import time
 from collections.abc import Sequence
@@ -25,41 +25,41 @@ from epsball.tensors import Classifier
 from epsball.types import Dataset, Precision
 
 Searched: TypeAlias = Precision | Literal["fast"]
-CLEAN = "none"  # the attack's name in rows of clean pictures
-_AT_ONCE = 1000  # pictures held in memory with all their attacked versions
+CLEAN = "none"  # the attack's name in rows of clean images
+_AT_ONCE = 1000  # images held in memory with all their attacked versions
 # fixed: a measured one would differ from machine to machine; larger ones leave the caches
 MICRO_BATCH = 250
 
 
 def judge_whole(
     model: nn.Module,
-    pictures: Dataset,
+    dataset: Dataset,
     attacks: Sequence[str],
     eps: Sequence[float],
     *,
     seed: int,
     micro_batch: int = MICRO_BATCH,
 ) -> list[Row]:
-    """Give every picture the full budget, those already wrong included, as sources report it.
+    """Give every image the full budget, those already wrong included, as sources report it.
 
     Args:
         model: in eval mode.
-        pictures: all are used.
+        dataset: all are used.
         attacks: with settings where wanted: "fgsm:clip=false".
         eps: radii in linf, input units.
         seed: of all that is random.
         micro_batch: images a forward pass.
 
     Returns:
-        A row for the clean pictures (attack "none", eps 0) and one for each attack and eps:
+        A row for the clean images (attack "none", eps 0) and one for each attack and eps:
         n, right, accuracy; confidence, the mean probability of the predicted class, over all
-        pictures, those right and those wrong; passes spent, over all pictures.
+        images, those right and those wrong; passes spent, over all images.
     """
-    engine = engine_for(model, pictures, seed, micro_batch)
+    engine = engine_for(model, dataset, seed, micro_batch)
     settings = make_settings(attacks, norm="linf", eps=list(eps))
     sums = {(CLEAN, 0.0): _Sum()} | {(s.variant, e): _Sum() for s in settings for e in s.eps}
-    for shard in shards_of(np.arange(len(pictures)), _AT_ONCE):
-        clean = read_clean(engine, pictures, shard.positions)
+    for shard in shards_of(np.arange(len(dataset)), _AT_ONCE):
+        clean = read_clean(engine, dataset, shard.positions)
         sums[CLEAN, 0.0].add(clean.reading, clean.labels)
         for setting in settings:
             _attack(engine, setting, clean, sums)
@@ -68,23 +68,23 @@ def judge_whole(
 
 def engine_for(
     model: nn.Module,
-    pictures: Dataset,
+    dataset: Dataset,
     seed: int,
     micro_batch: int = MICRO_BATCH,
     precision: Searched = "float32",
 ) -> Engine:
-    """Return an engine that gives every picture the full budget.
+    """Return an engine that gives every image the full budget.
 
     Args:
         model: in eval mode.
-        pictures: what it will be asked about.
+        dataset: what it will be asked about.
         seed: of all that is random.
         micro_batch: images a forward pass.
         precision: of the search: "fast" for the copy that suits the device; scores are the model's
             own in float32, whatever it is.
     """
     held = _HELD.get(model, _Held())
-    subject = held.subject = held.subject or open_model(model, sample_of(pictures, 2)[0], "auto")
+    subject = held.subject = held.subject or open_model(model, sample_of(dataset, 2)[0], "auto")
     searched = resolved(precision, subject.device)
     choices = Choices(subject.device, searched, micro_batch, torch.get_num_threads())
     engine = Engine(subject.model, subject.info, choices, seed, held.copies.get(searched))
@@ -131,7 +131,7 @@ class _Sum:
     """Counts and sums of confidence over shards."""
 
     def __init__(self) -> None:
-        self.pictures = self.right = self.forwards = self.backwards = 0
+        self.images = self.right = self.forwards = self.backwards = 0
         self.sure = {True: 0.0, False: 0.0}
 
     def add(
@@ -142,7 +142,7 @@ class _Sum:
         backwards: Tensor | None = None,
     ) -> None:
         right = reading.prediction == labels
-        self.pictures += len(labels)
+        self.images += len(labels)
         self.right += int(right.sum())
         for kind in (True, False):
             self.sure[kind] += float(reading.confidence[right == kind].sum())
@@ -150,12 +150,12 @@ class _Sum:
         self.backwards += 0 if backwards is None else int(backwards.sum())
 
     def row(self) -> dict[str, float | int | None]:
-        wrong = self.pictures - self.right
+        wrong = self.images - self.right
         return {
-            "n": self.pictures,
+            "n": self.images,
             "right": self.right,
-            "accuracy": self.right / self.pictures,
-            "confidence": (self.sure[True] + self.sure[False]) / self.pictures,
+            "accuracy": self.right / self.images,
+            "confidence": (self.sure[True] + self.sure[False]) / self.images,
             "confidence_right": self.sure[True] / self.right if self.right else None,
             "confidence_wrong": self.sure[False] / wrong if wrong else None,
             "forwards": self.forwards,
@@ -163,32 +163,37 @@ class _Sum:
         }
 
 
-def judge_losses(model: nn.Module, pictures: Dataset, split: str) -> list[Row]:
-    """Measure cross-entropy and accuracy on clean pictures.
+def judge_losses(model: nn.Module, dataset: Dataset, split: str) -> list[Row]:
+    """Measure cross-entropy and accuracy on clean images.
 
     Args:
         model: in eval mode; gives logits.
-        pictures: all are used.
+        dataset: all are used.
         split: their name in the row.
     """
-    engine = engine_for(model, pictures, seed=0)
+    engine = engine_for(model, dataset, seed=0)
     losses, right = [], 0
-    for shard in shards_of(np.arange(len(pictures)), _AT_ONCE):
-        scores = engine.scores(to_unit(pictures.read(shard.positions))).double()
-        labels = torch.from_numpy(pictures.labels[shard.positions])
+    for shard in shards_of(np.arange(len(dataset)), _AT_ONCE):
+        scores = engine.scores(to_unit(dataset.read(shard.positions))).double()
+        labels = torch.from_numpy(dataset.labels[shard.positions])
         losses.append(cross_entropy(scores, labels, reduction="none"))
         right += int((scores.argmax(1) == labels).sum())
-    each, count = torch.cat(losses), len(pictures)
+    each, count = torch.cat(losses), len(dataset)
     row: Row = {
-        "mode": "losses", "split": split, "n": count, "loss": float(each.mean()),
-        "loss_error": float(each.std()) / count**0.5, "right": right, "accuracy": right / count,
-    }  # fmt: skip
+        "mode": "losses",
+        "split": split,
+        "n": count,
+        "loss": float(each.mean()),
+        "loss_error": float(each.std()) / count**0.5,
+        "right": right,
+        "accuracy": right / count,
+    }
     return [row]
 
 
 def judge_verdicts(
     model: nn.Module,
-    pictures: Dataset,
+    dataset: Dataset,
     attack: str,
     eps: Sequence[float],
     *,
@@ -202,7 +207,7 @@ def judge_verdicts(
 
     Args:
         model: in eval mode.
-        pictures: all are used.
+        dataset: all are used.
         attack: with settings where wanted.
         eps: radii in norm, input units.
         restarts: of an attack that is random.
@@ -217,9 +222,17 @@ def judge_verdicts(
         blocking finding right and accuracy are None.
     """
     found = audit(
-        model, pictures, attacks=[attack], norm=norm, eps=list(eps), restarts=restarts, seed=seed,
-        precision=precision, micro_batch=MICRO_BATCH, out=run,
-    )  # fmt: skip
+        model,
+        dataset,
+        attacks=[attack],
+        norm=norm,
+        eps=list(eps),
+        restarts=restarts,
+        seed=seed,
+        precision=precision,
+        micro_batch=MICRO_BATCH,
+        out=run,
+    )
     doubts = sorted({f.code for f in found.findings if f.severity != "info"})
     return [
         {
@@ -242,7 +255,7 @@ def judge_verdicts(
 
 def judge_unchecked(
     model: nn.Module,
-    pictures: Dataset,
+    dataset: Dataset,
     attack: str,
     eps: Sequence[float],
     *,
@@ -254,7 +267,7 @@ def judge_unchecked(
 
     Args:
         model: in eval mode; searched on a cheaper copy, every success confirmed in float32.
-        pictures: all are used, at once.
+        dataset: all are used, at once.
         attack: with settings where wanted.
         eps: radii in norm, input units.
         restarts: of an attack that is random.
@@ -264,10 +277,10 @@ def judge_unchecked(
     Returns:
         As `judge_verdicts`, without findings.
     """
-    whole = engine_for(model, pictures, seed, precision="fast")
+    whole = engine_for(model, dataset, seed, precision="fast")
     engine = replace(whole, choices=replace(whole.choices, full_budget=False))
     setting = make_settings([attack], norm=norm, eps=list(eps), restarts=restarts)[0]
-    clean = read_clean(engine, pictures, np.arange(len(pictures)))
+    clean = read_clean(engine, dataset, np.arange(len(dataset)))
     right = clean.reading.stands(clean.labels)
     started = time.perf_counter()
     made = engine.attack(setting, clean.images, clean.labels, clean.positions, right=right)
@@ -277,16 +290,21 @@ def judge_unchecked(
         safe = read_scores(engine.scores(attacked.images), clean.labels, engine.info).safe
         rows.append(
             {
-                "attack": attack, "eps": one, "mode": "verdicts", "restarts": restarts,
-                "steps": setting.knobs.get("steps"), "n": len(safe), "right": int(safe.sum()),
+                "attack": attack,
+                "eps": one,
+                "mode": "verdicts",
+                "restarts": restarts,
+                "steps": setting.knobs.get("steps"),
+                "n": len(safe),
+                "right": int(safe.sum()),
                 "accuracy": float(safe.double().mean()),
                 "forwards": int(attacked.forwards.sum()),
                 "backwards": int(attacked.backwards.sum()),
                 "attack_seconds": seconds,
             }
-        )  # fmt: skip
+        )
     return rows
 
 
-def _count(share: float | None, pictures: int) -> int | None:
-    return None if share is None else round(share * pictures)
+def _count(share: float | None, images: int) -> int | None:
+    return None if share is None else round(share * images)

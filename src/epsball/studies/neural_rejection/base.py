@@ -52,13 +52,13 @@ def _estimate(results: Results, values: list[float], split: str, column: str) ->
     if not values:
         return None
     if column == "accuracy":
-        return over_seeds(values, _pictures(results, split))
+        return over_seeds(values, _images(results, split))
     if len(values) == 1:
-        return Estimate(values[0], values[0], values[0], 1, "pictures")
+        return Estimate(values[0], values[0], values[0], 1, "images")
     return difference(values, [0.0] * len(values), 0)  # a loss is no share: not cut to [0, 1]
 
 
-def _pictures(results: Results, split: str) -> int:
+def _images(results: Results, split: str) -> int:
     if split == "train":
         row = results.one("train", net=AS_STATED)
         return 1 if row is None else round(row["gradient_evaluations"] / row["epochs_run"])
@@ -89,7 +89,7 @@ def train_below_test(claim: Claim, case: Case) -> Verdict:
     if not all(known):
         return not_run(claim, MISSING)
     train, test, train_loss, test_loss = map(fmean, known)
-    gap = Estimate(test - train, test - train, test - train, 1, "pictures")
+    gap = Estimate(test - train, test - train, test - train, 1, "images")
     note = (
         f"{NETS[net].words}: accuracy {train:.2%} in training with dropout on, {test:.2%} in test; "
         f"loss {train_loss:.4f} and {test_loss:.4f}"

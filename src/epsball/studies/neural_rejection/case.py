@@ -15,7 +15,7 @@ CROSSING = 3.0  # the source's: up to this eps all are alike
 ALIKE = 0.05  # of accuracy, or of the rejection rate: what is called similar, or unchanged
 FIRST = "the first draw alone"
 MISSING = "the rows that it compares were not all run"
-_DRAWS, _PICTURES, _TRAINED = 5, 1000, 30_000  # of the source
+_DRAWS, _IMAGES, _TRAINED = 5, 1000, 30_000  # of the source
 _NET: Mapping[str, float] = {"lr": 0.1, "epochs": 50, "batch_size": 128, "dropout": 0.5}
 _DEFENCE: Mapping[str, float] = {"theta": 0.9, "gamma": 0.01, "c": 0.1, "tolerance": 0.01}
 
@@ -31,7 +31,7 @@ class Case:
         results: the rows.
         network: what is not as in the source about the networks.
         attack: what is not about defences and attacks.
-        draws: what is not about the pictures that are attacked.
+        draws: what is not about the images that are attacked.
         around: what the network that is defended has of its own, where it is not the source's.
     """
 
@@ -75,7 +75,7 @@ class Case:
         beside: Sequence[str] = (),
         attacked: bool = True,
     ) -> Verdict:
-        """Judge a finding on the number that decides; what repeats are draws of pictures.
+        """Judge a finding on the number that decides; what repeats are draws of images.
 
         Args:
             claim: of kind "ordering" or "statement".
@@ -85,7 +85,7 @@ class Case:
             ours: whether it holds under the hardest of our attacks; None: unknown. Told where it
                 is not the same.
             beside: what else is not as in the source, and is said without taking the verdict away.
-            attacked: whether it is about pictures that are attacked.
+            attacked: whether it is about images that are attacked.
         """
         if ours is not None and ours.found != holds:
             note += f"; under {SAID[ours.attack]} it {'holds' if ours.found else 'does not hold'}"
@@ -103,19 +103,19 @@ def differences(
     """Say what is not as in the source. What it does not state, nobody can differ in.
 
     Returns:
-        What concerns the networks; defences and attacks; the pictures that are attacked.
+        What concerns the networks; defences and attacks; the images that are attacked.
     """
     network, draws = [], []
     trained = min(options.train_limit or materials.train, materials.train)
-    pictures = min(options.limit or _PICTURES, materials.test)
+    images = min(options.limit or _IMAGES, materials.test)
     if materials.data != "mnist":
         network.append(f"measured on {materials.data}, not on MNIST")
     if trained != _TRAINED:
-        network.append(f"trained on {trained:,} pictures, not {_TRAINED:,}")
+        network.append(f"trained on {trained:,} images, not {_TRAINED:,}")
     if options.seeds < _DRAWS:
-        draws.append(f"{options.seeds} of {_DRAWS} draws of pictures")
-    if pictures < _PICTURES:
-        draws.append(f"{pictures:,} of {_PICTURES:,} pictures a draw")
+        draws.append(f"{options.seeds} of {_DRAWS} draws of images")
+    if images < _IMAGES:
+        draws.append(f"{images:,} of {_IMAGES:,} images a draw")
     network += _changed(options, _NET)
     return tuple(network), tuple(_changed(options, _DEFENCE)), tuple(draws)
 

@@ -38,7 +38,7 @@ def judge(results: Results, options: Options, materials: Materials) -> list[Verd
     Args:
         results: the rows.
         options: what was asked for.
-        materials: on which pictures.
+        materials: on which images.
 
     Returns:
         A verdict for each claim of the source, in the order of the list.
@@ -79,7 +79,7 @@ def _pattern(case: Case, names: Sequence[str], attack: str, column: str) -> _Pat
     others = [name for name in names if name != "dnr"]
     leads = [case.lead("dnr", name, attack, [eps], column) for name in others for eps in case.far]
     known = [lead for lead in leads if lead is not None]
-    # clean pictures alone are not "up to 3"
+    # clean images alone are not "up to 3"
     if len(spreads) < len(near) or len(near) < 2 or not known or len(known) < len(leads):
         return None
     return _Pattern(max(spreads), min(known, key=lambda lead: lead.value))
@@ -133,9 +133,9 @@ def _dnr_over_nr(claim: Claim, case: Case) -> Verdict:
 
 
 def _knowledge(claim: Claim, case: Case) -> Verdict:
-    """Compare on the first draw, on which the bare network's pictures are shown."""
+    """Compare on the first draw, on which the bare network's images are shown."""
     found = [_known(case, name, SOURCE) for name in _TWO]
-    # the strongest attack has other pictures than those that are shown
+    # the strongest attack has other images than those that are shown
     under = [_known(case, name, OURS) for name in _TWO]
     gaps = [gap for gap in found if gap is not None]
     if len(gaps) < len(_TWO):
@@ -177,7 +177,7 @@ def _weaker_attack(claim: Claim, case: Case) -> Verdict:
         for name, one in zip(_TWO, patient, strict=True)
         if one is not None
     ]
-    pictures = case.results.found.pictures(case.results.at("nr", "rung:margin", eps or 0))
+    images = case.results.found.images(case.results.at("nr", "rung:margin", eps or 0))
     note = (
         f"accuracy that the source's hinge leaves at eps {eps:g}, against the attack of 2020 "
         f"rebuilt (the margin on raw scores), as many steps of searched length each, verdicts: "
@@ -189,7 +189,7 @@ def _weaker_attack(claim: Claim, case: Case) -> Verdict:
         )
     )
     least = min(gaps.values(), key=lambda gap: gap.value)
-    few = [FIRST, f"{pictures:,} pictures of it"]
+    few = [FIRST, f"{images:,} images of it"]
     return case.finding(claim, least, holds=least.value > 0, note=note, beside=few)
 
 
@@ -204,14 +204,14 @@ def _cheaper(claim: Claim, case: Case) -> Verdict:
     ratio = fit["fit_seconds"] / (epoch * plain["epochs_run"])
     here = fit["fit_seconds"] / (epoch * pgd["epochs_run"])
     note = (
-        f"fitting DNR takes {fit['fit_seconds']:,.0f} s and {fit['n']:,} pictures forward, an "
+        f"fitting DNR takes {fit['fit_seconds']:,.0f} s and {fit['n']:,} images forward, an "
         f"epoch of PGD training {epoch:,.0f} s and {more / pgd['epochs_run']:,.0f} gradients more "
         f"than a plain one: a fit is worth {fit['fit_seconds'] / epoch:.1f} of them, which is "
         f"{ratio:.3f} of the {plain['epochs_run']} epochs that the network is trained for, "
         f"{here:.2f} of the {pgd['epochs_run']} that PGD trains for here; far less is read as a "
         "third at most of the former; seconds are of one machine, that may not have been idle"
     )
-    found = Estimate(ratio, ratio, ratio, 1, "pictures")
+    found = Estimate(ratio, ratio, ratio, 1, "images")
     return bare(case.finding(claim, found, holds=ratio <= _FAR_LESS, note=note, attacked=False))
 
 

@@ -11,12 +11,12 @@ from epsball.studies.neural_rejection.measured import SAID, SOURCE, Results
 from epsball.studies.neural_rejection.subjects import NETS, SUBJECTS
 from epsball.studies.neural_rejection.tables import DASH, REJECTORS
 
-_SHARES = ("5%", "1%", "10%")  # of clean pictures rejected; the first stands above
-_PER = 1000  # pictures
+_SHARES = ("5%", "1%", "10%")  # of clean images rejected; the first stands above
+_PER = 1000  # images
 
 
 def auroc_table(results: Results) -> TableBlock:
-    """Show how well each rejector tells attacked pictures from clean ones, first draw."""
+    """Show how well each rejector tells attacked images from clean ones, first draw."""
     rows: list[list[Words]] = [
         [SUBJECTS[name].words, *(_area(results, name, eps) for eps in results.eps)]
         for name in REJECTORS
@@ -34,7 +34,7 @@ def _area(results: Results, name: str, eps: float) -> Words:
 
 
 def safe_table(results: Results) -> TableBlock:
-    """Show what holds at thresholds that reject 5, 1 and 10 % of the clean pictures."""
+    """Show what holds at thresholds that reject 5, 1 and 10 % of the clean images."""
     rows: list[list[Words]] = []
     for name in REJECTORS:
         cells = [_safe(results, name, eps, "safe_at") for eps in results.eps]
@@ -42,8 +42,8 @@ def safe_table(results: Results) -> TableBlock:
         rows.append([SUBJECTS[name].words, clean, *cells])
     heads = _heads(results).replace("defence|", "defence|#clean right|")
     caption = (
-        "At thresholds that reject 5 % (below: 1 and 10 %) of the clean pictures that are named "
-        "rightly, set on these same pictures; source's attack, which did not know them"
+        "At thresholds that reject 5 % (below: 1 and 10 %) of the clean images that are named "
+        "rightly, set on these same images; source's attack, which did not know them"
     )
     return TableBlock(caption, heads, _known(rows))
 
@@ -85,13 +85,17 @@ def fitting_table(results: Results) -> TableBlock:
         found = part.filter(pl.col("combiner").eq_missing(subject.combiner)) if len(part) else part
         rows += [
             [
-                subject.words, f"{row['n']:,}", _seconds(row["fit_seconds"]),
-                _counts(row["support_vectors"]), f"{row['learned_numbers']:,}",
-                f"{row['peak_gigabytes']:.1f}", f"{row['torch_threads']}",
+                subject.words,
+                f"{row['n']:,}",
+                _seconds(row["fit_seconds"]),
+                _counts(row["support_vectors"]),
+                f"{row['learned_numbers']:,}",
+                f"{row['peak_gigabytes']:.1f}",
+                f"{row['torch_threads']}",
             ]
             for row in found.iter_rows(named=True)
-        ]  # fmt: skip
-    heads = "defence|#pictures|#seconds|#support vectors|#learned numbers|#memory, GB|#threads"
+        ]
+    heads = "defence|#images|#seconds|#support vectors|#learned numbers|#memory, GB|#threads"
     caption = (
         "Fitting a defence around a trained network: support vectors machine set by machine set, "
         "the most memory that the process had until then"
@@ -105,30 +109,30 @@ def _counts(text: str | None) -> Words:
 
 
 def attacking_table(results: Results) -> TableBlock:
-    """Show what attacking a thousand pictures costs."""
+    """Show what attacking a thousand images costs."""
     rows: list[list[Words]] = []
     for name, subject in SUBJECTS.items():
         rows.append([subject.words, *(w for attack in SAID for w in _per(results, name, attack))])
     heads = "|".join(f"#gradients, {words}|#seconds for 1,000" for words in SAID.values())
     caption = (
-        "Attacking: gradients a picture, seconds for 1,000 pictures, means over eps; an audit's "
+        "Attacking: gradients an image, seconds for 1,000 images, means over eps; an audit's "
         "checks are not among them"
     )
     return TableBlock(caption, f"attacked|{heads}", _known(rows))
 
 
 def _per(results: Results, name: str, attack: str) -> tuple[str, str]:
-    """Return gradients a picture and seconds for 1,000."""
+    """Return gradients an image and seconds for 1,000."""
     part = results.of_kind("curve" if attack == SOURCE else "strong", subject=name)
     judged = part.filter(attack=attack) if len(part) else part
     if judged.is_empty():
         return DASH, DASH
-    pictures, gradients = float(judged["n"].sum()), float(judged["backwards"].sum())
+    images, gradients = float(judged["n"].sum()), float(judged["backwards"].sum())
     spent = judged.get_column("attack_seconds", default=None)
     if spent is None or spent.null_count():
         # a cell's seconds are shared out among all its rows, those about coverage too
         spent = part.filter(pl.col("cell").is_in(judged["cell"].implode()))["seconds"]
-    return f"{gradients / pictures:,.1f}", _seconds(_PER * float(spent.sum()) / pictures)
+    return f"{gradients / images:,.1f}", _seconds(_PER * float(spent.sum()) / images)
 
 
 def _seconds(value: float) -> str:

@@ -12,7 +12,7 @@ from epsball.studies.claims.estimates import Estimate, difference
 from epsball.studies.claims.measured import Measured, Point
 
 CLEAN, SOURCE, LIMITED = "none", "source", "limited"
-OURS, STRONGEST = "rejection", "strongest"  # the second on fewer pictures, of fewer subjects
+OURS, STRONGEST = "rejection", "strongest"  # the second on fewer images, of fewer subjects
 SAID = {SOURCE: "the source's attack", OURS: "our rejection attack", STRONGEST: "strongest"}
 
 
@@ -33,7 +33,7 @@ class Results:
 
     @cached_property
     def eps(self) -> list[float]:
-        """Return the radii of the source's attack, rising; clean pictures are not among them."""
+        """Return the radii of the source's attack, rising; clean images are not among them."""
         return self._radii("curve")
 
     @cached_property
@@ -58,7 +58,7 @@ class Results:
             attack: its name in the rows.
             eps: its radius; at 0 the attack is none.
             column: what was measured.
-            draw: of which draw of pictures; None: of all there are.
+            draw: of which draw of images; None: of all there are.
         """
         setting: dict[str, Any] = {"subject": subject} | ({} if draw is None else {"repeat": draw})
         return Point(setting, attack, eps, column) if eps else Point(setting, CLEAN, 0.0, column)
@@ -97,7 +97,7 @@ class Results:
         if len(counts) != 1 or 0 in counts or len(more) != len(less):
             return None
         one, other = ([fmean(draw) for draw in zip(*side, strict=True)] for side in values)
-        return difference(one, other, min(self.found.pictures(p) for p in (*more, *less)))
+        return difference(one, other, min(self.found.images(p) for p in (*more, *less)))
 
     def of_kind(self, *kinds: str, **where: str | int) -> pl.DataFrame:
         """Return the rows of some kinds with these values; none where a column is lacking."""

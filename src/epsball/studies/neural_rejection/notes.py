@@ -11,18 +11,18 @@ _FIXED = (
     "Momentum, dropout, batch, decay and epochs of the network, kernel width, C and theta are the "
     "source's. Where dropout sits it does not say; here: after layers 7 and 8. Layers are named in "
     "its own numbering.",
-    "One network and one fit of each defence: what repeats are draws of test pictures, without "
-    "replacement, the same pictures for all defences, attacks and eps of a draw. So intervals are "
+    "One network and one fit of each defence: what repeats are draws of test images, without "
+    "replacement, the same images for all defences, attacks and eps of a draw. So intervals are "
     "over draws, not over trainings, and the word seeds stands for draws on this page. Another "
     "training would move the numbers by more than the draws do.",
     "Theta is compared with Platt's probabilities as they are: ten machines, not normalised. A "
-    "clean picture that is rejected counts as wrong, an attacked one that is rejected as right, "
-    "also where the bare picture was wrong already.",
-    "The last machine of DNR is fitted on what the others say of the pictures that they were "
+    "clean image that is rejected counts as wrong, an attacked one that is rejected as right, "
+    "also where the bare image was wrong already.",
+    "The last machine of DNR is fitted on what the others say of the images that they were "
     "fitted on, as in the source. The same with predictions out of fold stands beside it.",
     "Our rejection attack climbs the margin to rejection on raw scores, with a step length that is "
     "searched for; strongest is many attacks, each on what the others leave, among them that one "
-    "with restarts and a black-box attack. Both are judged by verdicts on pictures of the first "
+    "with restarts and a black-box attack. Both are judged by verdicts on images of the first "
     "draw, the strongest on fewer of them; DNR's variants meet ours at one eps, and DNR the "
     "strongest, as the last of the ways of attacking. What is fooled within a small ball counts "
     "as fooled within a larger one. The verdicts of DNR and its variants come without an audit's "
@@ -38,9 +38,7 @@ def notes(results: Results) -> list[str]:
     Args:
         results: the rows; what was chosen is read off them.
     """
-    return [
-        *_rate(results), *_attack(results), *_FIXED, *_harvest(results), *_training(results)
-    ]  # fmt: skip
+    return [*_rate(results), *_attack(results), *_FIXED, *_harvest(results), *_training(results)]
 
 
 def _rate(results: Results) -> list[str]:
@@ -52,11 +50,11 @@ def _rate(results: Results) -> list[str]:
     if as_stated(results):
         return [
             f"Trained with the source's settings, in float32, the network ends with {told} of the "
-            "test pictures right; whatever is attacked or defended here is built around it."
+            "test images right; whatever is attacked or defended here is built around it."
         ]
     return [
-        f"Trained at the source's learning rate, the network ends with {told} of the test pictures "
-        f"right. Below {percent(GOOD)} (of the test pictures; a rule of ours) another one is "
+        f"Trained at the source's learning rate, the network ends with {told} of the test images "
+        f"right. Below {percent(GOOD)} (of the test images; a rule of ours) another one is "
         "attacked and defended, trained at a tenth of that rate and otherwise as the source has "
         f"it, here with {percent(used[0])}; claims about defences are judged on that network, and "
         "say so."
@@ -76,7 +74,7 @@ def _attack(results: Results) -> list[str]:
     return [
         "The source states neither step size, number of steps, clipping nor the hinge of the bare "
         f"network. Here: {length}, {values['steps']} at most, from a random point of the ball; a "
-        f"picture's walk ends where its loss changes by less than {values['tolerance']}, and its "
+        f"image's walk ends where its loss changes by less than {values['tolerance']}, and its "
         "last point is returned, not its best; pixels are clipped to [0, 1]"
         f"{_precision(results)}. The hinge is summed over the machines of all classes, on "
         "probabilities; the bare network's are its softmax. Steps of fixed size and the "
@@ -112,8 +110,8 @@ def _harvest(results: Results) -> list[str]:
         return []
     kept = ", ".join(f"{SUBJECTS[row['subject']].words}: {row['kept']:,}" for row in told)
     return [
-        "How many pictures were added for retraining is not stated. Here the source's attack at "
-        f"eps {results.middle or 0:g} is given {told[0]['n']:,} training pictures, and those that "
+        "How many images were added for retraining is not stated. Here the source's attack at "
+        f"eps {results.middle or 0:g} is given {told[0]['n']:,} training images, and those that "
         f"pass as another class and did not before are added ({kept}); on the union the network is "
         "trained from fresh weights, and DNR fitted around the network that there was."
     ]

@@ -25,10 +25,20 @@ from epsball.types import Precision
 NAME, VERSION = "neural-rejection", 1
 EPS = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0)
 KNOWN: Mapping[str, Plain] = {
-    "eps": 3.0, "lr": 0.1, "epochs": 50, "batch_size": 128, "dropout": 0.5, "theta": 0.9,
-    "gamma": 0.01, "c": 0.1, "train_eps": 2.0, "middle_eps": 3.0, "steps": 50, "tolerance": 0.01,
+    "eps": 3.0,
+    "lr": 0.1,
+    "epochs": 50,
+    "batch_size": 128,
+    "dropout": 0.5,
+    "theta": 0.9,
+    "gamma": 0.01,
+    "c": 0.1,
+    "train_eps": 2.0,
+    "middle_eps": 3.0,
+    "steps": 50,
+    "tolerance": 0.01,
     "precision": "fast",
-}  # fmt: skip
+}
 SOURCE_ATTACK = (
     "rejection:objective=reject-hinge,scale=probabilities,tolerance={tolerance:g},steps={steps:g},"
     "keep=last"
@@ -42,7 +52,7 @@ class Planner:
 
     Args:
         options: what was asked for.
-        materials: on which pictures.
+        materials: on which images.
     """
 
     options: Options
@@ -55,7 +65,7 @@ class Planner:
 
     @cached_property
     def eps(self) -> list[float]:
-        """Return all radii; 0 stands for clean pictures."""
+        """Return all radii; 0 stands for clean images."""
         return [float(e or 0) for e in self.options.grid.get("eps", EPS)]
 
     def one(self, name: str) -> Plain:
@@ -66,12 +76,12 @@ class Planner:
         return values[0]
 
     def bases(self) -> list[Cell]:
-        """Plan the networks that see clean pictures only, and what they amount to."""
+        """Plan the networks that see clean images only, and what they amount to."""
         nets = [self.net(name) for name in ("source", "base")]
         return [one for net in nets for one in (net, self._losses(net))]
 
     def source(self) -> list[Cell]:
-        """Plan the source's attack, draw by draw; the bare network's pictures of the first."""
+        """Plan the source's attack, draw by draw; the bare network's images of the first."""
         names = [name for name, subject in SUBJECTS.items() if subject.whole]
         cells = [self.owner(name) for name in names]
         for repeat in range(self.options.seeds):
@@ -113,9 +123,9 @@ class Planner:
         return self.net(subject.net) if subject.defence is None else self._fit(subject)
 
     def harvest(self, name: str) -> Cell:
-        """Plan the attack on training pictures, the fooling ones among which are kept."""
-        pictures = self.options.limit or _PICTURES
-        return self._about(name, "harvest", 0, _on(pictures, self._middle) | self._search)
+        """Plan the attack on training images, the fooling ones among which are kept."""
+        images = self.options.limit or _IMAGES
+        return self._about(name, "harvest", 0, _on(images, self._middle) | self._search)
 
     def curves(self, name: str, repeat: int) -> list[Cell]:
         """Plan the source's attack on a subject, one cell an eps; DNR's variants get three."""
@@ -129,28 +139,28 @@ class Planner:
         """Plan to show a defence what was made on the bare network."""
         made = [(eps, self._curve("none", 0, eps)) for eps in self.eps if eps > 0]
         return [
-            self._about(name, "limited", 0, _on(self._pictures, eps), one.hash) for eps, one in made
+            self._about(name, "limited", 0, _on(self._images, eps), one.hash) for eps, one in made
         ]
 
     def strip(self, name: str) -> Cell:
-        """Plan the pictures of one digit."""
+        """Plan the images of one digit."""
         return self._about(name, "strip", 0, {"attack": self.attack, "all_eps": self._radii})
 
     def strong(self, name: str, attack: str) -> Cell:
-        """Plan one of our attacks, the dearer one on fewer pictures; at all eps in one go.
+        """Plan one of our attacks, the dearer one on fewer images; at all eps in one go.
 
         What is fooled within a small ball is not asked about again in a larger one.
         """
-        few = min(self.options.searched, self._pictures)
-        count = few if attack == STRONGEST else self._pictures
+        few = min(self.options.searched, self._images)
+        count = few if attack == STRONGEST else self._images
         radii = f"{self._middle:g}" if SUBJECTS[name].variant else self._radii
         more: dict[str, Plain] = {"attack": attack, "restarts": 1, "all_eps": radii}
         more |= UNCHECKED if SUBJECTS[name].defence == "dnr" else {}
-        return self._about(name, "strong", 0, {"pictures": count} | more)
+        return self._about(name, "strong", 0, {"images": count} | more)
 
     def rung(self, name: str, rung: Rung) -> Cell:
         """Plan one way of attacking, at one eps."""
-        count = min(self.options.searched, self._pictures)
+        count = min(self.options.searched, self._images)
         more: dict[str, Plain] = {"rung": rung.name, "restarts": rung.restarts}
         more |= PAIRED
         if rung.density is not None:
@@ -165,9 +175,10 @@ class Planner:
     ) -> Cell:
         """Plan any cell."""
         common: dict[str, Plain] = {
-            "data": self.materials.data, "content": self.materials.content,
-            "train_pictures": self.options.train_limit,
-        }  # fmt: skip
+            "data": self.materials.data,
+            "content": self.materials.content,
+            "train_images": self.options.train_limit,
+        }
         whole = dict(parameters) | common  # a cell is told by its first parameters
         return Cell(NAME, kind, whole, repeat, self.options.threads, VERSION, needs)
 
@@ -186,7 +197,7 @@ class Planner:
         return self.cell("losses", {"net": net.parameters["net"]}, net.hash)
 
     def _curve(self, name: str, repeat: int, eps: float) -> Cell:
-        return self._about(name, "curve", repeat, _on(self._pictures, eps) | self._search)
+        return self._about(name, "curve", repeat, _on(self._images, eps) | self._search)
 
     def _about(
         self, name: str, kind: str, repeat: int, more: Mapping[str, Plain], *needs: str
@@ -202,9 +213,11 @@ class Planner:
         if subject.retrained:
             needs.append(self.harvest("dnr").hash)
         parameters: dict[str, Plain] = {
-            "fit": subject.fit, "defence": subject.defence, "theta": self.one("theta"),
+            "fit": subject.fit,
+            "defence": subject.defence,
+            "theta": self.one("theta"),
             "layers": " ".join(subject.layers),
-        }  # fmt: skip
+        }
         if subject.layers:
             parameters |= {"gamma": self.one("gamma"), "c": self.one("c")}
         return self.cell("fit", parameters, *needs)
@@ -227,8 +240,8 @@ class Planner:
         return " ".join(f"{eps:g}" for eps in self.eps if eps > 0)
 
     @property
-    def _pictures(self) -> int:
-        return min(self.options.limit or _PICTURES, self.materials.test)
+    def _images(self) -> int:
+        return min(self.options.limit or _IMAGES, self.materials.test)
 
     @property
     def _middle(self) -> float:
@@ -236,8 +249,8 @@ class Planner:
 
 
 _PRECISIONS = ("fast", *get_args(Precision))
-_PICTURES = 1000  # of a draw, and of a harvest
+_IMAGES = 1000  # of a draw, and of a harvest
 
 
-def _on(pictures: int, eps: float) -> dict[str, Plain]:
-    return {"pictures": pictures, "eps_asked": eps}
+def _on(images: int, eps: float) -> dict[str, Plain]:
+    return {"images": images, "eps_asked": eps}

@@ -49,7 +49,7 @@ def sum_up(rows: pl.DataFrame, options: Options, materials: Materials) -> Story:
     Args:
         rows: of all cells.
         options: what was asked for.
-        materials: on which pictures.
+        materials: on which images.
     """
     results = Results(rows)
     return Story(
@@ -83,7 +83,7 @@ def _attacked(results: Results) -> list[Section]:
             "numbers",
             "The numbers",
             "Everybody that was attacked. Those of the figure above were given every draw of "
-            "pictures by the source's attack, all others the first.",
+            "images by the source's attack, all others the first.",
             [
                 numbers_table(results),
                 verdicts_table(results, OURS),
@@ -94,7 +94,7 @@ def _attacked(results: Results) -> list[Section]:
         _section(
             "ladder",
             "Attacked by someone who knows",
-            "The same pictures, from the same random starts, attacked in one way after another, "
+            "The same images, from the same random starts, attacked in one way after another, "
             "for verdicts: from the source's hinge, by one change at a time, to the strongest we "
             "have.",
             [ladder_table(results), crowd_table(results)],
@@ -102,7 +102,7 @@ def _attacked(results: Results) -> list[Section]:
         _section(
             "knowledge",
             "What the attacker knows",
-            "Pictures that were made on the bare network, shown to a defence, against pictures "
+            "Images that were made on the bare network, shown to a defence, against images "
             "that were made on the defence itself.",
             [knowledge_curves(results), knowledge_table(results)],
         ),
@@ -114,14 +114,14 @@ def _beside(results: Results) -> list[Section]:
         _section(
             "digits",
             "What a person sees",
-            "One digit under the source's attack; the defence's answer stands below each picture. "
+            "One digit under the source's attack; the defence's answer stands below each image. "
             "Held means named rightly, or rejected.",
             strips(results),
         ),
         _section(
             "retraining",
             "Retraining and adversarial training",
-            "Retrained: from fresh weights, on the pictures and on those attacked ones that fooled "
+            "Retrained: from fresh weights, on the images and on those attacked ones that fooled "
             "the model. The last two are trained on examples that are made anew in every epoch.",
             [
                 retraining_table(results, SOURCE),
@@ -132,7 +132,7 @@ def _beside(results: Results) -> list[Section]:
         _section(
             "rejectors",
             "Rejectors compared",
-            "How well the acceptance of each defence tells attacked pictures from clean ones, "
+            "How well the acceptance of each defence tells attacked images from clean ones, "
             "whatever its threshold: below one half where an attack succeeds with confidence. The "
             "attack is the source's, of which the tables above say how weak it is, and it was "
             "aimed at the threshold of 0.9: these numbers are upper bounds.",
@@ -166,15 +166,14 @@ def _answer(results: Results) -> str:
     lowest = [_lowest(results, name, middle) for name in _HEADLINE]
     if None not in lowest:
         each = [
-            f"{percent(one.share)} of {SUBJECTS[name].words} ({one.words}, {one.pictures:,} "
-            "pictures)"
+            f"{percent(one.share)} of {SUBJECTS[name].words} ({one.words}, {one.images:,} images)"
             for name, one in zip(_HEADLINE, lowest, strict=True)
             if one is not None
         ]
         words += f"; the hardest of our attacks that was run on each leaves {', '.join(each)}"
     if None in clean:
         return f"{words}."
-    return f"{words}. On clean pictures, where they count as wrong, it is {_listed(clean)}."
+    return f"{words}. On clean images, where they count as wrong, it is {_listed(clean)}."
 
 
 @dataclass(frozen=True)
@@ -183,20 +182,20 @@ class _Lowest:
 
     share: float
     words: str
-    pictures: int
+    images: int
 
 
 def _lowest(results: Results, name: str, eps: float) -> _Lowest | None:
-    """Look for the attack that leaves least of a subject; of equals the one on most pictures."""
+    """Look for the attack that leaves least of a subject; of equals the one on most images."""
     ours = {attack: SAID[attack] for attack in (OURS, STRONGEST)}
     ours |= {f"rung:{rung.name}": rung.title for rung in RUNGS}
     known = []
     for attack, words in ours.items():
         found = results.estimate(name, attack, eps, draw=0)
         if found is not None:
-            pictures = results.found.pictures(results.at(name, attack, eps, draw=0))
-            known.append(_Lowest(found.value, words, pictures))
-    return min(known, key=lambda one: (one.share, -one.pictures), default=None)
+            images = results.found.images(results.at(name, attack, eps, draw=0))
+            known.append(_Lowest(found.value, words, images))
+    return min(known, key=lambda one: (one.share, -one.images), default=None)
 
 
 def _left(results: Results, attack: str, eps: float) -> list[float | None]:

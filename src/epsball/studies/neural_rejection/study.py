@@ -6,7 +6,7 @@ trained on adversarial examples, all under the source's attack in L2, and then u
 
 Source: Thanthulage, after Sotgiu et al. 2020 and Melis et al. 2017. It does not state the attack's
 step, how many it takes, most eps, whether pixels are clipped, the hinge of the bare network, nor
-how many pictures were added for retraining. Ours: `neural_rejection_story` says them; all are
+how many images were added for retraining. Ours: `neural_rejection_story` says them; all are
 parameters of the grid.
 """
 
@@ -30,7 +30,7 @@ def plan(options: Options, materials: Materials) -> list[Cell]:
     """Plan what the source did, what stands beside it, and our attacks, the dear ones last."""
     if materials.shape != _SHAPE:
         raise InvalidInput(
-            f"study {NAME} needs pictures of {_SHAPE}, got {materials.shape} from {materials.data};"
+            f"study {NAME} needs images of {_SHAPE}, got {materials.shape} from {materials.data};"
             " take mnist or digits"
         )
     planner = Planner(options, materials)

@@ -22,13 +22,15 @@ CLIMBED = tuple(name for name, subject in SUBJECTS.items() if subject.climbed)
 WHOLE = tuple(name for name, subject in SUBJECTS.items() if subject.whole)
 _TRAINED_ON = ("none", "retrained", "dnr", "dnr-retrained", "pgd", "generator")
 KNOWING = (
-    (LIMITED, "limited knowledge"), (SOURCE, "perfect knowledge"), (OURS, "our rejection attack"),
-)  # fmt: skip
+    (LIMITED, "limited knowledge"),
+    (SOURCE, "perfect knowledge"),
+    (OURS, "our rejection attack"),
+)
 _METRICS = ("loss", "accuracy")
 
 
 def base_table(results: Results) -> TableBlock:
-    """Set losses and accuracies of networks that saw clean pictures only beside the source's."""
+    """Set losses and accuracies of networks that saw clean images only beside the source's."""
     rows: list[list[Words]] = []
     for row in results.of_kind("train").iter_rows(named=True):
         if row.get("taken"):
@@ -69,24 +71,24 @@ def numbers_table(results: Results) -> TableBlock:
 
 
 def verdicts_table(results: Results, attack: str) -> TableBlock:
-    """Show accuracy under one of our attacks, on pictures of the first draw."""
+    """Show accuracy under one of our attacks, on images of the first draw."""
     rows = [_line(results, name, attack, draw=0) for name in SUBJECTS]
     rows = [row for row in rows if any(cell != DASH for cell in row[2:])]  # clean alone is none
-    words, pictures = SAID[attack], pictures_of(results, attack)
-    caption = f"{words[:1].upper()}{words[1:]}: accuracy on {pictures:,} pictures of the first draw"
+    words, images = SAID[attack], images_of(results, attack)
+    caption = f"{words[:1].upper()}{words[1:]}: accuracy on {images:,} images of the first draw"
     clean = max(
-        (results.found.pictures(results.at(name, CLEAN, 0.0, draw=0)) for name in SUBJECTS),
+        (results.found.images(results.at(name, CLEAN, 0.0, draw=0)) for name in SUBJECTS),
         default=0,
     )
-    if clean != pictures:
+    if clean != images:
         caption += f" (clean: on {clean:,})"
     return TableBlock(caption, _heads(results, "defence"), rows)
 
 
-def pictures_of(results: Results, attack: str) -> int:
-    """Return on how many pictures an attack was judged, at most."""
+def images_of(results: Results, attack: str) -> int:
+    """Return on how many images an attack was judged, at most."""
     places = [results.at(name, attack, eps) for name in SUBJECTS for eps in results.eps]
-    return max((results.found.pictures(place) for place in places), default=0)
+    return max((results.found.images(place) for place in places), default=0)
 
 
 def doubts_table(results: Results) -> TableBlock:
@@ -134,8 +136,8 @@ def ladder_table(results: Results) -> TableBlock:
         for rung in RUNGS
     ]
     heads = "|".join(["attack", *(f"#{SUBJECTS[name].words}" for name in CLIMBED)])
-    pictures = [results.found.pictures(results.at(n, f"rung:{r}", eps)) for r, n in found]
-    caption = f"Accuracy at eps {eps:g} on {max(pictures, default=0):,} pictures"
+    images = [results.found.images(results.at(n, f"rung:{r}", eps)) for r, n in found]
+    caption = f"Accuracy at eps {eps:g} on {max(images, default=0):,} images"
     return TableBlock(caption, heads, _known(rows))
 
 
@@ -147,7 +149,7 @@ def _marked(found: Estimate | None, least: float | None) -> Words:
 
 
 def crowd_table(results: Results) -> TableBlock:
-    """Show what the density term does to accuracy, and to where the pictures end up."""
+    """Show what the density term does to accuracy, and to where the images end up."""
     rungs, eps = [rung for rung in RUNGS if rung.density is not None], results.middle or 0.0
     rows: list[list[Words]] = []
     for name in CLIMBED:
@@ -161,7 +163,7 @@ def crowd_table(results: Results) -> TableBlock:
     heads = [
         f"#{c}, weight {rung.density:g}" for rung in rungs for c in ("accuracy", "log-density")
     ]
-    caption = "The density term: accuracy, and the mean log-density of the pictures made"
+    caption = "The density term: accuracy, and the mean log-density of the images made"
     return TableBlock(caption, "|".join(["defence", *heads]), _known(rows))
 
 
@@ -181,8 +183,8 @@ def harvest_table(results: Results) -> TableBlock:
         [SUBJECTS[row["subject"]].words, f"{row['n']:,}", f"{row['kept']:,}"]
         for row in results.of_kind("harvest").iter_rows(named=True)
     ]
-    caption = f"Training pictures attacked at eps {results.middle or 0:g} for retraining"
-    return TableBlock(caption, "attacked|#pictures|#fooled it, and were kept", rows)
+    caption = f"Training images attacked at eps {results.middle or 0:g} for retraining"
+    return TableBlock(caption, "attacked|#images|#fooled it, and were kept", rows)
 
 
 def _line(

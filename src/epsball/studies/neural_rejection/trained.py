@@ -93,7 +93,7 @@ def enough_data(claim: Claim, case: Case) -> Verdict:
         other = under_ours(partial(case.first, "pgd", "none", eps=[eps]))
         if one is not None:
             lines.append(f"at eps {eps:g} {signed(one)} ({told(other)})")
-    note = f"PGD training on every picture: {', '.join(lines)}; {signed(clean)} on clean pictures"
+    note = f"PGD training on every image: {', '.join(lines)}; {signed(clean)} on clean images"
     costs = clean.value < 0
     ours = None if under is None else Under(under.attack, under.found.value > 0 and costs)
     beside = [FIRST, *([] if within is None else [f"trained within eps {within:g}"])]

@@ -20,7 +20,7 @@ from epsball.studies.core.nets import train_net, trained_net
 from epsball.studies.core.place import Place, part_of
 from epsball.studies.core.store import Row
 from epsball.studies.judge.density import judge_crowded
-from epsball.studies.judge.rejecting import fooled_pictures, judge_attacked, judge_shown
+from epsball.studies.judge.rejecting import fooled_images, judge_attacked, judge_shown
 from epsball.studies.judge.strip import keep_strip
 from epsball.studies.judge.whole import hold, judge_losses, judge_unchecked, judge_verdicts
 from epsball.studies.neural_rejection.subjects import GOOD, NETS, PAIRED, SUBJECTS, UNCHECKED
@@ -34,14 +34,14 @@ _NORM = "l2"
 
 
 def train(cell: Cell, place: Place) -> list[Row]:
-    """Train a network; all start from the same weights and see pictures in the same order."""
-    seed = cell.shared_seed("content", "train_pictures")
+    """Train a network; all start from the same weights and see images in the same order."""
+    seed = cell.shared_seed("content", "train_images")
     with fresh_weights(seed):
         model = _network(place)
     given = {
         key.removeprefix("train_"): value
         for key, value in cell.parameters.items()
-        if key.startswith("train_") and key != "train_pictures"
+        if key.startswith("train_") and key != "train_images"
     }
     settings = TrainSettings(**given).changed(seed=seed, device=place.device)
     net = NETS[_as(cell, "net")]
@@ -52,12 +52,12 @@ def train(cell: Cell, place: Place) -> list[Row]:
         settings = settings.changed(lr=settings.lr / 10)
     elif net.retrained:
         settings = settings.changed(lr=_rate_of(place, cell.needs[0]))
-    rows = train_net(place, cell, model, _pictures(cell, place, 1), settings)
+    rows = train_net(place, cell, model, _images(cell, place, 1), settings)
     return [dict(row) | {"taken": taken, "lr": settings.lr} for row in rows]
 
 
 def _is_good(model: nn.Module, place: Place) -> bool:
-    """Say whether a network is as good on test pictures as what the source reports, nearly."""
+    """Say whether a network is as good on test images as what the source reports, nearly."""
     (found,) = judge_losses(model, place.test_set(), "test")
     return float(found["accuracy"] or 0) >= GOOD
 
@@ -69,54 +69,64 @@ def _rate_of(place: Place, cell: str) -> float:
 
 
 def losses(cell: Cell, place: Place) -> list[Row]:
-    """Measure a network on the pictures it was trained on, and on those of the test."""
+    """Measure a network on the images it was trained on, and on those of the test."""
     model = trained_net(place, cell.needs[0], _network(place))
-    train_set, test_set = place.train_set(_as(cell, "train_pictures")), place.test_set()
+    train_set, test_set = place.train_set(_as(cell, "train_images")), place.test_set()
     return [*judge_losses(model, train_set, "train"), *judge_losses(model, test_set, "test")]
 
 
 def fit(cell: Cell, place: Place) -> list[Row]:
     """Fit a defence around a network; of DNR both kinds of combiner, on the same machines."""
     model = trained_net(place, cell.needs[0], _network(place))
-    pictures = _pictures(cell, place, 1)
+    dataset = _images(cell, place, 1)
     built = rejector_named(_as(cell, "defence")).build(model, **_settings(cell))
-    images = pictures.read(np.arange(len(pictures)))
+    images = dataset.read(np.arange(len(dataset)))
     started = time.perf_counter()
-    built.fit(images, pictures.labels)
+    built.fit(images, dataset.labels)
     seconds = time.perf_counter() - started
-    folder, row = place.model(cell.hash), {"fit_seconds": seconds, "n": len(pictures)}
+    folder, row = place.model(cell.hash), {"fit_seconds": seconds, "n": len(dataset)}
     built.save(folder)
     rows: list[Row] = [row | _sizes(built, "in-sample")]
     if isinstance(built, DeepNeuralRejection):
-        built.refit_combiner(pictures.labels, OTHER_COMBINER).save(folder / OTHER_COMBINER)
+        built.refit_combiner(dataset.labels, OTHER_COMBINER).save(folder / OTHER_COMBINER)
         rows.append(row | _sizes(built, OTHER_COMBINER))
     return rows
 
 
 def harvest(cell: Cell, place: Place) -> list[Row]:
-    """Attack training pictures and keep those that fool the model."""
-    whole = place.train_set(_as(cell, "train_pictures"))
-    return fooled_pictures(
-        _model(cell, place), _drawn(cell, whole), _as(cell, "attack"), _as(cell, "eps_asked"),
-        seed=cell.seed, file=place.examples(cell.hash), precision=_as(cell, "precision"),
-    )  # fmt: skip
+    """Attack training images and keep those that fool the model."""
+    whole = place.train_set(_as(cell, "train_images"))
+    return fooled_images(
+        _model(cell, place),
+        _drawn(cell, whole),
+        _as(cell, "attack"),
+        _as(cell, "eps_asked"),
+        seed=cell.seed,
+        file=place.examples(cell.hash),
+        precision=_as(cell, "precision"),
+    )
 
 
 def curve(cell: Cell, place: Place) -> list[Row]:
     """Judge a model under the source's attack at one eps; what a bare network gets is kept."""
     kept = place.examples(cell.hash) if _as(cell, "subject") == "none" else None
     return judge_attacked(
-        _model(cell, place), _drawn(cell, place.test_set()), _as(cell, "attack"),
-        _as(cell, "eps_asked"), name="source", seed=cell.seed, file=kept,
+        _model(cell, place),
+        _drawn(cell, place.test_set()),
+        _as(cell, "attack"),
+        _as(cell, "eps_asked"),
+        name="source",
+        seed=cell.seed,
+        file=kept,
         precision=_as(cell, "precision"),
-    )  # fmt: skip
+    )
 
 
 def limited(cell: Cell, place: Place) -> list[Row]:
-    """Judge a defence on the pictures that were made on the bare network."""
+    """Judge a defence on the images that were made on the bare network."""
     file, eps = place.examples(cell.needs[1]), _as(cell, "eps_asked")
-    pictures = _drawn(cell, place.test_set())
-    return judge_shown(_model(cell, place), pictures, file, eps, name="limited")
+    images = _drawn(cell, place.test_set())
+    return judge_shown(_model(cell, place), images, file, eps, name="limited")
 
 
 def strong(cell: Cell, place: Place) -> list[Row]:
@@ -133,20 +143,27 @@ def ladder(cell: Cell, place: Place) -> list[Row]:
 def _seed(cell: Cell) -> int:
     """Return the seed of an attack: its own, or that of all cells that are paired with it."""
     paired = cell.parameters.get("starts") == PAIRED["starts"]
-    return cell.shared_seed("content", "pictures") if paired else cell.seed
+    return cell.shared_seed("content", "images") if paired else cell.seed
 
 
 def _verdicts(cell: Cell, place: Place, eps: list[float]) -> list[Row]:
-    model, pictures = _model(cell, place), _drawn(cell, place.test_set())
+    model, images = _model(cell, place), _drawn(cell, place.test_set())
     attack, restarts = _as(cell, "attack"), _as(cell, "restarts")
     if cell.parameters.get("checked") == UNCHECKED["checked"]:
         return judge_unchecked(
-            model, pictures, attack, eps, restarts=restarts, seed=_seed(cell), norm=_NORM
+            model, images, attack, eps, restarts=restarts, seed=_seed(cell), norm=_NORM
         )
     return judge_verdicts(
-        model, pictures, attack, eps, restarts=restarts, seed=_seed(cell),
-        run=place.search(cell.hash), norm=_NORM, precision="fast",
-    )  # fmt: skip
+        model,
+        images,
+        attack,
+        eps,
+        restarts=restarts,
+        seed=_seed(cell),
+        run=place.search(cell.hash),
+        norm=_NORM,
+        precision="fast",
+    )
 
 
 def _radii(cell: Cell) -> list[float]:
@@ -154,28 +171,47 @@ def _radii(cell: Cell) -> list[float]:
 
 
 def crowded(cell: Cell, place: Place) -> list[Row]:
-    """Attack with a term that keeps the walk where pictures are."""
-    train_set = place.train_set(_as(cell, "train_pictures"))
+    """Attack with a term that keeps the walk where images are."""
+    train_set = place.train_set(_as(cell, "train_images"))
     return judge_crowded(
-        _model(cell, place), _drawn(cell, place.test_set()), train_set, _as(cell, "eps_asked"),
-        weight=_as(cell, "density_weight"), name=f"rung:{_as(cell, 'rung')}", seed=_seed(cell),
-    )  # fmt: skip
+        _model(cell, place),
+        _drawn(cell, place.test_set()),
+        train_set,
+        _as(cell, "eps_asked"),
+        weight=_as(cell, "density_weight"),
+        name=f"rung:{_as(cell, 'rung')}",
+        seed=_seed(cell),
+    )
 
 
 def strip(cell: Cell, place: Place) -> list[Row]:
     """Keep one digit under the source's attack at every eps."""
-    pictures = place.test_set()
-    shown = _SHOWN if (pictures.labels == _SHOWN).any() else int(np.min(pictures.labels))
+    images = place.test_set()
+    shown = _SHOWN if (images.labels == _SHOWN).any() else int(np.min(images.labels))
     return keep_strip(
-        _model(cell, place), pictures, _as(cell, "attack"), _radii(cell), label=shown, norm=_NORM,
-        seed=cell.seed, file=place.pictures(cell.hash),
-    )  # fmt: skip
+        _model(cell, place),
+        images,
+        _as(cell, "attack"),
+        _radii(cell),
+        label=shown,
+        norm=_NORM,
+        seed=cell.seed,
+        file=place.images(cell.hash),
+    )
 
 
 WORKS = {
-    "train": train, "losses": losses, "fit": fit, "harvest": harvest, "curve": curve,
-    "limited": limited, "strong": strong, "ladder": ladder, "crowded": crowded, "strip": strip,
-}  # fmt: skip
+    "train": train,
+    "losses": losses,
+    "fit": fit,
+    "harvest": harvest,
+    "curve": curve,
+    "limited": limited,
+    "strong": strong,
+    "ladder": ladder,
+    "crowded": crowded,
+    "strip": strip,
+}
 
 
 def _as(cell: Cell, name: str) -> Any:  # noqa: ANN401 - a parameter of any kind
@@ -209,26 +245,26 @@ def _defended(folder: Path, around: str, place: Place) -> Rejector:
 
 
 def _drawn(cell: Cell, whole: Dataset) -> Dataset:
-    """Draw a repetition's pictures: the same ones for all subjects, attacks and eps."""
-    count = min(_as(cell, "pictures"), len(whole))
+    """Draw a repetition's images: the same ones for all subjects, attacks and eps."""
+    count = min(_as(cell, "images"), len(whole))
     random = np.random.default_rng(cell.shared_seed("content"))
     # fewer of a draw are among its more
     return part_of(whole, np.sort(random.permutation(len(whole))[:count]))
 
 
-def _pictures(cell: Cell, place: Place, harvested: int) -> Dataset:
-    """Return the training pictures; with those of a harvest, where the cell needs one.
+def _images(cell: Cell, place: Place, harvested: int) -> Dataset:
+    """Return the training images; with those of a harvest, where the cell needs one.
 
     Args:
         cell: of a training or a fit.
         place: the study's.
         harvested: the place of the harvest among the needs.
     """
-    whole = place.train_set(_as(cell, "train_pictures"))
+    whole = place.train_set(_as(cell, "train_images"))
     if len(cell.needs) <= harvested:
         return whole
     with np.load(place.examples(cell.needs[harvested]), allow_pickle=False) as kept:
-        more, marks = kept["pictures"], kept["labels"]
+        more, marks = kept["images"], kept["labels"]
     images = whole.read(np.arange(len(whole)))
     if images.dtype == np.uint8:
         images = images.astype(np.float32) / np.float32(255)
@@ -246,9 +282,11 @@ def _settings(cell: Cell) -> dict[str, Any]:
     given |= {"gamma": gamma, "c": c}
     if _as(cell, "defence") == "nr":
         return given | {"layer": layers[0]}
-    return given | {"layers": layers, "combiner": "in-sample"} | {
-        "combiner_gamma": gamma, "combiner_c": c
-    }  # fmt: skip
+    return (
+        given
+        | {"layers": layers, "combiner": "in-sample"}
+        | {"combiner_gamma": gamma, "combiner_c": c}
+    )
 
 
 def _sizes(built: Rejector, combiner: str) -> dict[str, Any]:

@@ -32,7 +32,7 @@ def judge(found: Measured, base: Setting, options: Options, materials: Materials
         found: the rows.
         base: values of the parameters that are no penalties; the arm is "clean".
         options: what was asked for.
-        materials: on which pictures.
+        materials: on which images.
 
     Returns:
         A verdict for each claim of the source, in the order of the list.
@@ -47,9 +47,9 @@ def differences(options: Options, materials: Materials) -> tuple[str, ...]:
     if materials.data != "mnist":
         found.append(f"measured on {materials.data}, not on MNIST")
     elif options.limit is not None and options.limit < _TEST:
-        found.append(f"on {options.limit:,} of {_TEST:,} test pictures")
+        found.append(f"on {options.limit:,} of {_TEST:,} test images")
     if options.train_limit is not None and options.train_limit < _TRAIN:
-        found.append(f"trained on {options.train_limit:,} pictures")
+        found.append(f"trained on {options.train_limit:,} images")
     return tuple(found)
 
 

@@ -22,10 +22,10 @@ def trade_off(found: Measured, clean: Sequence[Setting], other: Sequence[Setting
     return PlotBlock(
         key="trade-off",
         caption="Each point is one setting; its colour is the weight of L1, its shape that of L2. "
-        "Up is harder to fool, right is more accurate on untouched pictures. Bars are 95 % "
+        "Up is harder to fool, right is more accurate on untouched images. Bars are 95 % "
         "intervals over seeds.",
         alt="Clean accuracy against accuracy under FGSM at eps 0.10, one point a setting.",
-        x="accuracy on clean pictures",
+        x="accuracy on clean images",
         y="accuracy under FGSM, eps 0.10",
         points=points,
         lines=False,
@@ -89,7 +89,7 @@ _SHOWN = ((0.0, 0.0), (0.0, HIGH), (1e-5, 0.0), (HIGH, 0.0), (HIGH, HIGH))
 
 
 def strips(found: Measured) -> list[StripBlock]:
-    """Show the pictures that were kept."""
+    """Show the images that were kept."""
     kept = found.rows.filter(pl.col("kind") == "strip")
     return [_strip(part) for _, part in kept.group_by("cell", maintain_order=True)]
 
@@ -100,7 +100,5 @@ def _strip(part: pl.DataFrame) -> StripBlock:
     tiles = [
         Tile(row["eps"], row["prediction"], bool(row["right"]), row["confidence"]) for row in rows
     ]
-    title = f"{first['label']} (picture {first['position']}), network: {words(first)}"
-    return StripBlock(
-        title, first["attack"], f"pictures/{first['cell']}.npz", first["label"], tiles
-    )
+    title = f"{first['label']} (image {first['position']}), network: {words(first)}"
+    return StripBlock(title, first["attack"], f"images/{first['cell']}.npz", first["label"], tiles)

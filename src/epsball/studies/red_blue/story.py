@@ -26,12 +26,12 @@ _NOTES = (
     "units and RMSProp at 1e-3, from the tutorial it cites; dropout 0.5, the usual rate; 4 epochs, "
     "chosen so that the network without penalties has the source's clean accuracy. Its clean "
     "accuracy is therefore no independent finding.",
-    "Clipping to [0, 1] is not mentioned in the source. Attacked pictures are clipped here; the "
+    "Clipping to [0, 1] is not mentioned in the source. Attacked images are clipped here; the "
     "unclipped reading stands beside it.",
     "The source speaks of penalties on the adversarial inputs. Claims are judged on penalties on "
     "the clean loss, which fits its numbers; the other arm trains on FGSM examples of eps 0.10 "
     "alone (the source names no eps), with the same penalties.",
-    "All settings of a repetition start from the same weights and see the pictures in the same "
+    "All settings of a repetition start from the same weights and see the images in the same "
     "order, so that the penalties alone tell them apart.",
 )
 
@@ -42,7 +42,7 @@ def sum_up(rows: pl.DataFrame, options: Options, materials: Materials) -> Story:
     Args:
         rows: of all cells.
         options: what was asked for.
-        materials: on which pictures.
+        materials: on which images.
     """
     found = Measured(rows)
     settings = found.settings(PARAMETERS)
@@ -92,7 +92,7 @@ def _sections(
             "stronger",
             "Stronger attacks",
             "FGSM takes one step. What is left under PGD with five restarts, and under the "
-            "strongest attack there is here, on the first of the test pictures.",
+            "strongest attack there is here, on the first of the test images.",
             [strong_table(found, [*clean, *other])],
         ),
         Section(
@@ -104,7 +104,7 @@ def _sections(
         Section(
             "digits",
             "What a person sees",
-            "One digit under FGSM; the network's answer stands below each picture.",
+            "One digit under FGSM; the network's answer stands below each image.",
             strips(found),
         ),
         Section(
@@ -116,7 +116,7 @@ def _sections(
         Section(
             "cost",
             "Cost",
-            "What training spent: pictures taken forward and backward, and seconds.",
+            "What training spent: images taken forward and backward, and seconds.",
             [cost_table(found, [*clean, *other])],
         ),
     ]
@@ -135,7 +135,7 @@ def _answer(found: Measured, settings: Sequence[Setting]) -> str:
     far = [found.estimate(Point(s, "fgsm", FAR)) for s in penalised]
     most = max(e.value for e in far if e is not None)
     return (
-        f"FGSM at eps {EPS:.2f} leaves {percent(without.value)} of the test pictures right without "
+        f"FGSM at eps {EPS:.2f} leaves {percent(without.value)} of the test images right without "
         f"penalties and up to {percent(known[best])} with them ({best}); at eps {FAR:.2f} no "
         f"penalty keeps more than {percent(most)}."
     )

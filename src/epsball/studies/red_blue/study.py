@@ -4,7 +4,7 @@ The red team attacks by one step along the sign of the gradient, the blue team a
 on the weights. Judged as in the source, and beside it by attacks that did not exist for it.
 
 Source: Limaye, Tirupari and Rangan, "Red team, blue team". It does not state the hidden width, the
-dropout rate, the learning rate, the number of epochs, nor whether attacked pictures are clipped.
+dropout rate, the learning rate, the number of epochs, nor whether attacked images are clipped.
 Ours: 625 units and RMSProp at 1e-3, from the tutorial it cites; dropout 0.5, the usual rate; 4
 epochs, after which the network without penalties has the source's clean accuracy (97.5 %);
 clipped, with the unclipped reading measured beside it. All are parameters of the grid.
@@ -46,7 +46,7 @@ _PENALTIES = (0.0, 1e-5, 1e-4)
 _OWN = {"arm": ("clean", "adversarial"), "l1": _PENALTIES, "l2": _PENALTIES}
 _WHOLE = ("fgsm", "fgsm:clip=false")
 # five restarts of forty steps, as the field judges; and the strongest that there is here. At the
-# two eps of the source's main table: at 0.05 most pictures hold, which is the dearest answer
+# two eps of the source's main table: at 0.05 most images hold, which is the dearest answer
 _SEARCHED_EPS = (0.10, 0.25)
 _SEARCHES: tuple[tuple[str, int], ...] = (("pgd", 5), ("strongest", 1))
 _SHOWN = 7  # the digit of the strip
@@ -57,7 +57,7 @@ def plan(options: Options, materials: Materials) -> list[Cell]:
     height, width = materials.shape[1:]
     if materials.shape[0] * height * width != PIXELS:
         raise InvalidInput(
-            f"study red-blue needs pictures of {PIXELS} numbers, got {materials.shape} from "
+            f"study red-blue needs images of {PIXELS} numbers, got {materials.shape} from "
             f"{materials.data}; take mnist or digits"
         )
     common = {"data": materials.data, "content": materials.content}
@@ -65,7 +65,7 @@ def plan(options: Options, materials: Materials) -> list[Cell]:
     for setting in settings:
         _training(setting, seed=0)  # refuses a bad value before anything is written
     nets = [
-        _cell(options, "train", common | {"train_pictures": options.train_limit} | setting, repeat)
+        _cell(options, "train", common | {"train_images": options.train_limit} | setting, repeat)
         for setting in settings
         for repeat in range(options.seeds)
     ]
@@ -95,9 +95,9 @@ def _cell(
     return Cell("red-blue", kind, parameters, repeat, options.threads, VERSION, needs)
 
 
-def _after(net: Cell, kind: str, pictures: int | None, **more: Plain) -> Cell:
+def _after(net: Cell, kind: str, images: int | None, **more: Plain) -> Cell:
     """Plan a cell that works on a network."""
-    parameters = {**net.parameters, "pictures": pictures, **more}
+    parameters = {**net.parameters, "images": images, **more}
     return Cell(net.study, kind, parameters, net.repeat, net.threads, net.version, (net.hash,))
 
 
@@ -133,13 +133,13 @@ def run(cell: Cell, place: Place) -> list[Row]:
 
 
 def _train(cell: Cell, place: Place) -> list[Row]:
-    pictures = place.train_set(_as(cell, "train_pictures"))
-    # the same first weights and order of pictures for all settings of a repetition
-    seed = cell.shared_seed("content", "train_pictures")
+    images = place.train_set(_as(cell, "train_images"))
+    # the same first weights and order of images for all settings of a repetition
+    seed = cell.shared_seed("content", "train_images")
     with fresh_weights(seed):
         model = _network(cell, place)
     settings = _training(cell.parameters, seed).changed(device=place.device)
-    return train_net(place, cell, model, pictures, settings)
+    return train_net(place, cell, model, images, settings)
 
 
 def _training(setting: Mapping[str, Plain], seed: int) -> TrainSettings:
@@ -165,24 +165,29 @@ def _network(cell: Cell, place: Place) -> Any:  # noqa: ANN401 - a module
 
 def _judge(cell: Cell, place: Place) -> list[Row]:
     model = trained_net(place, cell.needs[0], _network(cell, place))
-    pictures = place.test_set(_as(cell, "pictures"))
-    return judge_whole(model, pictures, _WHOLE, EPS, seed=cell.seed)
+    images = place.test_set(_as(cell, "images"))
+    return judge_whole(model, images, _WHOLE, EPS, seed=cell.seed)
 
 
 def _search(cell: Cell, place: Place) -> list[Row]:
     model = trained_net(place, cell.needs[0], _network(cell, place))
-    pictures = place.test_set(_as(cell, "pictures"))
+    images = place.test_set(_as(cell, "images"))
     return judge_verdicts(
-        model, pictures, _as(cell, "search"), _SEARCHED_EPS, restarts=_as(cell, "restarts"),
-        seed=cell.seed, run=place.search(cell.hash),
-    )  # fmt: skip
+        model,
+        images,
+        _as(cell, "search"),
+        _SEARCHED_EPS,
+        restarts=_as(cell, "restarts"),
+        seed=cell.seed,
+        run=place.search(cell.hash),
+    )
 
 
 def _strip(cell: Cell, place: Place) -> list[Row]:
     model = trained_net(place, cell.needs[0], _network(cell, place))
-    pictures = place.test_set()
-    shown = _SHOWN if (pictures.labels == _SHOWN).any() else int(np.min(pictures.labels))
-    return keep_strip(model, pictures, "fgsm", EPS, label=shown, file=place.pictures(cell.hash))
+    images = place.test_set()
+    shown = _SHOWN if (images.labels == _SHOWN).any() else int(np.min(images.labels))
+    return keep_strip(model, images, "fgsm", EPS, label=shown, file=place.images(cell.hash))
 
 
 _WORKS = {"train": _train, "judge": _judge, "search": _search, "strip": _strip}

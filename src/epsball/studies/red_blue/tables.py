@@ -57,9 +57,9 @@ def strong_table(found: Measured, settings: Sequence[Setting]) -> TableBlock:
     rows = [[name_of(s), *(_plain(found, s, w) for w in places)] for s in settings]
     rows = [row for row in rows if any(cell != _DASH for cell in row[1:])]
     heads = "|".join(f"#{attack}, eps {eps:.2f}" for attack, eps, _ in places)
-    counts = [max((found.pictures(Point(s, a, EPS)) for s in settings), default=0) for a in attacks]
+    counts = [max((found.images(Point(s, a, EPS)) for s in settings), default=0) for a in attacks]
     shown = ", ".join(f"{a} on {n:,}" for a, n in zip(attacks, counts, strict=True) if n)
-    return TableBlock(f"Accuracy that is left ({shown} pictures)", f"penalty|{heads}", rows)
+    return TableBlock(f"Accuracy that is left ({shown} images)", f"penalty|{heads}", rows)
 
 
 def unclipped_table(found: Measured, settings: Sequence[Setting]) -> TableBlock:
@@ -71,13 +71,13 @@ def unclipped_table(found: Measured, settings: Sequence[Setting]) -> TableBlock:
 
 
 def sides_table(found: Measured, settings: Sequence[Setting]) -> TableBlock:
-    """Show confidence apart for pictures that are right and that are wrong."""
+    """Show confidence apart for images that are right and that are wrong."""
     sides = ("confidence", "confidence_right", "confidence_wrong")
     at = (("none", 0.0), ("fgsm", EPS), ("fgsm", FAR))
     places = [(attack, eps, side) for attack, eps in at for side in sides]
     rows = [[name_of(s), *(_plain(found, s, w) for w in places)] for s in settings]
     heads = [f"#{when}{side}" for when in ("clean: ", "0.10: ", "0.25: ") for side in _SIDES]
-    caption = "Confidence: over all pictures, those right, those wrong"
+    caption = "Confidence: over all images, those right, those wrong"
     return TableBlock(caption, "|".join(["penalty", *heads]), rows, folded=True)
 
 

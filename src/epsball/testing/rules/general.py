@@ -37,13 +37,16 @@ def check_ball_and_box(
             targets=targets,
             generator=seeded(),
         )
-        checked(made.shape == p.inputs.shape, "return pictures of the same shape")
+        checked(made.shape == p.inputs.shape, "return images of the same shape")
         if spec.takes_eps:
             length = size((made - p.inputs).double(), norm)
             checked(
-                bool((length <= eps + _TOLERANCE).all()), "stay within eps", norm=norm, eps=eps,
+                bool((length <= eps + _TOLERANCE).all()),
+                "stay within eps",
+                norm=norm,
+                eps=eps,
                 farthest=float(length.max()),
-            )  # fmt: skip
+            )
         low, high = float(made.min()), float(made.max())
         checked(low >= 0 and high <= 1, "stay within [0, 1]", lowest=low, highest=high)
 
@@ -58,7 +61,7 @@ def check_pure(spec: AttackSpec, norm: Norm, seed: int, make: MakeProblem = Prob
 
     first = run()
     checked(torch.equal(first, run()), "give the same result for the same generator")
-    checked(not first.requires_grad, "return pictures without gradient")
+    checked(not first.requires_grad, "return images without gradient")
     with torch.no_grad():
         checked(torch.equal(first, run()), "ignore the caller's grad mode")
     checked(torch.equal(p.inputs, inputs), "leave the inputs as they are")
@@ -74,21 +77,21 @@ def check_rows_alone(spec: AttackSpec, norm: Norm, seed: int, make: MakeProblem 
     if spec.adaptive:
         return
     p = make(seed, 3)
-    # another batch sums in another order: in float32 a picture at a fork of its walk may take the
+    # another batch sums in another order: in float32 an image at a fork of its walk may take the
     # other way for a last bit
     model, inputs = p.model.double(), p.inputs.double()
 
-    def run(pictures: Tensor, rows: slice) -> Tensor:
+    def run(images: Tensor, rows: slice) -> Tensor:
         streams = ImageStreams.of(range(ROWS)[rows], seed=seed, purpose="contract")
         return call(
-            spec, model, pictures[rows], p.labels[rows], eps=0.2, norm=norm, generator=streams
+            spec, model, images[rows], p.labels[rows], eps=0.2, norm=norm, generator=streams
         )
 
     part, everything = slice(4, 7), slice(None)
     whole = run(inputs, everything)[part]
     apart = (whole - run(inputs, part)).flatten(1).abs().amax(1)
     if bool((apart >= _SAME).any()):
-        # a walk that a last bit of the clean picture sends elsewhere tells nothing of batches
+        # a walk that a last bit of the clean image sends elsewhere tells nothing of batches
         steady = torch.ones_like(apart, dtype=torch.bool)
         for bit in _LAST_BITS:
             nudged = run(inputs + bit * (0.5 - inputs), everything)[part]
@@ -99,12 +102,12 @@ def check_rows_alone(spec: AttackSpec, norm: Norm, seed: int, make: MakeProblem 
 
 
 def check_eps_zero(spec: AttackSpec, norm: Norm, seed: int, make: MakeProblem = Problem) -> None:
-    """With eps = 0 the clean pictures come back."""
+    """With eps = 0 the clean images come back."""
     if not spec.takes_eps:
         return
     p = make(seed, 3)
     made = call(spec, p.model, p.inputs, p.labels, eps=0.0, norm=norm, generator=seeded())
-    checked(torch.equal(made, p.inputs), "return the clean pictures for eps = 0")
+    checked(torch.equal(made, p.inputs), "return the clean images for eps = 0")
 
 
 def check_bad_input(spec: AttackSpec, norm: Norm, seed: int, make: MakeProblem = Problem) -> None:
@@ -152,9 +155,11 @@ def check_linear_oracle(spec: AttackSpec, norm: Norm, seed: int) -> None:
             )
             won = bool(is_adversarial(model(made), labels[row])[0])
             checked(
-                won == wins, f"{'win' if wins else 'not win'} at {factor} of the true distance",
-                norm=norm, eps=eps,
-            )  # fmt: skip
+                won == wins,
+                f"{'win' if wins else 'not win'} at {factor} of the true distance",
+                norm=norm,
+                eps=eps,
+            )
 
 
 def check_targets(spec: AttackSpec, norm: Norm, seed: int) -> None:
@@ -185,9 +190,15 @@ def check_strongest_point(
         targets, shown = p.targets if targeted else None, list[Tensor]()
         heard = p.model.register_forward_pre_hook(partial(_note, shown))
         made = call(
-            spec, p.model, p.inputs, p.labels, eps=eps, norm=norm, targets=targets,
+            spec,
+            p.model,
+            p.inputs,
+            p.labels,
+            eps=eps,
+            norm=norm,
+            targets=targets,
             generator=seeded(),
-        )  # fmt: skip
+        )
         heard.remove()
         best = _rank(p, made, targets, spec)
         for point in (one for one in shown if len(one) == ROWS):

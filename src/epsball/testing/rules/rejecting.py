@@ -16,7 +16,7 @@ from epsball.types import Norm, Search
 _NEAR, _NEAR_BLIND = 1.1, 2.0
 # short of the true distance, and beyond it: what does not see the rejection needs 1.4 times as much
 _BEFORE, _BEYOND = 0.98, 1.02
-# radii within which there is a way in for almost every picture, and the share that has to find it:
+# radii within which there is a way in for almost every image, and the share that has to find it:
 # to some class, to one class in few steps
 _ROOM = {"linf": 0.5, "l2": 2.0, "l1": 8.0}
 _TURNED = {False: 0.5, True: 0.1}
@@ -36,16 +36,24 @@ def check_past_rejection(spec: AttackSpec, norm: Norm, seed: int) -> None:
                 asked = ((_BEFORE, False), (_BEYOND, True))[bool(more) :]
                 for factor, wins in asked:
                     made = call(
-                        spec, model, inputs[row], labels[row], eps=distance * factor, norm=norm,
-                        generator=seeded(), **more,
-                    )  # fmt: skip
+                        spec,
+                        model,
+                        inputs[row],
+                        labels[row],
+                        eps=distance * factor,
+                        norm=norm,
+                        generator=seeded(),
+                        **more,
+                    )
                     won = bool(_fooled(model, made, labels[row])[0])
                     checked(
                         won == wins,
                         f"{'win' if wins else 'not win'} against a model that rejects, at "
                         f"{factor} of the true distance",
-                        norm=norm, tilted=tilted, eps=distance * factor,
-                    )  # fmt: skip
+                        norm=norm,
+                        tilted=tilted,
+                        eps=distance * factor,
+                    )
 
 
 def _tilts(norm: Norm) -> tuple[bool, ...]:
@@ -54,7 +62,7 @@ def _tilts(norm: Norm) -> tuple[bool, ...]:
 
 
 def check_nearest_past_rejection(spec: AttackSpec, norm: Norm, seed: int) -> None:
-    """What takes no eps returns the nearest accepted wrong picture, not a rejected one."""
+    """What takes no eps returns the nearest accepted wrong image, not a rejected one."""
     if spec.takes_eps or not spec.takes_norm or norm == "l0":
         return
     more = {"queries": 5000} if "queries" in spec.knobs else {}
@@ -66,9 +74,12 @@ def check_nearest_past_rejection(spec: AttackSpec, norm: Norm, seed: int) -> Non
         ratio = size(made - inputs, norm) / model.distance(inputs, labels, norm)
         bar = _NEAR if spec.needs_gradient else _NEAR_BLIND
         checked(
-            bool((ratio <= bar).all()), f"come within {bar} of the nearest accepted wrong picture",
-            norm=norm, tilted=tilted, ratio=float(ratio.max()),
-        )  # fmt: skip
+            bool((ratio <= bar).all()),
+            f"come within {bar} of the nearest accepted wrong image",
+            norm=norm,
+            tilted=tilted,
+            ratio=float(ratio.max()),
+        )
 
 
 def doubting(seed: int, classes: int) -> Problem:
@@ -80,28 +91,34 @@ def doubting(seed: int, classes: int) -> Problem:
 def check_never_worse_than_clean(
     spec: AttackSpec, norm: Norm, seed: int, make: MakeProblem = doubting
 ) -> None:
-    """Of a model that rejects, a picture that is accepted as a wrong class stays so."""
+    """Of a model that rejects, an image that is accepted as a wrong class stays so."""
     if spec.keeps == "last":
         return
     for classes, targeted in ((3, False), (3, True), (2, False)):
         p = make(seed, classes)
         targets = p.targets if targeted else None
         made = call(
-            spec, p.model, p.inputs, p.labels, eps=0.05, norm=norm, targets=targets,
+            spec,
+            p.model,
+            p.inputs,
+            p.labels,
+            eps=0.05,
+            norm=norm,
+            targets=targets,
             generator=seeded(),
-        )  # fmt: skip
+        )
         lost = int((p.won(p.inputs, targets) & ~p.won(made, targets)).sum())
-        checked(lost == 0, "keep a picture that fools a rejecting model already", lost=lost)
+        checked(lost == 0, "keep an image that fools a rejecting model already", lost=lost)
         if not spec.takes_eps and spec.takes_norm:
             moved = (made != p.inputs).flatten(1).any(1)
             rejected = int((moved & ~p.won(made, targets)).sum())
-            checked(rejected == 0, "move no picture in vain", moved=rejected)
+            checked(rejected == 0, "move no image in vain", moved=rejected)
 
 
 def check_gets_in(spec: AttackSpec, norm: Norm, seed: int, make: MakeProblem = doubting) -> None:
-    """A gradient attack with room enough gets pictures accepted as another class, or as its target.
+    """A gradient attack with room enough gets images accepted as another class, or as its target.
 
-    Pictures that are right at first are among them, and such as are rejected.
+    Images that are right at first are among them, and such as are rejected.
     """
     if not spec.needs_gradient or spec.kind == "other" or spec.keeps == "last" or norm == "l0":
         return
@@ -109,15 +126,25 @@ def check_gets_in(spec: AttackSpec, norm: Norm, seed: int, make: MakeProblem = d
         p = make(seed, 3)
         targets = p.targets if targeted else None
         made = call(
-            spec, p.model, p.inputs, p.labels, eps=_ROOM[norm], norm=norm, targets=targets,
+            spec,
+            p.model,
+            p.inputs,
+            p.labels,
+            eps=_ROOM[norm],
+            norm=norm,
+            targets=targets,
             generator=seeded(),
-        )  # fmt: skip
+        )
         left = ~p.won(p.inputs, targets)
         turned, of = int((p.won(made, targets) & left).sum()), int(left.sum())
         checked(
-            turned >= _TURNED[targeted] * of, "get in where it is right or rejects at first",
-            norm=norm, targeted=targeted, turned=turned, of=of,
-        )  # fmt: skip
+            turned >= _TURNED[targeted] * of,
+            "get in where it is right or rejects at first",
+            norm=norm,
+            targeted=targeted,
+            turned=turned,
+            of=of,
+        )
 
 
 def _fooled(model: nn.Module, points: Tensor, labels: Tensor) -> Tensor:

@@ -79,17 +79,17 @@ def finite(loss: float, run: TrainRun, epoch: int) -> float:
 
 
 class Mean:
-    """A mean over pictures, summed where the losses are: reading each would make a GPU wait."""
+    """A mean over images, summed where the losses are: reading each would make a GPU wait."""
 
     def __init__(self, device: str) -> None:
         """Begin with nothing, on a device."""
         self._sum = torch.zeros((), dtype=torch.float64, device=device)
         self._count = 0
 
-    def add(self, loss: Tensor, pictures: int) -> None:
-        """Take in the mean loss of so many pictures."""
-        self._sum += loss.detach() * pictures
-        self._count += pictures
+    def add(self, loss: Tensor, images: int) -> None:
+        """Take in the mean loss of so many images."""
+        self._sum += loss.detach() * images
+        self._count += images
 
     @property
     def value(self) -> float:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 class Meter:
     """Watches every pass of a model, between `with` and its end.
 
-    Every time a gradient comes back to the scores of a picture, for the weights or for an attack,
+    Every time a gradient comes back to the scores of an image, for the weights or for an attack,
     one gradient evaluation is counted: twice where a gradient is itself differentiated. Of each
     step the first pass that is no attack's is compared with the labels.
     """

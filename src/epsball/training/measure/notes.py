@@ -8,7 +8,7 @@ from epsball.types import Finding
 COLLAPSE, LEAKING = "catastrophic-overfitting", "label-leaking"
 _APART = 0.3  # FGSM leaves so much more accuracy than PGD ...
 _PART = 0.5  # ... which leaves less than this part of it
-_SURE = 0.02  # by so much more than clean: a few hundred pictures vary by that
+_SURE = 0.02  # by so much more than clean: a few hundred images vary by that
 
 
 def notes_on(rows: Sequence[Mapping[str, Any]]) -> list[Finding]:

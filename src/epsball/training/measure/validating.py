@@ -1,4 +1,4 @@
-"""What follows the last step of an epoch: the held-out pictures, and the watch's look."""
+"""What follows the last step of an epoch: the held-out images, and the watch's look."""
 
 import torch
 
@@ -12,7 +12,7 @@ from epsball.training.setup.randomness import seeded
 
 
 def validate(run: TrainRun, epoch: int, meter: Meter) -> tuple[float | None, float | None]:
-    """Return loss and accuracy on the held-out pictures; nothing, where there are none.
+    """Return loss and accuracy on the held-out images; nothing, where there are none.
 
     The same random classes in every epoch, so that epochs are compared on equal terms.
     """

@@ -12,12 +12,12 @@ from epsball.training.run.directory import TrainRun
 from epsball.training.setup.randomness import seeded
 from epsball.types import Positions
 
-PICTURES, STEPS = 300, 10
+IMAGES, STEPS = 300, 10
 
 
 @dataclass(frozen=True)
 class Watched:
-    """Accuracy on the watch's pictures: clean, under FGSM with the true label, and under PGD."""
+    """Accuracy on the watch's images: clean, under FGSM with the true label, and under PGD."""
 
     clean: float
     fgsm: float
@@ -25,41 +25,46 @@ class Watched:
 
 
 def look(run: TrainRun) -> Watched:
-    """Attack the same few hundred pictures, with the same random starts, as after every epoch.
+    """Attack the same few hundred images, with the same random starts, as after every epoch.
 
     Args:
         run: under way; its model in eval mode, with the weights that are to be judged.
 
     Returns:
-        Accuracies. They are those of a few pictures under a short attack: a curve, no verdict.
+        Accuracies. They are those of a few images under a short attack: a curve, no verdict.
     """
     settings, model = run.shop.settings, run.shop.model
     eps = settings.watch_eps or settings.eps or 0.0
     generator = seeded(settings.seed, 0, "watch", run.placement.device)
     right, count = torch.zeros(3, dtype=torch.int64), 0
-    for images, labels in _pictures(run):
+    for images, labels in _images(run):
         with run.placement.autocast():
             points = (
                 images,
                 fgsm(model, images, labels, eps=eps, norm=settings.norm),
                 pgd(
-                    model, images, labels, eps=eps, norm=settings.norm, steps=STEPS,
+                    model,
+                    images,
+                    labels,
+                    eps=eps,
+                    norm=settings.norm,
+                    steps=STEPS,
                     generator=generator,
                 ),
-            )  # fmt: skip
+            )
             right += torch.stack([_right(model, point, labels) for point in points]).cpu()
         count += len(labels)
     return Watched(*(right.double() / count).tolist())
 
 
 def watched_rows(validation_rows: Positions, train_rows: Positions) -> Positions:
-    """Choose the pictures of the watch: held-out ones, evenly spread; training ones without."""
+    """Choose the images of the watch: held-out ones, evenly spread; training ones without."""
     rows = validation_rows if len(validation_rows) else train_rows
-    chosen = np.linspace(0, len(rows) - 1, min(len(rows), PICTURES), dtype=np.int64)
+    chosen = np.linspace(0, len(rows) - 1, min(len(rows), IMAGES), dtype=np.int64)
     return rows[chosen]
 
 
-def _pictures(run: TrainRun) -> Iterator[tuple[Tensor, Tensor]]:
+def _images(run: TrainRun) -> Iterator[tuple[Tensor, Tensor]]:
     feed = run.shop.feed
     rows = watched_rows(feed.validation_rows, feed.train_rows)
     return feed.batches(rows, run.shop.settings.batch_size, run.placement)

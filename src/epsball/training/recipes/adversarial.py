@@ -1,4 +1,4 @@
-"""Recipe `pgd`: every step goes down the loss of the worst pictures that several steps find."""
+"""Recipe `pgd`: every step goes down the loss of the worst images that several steps find."""
 
 from collections.abc import Callable
 
@@ -11,12 +11,12 @@ from epsball.training.setup.modes import evaluating
 
 
 def adversarial_loss(model: nn.Module, batch: Batch, examples: Callable[[], Tensor]) -> Tensor:
-    """Return L(x'), x' being the examples: a saddle point's descent. Clean pictures are not used.
+    """Return L(x'), x' being the examples: a saddle point's descent. Clean images are not used.
 
     Args:
         model: gives logits (n, k); run in the mode it is in.
         batch: `label_smoothing` is read.
-        examples: makes the pictures that the loss is taken on.
+        examples: makes the images that the loss is taken on.
 
     Returns:
         A scalar that carries the gradient to the parameters.
@@ -25,7 +25,7 @@ def adversarial_loss(model: nn.Module, batch: Batch, examples: Callable[[], Tens
 
 
 def pgd_examples(model: nn.Module, batch: Batch) -> Tensor:
-    """Return the worst picture that PGD finds within eps of each; in eval mode, see `mixed_loss`.
+    """Return the worst image that PGD finds within eps of each; in eval mode, see `mixed_loss`.
 
     Args:
         model: gives logits (n, k).

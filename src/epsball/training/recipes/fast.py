@@ -24,7 +24,7 @@ def fast_examples(model: nn.Module, batch: Batch) -> Tensor:
         batch: `eps`, `norm` and `step_size` are read; its generator draws the starts.
 
     Returns:
-        (n, c, h, w) in [0, 1], within eps of the pictures, without gradient.
+        (n, c, h, w) in [0, 1], within eps of the images, without gradient.
 
     Source: Wong, Rice and Kolter 2020, arXiv:2001.03994, algorithm 3. Departure: examples are made
     in eval mode, see `mixed_loss`.

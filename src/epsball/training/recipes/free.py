@@ -10,12 +10,12 @@ _HELD = "perturbation"
 
 
 def free_examples(model: nn.Module, batch: Batch) -> Tensor:
-    """Return the pictures with the perturbation that the steps before have left; costs nothing.
+    """Return the images with the perturbation that the steps before have left; costs nothing.
 
     Every batch is used `replays` times in a row. Each time the gradient of the loss, which moves
     the weights, also moves the perturbation by eps along its sign; it is carried on to the next
     batch. An epoch has as many steps as any other recipe's, so that epochs stay comparable in cost:
-    it is one gradient evaluation a picture, and visits one in `replays` of the pictures. It takes
+    it is one gradient evaluation an image, and visits one in `replays` of the images. It takes
     `replays` epochs to see all of them.
 
     Args:
@@ -26,13 +26,13 @@ def free_examples(model: nn.Module, batch: Batch) -> Tensor:
         (n, c, h, w) in [0, 1], a leaf that wants a gradient.
 
     Source: Shafahi et al. 2019, arXiv:1904.12843, algorithm 1. Departures: the gradient is taken at
-    the clipped picture, so a perturbation that was clipped away can return; the validation loss,
+    the clipped image, so a perturbation that was clipped away can return; the validation loss,
     which has no perturbation to carry on, is that of `fast_examples`.
     """
     del model
     images = batch.images
     carried = _carried(batch)[: len(images)]
-    # in the layout of the pictures, whatever that of a perturbation read from a checkpoint is
+    # in the layout of the images, whatever that of a perturbation read from a checkpoint is
     point = torch.empty_like(images).copy_((images + carried).clamp(0, 1))
     return point.requires_grad_()
 

@@ -1,4 +1,4 @@
-"""Recipe `gradient-penalty`: a loss that changes little when the picture does."""
+"""Recipe `gradient-penalty`: a loss that changes little when the image does."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ from epsball.training.recipes.spec import Batch
 
 
 def gradient_penalty_loss(model: nn.Module, batch: Batch, examples: Callable[[], Tensor]) -> Tensor:
-    """Return L(x) + gradient_penalty * the mean size of the gradient of each picture's loss.
+    """Return L(x) + gradient_penalty * the mean size of the gradient of each image's loss.
 
     The size is the squared length ("l2"), or the sum of absolute values ("l1"): eps times that sum
     is what one FGSM step adds to the loss, to first order.
@@ -23,7 +23,7 @@ def gradient_penalty_loss(model: nn.Module, batch: Batch, examples: Callable[[],
 
     Args:
         model: gives logits (n, k); run in the mode it is in. In train mode BatchNorm makes a
-            picture's loss depend on its neighbours; the gradient is that of the sum over the batch.
+            image's loss depend on its neighbours; the gradient is that of the sum over the batch.
         batch: `gradient_penalty`, `gradient_norm` and `label_smoothing` are read.
         examples: not asked for.
 

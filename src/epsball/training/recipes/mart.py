@@ -1,4 +1,4 @@
-"""Recipe `mart`: the pictures that are wrong even when clean are asked for less agreement."""
+"""Recipe `mart`: the images that are wrong even when clean are asked for less agreement."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Recipes `fgsm-mix` and `iterative-mix`: clean pictures, and fresh examples of them, each step."""
+"""Recipes `fgsm-mix` and `iterative-mix`: clean images, and fresh examples of them, each step."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -12,7 +12,7 @@ from epsball.training.recipes.spec import Batch
 from epsball.training.setup.modes import evaluating
 from epsball.training.setup.settings import TrainReference
 
-# Away from what the picture is, or is taken for; towards what it is not.
+# Away from what the image is, or is taken for; towards what it is not.
 _DIRECTIONS: dict[TrainReference, Literal["ascent", "descent"]] = {
     "true": "ascent",
     "predicted": "ascent",

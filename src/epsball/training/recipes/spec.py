@@ -55,7 +55,7 @@ Loss: TypeAlias = Callable[[nn.Module, Batch, Callable[[], Tensor]], Tensor]
 
 
 def no_examples(model: nn.Module, batch: Batch) -> Tensor:
-    """Return the pictures as they are: for a recipe that makes no examples."""
+    """Return the images as they are: for a recipe that makes no examples."""
     del model
     return batch.images
 
@@ -65,7 +65,7 @@ class MadeOnce:
     """Examples made before the first epoch, on a source model; one is trained where none is given.
 
     Args:
-        successes: add only those that fool the source, of pictures it gets right.
+        successes: add only those that fool the source, of images it gets right.
         from_source: training begins at the source's weights, not at fresh ones.
     """
 
@@ -88,7 +88,7 @@ class RecipeSpec:
         judge: makes them for the validation loss, where that is done otherwise.
         learned: (batch, examples) after the backward pass, for a recipe that keeps something.
         sources: how many source models it takes, at least and at most (None: any number).
-        made_once: examples that are made before the first epoch and added to the pictures.
+        made_once: examples that are made before the first epoch and added to the images.
     """
 
     loss: Loss
@@ -114,7 +114,7 @@ class RecipeSpec:
 
         Args:
             model: gives logits (n, k).
-            batch: the pictures.
+            batch: the images.
             judging: whether it is for the validation loss.
             aside: a context for the making of examples, whose passes are not the recipe's own.
         """

@@ -1,4 +1,4 @@
-"""Recipe `standard`: the clean pictures only."""
+"""Recipe `standard`: the clean images only."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ from epsball.training.recipes.spec import Batch
 
 
 def standard_loss(model: nn.Module, batch: Batch, examples: Callable[[], Tensor]) -> Tensor:
-    """Return the cross-entropy of the clean pictures.
+    """Return the cross-entropy of the clean images.
 
     Args:
         model: gives logits (n, k); run in the mode it is in.

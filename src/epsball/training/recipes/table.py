@@ -30,13 +30,13 @@ _ONCE = ("eps", "norm", "attack_steps", "step_size")
 RECIPES: Mapping[str, RecipeSpec] = {
     "standard": RecipeSpec(
         standard_loss,
-        description="clean pictures only; cross-entropy, with L1 and L2 penalties if asked for",
+        description="clean images only; cross-entropy, with L1 and L2 penalties if asked for",
         source="Limaye, Tirupari and Rangan, Red team, blue team",
         parameters=_PENALTIES,
     ),
     "fgsm-mix": RecipeSpec(
         mixed_loss,
-        description="clean pictures and fresh FGSM examples of them in every step",
+        description="clean images and fresh FGSM examples of them in every step",
         source="Goodfellow et al. 2015, arXiv:1412.6572, section 6",
         parameters=("alpha", *_BALL, "reference", *_PENALTIES),
         required=("eps",),
@@ -44,7 +44,7 @@ RECIPES: Mapping[str, RecipeSpec] = {
     ),
     "iterative-mix": RecipeSpec(
         mixed_loss,
-        description="clean pictures and fresh examples of several small steps",
+        description="clean images and fresh examples of several small steps",
         source="Kurakin et al. 2017, arXiv:1611.01236",
         parameters=("alpha", *_WALK, "reference", *_PENALTIES),
         required=("eps",),
@@ -52,7 +52,7 @@ RECIPES: Mapping[str, RecipeSpec] = {
     ),
     "pgd": RecipeSpec(
         adversarial_loss,
-        description="the worst pictures that several steps find within eps, and nothing else",
+        description="the worst images that several steps find within eps, and nothing else",
         source="Madry et al. 2018, arXiv:1706.06083, section 2.1",
         parameters=(*_WALK, *_PENALTIES),
         required=("eps",),
@@ -86,7 +86,7 @@ RECIPES: Mapping[str, RecipeSpec] = {
     ),
     "mart": RecipeSpec(
         mart_loss,
-        description="a boosted loss of the worst pictures; agreement counts most where clean fails",
+        description="a boosted loss of the worst images; agreement counts most where clean fails",
         source="Wang et al. 2020, ICLR",
         parameters=(*_WALK, "beta", *_WEIGHTS),
         required=("eps",),
@@ -94,13 +94,13 @@ RECIPES: Mapping[str, RecipeSpec] = {
     ),
     "gradient-penalty": RecipeSpec(
         gradient_penalty_loss,
-        description="the clean loss, and the size of its gradient with respect to the picture",
+        description="the clean loss, and the size of its gradient with respect to the image",
         source="Ross and Doshi-Velez 2018, arXiv:1711.09404",
         parameters=("gradient_penalty", "gradient_norm", *_PENALTIES),
     ),
     "ensemble": RecipeSpec(
         mixed_loss,
-        description="clean pictures, and FGSM examples made on other models and itself by turns",
+        description="clean images, and FGSM examples made on other models and itself by turns",
         source="Tramer et al. 2018, arXiv:1705.07204",
         parameters=("alpha", *_BALL, "reference", *_PENALTIES),
         required=("eps",),
@@ -109,7 +109,7 @@ RECIPES: Mapping[str, RecipeSpec] = {
     ),
     "generator": RecipeSpec(
         mixed_loss,
-        description="clean pictures, and examples by one pass of a network that learns to fool",
+        description="clean images, and examples by one pass of a network that learns to fool",
         source="Xiao et al. 2018, arXiv:1801.02610 (AdvGAN)",
         parameters=("alpha", *_BALL, *_GENERATOR, *_PENALTIES),
         required=("eps",),
@@ -118,7 +118,7 @@ RECIPES: Mapping[str, RecipeSpec] = {
     ),
     "offline": RecipeSpec(
         standard_loss,
-        description="examples of all pictures, made once on a plainly trained model, and added",
+        description="examples of all images, made once on a plainly trained model, and added",
         source="Szegedy et al. 2014, arXiv:1312.6199; Goodfellow et al. 2015",
         parameters=(*_ONCE, *_PENALTIES),
         required=("eps",),

@@ -1,4 +1,4 @@
-"""Recipe `trades`: be right on the clean pictures, and be of one mind all around each of them."""
+"""Recipe `trades`: be right on the clean images, and be of one mind all around each of them."""
 
 from collections.abc import Callable
 
@@ -26,7 +26,7 @@ def trades_loss(model: nn.Module, batch: Batch, examples: Callable[[], Tensor]) 
     Returns:
         A scalar; the gradient flows through both predictions, and through no example.
 
-    Source: Zhang et al. 2019, arXiv:1901.08573, equation 5; the KL term is a mean over pictures.
+    Source: Zhang et al. 2019, arXiv:1901.08573, equation 5; the KL term is a mean over images.
     Departure: as in `mixed_loss` two separate passes, so BatchNorm sees them by turns.
     """
     clean = scores_of(model, batch.images)
@@ -46,7 +46,7 @@ def trades_examples(model: nn.Module, batch: Batch) -> Tensor:
         batch: `eps`, `norm`, `attack_steps` and `step_size` are read; its generator draws.
 
     Returns:
-        (n, c, h, w) in [0, 1], within eps of the pictures, without gradient.
+        (n, c, h, w) in [0, 1], within eps of the images, without gradient.
 
     Source: Zhang et al. 2019, arXiv:1901.08573, algorithm 1. Departure: the first step is made in
     float32 under autocast too: so near to x, bfloat16 does not tell the two predictions apart.

@@ -1,4 +1,4 @@
-"""One epoch: a pass over the training pictures, then what is measured."""
+"""One epoch: a pass over the training images, then what is measured."""
 
 import time
 

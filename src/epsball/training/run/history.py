@@ -16,7 +16,7 @@ class EpochRow:
     Args:
         epoch: from 1.
         train_loss: mean of the recipe's loss over the epoch, penalties included.
-        train_accuracy: share of pictures named rightly at the first pass of the loss in each step
+        train_accuracy: share of images named rightly at the first pass of the loss in each step
             (in train mode, while the weights still move): clean ones, or the examples where the
             recipe learns from nothing else.
         validation_loss: mean of the recipe's loss in eval mode on the held-out share, without
@@ -24,11 +24,11 @@ class EpochRow:
         validation_accuracy: on the held-out share, clean.
         lr: learning rate of the last update.
         seconds: of the epoch, validation included.
-        gradient_evaluations: pictures taken forward and backward in this epoch, for the weights
+        gradient_evaluations: images taken forward and backward in this epoch, for the weights
             or for an attack, validation and watch included.
-        watched_accuracy: clean, on the few pictures of the watch; None where it did not look.
-        fgsm_accuracy: on the same pictures under FGSM with the true label.
-        pgd_accuracy: on the same pictures under PGD of ten steps.
+        watched_accuracy: clean, on the few images of the watch; None where it did not look.
+        fgsm_accuracy: on the same images under FGSM with the true label.
+        pgd_accuracy: on the same images under PGD of ten steps.
     """
 
     epoch: int

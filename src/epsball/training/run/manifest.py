@@ -88,7 +88,7 @@ def _identity(shop: Workshop) -> dict[str, dict[str, Any]]:
         },
         "data": {
             "name": data.name,
-            "pictures": len(data),
+            "images": len(data),
             "shape": list(data.shape),
             "content": shop.feed.fingerprint(),
         },

@@ -35,7 +35,7 @@ class Preparation:
     Args:
         gradient_evaluations: of the source model's training and of the attack.
         seconds: of both.
-        attacked: number of pictures that were attacked.
+        attacked: number of images that were attacked.
         added: number of examples that were added to them.
     """
 

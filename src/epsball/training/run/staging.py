@@ -31,10 +31,10 @@ _WATCHING = ("best_by", "watch_every", "watch_eps", "stop_at_collapse")
 
 
 def prepare(run: TrainRun, train: Callable[..., TrainResult]) -> None:
-    """Make the examples that the recipe wants made once, or read them; add them to the pictures.
+    """Make the examples that the recipe wants made once, or read them; add them to the images.
 
     Args:
-        run: under way; its pictures, and the weights it begins with, may change.
+        run: under way; its images, and the weights it begins with, may change.
         train: trains the source model, where none was given.
 
     Raises:
@@ -92,7 +92,7 @@ def _source(run: TrainRun, train: Callable[..., TrainResult]) -> tuple[nn.Module
 def _write_examples(
     run: TrainRun, source: nn.Module, wanted: MadeOnce, file: Path, spent: Preparation
 ) -> None:
-    """Attack all training pictures, those held out excepted."""
+    """Attack all training images, those held out excepted."""
     shop, start = run.shop, time.perf_counter()
     settings = shop.settings
     generator = seeded(settings.seed, 0, "made once", run.placement.device)

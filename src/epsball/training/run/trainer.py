@@ -32,9 +32,9 @@ def train(
     only at the start.
 
     Args:
-        model: gives logits (n, k) for pictures (n, c, h, w) in [0, 1]. Changed in place: it ends
+        model: gives logits (n, k) for images (n, c, h, w) in [0, 1]. Changed in place: it ends
             with the best weights, in eval mode, where it was before.
-        train_set: pictures and labels in [0, k); a share of them is held out for validation.
+        train_set: images and labels in [0, k); a share of them is held out for validation.
         settings: see `TrainSettings`; `default_settings` proposes some.
         out: the run's directory; made if need be.
         progress: hears every few batches how it goes, of a source model's training too.
@@ -45,7 +45,7 @@ def train(
         Where the weights are, and what was measured in each epoch.
 
     Raises:
-        InvalidInput: settings, model and pictures do not go together; `out` holds another run or
+        InvalidInput: settings, model and images do not go together; `out` holds another run or
             cannot be written to.
         BrokenContract: training diverged, or the model raised. Checkpoint and model keep the last
             finished epoch.

@@ -1,4 +1,4 @@
-"""Pictures that are never twice the same: shifted and mirrored, as every CIFAR-10 recipe does."""
+"""Images that are never twice the same: shifted and mirrored, as every CIFAR-10 recipe does."""
 
 import torch
 from torch import Tensor
@@ -10,11 +10,11 @@ _SHIFT = 4  # pixels, at 32 x 32: an eighth of the side
 
 
 def crop_and_flip(images: Images, generator: torch.Generator) -> Tensor:
-    """Shift every picture by up to an eighth of its side, and mirror every second one, at random.
+    """Shift every image by up to an eighth of its side, and mirror every second one, at random.
 
     Args:
         images: (n, c, h, w), in [0, 1].
-        generator: on the device of the pictures.
+        generator: on the device of the images.
 
     Returns:
         (n, c, h, w); what is shifted in is black.

@@ -1,4 +1,4 @@
-"""What a run works with and never changes: recipe, pictures, settings; checked before it starts."""
+"""What a run works with and never changes: recipe, images, settings; checked before it starts."""
 
 import functools
 import itertools
@@ -26,7 +26,7 @@ class Workshop:
     Args:
         model: its weights change, it does not.
         recipe: the loss that every step goes down.
-        feed: the pictures.
+        feed: the images.
         sample: (m, c, h, w), a few of them.
         settings: what was asked for.
         progress: who hears how it goes; may be None.
@@ -45,7 +45,7 @@ class Workshop:
         """Give the batches of one epoch, in an order that depends on seed and epoch alone.
 
         Where batches are replayed, every one comes several times in a row, across the end of an
-        epoch if need be; an epoch then visits as many times fewer pictures.
+        epoch if need be; an epoch then visits as many times fewer images.
         """
         times = self.settings.replays if "replays" in self.recipe.parameters else 1
         steps = range((epoch - 1) * self.batches, epoch * self.batches)
@@ -85,7 +85,7 @@ def furnish(
     progress: Progress | None,
     sources: Sequence[nn.Module] = (),
 ) -> Workshop:
-    """Check that recipe, settings, models and pictures go together, and gather them.
+    """Check that recipe, settings, models and images go together, and gather them.
 
     Raises:
         InvalidInput: they do not; the message says which and why.

@@ -29,9 +29,13 @@ _ONE_CYCLE = {"optimizer": "adam", "lr": 2e-3, "schedule": "one-cycle", "batch_s
 # Min-max training underfits where plain training overfits: no dropout, longer, and an eps that
 # rises, since at 0.3 a fresh network may otherwise learn to answer one class.
 _MIN_MAX = {
-    "epochs": 14, "attack_steps": 8, "ema": 0.998, "eps_warmup": 0.2, "dropout": 0.0,
+    "epochs": 14,
+    "attack_steps": 8,
+    "ema": 0.998,
+    "eps_warmup": 0.2,
+    "dropout": 0.0,
     "validation": 0.0,
-}  # fmt: skip
+}
 
 DEFAULTS: dict[str, Defaults] = {
     "base-cnn": Defaults(_ONE_CYCLE, epochs=6, updates=250, recipes={"pgd": _MIN_MAX}),
@@ -43,16 +47,16 @@ OTHERS = Defaults(_ONE_CYCLE, epochs=10, updates=400)
 
 def default_settings(
     model: str,
-    pictures: int,
+    images: int,
     *,
     by_recipe: bool = True,
     **changes: Any,  # noqa: ANN401 - values of any setting
 ) -> TrainSettings:
-    """Propose settings for a model and a number of training pictures.
+    """Propose settings for a model and a number of training images.
 
     Args:
         model: as it is asked for, "zoo:base-cnn"; models without an entry share one.
-        pictures: size of the training set, validation share included.
+        images: size of the training set, validation share included.
         by_recipe: let the recipe have a say; False: all recipes get the same, to be compared.
         changes: settings that the caller decides.
 
@@ -75,6 +79,6 @@ def default_settings(
     settings = TrainSettings(**{**proposed.settings, "epochs": proposed.epochs, **own, **changes})
     if "epochs" in changes:
         return settings
-    steps = math.ceil(pictures * (1 - settings.validation) / settings.batch_size)
+    steps = math.ceil(images * (1 - settings.validation) / settings.batch_size)
     enough = math.ceil(proposed.updates / max(1, steps))
     return settings.changed(epochs=max(settings.epochs, enough))

@@ -1,4 +1,4 @@
-"""Training pictures: held as they are stored, turned into batches when they are needed."""
+"""Training images: held as they are stored, turned into batches when they are needed."""
 
 import hashlib
 from collections.abc import Iterator
@@ -15,8 +15,8 @@ from epsball.training.setup.placement import Placement
 from epsball.training.setup.settings import TrainSettings
 from epsball.types import Dataset, Pixels, Positions
 
-HELD_BYTES = 2 << 30  # pictures that take more are read batch by batch
-_HASHED = 512  # pictures that go into the fingerprint of a set that is not held
+HELD_BYTES = 2 << 30  # images that take more are read batch by batch
+_HASHED = 512  # images that go into the fingerprint of a set that is not held
 _CHUNKS = 64
 
 
@@ -25,11 +25,11 @@ class Feed:
     """A data set, split and ready to be drawn from.
 
     Args:
-        dataset: where pictures come from.
+        dataset: where images come from.
         held: (n, c, h, w), all of them as stored; None where they would take too much memory.
         train_rows: positions to train on.
         validation_rows: positions to validate on; may be empty.
-        added: more pictures (m, c, h, w) in [0, 1] and labels (m,); their positions follow those of
+        added: more images (m, c, h, w) in [0, 1] and labels (m,); their positions follow those of
             the data set.
     """
 
@@ -40,13 +40,13 @@ class Feed:
     added: tuple[Tensor, Tensor] | None = None
 
     def with_added(self, images: Tensor, labels: Tensor) -> "Feed":
-        """Return a feed that trains on some more pictures (m, c, h, w), labels (m,)."""
+        """Return a feed that trains on some more images (m, c, h, w), labels (m,)."""
         more = len(self.dataset) + np.arange(len(labels), dtype=np.int64)
         rows = np.concatenate((self.train_rows, more))
         return replace(self, train_rows=rows, added=(images, labels))
 
     def pixels(self, rows: Positions) -> Pixels:
-        """Return pictures as they are stored, (m, c, h, w)."""
+        """Return images as they are stored, (m, c, h, w)."""
         return self.dataset.read(rows) if self.held is None else self.held[rows]
 
     def order(self, size: int, generator: torch.Generator) -> list[Positions]:
@@ -55,20 +55,20 @@ class Feed:
         return list(cut(self.train_rows[drawn], size))
 
     def validation(self, size: int, placement: Placement) -> Iterator[tuple[Tensor, Tensor]]:
-        """Give the held-out pictures once, in their own order."""
+        """Give the held-out images once, in their own order."""
         return self.batches(self.validation_rows, size, placement)
 
     def batches(
         self, rows: Positions, size: int, placement: Placement
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Give pictures (m, c, h, w) in [0, 1] and labels (m,), where the model is."""
+        """Give images (m, c, h, w) in [0, 1] and labels (m,), where the model is."""
         place = placement.device
         for some in cut(rows, size):
-            images, labels = self._pictures(some)
+            images, labels = self._images(some)
             yield images.to(place, memory_format=placement.layout), labels.to(place)
 
-    def _pictures(self, rows: Positions) -> tuple[Tensor, Tensor]:
-        """Return pictures (m, c, h, w) in [0, 1] and labels (m,) on the CPU."""
+    def _images(self, rows: Positions) -> tuple[Tensor, Tensor]:
+        """Return images (m, c, h, w) in [0, 1] and labels (m,) on the CPU."""
         count = len(self.dataset)
         if self.added is None:
             return to_unit(self.pixels(rows)), torch.from_numpy(self.dataset.labels[rows])
@@ -95,17 +95,17 @@ def open_feed(dataset: Dataset, settings: TrainSettings) -> Feed:
     """Read a data set into memory where it fits, and hold the validation share out.
 
     Args:
-        dataset: pictures, uint8 or float32.
+        dataset: images, uint8 or float32.
         settings: `validation` and `seed` are read.
 
     Returns:
         A feed of it.
 
     Raises:
-        InvalidInput: there is no picture, or the share leaves nothing on one side.
+        InvalidInput: there is no image, or the share leaves nothing on one side.
     """
     if len(dataset) == 0:
-        raise InvalidInput(f"train: data {dataset.name!r} holds no picture; name another --data")
+        raise InvalidInput(f"train: data {dataset.name!r} holds no image; name another --data")
     train_rows, validation_rows = split_rows(dataset.labels, settings.validation, settings.seed)
     one = dataset.read(np.zeros(1, dtype=np.int64))
     fits = one.nbytes * len(dataset) <= HELD_BYTES
@@ -119,7 +119,7 @@ def split_rows(labels: NDArray[np.int64], share: float, seed: int) -> tuple[Posi
     Args:
         labels: (n,), int64.
         share: in [0, 1).
-        seed: which pictures.
+        seed: which images.
 
     Returns:
         Positions to train on and to validate on, increasing; the second empty where share is 0.
@@ -138,7 +138,7 @@ def split_rows(labels: NDArray[np.int64], share: float, seed: int) -> tuple[Posi
     count = round(share * len(labels))
     if not 0 < count < len(labels):
         raise InvalidInput(
-            f"train: validation={share} of {len(labels)} pictures leaves {count} to validate on; "
+            f"train: validation={share} of {len(labels)} images leaves {count} to validate on; "
             "both sides need at least one: choose another share, or 0"
         )
     chosen = choose(labels, count, how="stratified", seed=seed)
@@ -146,9 +146,9 @@ def split_rows(labels: NDArray[np.int64], share: float, seed: int) -> tuple[Posi
 
 
 def cut(rows: Positions, size: int) -> Iterator[Positions]:
-    """Cut rows into batches; a last single picture joins the batch before it.
+    """Cut rows into batches; a last single image joins the batch before it.
 
-    BatchNorm in train mode cannot normalise one picture by itself.
+    BatchNorm in train mode cannot normalise one image by itself.
     """
     count = batch_count(len(rows), size)
     for number in range(count):
@@ -156,7 +156,7 @@ def cut(rows: Positions, size: int) -> Iterator[Positions]:
         yield rows[number * size : end]
 
 
-def batch_count(pictures: int, size: int) -> int:
+def batch_count(images: int, size: int) -> int:
     """Return how many batches `cut` makes."""
-    whole, rest = divmod(pictures, size)
+    whole, rest = divmod(images, size)
     return max(1, whole + (rest > 1))

@@ -26,7 +26,7 @@ class Placement:
     Args:
         device: a torch device.
         precision: what the model computes in; its weights are float32 always.
-        channels_last: whether pictures and convolution weights lie channel by channel.
+        channels_last: whether images and convolution weights lie channel by channel.
         threads: of torch, on the CPU.
     """
 
@@ -37,7 +37,7 @@ class Placement:
 
     @property
     def layout(self) -> torch.memory_format:
-        """Return the memory format of pictures and weights."""
+        """Return the memory format of images and weights."""
         return _LAYOUTS[self.channels_last]
 
     def autocast(self) -> AbstractContextManager[Any]:
@@ -63,14 +63,14 @@ def choose_placement(
     """Choose what is fastest on this machine without costing accuracy.
 
     bfloat16 is taken where the hardware multiplies matrices in it (AMX, Ampere and later) and the
-    model convolves. Measured on two AMX cores, `base-cnn`, batch 128: 1,350 pictures a second as
+    model convolves. Measured on two AMX cores, `base-cnn`, batch 128: 1,350 images a second as
     torch does it by itself, 2,200 in channels-last float32, 5,400 in channels-last bfloat16.
 
     Args:
         model: decides whether there is anything to gain.
-        sample: (m, c, h, w), a few pictures, to try a layout with.
+        sample: (m, c, h, w), a few images, to try a layout with.
         settings: `device` and `precision` are read.
-        sources: other models, which are shown the same pictures.
+        sources: other models, which are shown the same images.
 
     Returns:
         The choices.
@@ -120,9 +120,9 @@ def placed(model: nn.Module, placement: Placement) -> Iterator[None]:
 
 
 def _laid_out(model: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Lay pictures out channel by channel, whatever an attack has made of them.
+    """Lay images out channel by channel, whatever an attack has made of them.
 
-    Sums and clips of pictures of one channel come out in the ordinary layout, in which the first
+    Sums and clips of images of one channel come out in the ordinary layout, in which the first
     convolution would then answer, and every later layer convert: a third of a pass of `base-cnn`.
     `contiguous` would not do it: with one channel both layouts are contiguous.
     """

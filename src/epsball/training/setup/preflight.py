@@ -15,25 +15,25 @@ from epsball.training.setup.modes import dropout_layers, evaluating
 from epsball.training.setup.settings import TrainSettings
 from epsball.types import ModelInfo
 
-_SHOWN = 8  # pictures
-_SPREAD = 512  # pictures whose range is compared with eps
+_SHOWN = 8  # images
+_SPREAD = 512  # images whose range is compared with eps
 _TRAINABLE = ("logits", "log-probabilities")  # cross-entropy is the same for both
 
 
 def check_fit(model: nn.Module, feed: Feed) -> Tensor:
-    """Check that the model takes these pictures and can name these labels.
+    """Check that the model takes these images and can name these labels.
 
     Args:
-        model: shown a few pictures, in eval mode, where it is.
-        feed: the training pictures.
+        model: shown a few images, in eval mode, where it is.
+        feed: the training images.
 
     Returns:
-        Those few pictures, (m, c, h, w) in [0, 1].
+        Those few images, (m, c, h, w) in [0, 1].
 
     Raises:
         InvalidInput: the model has nothing to train, gives no logits, rejects, or names fewer
             classes than the labels.
-        BrokenContract: the model does not take the pictures, or gives no scores (n, k).
+        BrokenContract: the model does not take the images, or gives no scores (n, k).
     """
     weights = [weight for weight in model.parameters() if weight.requires_grad]
     if not weights:
@@ -50,21 +50,21 @@ def check_fit(model: nn.Module, feed: Feed) -> Tensor:
 
 
 def check_eps(feed: Feed, settings: TrainSettings) -> None:
-    """Check that the radius of the examples is none that could make any picture of any other.
+    """Check that the radius of the examples is none that could make any image of any other.
 
     Raises:
-        InvalidInput: eps exceeds the range of the pictures' values; they may not be scaled to
+        InvalidInput: eps exceeds the range of the images' values; they may not be scaled to
             [0, 1].
     """
     count = len(feed.dataset)
     rows = np.linspace(0, count - 1, min(count, _SPREAD), dtype=np.int64)
-    pictures = to_unit(feed.pixels(rows))
-    low, high = float(pictures.min()), float(pictures.max())
+    images = to_unit(feed.pixels(rows))
+    low, high = float(images.min()), float(images.max())
     for name, eps in (("eps", settings.eps), ("watch_eps", settings.watch_eps)):
         if eps is not None and settings.norm == "linf" and low < high and eps > high - low:
             raise InvalidInput(
-                f"train: {name} {eps:g} exceeds the range of the pictures, {low:g} to {high:g}; "
-                "give a smaller one, or pictures that are scaled to [0, 1]"
+                f"train: {name} {eps:g} exceeds the range of the images, {low:g} to {high:g}; "
+                "give a smaller one, or images that are scaled to [0, 1]"
             )
 
 
@@ -88,17 +88,17 @@ def check_sources(
     recipe: RecipeSpec,
     name: str,
 ) -> None:
-    """Check that source models are as many as the recipe takes, and take these pictures.
+    """Check that source models are as many as the recipe takes, and take these images.
 
     Args:
         model: the one that is trained.
         sources: the others.
-        sample: (m, c, h, w), a few pictures.
+        sample: (m, c, h, w), a few images.
         recipe: what it says of sources.
         name: of the recipe.
 
     Raises:
-        InvalidInput: too few or too many; one takes pictures of another size, names other classes,
+        InvalidInput: too few or too many; one takes images of another size, names other classes,
             or, where its weights are trained on, has another architecture.
     """
     fewest, most = recipe.sources
@@ -126,7 +126,7 @@ def _check_source(model: nn.Module, source: nn.Module, sample: Tensor, who: str)
         except (EpsballError, RuntimeError, ValueError) as error:
             line = next(iter(str(error).splitlines()), "")
             raise InvalidInput(
-                f"train: {who} does not take pictures of {shape} ({line}); give a source that was "
+                f"train: {who} does not take images of {shape} ({line}); give a source that was "
                 "trained on these data"
             ) from None
         wanted = probe(model, sample.to(home_of(model))).classes

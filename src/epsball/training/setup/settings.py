@@ -18,7 +18,7 @@ Share: TypeAlias = Annotated[float, Field(gt=0, lt=1)]
 
 
 class TrainSettings(BaseModel):
-    """Everything that decides what a training run learns, beside the model and the pictures.
+    """Everything that decides what a training run learns, beside the model and the images.
 
     Two runs with equal settings, data, architecture, first weights and machine give equal weights.
     The values here are plain starting points; `default_settings` knows better ones for a model.
@@ -52,9 +52,9 @@ class TrainSettings(BaseModel):
         label_smoothing: share of the label's probability given to all classes alike, in [0, 1).
         dropout: probability in every dropout layer while training, in [0, 1), put back afterwards.
             None: the model's own.
-        epochs: passes over the training pictures, at most.
-        batch_size: pictures a step.
-        augment: "none", or "crop-flip": pictures are shifted and mirrored at random, never twice
+        epochs: passes over the training images, at most.
+        batch_size: images a step.
+        augment: "none", or "crop-flip": images are shifted and mirrored at random, never twice
             alike (not for digits, whose mirror images mean nothing).
         optimizer: "sgd", "rmsprop" (rho 0.9) or "adam".
         lr: learning rate; the highest one where a schedule moves it.
@@ -72,12 +72,12 @@ class TrainSettings(BaseModel):
         min_delta: how much lower a validation loss must be to count as better for patience.
         best_by: which epoch's weights are kept: "loss", that of lowest validation loss, or "pgd",
             that of highest accuracy under the watch's PGD.
-        watch_every: after every so many epochs a few hundred held-out pictures (training pictures,
+        watch_every: after every so many epochs a few hundred held-out images (training images,
             where none are held out) are attacked by FGSM and PGD-10; 0: never. None: 1 for recipes
             that have an eps, else 0.
         watch_eps: radius of that attack; None: eps.
         stop_at_collapse: stop when the watch sees catastrophic overfitting.
-        seed: of the split, the order of pictures, dropout and random references.
+        seed: of the split, the order of images, dropout and random references.
         device: "auto" (CUDA where there is one, else CPU) or a torch device.
         precision: "bfloat16" (autocast; weights stay float32), "float32", or "auto": bfloat16 where
             the hardware has matrix units for it and the model convolves.

@@ -37,7 +37,7 @@ _TURN = 45.0  # degrees to either side of the horizontal
 
 
 def defocus_blur(inputs: Tensor, severity: int, generator: Randomness) -> Tensor:  # noqa: ARG001 - one signature
-    """Put the picture out of focus: every point becomes a disk."""
+    """Put the image out of focus: every point becomes a disk."""
     return convolve(inputs, _disk(*_DISK.at(inputs, severity)))
 
 

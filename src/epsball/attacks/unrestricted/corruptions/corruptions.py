@@ -1,4 +1,4 @@
-"""Common corruptions: what weather, cameras and storage do to pictures without any adversary."""
+"""Common corruptions: what weather, cameras and storage do to images without any adversary."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -63,23 +63,23 @@ def corruptions(
     generator: Randomness = None,
     search: Search | None = None,
 ) -> Images:
-    """Corrupt each picture in every common way, and keep the way that fools the model most.
+    """Corrupt each image in every common way, and keep the way that fools the model most.
 
     Args:
         model: maps (n, c, h, w) in [0, 1] to scores (n, k); only its answers are used.
         inputs: clean batch, (n, c, h, w), float, in [0, 1].
         labels: (n,), int64; the true class, always.
-        kind: "all", or one name of CORRUPTIONS: then every picture comes back with that corruption,
+        kind: "all", or one name of CORRUPTIONS: then every image comes back with that corruption,
             and the share that is fooled is the error rate of the benchmark.
         severity: 1 (mild) to 5.
         targets: (n,), int64; the classes to reach; None: any class but the label.
         generator: source of the corruptions' chance; torch's global one when None.
-        search: what may be saved; with `retire`, a picture that is fooled is corrupted in no
+        search: what may be saved; with `retire`, an image that is fooled is corrupted in no
             further way.
 
     Returns:
-        (n, c, h, w) in [0, 1]; of the corrupted pictures, the one that ranks highest by
-        (won, margin). The clean picture is not among them.
+        (n, c, h, w) in [0, 1]; of the corrupted images, the one that ranks highest by
+        (won, margin). The clean image is not among them.
 
     Raises:
         InvalidInput: an argument breaks its rule.
@@ -105,10 +105,10 @@ def corruptions(
 
 
 def corrupt(inputs: Images, kind: str, severity: int, generator: Randomness = None) -> Images:
-    """Corrupt pictures in one way.
+    """Corrupt images in one way.
 
     Args:
-        inputs: (n, c, h, w), float, in [0, 1]. Pictures of up to 64 pixels a side get the
+        inputs: (n, c, h, w), float, in [0, 1]. Images of up to 64 pixels a side get the
             parameters of CIFAR-10-C, larger ones those of ImageNet-C.
         kind: a name of CORRUPTIONS.
         severity: 1 (mild) to 5.
@@ -126,7 +126,7 @@ def corrupt(inputs: Images, kind: str, severity: int, generator: Randomness = No
 
     Source: Hendrycks and Dietterich 2019, arXiv:1903.12261, appendix A, and the authors' code.
     Departures: frost is grown by a procedure where theirs is photographed; values are rounded to 8
-    bits by JPEG only; elastic takes shares of the shorter side where theirs are pixels of pictures
+    bits by JPEG only; elastic takes shares of the shorter side where theirs are pixels of images
     of 32 and 244; ImageNet-C's second storage as JPEG is left out. Glass blur keeps what their code
     does: a pixel is overwritten by a near one, not exchanged with it.
     """

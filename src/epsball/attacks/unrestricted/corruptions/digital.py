@@ -16,7 +16,7 @@ _ELASTIC = Levels(  # strength and smoothness of the bending, jolt of the frame;
     ((0, 0, 0.08), (0.05, 0.2, 0.07), (0.08, 0.06, 0.06), (0.1, 0.04, 0.05), (0.1, 0.03, 0.03)),
     ((2, 0.7, 0.1), (2, 0.08, 0.2), (0.05, 0.01, 0.02), (0.07, 0.01, 0.02), (0.12, 0.01, 0.02)),
 )
-_UNIT = 244 / 224  # the shares above are of 244 pixels in ImageNet-C, where pictures have 224
+_UNIT = 244 / 224  # the shares above are of 244 pixels in ImageNet-C, where images have 224
 _PIXELATE = Levels((0.95, 0.9, 0.85, 0.75, 0.65), (0.6, 0.5, 0.4, 0.3, 0.25))
 _QUALITY = Levels((80, 65, 58, 50, 40), (25, 18, 15, 10, 7))
 _COLOURS = 3
@@ -29,7 +29,7 @@ def contrast(inputs: Tensor, severity: int, generator: Randomness) -> Tensor:  #
 
 
 def elastic_transform(inputs: Tensor, severity: int, generator: Randomness) -> Tensor:
-    """Shift the frame by its corners, then bend the picture like rubber."""
+    """Shift the frame by its corners, then bend the image like rubber."""
     strength, smoothness, jolt = _ELASTIC.at(inputs, severity)
     n, _, h, w = inputs.shape
     side = min(h, w) * (1 if is_small(inputs) else _UNIT)
@@ -45,7 +45,7 @@ def elastic_transform(inputs: Tensor, severity: int, generator: Randomness) -> T
 
 
 def _jolted(inputs: Tensor, jolt: float, generator: Randomness) -> Tensor:
-    """Return (n, 3, 2), which maps (row, column, 1) of the result to a place in the picture."""
+    """Return (n, 3, 2), which maps (row, column, 1) of the result to a place in the image."""
     h, w = inputs.shape[2:]
     reach = max(1, min(h, w) // 3)
     corners = inputs.new_tensor([[reach, reach], [reach, -reach], [-reach, -reach]])
@@ -58,7 +58,7 @@ def _jolted(inputs: Tensor, jolt: float, generator: Randomness) -> Tensor:
 
 
 def pixelate(inputs: Tensor, severity: int, generator: Randomness) -> Tensor:  # noqa: ARG001 - one signature
-    """Make the picture small and large again."""
+    """Make the image small and large again."""
     share = _PIXELATE.at(inputs, severity)
     h, w = inputs.shape[2:]
     coarse = box_resize(inputs, max(1, int(h * share)), max(1, int(w * share)))
@@ -66,7 +66,7 @@ def pixelate(inputs: Tensor, severity: int, generator: Randomness) -> Tensor:  #
 
 
 def jpeg_compression(inputs: Tensor, severity: int, generator: Randomness) -> Tensor:  # noqa: ARG001 - one signature
-    """Store the picture as a small JPEG; channels that are not three are stored one by one."""
+    """Store the image as a small JPEG; channels that are not three are stored one by one."""
     colour = inputs.shape[1] == _COLOURS
     planes = inputs if colour else inputs.flatten(0, 1)[:, None]
     stored = (planes * 255).round().byte().movedim(1, 3).cpu().numpy()
@@ -77,7 +77,7 @@ def jpeg_compression(inputs: Tensor, severity: int, generator: Randomness) -> Te
     return torch.from_numpy(np.ascontiguousarray(read)).to(inputs).view(inputs.shape) / 255
 
 
-def _through_jpeg(picture: np.ndarray, quality: int) -> np.ndarray:
+def _through_jpeg(image: np.ndarray, quality: int) -> np.ndarray:
     file = io.BytesIO()
-    Image.fromarray(picture).save(file, "JPEG", quality=quality)
+    Image.fromarray(image).save(file, "JPEG", quality=quality)
     return np.asarray(Image.open(file))

@@ -40,13 +40,13 @@ def folded(index: Tensor, side: int, border: Border) -> Tensor:
 def gaussian_blur(inputs: Tensor, sigma: float, *, truncate: float, border: Border) -> Tensor:
     """Blur with a Gaussian that is cut off after `truncate` standard deviations.
 
-    The blur along a side is one matrix, so that the kernel may be wider than the picture.
+    The blur along a side is one matrix, so that the kernel may be wider than the image.
 
     Args:
         inputs: (n, c, h, w).
         sigma: standard deviation, pixels; 0 changes nothing.
         truncate: standard deviations until the cut.
-        border: what lies outside of the picture.
+        border: what lies outside of the image.
 
     Returns:
         (n, c, h, w).
@@ -65,7 +65,7 @@ def _gaussian_matrix(side: int, sigma: float, truncate: float, border: Border) -
 
 
 def box_resize(inputs: Tensor, height: int, width: int) -> Tensor:
-    """Make pictures smaller by averaging blocks, or larger by repeating pixels.
+    """Make images smaller by averaging blocks, or larger by repeating pixels.
 
     Args:
         inputs: (n, c, h, w).
@@ -106,7 +106,7 @@ def convolve(inputs: Tensor, kernel: Tensor) -> Tensor:
 
 
 def gather_pixels(inputs: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """Read pixels at places of each picture's own.
+    """Read pixels at places of each image's own.
 
     Args:
         inputs: (n, c, h, w).
@@ -123,7 +123,7 @@ def gather_pixels(inputs: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
 
 
 def sample(inputs: Tensor, rows: Tensor, columns: Tensor, border: Border) -> Tensor:
-    """Read pictures between their pixels, linearly.
+    """Read images between their pixels, linearly.
 
     Args:
         inputs: (n, c, h, w).
@@ -148,7 +148,7 @@ def sample(inputs: Tensor, rows: Tensor, columns: Tensor, border: Border) -> Ten
 
 
 def clipped_zoom(inputs: Tensor, factor: float) -> Tensor:
-    """Enlarge the middle of each picture to its full size.
+    """Enlarge the middle of each image to its full size.
 
     Args:
         inputs: (n, c, h, w).
@@ -168,7 +168,7 @@ def clipped_zoom(inputs: Tensor, factor: float) -> Tensor:
 
 
 def motion_blur(inputs: Tensor, radius: int, sigma: float, degrees: Tensor) -> Tensor:
-    """Drag each picture along a direction of its own; the trail fades as half a Gaussian.
+    """Drag each image along a direction of its own; the trail fades as half a Gaussian.
 
     Args:
         inputs: (n, c, h, w).
@@ -198,7 +198,7 @@ def motion_blur(inputs: Tensor, radius: int, sigma: float, degrees: Tensor) -> T
 
 
 def tinted(grey: Tensor, colour: tuple[float, float, float], channels: int) -> Tensor:
-    """Give a grey layer (n, 1, h, w) as many channels as the picture; colour where those are 3."""
+    """Give a grey layer (n, 1, h, w) as many channels as the image; colour where those are 3."""
     if channels != len(colour):
         return grey.expand(-1, channels, -1, -1)
     return grey * per_row(grey.new_tensor(colour), grey).transpose(0, 1)

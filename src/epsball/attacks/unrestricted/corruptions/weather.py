@@ -24,7 +24,7 @@ _SNOW = Levels(  # mean, spread, size, threshold of flakes; radius, fading of th
         (0.55, 0.3, 2.5, 0.85, 12, 12.0, 0.55),
     ),
 )
-_FROST = Levels(  # share of the picture, share of the frost
+_FROST = Levels(  # share of the image, share of the frost
     ((1.0, 0.2), (1.0, 0.3), (0.9, 0.4), (0.85, 0.4), (0.75, 0.45)),
     ((1.0, 0.4), (0.8, 0.6), (0.7, 0.7), (0.65, 0.7), (0.6, 0.75)),
 )
@@ -71,7 +71,7 @@ def ice(inputs: Tensor, generator: Randomness) -> Tensor:
     n, _, h, w = inputs.shape
     tone, contrast, turn = uniform(inputs.new_empty((n, 3)), generator).T
     needles, length = torch.zeros_like(inputs[:, :1]), 4 if is_small(inputs) else 12
-    beyond = 2 * length  # needles grow in from outside of the picture
+    beyond = 2 * length  # needles grow in from outside of the image
     for direction in range(3):
         wide = inputs.new_empty((n, 1, h + 2 * beyond, w + 2 * beyond))
         grains = (uniform(wide, generator) > 0.9).to(inputs)
@@ -101,7 +101,7 @@ def brightness(inputs: Tensor, severity: int, generator: Randomness) -> Tensor: 
 
 
 def grey(inputs: Tensor) -> Tensor:
-    """Return the luma of colour pictures, the mean channel of others: (n, 1, h, w)."""
+    """Return the luma of colour images, the mean channel of others: (n, 1, h, w)."""
     if inputs.shape[1] != len(_LUMA):
         return inputs.mean(1, keepdim=True)
     return tinted(inputs, _LUMA, len(_LUMA)).sum(1, keepdim=True)

@@ -1,4 +1,4 @@
-"""A square sticker on the picture: few pixels, but those may be anything."""
+"""A square sticker on the image: few pixels, but those may be anything."""
 
 from epsball.attacks.core.checks import check_call
 from epsball.attacks.gradient.pgd import Mislead, shrinking
@@ -30,14 +30,14 @@ def patch(
     generator: Randomness = None,
     search: Search | None = None,
 ) -> Images:
-    """Paint a square sticker on each picture that misleads the model, even where it sits askew.
+    """Paint a square sticker on each image that misleads the model, even where it sits askew.
 
     Args:
         model: maps (n, c, h, w) in [0, 1] to scores (n, k); mode and gradients stay untouched.
         inputs: clean batch, (n, c, h, w), float, in [0, 1].
         labels: (n,), int64; the true class, always.
-        share: of the picture's area that the square covers, above 0, at most 1; its side is
-            rounded to pixels and no longer than the shorter side of the picture.
+        share: of the image's area that the square covers, above 0, at most 1; its side is
+            rounded to pixels and no longer than the shorter side of the image.
         steps: steps of the search; one more forward pass scores the last patch.
         step_size: change of a patch pixel in a step, input units. None: steps begin with a quarter
             of the range (more where steps are few) and shrink to nothing.
@@ -45,11 +45,11 @@ def patch(
             returned, the others are turned and scaled at random: expectation over transformation.
         rotation: largest turn of such a view, degrees to either side.
         scale: largest change of its side, as a fraction; 0.1 is from 90 to 110 %.
-        position: (row, column) of the square's upper left pixel, for all pictures. None: a random
+        position: (row, column) of the square's upper left pixel, for all images. None: a random
             place for each.
-        universal: one patch for all pictures of the call instead of one for each. A picture's
+        universal: one patch for all images of the call instead of one for each. An image's
             result then depends on its batch; without a position the random views try new places,
-            and no picture leaves the search early. Objective "hinge" suits it.
+            and no image leaves the search early. Objective "hinge" suits it.
         objective: what an untargeted attack climbs: "margin", "cross-entropy", "hinge", or a
             function (logits, labels) -> (n,).
         targets: (n,), int64; the classes to reach; None: any class but the label.
@@ -59,7 +59,7 @@ def patch(
     Returns:
         (n, c, h, w) in [0, 1]; differs from inputs under an upright square only. For each row, of
         the steps + 1 patches, the one that ranks highest by (fooled, objective); with `universal`,
-        the one that ranks highest by (share of pictures fooled, mean objective).
+        the one that ranks highest by (share of images fooled, mean objective).
 
     Raises:
         InvalidInput: an argument breaks its rule, or the model gives no gradient.
@@ -71,7 +71,7 @@ def patch(
         tensor([0.0000, 0.5000, 0.5000, 0.5000])
 
     Source: Brown et al. 2017, arXiv:1712.09665, section 2. Departures: by default a patch is made
-    for one picture at one place, where theirs is universal; it is a square; steps follow the sign
+    for one image at one place, where theirs is universal; it is a square; steps follow the sign
     of the gradient; the best patch is returned, not the last.
     """
     check_call(

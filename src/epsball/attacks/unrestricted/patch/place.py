@@ -1,4 +1,4 @@
-"""Where a square patch lies on each picture, and how it looks when put on a little askew."""
+"""Where a square patch lies on each image, and how it looks when put on a little askew."""
 
 import math
 from collections.abc import Iterator
@@ -30,10 +30,10 @@ class View:
 
 @dataclass(frozen=True)
 class Place:
-    """The pictures of a call, and where each one's patch goes.
+    """The images of a call, and where each one's patch goes.
 
     Args:
-        inputs: (n, c, h, w), the clean pictures.
+        inputs: (n, c, h, w), the clean images.
         side: of the square, pixels.
         corners: (n, 2), int64, row and column of its first pixel.
         rotation: largest turn of a random view, degrees.
@@ -80,15 +80,15 @@ class Place:
             yield View(corners, turn, size)
 
     def wear(self, patches: Tensor, rows: Tensor, view: View | None = None) -> Tensor:
-        """Put patches on pictures.
+        """Put patches on images.
 
         Args:
             patches: (m, c, s, s), or (1, c, s, s) for all.
-            rows: (m,), the pictures.
+            rows: (m,), the images.
             view: of the whole batch; None: upright.
 
         Returns:
-            (m, c, h, w); exactly the patch under an upright square, exactly the picture elsewhere.
+            (m, c, h, w); exactly the patch under an upright square, exactly the image elsewhere.
         """
         view = view or next(self.views(1, None))
         down, right = self._within(view, rows)  # (m, h, w), patch pixels
@@ -108,7 +108,7 @@ class Place:
         return colour + (1 - cover)[:, None] * self.inputs[rows]
 
     def _within(self, view: View, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Say where each pixel of the pictures lies in its patch, (m, h, w) twice."""
+        """Say where each pixel of the images lies in its patch, (m, h, w) twice."""
         h, w = self.inputs.shape[2:]
         middle = (self.side - 1) / 2
         corners = view.corners[rows].to(self.inputs)[:, :, None, None]
@@ -121,14 +121,14 @@ class Place:
 
 
 def random_corners(inputs: Tensor, side: int, generator: Randomness) -> Tensor:
-    """Draw where a square of that side lies wholly inside each picture: (n, 2), int64."""
+    """Draw where a square of that side lies wholly inside each image: (n, 2), int64."""
     room = [length - side + 1 for length in inputs.shape[2:]]
     rows = torch.zeros(len(inputs), dtype=torch.int64, device=inputs.device)
     return torch.stack([random_below(rows + limit, generator) for limit in room], 1)
 
 
 def patch_side(inputs: Images, share: float) -> int:
-    """Return the side, in pixels, of a square that covers a share of each picture.
+    """Return the side, in pixels, of a square that covers a share of each image.
 
     Raises:
         InvalidInput: share is not above 0 and at most 1.
@@ -150,7 +150,7 @@ def check_views(samples: int, rotation: float, scale: float) -> None:
 
 
 def check_position(inputs: Images, side: int, position: tuple[int, int] | None) -> None:
-    """Raise InvalidInput unless the whole square lies inside the pictures."""
+    """Raise InvalidInput unless the whole square lies inside the images."""
     if position is None:
         return
     room = tuple(length - side for length in inputs.shape[2:])

@@ -22,7 +22,7 @@ class Seen:
     """What a step sees.
 
     Args:
-        worn: (m, c, h, w), the pictures with their patches upright.
+        worn: (m, c, h, w), the images with their patches upright.
         value: (m,), what is climbed, there.
         logits: (m, k), there.
         slope: shaped as the patches, the gradient of value summed over the views.
@@ -48,9 +48,9 @@ class Walk:
     generator: Randomness
 
     def one_each(self, patches: Tensor) -> Tensor:
-        """Improve a patch for each picture, (n, c, s, s); return the pictures that wear the best.
+        """Improve a patch for each image, (n, c, s, s); return the images that wear the best.
 
-        A picture that is fooled by its upright patch leaves the search, where `retire` allows it.
+        An image that is fooled by its upright patch leaves the search, where `retire` allows it.
         """
         best, rows, goal = BestSeen(self.place.inputs), all_rows(patches), self.goal
         for i in range(self.steps):
@@ -69,7 +69,7 @@ class Walk:
         return best.points
 
     def one_for_all(self, patch: Tensor) -> Tensor:
-        """Improve one patch, (1, c, s, s); return all pictures wearing it at its best."""
+        """Improve one patch, (1, c, s, s); return all images wearing it at its best."""
         rows, best, height = all_rows(self.place.inputs), self.place.inputs, (-1.0, -math.inf)
         for i in range(self.steps):
             # the share that is fooled is a verdict, so the caller's own model gives it

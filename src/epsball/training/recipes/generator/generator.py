@@ -20,17 +20,17 @@ from epsball.training.setup.modes import evaluating
 
 
 def generator_examples(model: nn.Module, batch: Batch) -> Tensor:
-    """Return pictures that a generator has moved within eps, and train the generator on them.
+    """Return images that a generator has moved within eps, and train the generator on them.
 
-    Two networks are trained beside the classifier. The generator sees a picture and says in which
-    direction it is to be moved, and by eps it is. The discriminator tells such pictures from clean
+    Two networks are trained beside the classifier. The generator sees an image and says in which
+    direction it is to be moved, and by eps it is. The discriminator tells such images from clean
     ones. On every batch the generator takes a step up the classifier's loss, and, by `gan_weight`,
     towards what the discriminator takes for clean; then the discriminator takes one of its own.
 
     A batch costs one gradient evaluation of the classifier, which is the generator's lesson (in
     eval mode, see `mixed_loss`), however many steps PGD would take; and passes of the two small
     networks, which no count of gradient evaluations sees, but the seconds do. What is saved is
-    paid in strength: a generator lags behind the classifier, and knows no picture's own gradient.
+    paid in strength: a generator lags behind the classifier, and knows no image's own gradient.
 
     Args:
         model: gives logits (n, k); its parameters get no gradient.
@@ -38,7 +38,7 @@ def generator_examples(model: nn.Module, batch: Batch) -> Tensor:
             memory holds both networks, and its generator draws their first weights.
 
     Returns:
-        (n, c, h, w) in [0, 1], within eps of the pictures, without gradient; made before the
+        (n, c, h, w) in [0, 1], within eps of the images, without gradient; made before the
         generator's step.
 
     Source: Xiao et al. 2018, arXiv:1801.02610 (AdvGAN), section 3. Departures: the hinge

@@ -31,7 +31,7 @@ def generator_shapes(channels: int, width: int) -> Shapes:
     """Return the generator's weights by name; the source's has a width of 8.
 
     Args:
-        channels: of the pictures.
+        channels: of the images.
         width: filters of the first layer; the inner ones have twice and four times as many.
     """
     wide = 4 * width
@@ -67,14 +67,14 @@ def drawn_weights(shapes: Shapes, like: Tensor, generator: Randomness) -> dict[s
 
 
 def perturb(weights: Weights, images: Images, *, eps: float, norm: Norm) -> Tensor:
-    """Return pictures moved to where a generator wants them, by one forward pass of it.
+    """Return images moved to where a generator wants them, by one forward pass of it.
 
-    What the network gives is a direction: it is brought to one size per picture before it is
+    What the network gives is a direction: it is brought to one size per image before it is
     bounded, so that no bound is met for good. (Behind a tanh of what the network gives, a generator
     in linf was stuck after one epoch: all entries at their bounds, and no gradient.)
 
     Args:
-        weights: of a generator for pictures of so many channels, by name.
+        weights: of a generator for images of so many channels, by name.
         images: (n, c, h, w), in [0, 1], of any height and width.
         eps: radius, in units of [0, 1].
         norm: "l2": the direction is eps long; "linf": it is bounded by eps entry by entry.
@@ -93,7 +93,7 @@ def perturb(weights: Weights, images: Images, *, eps: float, norm: Norm) -> Tens
 
 
 def discern(weights: Weights, images: Images) -> Tensor:
-    """Return how much more a discriminator takes pictures for clean than for perturbed ones.
+    """Return how much more a discriminator takes images for clean than for perturbed ones.
 
     Args:
         weights: of a discriminator, by name.

@@ -9,7 +9,7 @@ from epsball.data import load_data
 from epsball.data.sources.folder_tree import EXTENSIONS
 from epsball.errors import InvalidInput
 
-Picture = Callable[..., Path]
+MakeImage = Callable[..., Path]
 Refusal = Callable[..., str]
 
 
@@ -19,9 +19,9 @@ def _pixels(file: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
 
 
 @pytest.mark.parametrize("ending", EXTENSIONS)
-def test_every_format_is_read(ending: str, tmp_path: Path, picture: Picture) -> None:
+def test_every_format_is_read(ending: str, tmp_path: Path, make_image: MakeImage) -> None:
     mode = "L" if ending == ".pgm" else "RGB"
-    file = picture(tmp_path / "only" / f"one{ending}", mode)
+    file = make_image(tmp_path / "only" / f"one{ending}", mode)
     loaded = load_data(f"folder:{tmp_path}")
     channels = 1 if mode == "L" else 3
     assert loaded.shape == (channels, 5, 6)
@@ -29,10 +29,12 @@ def test_every_format_is_read(ending: str, tmp_path: Path, picture: Picture) -> 
 
 
 @pytest.mark.parametrize("ending", EXTENSIONS)
-def test_truncated_picture_is_refused_or_whole(
-    ending: str, tmp_path: Path, picture: Picture
+def test_truncated_image_is_refused_or_whole(
+    ending: str, tmp_path: Path, make_image: MakeImage
 ) -> None:
-    file = picture(tmp_path / "only" / f"one{ending}", "L" if ending == ".pgm" else "RGB", (40, 30))
+    file = make_image(
+        tmp_path / "only" / f"one{ending}", "L" if ending == ".pgm" else "RGB", (40, 30)
+    )
     whole, pixels = file.read_bytes(), load_data(f"folder:{tmp_path}").read(np.array([0]))
     refused = 0
     for length in range(0, len(whole), max(1, len(whole) // 60)):
@@ -44,7 +46,7 @@ def test_truncated_picture_is_refused_or_whole(
     assert refused > 50
 
 
-# what becomes of each mode: channels, and the picture's only colour
+# what becomes of each mode: channels, and the image's only colour
 MODES = {
     "1": (1, [255]),
     "L": (1, [200]),
@@ -57,7 +59,7 @@ MODES = {
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_channels_follow_the_first_picture(mode: str, tmp_path: Path) -> None:
+def test_channels_follow_the_first_image(mode: str, tmp_path: Path) -> None:
     colours: dict[str, float | tuple[float, ...]]
     colours = {"1": 1, "L": 200, "LA": (200, 9), "RGBA": (200, 10, 30, 9), "I;16": 25700}
     (tmp_path / "only").mkdir()
@@ -72,7 +74,7 @@ def test_channels_follow_the_first_picture(mode: str, tmp_path: Path) -> None:
     assert loaded.read(np.array([0]))[0, :, 2, 3].tolist() == colour
 
 
-def test_later_pictures_are_converted_to_the_first(tmp_path: Path) -> None:
+def test_later_images_are_converted_to_the_first(tmp_path: Path) -> None:
     for first, second, channels in (("L", "RGB", 1), ("RGB", "L", 3)):
         place = tmp_path / first
         (place / "only").mkdir(parents=True)
@@ -101,8 +103,8 @@ def test_pixels_of_unknown_range_are_refused(mode: str, tmp_path: Path, refusal:
     assert f"{tmp_path}/only/a.tif has 32-bit pixels" in message
 
 
-def test_exif_orientation_is_ignored(tmp_path: Path, picture: Picture) -> None:
+def test_exif_orientation_is_ignored(tmp_path: Path, make_image: MakeImage) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # turn by a quarter when shown
-    picture(tmp_path / "only" / "a.png", exif=exif)
+    make_image(tmp_path / "only" / "a.png", exif=exif)
     assert load_data(f"folder:{tmp_path}").shape == (3, 5, 6)
