@@ -5,6 +5,7 @@ from itertools import pairwise
 
 from torch import nn
 
+from epsball.models.byte_dropout import ByteDropout
 from epsball.tensors import Images, Logits
 
 BLOCKS = ((32, 32), (64, 64, 64), (128, 128, 128))  # filters of each convolution, block by block
@@ -25,7 +26,7 @@ class VggCifar(nn.Module):
             )
         )
         self.hidden = nn.Linear(inputs[-1] * 4 * 4, units)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = ByteDropout(dropout)
         self.output = nn.Linear(units, classes)
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
@@ -66,7 +67,8 @@ def _block(inputs: int, filters: Sequence[int], dropout: float) -> nn.Sequential
     layers: list[nn.Module] = []
     for before, after in pairwise((inputs, *filters)):
         layers += [nn.Conv2d(before, after, 3, padding=1), nn.ReLU()]
-    return nn.Sequential(*layers, nn.MaxPool2d(2), nn.Dropout(dropout))
+    # the last ReLU comes behind the pooling: the same values and gradients, on a quarter of them
+    return nn.Sequential(*layers[:-1], nn.MaxPool2d(2), nn.ReLU(), ByteDropout(dropout))
 
 
 def _initialise_as_keras(layer: nn.Conv2d | nn.Linear) -> None:
