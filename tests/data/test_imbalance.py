@@ -81,7 +81,10 @@ def test_the_seed_decides_which_images_and_nothing_else_does() -> None:
 def test_a_data_set_reads_the_images_that_were_kept() -> None:
     whole = load_data("digits", split="train")
     rare = imbalanced(whole, "over:7=3", seed=4)
-    assert class_counts(rare.labels, 10).tolist() == [3] * 7 + [int((whole.labels == 7).sum())] + [3] * 2
+    assert (
+        class_counts(rare.labels, 10).tolist()
+        == [3] * 7 + [int((whole.labels == 7).sum())] + [3] * 2
+    )
     chosen = choose_imbalanced(whole.labels, whole.class_names, "over:7=3", seed=4)
     some = np.array([0, 5, len(rare) - 1])
     assert (rare.read(some) == whole.read(chosen[some])).all()

@@ -5,7 +5,7 @@ import torch
 from scipy.stats import binomtest
 from torch import nn
 
-from epsball.models.byte_dropout import ByteDropout
+from epsball.models.zoo.byte_dropout import ByteDropout
 
 
 @pytest.mark.parametrize("p", [0.25, 0.5, 3 / 256])

@@ -1,3 +1,5 @@
+from .imbalance import class_counts as class_counts
+from .imbalance import imbalanced as imbalanced
 from .load import default_eps as default_eps
 from .load import load_data as load_data
 from .sampling import choose as choose

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 from torch import nn
 
-from epsball.models.byte_dropout import ByteDropout
+from epsball.models.zoo.byte_dropout import ByteDropout
 from epsball.tensors import Images, Logits
 
 BLOCKS = ((32, 32), (64, 64, 64), (128, 128, 128))  # filters of each convolution, block by block

@@ -29,7 +29,7 @@ from epsball.studies.judge.transfer import judge_examples, make_examples
 from epsball.studies.judge.whole import judge_verdicts, judge_whole
 from epsball.training import TrainSettings, default_settings, fresh_weights
 
-NAME, VERSION = "adversarial-training", 1
+NAME, VERSION = "adversarial-training", 2
 _EPS = {"mnist": 0.3, "digits": 0.1, "cifar10": 8 / 255}
 _MODELS: Mapping[tuple[int, int, int], str] = {(1, 28, 28): "base-cnn", (3, 32, 32): "vgg-cifar"}
 _KNOWN: Mapping[str, Plain] = {"row": "pgd", "eps": 0.3, "attack_steps": 7, "epochs": 6}
