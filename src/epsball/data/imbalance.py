@@ -5,7 +5,7 @@ A profile is a text, so that it can be typed, compared and written into a manife
     under:CLASS=AMOUNT            CLASS cut to AMOUNT, all other classes whole
     over:CLASS=AMOUNT             CLASS whole, every other class cut to AMOUNT
     counts:CLASS=AMOUNT,...       these classes cut, the others whole
-    long-tail:RATIO[:CLASS]       counts fall exponentially from class to class, CLASS (or the first)
+    long-tail:RATIO[:CLASS]       counts fall exponentially by class, CLASS (or the first)
                                   having RATIO times as many as the last
 
 AMOUNT is a count (1000) or a share of what the class has (1/5, 0.2); CLASS a name or a number.
