@@ -24,6 +24,7 @@ class Option(NamedTuple):
 
 
 _EXAMPLES, _LOSS, _STEPS, _END = "Examples", "Loss and weights", "Optimizer", "Stopping and watch"
+_CLASSES = "Rare classes"
 # typed as text, because 8/255 and 0.5,0.75 are no numbers to a shell
 _RADII, _LISTS = ("eps", "step_size", "watch_eps"), ("milestones",)
 
@@ -47,6 +48,15 @@ OPTIONS: Mapping[str, Option] = {
     "l1": Option(float, _LOSS, "Penalty on the sum of |w|."),
     "l2": Option(float, _LOSS, "Penalty on the sum of w^2."),
     "label_smoothing": Option(float, _LOSS, "In [0, 1)."),
+    "imbalance": Option(
+        str, _CLASSES, "Images used: under:CLASS=AMOUNT, over:CLASS=AMOUNT, long-tail:RATIO."
+    ),
+    "class_weights": Option(str, _CLASSES, "Of the loss: none, or balanced."),
+    "logit_adjustment": Option(float, _CLASSES, "Times the log share of a class, in the loss; 1."),
+    "sampling": Option(str, _CLASSES, "natural, square-root or balanced."),
+    "resample": Option(
+        str, _CLASSES, "Synthetic images of rare classes: smote, borderline-smote or adasyn."
+    ),
     "dropout": Option(float, _LOSS, "In every dropout layer, in [0, 1); else the model's own."),
     "awp": Option(float, _LOSS, "Any recipe: adversarial weight perturbation, 0.005 say."),
     "ema": Option(float, _LOSS, "Any recipe: average the weights, 0.999 say."),

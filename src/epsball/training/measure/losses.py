@@ -16,24 +16,59 @@ def scores_of(model: nn.Module, images: Images) -> Tensor:
     return logits.float()
 
 
-def cross_entropy_of(logits: Logits, labels: Labels, settings: TrainSettings) -> Tensor:
-    """Return the mean cross-entropy of logits, with the settings' label smoothing."""
-    return functional.cross_entropy(logits, labels, label_smoothing=settings.label_smoothing)
+def cross_entropy_of(
+    logits: Logits, labels: Labels, settings: TrainSettings, counts: Tensor | None = None
+) -> Tensor:
+    """Return the mean cross-entropy of logits, with what the settings do about rare classes.
+
+    Args:
+        logits: (n, k).
+        labels: (n,), int64.
+        settings: `label_smoothing`, `class_weights` and `logit_adjustment` are read.
+        counts: (k,), training images of each class; only needed by the latter two.
+
+    Returns:
+        A scalar. With class weights it is the sum of weighted losses over n, not over the sum of
+        the batch's weights, whose expectation would depend on the batch size.
+
+    Source: logit adjustment: Menon et al. 2021, arXiv:2007.07314, equation 10.
+    """
+    weights = None
+    if counts is not None:
+        present = counts.clamp_min(1)  # a class without images has no say, and no logarithm of 0
+        if settings.logit_adjustment:
+            logits = logits + settings.logit_adjustment * (present / counts.sum()).log()
+        if settings.class_weights == "balanced":
+            weights = counts.sum() / ((counts > 0).sum() * present)
+    smoothing = settings.label_smoothing
+    if weights is None:
+        return functional.cross_entropy(logits, labels, label_smoothing=smoothing)
+    each = functional.cross_entropy(
+        logits, labels, weight=weights, reduction="none", label_smoothing=smoothing
+    )
+    return each.mean()
 
 
-def data_loss(model: nn.Module, images: Images, labels: Labels, settings: TrainSettings) -> Tensor:
-    """Return the mean cross-entropy of a batch, with the settings' label smoothing.
+def data_loss(
+    model: nn.Module,
+    images: Images,
+    labels: Labels,
+    settings: TrainSettings,
+    counts: Tensor | None = None,
+) -> Tensor:
+    """Return the mean cross-entropy of a batch; see `cross_entropy_of` for the last two.
 
     Args:
         model: gives logits (n, k).
         images: (n, c, h, w), in [0, 1].
         labels: (n,), int64.
-        settings: `label_smoothing` is read.
+        settings: what is asked for.
+        counts: (k,), training images of each class, where the settings want them.
 
     Returns:
         A scalar, float32 whatever precision the model computes in.
     """
-    return cross_entropy_of(scores_of(model, images), labels, settings)
+    return cross_entropy_of(scores_of(model, images), labels, settings, counts)
 
 
 def weight_penalty(model: nn.Module, settings: TrainSettings) -> Tensor:

@@ -17,9 +17,11 @@ def validate(run: TrainRun, epoch: int, meter: Meter) -> tuple[float | None, flo
     The same random classes in every epoch, so that epochs are compared on equal terms.
     """
     shop, settings = run.shop, run.shop.settings
-    if not len(shop.feed.validation_rows):
+    if not shop.feed.validated:
         return None, None
-    plain = settings.changed(l1=0.0, l2=0.0, label_smoothing=0.0)
+    plain = settings.changed(
+        l1=0.0, l2=0.0, label_smoothing=0.0, class_weights="none", logit_adjustment=0.0
+    )
     generator = seeded(settings.seed, 0, "validation", run.placement.device)
     mean = Mean(run.placement.device)
     meter.start_over()

@@ -21,7 +21,7 @@ def adversarial_loss(model: nn.Module, batch: Batch, examples: Callable[[], Tens
     Returns:
         A scalar that carries the gradient to the parameters.
     """
-    return data_loss(model, examples(), batch.labels, batch.settings)
+    return data_loss(model, examples(), batch.labels, batch.settings, batch.counts)
 
 
 def pgd_examples(model: nn.Module, batch: Batch) -> Tensor:

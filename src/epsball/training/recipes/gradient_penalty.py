@@ -44,5 +44,5 @@ def gradient_penalty_loss(model: nn.Module, batch: Batch, examples: Callable[[],
         (slope,) = torch.autograd.grad(each, point, create_graph=keep, retain_graph=True)
     entries = slope.float().flatten(1)
     sizes = entries.abs().sum(1) if settings.gradient_norm == "l1" else entries.square().sum(1)
-    loss = cross_entropy_of(logits, batch.labels, settings)
+    loss = cross_entropy_of(logits, batch.labels, settings, batch.counts)
     return loss + settings.gradient_penalty * sizes.mean()

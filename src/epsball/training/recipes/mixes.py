@@ -49,9 +49,13 @@ def mixed_loss(model: nn.Module, batch: Batch, examples: Callable[[], Tensor]) -
     alpha = batch.settings.alpha
     loss = torch.zeros((), device=batch.images.device)
     if alpha > 0:
-        loss = loss + alpha * data_loss(model, batch.images, batch.labels, batch.settings)
+        loss = loss + alpha * data_loss(
+            model, batch.images, batch.labels, batch.settings, batch.counts
+        )
     if alpha < 1:
-        loss = loss + (1 - alpha) * data_loss(model, examples(), batch.labels, batch.settings)
+        loss = loss + (1 - alpha) * data_loss(
+            model, examples(), batch.labels, batch.settings, batch.counts
+        )
     return loss
 
 

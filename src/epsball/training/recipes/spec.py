@@ -26,6 +26,7 @@ class Batch:
         generator: of everything random; torch's global one where None.
         sources: other models, frozen and in eval mode, for recipes that take some.
         memory: what a recipe keeps from step to step; part of the checkpoint.
+        counts: (k,), float32, training images of each class; None where no setting wants them.
     """
 
     images: Images
@@ -34,6 +35,7 @@ class Batch:
     generator: torch.Generator | None = None
     sources: Sequence[nn.Module] = ()
     memory: dict[str, Tensor] = field(default_factory=dict)
+    counts: Tensor | None = None
 
     @property
     def eps(self) -> float:

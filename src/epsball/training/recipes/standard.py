@@ -20,4 +20,4 @@ def standard_loss(model: nn.Module, batch: Batch, examples: Callable[[], Tensor]
         A scalar that carries the gradient to the parameters.
     """
     del examples
-    return data_loss(model, batch.images, batch.labels, batch.settings)
+    return data_loss(model, batch.images, batch.labels, batch.settings, batch.counts)

@@ -21,7 +21,7 @@ from epsball.training.recipes.trades import trades_examples, trades_loss
 from epsball.training.setup.settings import TrainSettings
 
 _WEIGHTS = ("l1", "l2")
-_PENALTIES = (*_WEIGHTS, "label_smoothing")
+_PENALTIES = (*_WEIGHTS, "label_smoothing", "class_weights", "logit_adjustment")
 _BALL = ("eps", "norm", "eps_warmup")
 _WALK = (*_BALL, "attack_steps", "step_size")
 _GENERATOR = ("generator_lr", "generator_width", "gan_weight")

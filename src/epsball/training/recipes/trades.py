@@ -32,7 +32,8 @@ def trades_loss(model: nn.Module, batch: Batch, examples: Callable[[], Tensor]) 
     clean = scores_of(model, batch.images)
     adversarial = scores_of(model, examples())
     apart = divergence(clean, adversarial).mean()
-    return cross_entropy_of(clean, batch.labels, batch.settings) + batch.settings.beta * apart
+    loss = cross_entropy_of(clean, batch.labels, batch.settings, batch.counts)
+    return loss + batch.settings.beta * apart
 
 
 def trades_examples(model: nn.Module, batch: Batch) -> Tensor:

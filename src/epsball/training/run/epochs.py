@@ -62,13 +62,14 @@ def _train(run: TrainRun, epoch: int, meter: Meter) -> float:
     shop, settings = run.shop, run.shop.settings
     examples = seeded(settings.seed, epoch, "examples", run.placement.device)
     mean = Mean(run.placement.device)
+    counts = shop.class_counts(run.placement)
     for number, (images, labels) in enumerate(shop.lesson(epoch, run.placement), 1):
         update = (epoch - 1) * shop.batches + number - 1
         rate = learning_rate(settings, update, shop.updates)
         set_learning_rate(run.optimizer, rate)
         meter.expect(labels)
         asked = warmed_up(settings, update, shop.updates)
-        batch = Batch(images, labels, asked, examples, shop.sources, run.memory)
+        batch = Batch(images, labels, asked, examples, shop.sources, run.memory, counts)
         with named_failure(f"epoch {epoch}, batch {number}"):
             mean.add(take_step(run, batch, update, meter), len(labels))
         if number % _PULSE == 0 and number < shop.batches:

@@ -8,14 +8,17 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
+from epsball.data import class_counts
 from epsball.errors import InvalidInput
 from epsball.files import write_bytes
 from epsball.models import fingerprint
 from epsball.training.recipes.table import recipe_settings
 from epsball.training.setup.context import Workshop
+from epsball.training.setup.feeding import Feed
 from epsball.training.setup.placement import choose_placement
 from epsball.training.setup.settings import TrainSettings
 
@@ -91,12 +94,26 @@ def _identity(shop: Workshop) -> dict[str, dict[str, Any]]:
             "images": len(data),
             "shape": list(data.shape),
             "content": shop.feed.fingerprint(),
+            **_counted(shop),
         },
         "sources": {
             f"{number} ({type(source).__name__})": fingerprint(source)
             for number, source in enumerate(shop.sources, 1)
         },
     }
+
+
+def _counted(shop: Workshop) -> dict[str, Any]:
+    """Return what is known of a training set that is imbalanced, or validated on another set."""
+    settings, feed, entry = shop.settings, shop.feed, {}
+    if settings.imbalance is not None or settings.resample != "none":
+        counts = class_counts(feed.train_labels, len(feed.dataset.class_names)).tolist()
+        entry["class_counts"] = dict(zip(feed.dataset.class_names, counts, strict=True))
+    if feed.held_out is not None:
+        rows = np.arange(len(feed.held_out), dtype=np.int64)
+        held_out = Feed(feed.held_out, None, rows, rows[:0])
+        entry["validation"] = {"images": len(rows), "content": held_out.fingerprint()}
+    return entry
 
 
 def _same_run(out: Path, asked: dict[str, dict[str, Any]]) -> dict[str, Any]:

@@ -23,6 +23,7 @@ def train(
     out: Path,
     progress: Progress | None = None,
     sources: Sequence[nn.Module] = (),
+    validation_set: Dataset | None = None,
 ) -> TrainResult:
     """Train a model and leave its best weights in a directory, and in the model.
 
@@ -40,6 +41,7 @@ def train(
         progress: hears every few batches how it goes, of a source model's training too.
         sources: other models, for recipes that make examples on some: "ensemble" takes one or more,
             "offline" and "two-step" one, or train it themselves. Not changed.
+        validation_set: images to validate on, in place of a share of the training set.
 
     Returns:
         Where the weights are, and what was measured in each epoch.
@@ -60,7 +62,7 @@ def train(
         >>> train(model, data, asked, out=Path(tempfile.mkdtemp())).best.validation_accuracy
         1.0
     """
-    shop = furnish(model, train_set, settings, progress, sources)
+    shop = furnish(model, train_set, settings, progress, sources=sources, held_out=validation_set)
     run = TrainRun(shop, out)
     if not run.finished:
         with without_denormals(), run.under_way():

@@ -5,8 +5,10 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
+from epsball.data import class_counts
 from epsball.training.recipes.spec import RecipeSpec
 from epsball.training.recipes.table import recipe_of
 from epsball.training.run.results import Progress
@@ -31,6 +33,7 @@ class Workshop:
         settings: what was asked for.
         progress: who hears how it goes; may be None.
         sources: other models, for recipes that take some.
+        classes: k, the number of the model's logits.
     """
 
     model: nn.Module
@@ -40,6 +43,7 @@ class Workshop:
     settings: TrainSettings
     progress: Progress | None
     sources: Sequence[nn.Module] = ()
+    classes: int = 0
 
     def lesson(self, epoch: int, placement: Placement) -> Iterator[tuple[Tensor, Tensor]]:
         """Give the batches of one epoch, in an order that depends on seed and epoch alone.
@@ -58,7 +62,7 @@ class Workshop:
     def _order(self, cycle: int) -> list[Positions]:
         """Return the rows of each batch of a whole pass."""
         drawn = seeded(self.settings.seed, cycle + 1, "order")
-        return self.feed.order(self.settings.batch_size, drawn)
+        return self.feed.order(self.settings.batch_size, drawn, self.settings.sampling)
 
     def _batch(self, rows: Positions, place: int, placement: Placement) -> tuple[Tensor, Tensor]:
         ((images, labels),) = self.feed.batches(rows, len(rows), placement)
@@ -66,6 +70,13 @@ class Workshop:
             drawn = seeded(self.settings.seed, place, "augment", placement.device)
             images = crop_and_flip(images, drawn)
         return images, labels
+
+    def class_counts(self, placement: Placement) -> Tensor | None:
+        """Return training images of each class, (k,) float32; None where no setting wants them."""
+        if self.settings.class_weights == "none" and not self.settings.logit_adjustment:
+            return None
+        counts = class_counts(self.feed.train_labels, self.classes)
+        return torch.from_numpy(counts).float().to(placement.device)
 
     @property
     def batches(self) -> int:
@@ -83,7 +94,9 @@ def furnish(
     dataset: Dataset,
     settings: TrainSettings,
     progress: Progress | None,
+    *,
     sources: Sequence[nn.Module] = (),
+    held_out: Dataset | None = None,
 ) -> Workshop:
     """Check that recipe, settings, models and images go together, and gather them.
 
@@ -91,9 +104,9 @@ def furnish(
         InvalidInput: they do not; the message says which and why.
     """
     recipe = recipe_of(settings)
-    feed = open_feed(dataset, settings)
-    sample = check_fit(model, feed)
+    feed = open_feed(dataset, settings, held_out)
+    sample, classes = check_fit(model, feed)
     check_eps(feed, settings)
     check_dropout(model, settings.dropout)
     check_sources(model, sources, sample, recipe, settings.recipe)
-    return Workshop(model, recipe, feed, sample, settings, progress, tuple(sources))
+    return Workshop(model, recipe, feed, sample, settings, progress, tuple(sources), classes)

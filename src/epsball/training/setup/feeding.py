@@ -9,10 +9,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from epsball.data import choose, to_unit
+from epsball.data import choose, imbalanced, to_unit
 from epsball.errors import InvalidInput
 from epsball.training.setup.placement import Placement
-from epsball.training.setup.settings import TrainSettings
+from epsball.training.setup.resampling import draw_rows, synthetic_images
+from epsball.training.setup.settings import SamplingName, TrainSettings
 from epsball.types import Dataset, Pixels, Positions
 
 HELD_BYTES = 2 << 30  # images that take more are read batch by batch
@@ -31,6 +32,7 @@ class Feed:
         validation_rows: positions to validate on; may be empty.
         added: more images (m, c, h, w) in [0, 1] and labels (m,); their positions follow those of
             the data set.
+        held_out: a data set of its own to validate on, in place of `validation_rows`.
     """
 
     dataset: Dataset
@@ -38,6 +40,7 @@ class Feed:
     train_rows: Positions
     validation_rows: Positions
     added: tuple[Tensor, Tensor] | None = None
+    held_out: Dataset | None = None
 
     def with_added(self, images: Tensor, labels: Tensor) -> "Feed":
         """Return a feed that trains on some more images (m, c, h, w), labels (m,)."""
@@ -49,14 +52,32 @@ class Feed:
         """Return images as they are stored, (m, c, h, w)."""
         return self.dataset.read(rows) if self.held is None else self.held[rows]
 
-    def order(self, size: int, generator: torch.Generator) -> list[Positions]:
+    def order(
+        self, size: int, generator: torch.Generator, sampling: SamplingName = "natural"
+    ) -> list[Positions]:
         """Return the positions of each batch of one pass, drawn from a CPU generator."""
-        drawn = torch.randperm(len(self.train_rows), generator=generator).numpy()
+        drawn = draw_rows(self.train_labels, sampling, generator)
         return list(cut(self.train_rows[drawn], size))
+
+    @property
+    def train_labels(self) -> NDArray[np.int64]:
+        """Return the labels of the images that are trained on, (m,), added ones included."""
+        labels = self.dataset.labels
+        if self.added is not None:
+            labels = np.concatenate((labels, self.added[1].numpy()))
+        return np.asarray(labels[self.train_rows], dtype=np.int64)
+
+    @property
+    def validated(self) -> int:
+        """Return the number of images to validate on."""
+        return len(self.validation_rows) if self.held_out is None else len(self.held_out)
 
     def validation(self, size: int, placement: Placement) -> Iterator[tuple[Tensor, Tensor]]:
         """Give the held-out images once, in their own order."""
-        return self.batches(self.validation_rows, size, placement)
+        if self.held_out is None:
+            return self.batches(self.validation_rows, size, placement)
+        rows = np.arange(len(self.held_out), dtype=np.int64)
+        return Feed(self.held_out, None, rows, rows[:0]).batches(rows, size, placement)
 
     def batches(
         self, rows: Positions, size: int, placement: Placement
@@ -64,10 +85,10 @@ class Feed:
         """Give images (m, c, h, w) in [0, 1] and labels (m,), where the model is."""
         place = placement.device
         for some in cut(rows, size):
-            images, labels = self._images(some)
+            images, labels = self.images(some)
             yield images.to(place, memory_format=placement.layout), labels.to(place)
 
-    def _images(self, rows: Positions) -> tuple[Tensor, Tensor]:
+    def images(self, rows: Positions) -> tuple[Tensor, Tensor]:
         """Return images (m, c, h, w) in [0, 1] and labels (m,) on the CPU."""
         count = len(self.dataset)
         if self.added is None:
@@ -91,26 +112,39 @@ class Feed:
         return digest.hexdigest()
 
 
-def open_feed(dataset: Dataset, settings: TrainSettings) -> Feed:
+def open_feed(dataset: Dataset, settings: TrainSettings, held_out: Dataset | None = None) -> Feed:
     """Read a data set into memory where it fits, and hold the validation share out.
 
     Args:
         dataset: images, uint8 or float32.
-        settings: `validation` and `seed` are read.
+        settings: `imbalance`, `resample`, `validation` and `seed` are read.
+        held_out: images to validate on, in place of a share.
 
     Returns:
         A feed of it.
 
     Raises:
-        InvalidInput: there is no image, or the share leaves nothing on one side.
+        InvalidInput: there is no image, the share leaves nothing on one side, or both a share and
+            a data set to validate on were given.
     """
     if len(dataset) == 0:
         raise InvalidInput(f"train: data {dataset.name!r} holds no image; name another --data")
+    if held_out is not None and settings.validation:
+        raise InvalidInput(
+            f"train: validation={settings.validation} holds training images out, and there is a "
+            "data set to validate on already; give validation=0"
+        )
+    if settings.imbalance is not None:
+        dataset = imbalanced(dataset, settings.imbalance, seed=settings.seed)
     train_rows, validation_rows = split_rows(dataset.labels, settings.validation, settings.seed)
     one = dataset.read(np.zeros(1, dtype=np.int64))
     fits = one.nbytes * len(dataset) <= HELD_BYTES
     held = dataset.read(np.arange(len(dataset))) if fits else None
-    return Feed(dataset, held, train_rows, validation_rows)
+    feed = Feed(dataset, held, train_rows, validation_rows, held_out=held_out)
+    if settings.resample == "none":
+        return feed
+    images, labels = feed.images(train_rows)
+    return feed.with_added(*synthetic_images(images, labels, settings.resample, settings.seed))
 
 
 def split_rows(labels: NDArray[np.int64], share: float, seed: int) -> tuple[Positions, Positions]:

@@ -13,14 +13,14 @@ from epsball.training.recipes.spec import RecipeSpec
 from epsball.training.setup.feeding import Feed
 from epsball.training.setup.modes import dropout_layers, evaluating
 from epsball.training.setup.settings import TrainSettings
-from epsball.types import ModelInfo
+from epsball.types import Dataset, ModelInfo
 
 _SHOWN = 8  # images
 _SPREAD = 512  # images whose range is compared with eps
 _TRAINABLE = ("logits", "log-probabilities")  # cross-entropy is the same for both
 
 
-def check_fit(model: nn.Module, feed: Feed) -> Tensor:
+def check_fit(model: nn.Module, feed: Feed) -> tuple[Tensor, int]:
     """Check that the model takes these images and can name these labels.
 
     Args:
@@ -28,7 +28,7 @@ def check_fit(model: nn.Module, feed: Feed) -> Tensor:
         feed: the training images.
 
     Returns:
-        Those few images, (m, c, h, w) in [0, 1].
+        Those few images, (m, c, h, w) in [0, 1], and the number of classes that the model names.
 
     Raises:
         InvalidInput: the model has nothing to train, gives no logits, rejects, or names fewer
@@ -46,7 +46,9 @@ def check_fit(model: nn.Module, feed: Feed) -> Tensor:
         info = probe(model, sample.to(weights[0].device))
     _check_scores(info)
     _check_labels(feed.dataset.labels, info.classes, feed.dataset.name)
-    return sample
+    if feed.held_out is not None:
+        _check_held_out(feed.held_out, feed.dataset, info.classes)
+    return sample, info.classes
 
 
 def check_eps(feed: Feed, settings: TrainSettings) -> None:
@@ -162,6 +164,15 @@ def _check_scores(info: ModelInfo) -> None:
             "train: the model has a column that means reject, which no label names; train the "
             "network inside it, then fit the defence"
         )
+
+
+def _check_held_out(held_out: Dataset, dataset: Dataset, classes: int) -> None:
+    if len(held_out) == 0 or held_out.shape != dataset.shape:
+        raise InvalidInput(
+            f"train: the images to validate on must be one or more of shape {dataset.shape}, got "
+            f"{len(held_out)} of {held_out.shape}; give others"
+        )
+    _check_labels(held_out.labels, classes, held_out.name)
 
 
 def _check_labels(labels: np.ndarray, classes: int, name: str) -> None:

@@ -13,6 +13,9 @@ PrecisionChoice: TypeAlias = Literal["auto", "float32", "bfloat16"]
 BallNorm: TypeAlias = Literal["linf", "l2"]
 GradientNorm: TypeAlias = Literal["l2", "l1"]
 AugmentName: TypeAlias = Literal["none", "crop-flip"]
+ClassWeights: TypeAlias = Literal["none", "balanced"]
+SamplingName: TypeAlias = Literal["natural", "square-root", "balanced"]
+ResampleName: TypeAlias = Literal["none", "smote", "borderline-smote", "adasyn"]
 BestBy: TypeAlias = Literal["loss", "pgd"]
 Share: TypeAlias = Annotated[float, Field(gt=0, lt=1)]
 
@@ -50,6 +53,19 @@ class TrainSettings(BaseModel):
         l1: penalty on the sum of |w| over weights (biases and normalisation scales left out).
         l2: penalty on the sum of w^2 over the same weights.
         label_smoothing: share of the label's probability given to all classes alike, in [0, 1).
+        imbalance: which part of the training images is used: a profile of `epsball.data.imbalance`
+            ("under:cat=1/5", "long-tail:50"), drawn by the seed before the validation share is.
+            None: all.
+        class_weights: "balanced": the loss of an image counts in inverse proportion to its class'
+            share of the training images, 1 on average; "none": all count alike.
+        logit_adjustment: times the logarithm of each class' share of the training images is added
+            to its logit in the loss, and to nothing else; 1 aims at balanced accuracy. 0: nothing.
+        sampling: how the images of a pass are drawn: "natural", each once; "balanced", with
+            replacement, all classes alike; "square-root", in proportion to the square root of
+            their sizes.
+        resample: images that are added to the rare classes before the first epoch, until all are as
+            large as the largest: "smote", "borderline-smote" or "adasyn", mixtures of neighbours in
+            pixels by imbalanced-learn.
         dropout: probability in every dropout layer while training, in [0, 1), put back afterwards.
             None: the model's own.
         epochs: passes over the training images, at most.
@@ -115,6 +131,11 @@ class TrainSettings(BaseModel):
     l1: float = Field(default=0.0, ge=0)
     l2: float = Field(default=0.0, ge=0)
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    imbalance: str | None = None
+    class_weights: ClassWeights = "none"
+    logit_adjustment: float = Field(default=0.0, ge=0)
+    sampling: SamplingName = "natural"
+    resample: ResampleName = "none"
     dropout: float | None = Field(default=None, ge=0, lt=1)
     epochs: int = Field(default=20, ge=1)
     batch_size: int = Field(default=128, ge=1)
