@@ -153,7 +153,7 @@ def test_batch_norm_sees_no_attack(
 @every_recipe
 def test_it_refuses_what_it_would_ignore(name: str) -> None:
     changed = {"eps": 0.1, "norm": "l2", "reference": "random", "gradient_norm": "l1"}
-    changed |= {"attack_steps": 2, "replays": 2, "generator_width": 3}
+    changed |= {"attack_steps": 2, "replays": 2, "generator_width": 3, "class_weights": "balanced"}
     assert recipe_of(asked(name)) is RECIPES[name]
     for setting in recipe_settings() - set(RECIPES[name].parameters):
         value = changed.get(setting, 0.125)
