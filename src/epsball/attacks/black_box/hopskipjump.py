@@ -10,6 +10,7 @@ from epsball.attacks.black_box.labels_only import LabelAsker, find_starts
 from epsball.attacks.black_box.sampling import pieces, repeated, streams_of
 from epsball.attacks.core.asking import all_rows
 from epsball.attacks.core.checks import check_call
+from epsball.attacks.spec import AttackSpec
 from epsball.errors import InvalidInput
 from epsball.geometry import per_row, project, size, steepest
 from epsball.randomness import Randomness, normal, uniform
@@ -209,3 +210,13 @@ def _direction(
 def _random_units(like: Tensor, norm: Norm, streams: Randomness) -> Tensor:
     drawn = normal(like, streams) if norm == "l2" else 2 * uniform(like, streams) - 1
     return steepest(drawn.flatten(0, 1), "l2").view_as(drawn)
+
+
+SPEC = AttackSpec(
+    hopskipjump,
+    kind="query",
+    norms=("l2", "linf"),
+    source="Chen et al. 2020, arXiv:1904.02144",
+    needs_gradient=False,
+    random=True,
+)

@@ -5,6 +5,7 @@ from typing import Literal, TypeAlias, get_args
 from torch import Tensor
 
 from epsball.attacks.core.checks import check_call
+from epsball.attacks.spec import AttackSpec
 from epsball.errors import unknown_name
 from epsball.geometry import project, steepest
 from epsball.randomness import Randomness, normal, random_signs, uniform
@@ -69,3 +70,14 @@ def _draw(like: Tensor, distribution: Distribution, generator: Randomness) -> Te
     if distribution == "gaussian":
         return normal(like, generator) / 2
     raise unknown_name("distribution", distribution, get_args(Distribution))
+
+
+SPEC = AttackSpec(
+    noise,
+    kind="budget",
+    norms=("linf", "l2"),
+    source="control of Goodfellow et al. 2015, arXiv:1412.6572",
+    needs_gradient=False,
+    random=True,
+    keeps="last",
+)

@@ -11,6 +11,7 @@ from epsball.attacks.core.ascent import BestSeen, confirmed
 from epsball.attacks.core.asking import all_rows
 from epsball.attacks.core.checks import check_call
 from epsball.attacks.gradient.pgd import Mislead
+from epsball.attacks.spec import AttackSpec
 from epsball.errors import InvalidInput
 from epsball.geometry import project_into_box
 from epsball.objectives import margin
@@ -223,3 +224,14 @@ class _Prober:
         each = all_rows(points)
         self.best.update(points[each, top], value[each, top], won[each, top], walk.rows)
         return value, firmly.view(-1, count).any(1)
+
+
+SPEC = AttackSpec(
+    spsa,
+    kind="query",
+    norms=("linf", "l2"),
+    source="Uesato et al. 2018, arXiv:1802.05666",
+    needs_gradient=False,
+    random=True,
+    keeps="won",
+)

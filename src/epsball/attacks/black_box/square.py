@@ -18,6 +18,7 @@ from epsball.attacks.core.ascent import BestSeen, judge
 from epsball.attacks.core.asking import all_rows, read
 from epsball.attacks.core.checks import check_call
 from epsball.attacks.gradient.pgd import Mislead
+from epsball.attacks.spec import AttackSpec
 from epsball.errors import InvalidInput
 from epsball.geometry import per_row
 from epsball.objectives import cross_entropy, margin
@@ -210,3 +211,14 @@ def _verdict(
             exact=False,
         )
     return won, firmly, told
+
+
+SPEC = AttackSpec(
+    square,
+    kind="query",
+    norms=("linf", "l2"),
+    source="Andriushchenko et al. 2020, arXiv:1912.00049",
+    needs_gradient=False,
+    random=True,
+    keeps="won",
+)

@@ -7,6 +7,7 @@ from epsball.attacks.core.relay import Relay
 from epsball.attacks.gradient.apgd import apgd
 from epsball.attacks.gradient.apgd_t import apgd_t
 from epsball.attacks.nearest.fab import fab
+from epsball.attacks.spec import AttackSpec
 from epsball.randomness import Randomness
 from epsball.tensors import Classifier, Images, Labels
 from epsball.types import Norm, Search
@@ -77,3 +78,13 @@ def autoattack(
     relay.run(over_targets(fab, count=classes) if targets is None else fab, steps=steps)
     relay.run(square, queries=queries, rescale=False)
     return relay.best
+
+
+SPEC = AttackSpec(
+    autoattack,
+    kind="budget",
+    norms=("linf", "l2"),
+    source="Croce and Hein 2020, arXiv:2003.01690",
+    random=True,
+    keeps="won",
+)

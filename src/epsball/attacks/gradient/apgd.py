@@ -8,6 +8,7 @@ from epsball.attacks.core.ascent import BestSeen, Goal, ascend
 from epsball.attacks.core.checks import check_call
 from epsball.attacks.gradient.apgd_steps import AutoStep, SparseStep
 from epsball.attacks.gradient.pgd import Mislead
+from epsball.attacks.spec import AttackSpec
 from epsball.geometry import project_into_box, random_in_ball, size
 from epsball.objectives import cross_entropy, named_objective
 from epsball.randomness import Randomness
@@ -138,3 +139,12 @@ def _stages(steps: int) -> list[tuple[float, int]]:
         return [(1.0, steps)]
     wider = [factor for factor, _ in _WIDER]
     return list(zip(wider, [*counts, steps - sum(counts)], strict=True))
+
+
+SPEC = AttackSpec(
+    apgd,
+    kind="budget",
+    norms=("linf", "l2", "l1"),
+    source="Croce and Hein 2020, arXiv:2003.01690; l1: arXiv:2103.01208",
+    random=True,
+)

@@ -10,6 +10,7 @@ from epsball.attacks.core.asking import Part, all_rows, class_count, read, searc
 from epsball.attacks.core.checks import check_call
 from epsball.attacks.gradient.apgd import NORMS, auto_ascend
 from epsball.attacks.gradient.pgd import Mislead
+from epsball.attacks.spec import AttackSpec
 from epsball.errors import InvalidInput
 from epsball.objectives import dlr, dlr_towards, is_adversarial
 from epsball.randomness import Randomness, another_run
@@ -139,3 +140,13 @@ def _goals(
     others = logits.scatter(1, labels[:, None], -float("inf"))
     ranked = others.topk(min(count, logits.shape[1] - 1), dim=1).indices
     return [Towards(model, labels, towards) for towards in ranked.unbind(1)]
+
+
+SPEC = AttackSpec(
+    apgd_t,
+    kind="budget",
+    norms=("linf", "l2", "l1"),
+    source="Croce and Hein 2020, arXiv:2003.01690",
+    random=True,
+    keeps="won",
+)

@@ -11,6 +11,7 @@ from epsball.attacks.gradient.sign_family import (
     family_step,
     resolve,
 )
+from epsball.attacks.spec import AttackSpec
 from epsball.randomness import Randomness
 from epsball.tensors import Classifier, Images, Labels
 from epsball.types import Norm, Search
@@ -98,3 +99,12 @@ def bim(
         keep="last",
         search=search,
     )
+
+
+SPEC = AttackSpec(
+    bim,
+    kind="budget",
+    norms=("linf", "l2"),
+    source="Kurakin et al. 2017, arXiv:1607.02533",
+    keeps="last",
+)

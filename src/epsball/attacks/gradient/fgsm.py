@@ -15,6 +15,7 @@ from epsball.attacks.gradient.sign_family import (
     family_step,
     resolve,
 )
+from epsball.attacks.spec import AttackSpec
 from epsball.randomness import Randomness
 from epsball.tensors import Classifier, Images, Labels
 from epsball.types import Norm
@@ -138,3 +139,13 @@ def fgsm_sweep(
     slope = input_gradient(value, point)
     visit = Visit(inputs.detach(), slope, value.detach(), 0)
     return [move(visit) for move in moves]
+
+
+SPEC = AttackSpec(
+    fgsm,
+    kind="budget",
+    norms=("linf", "l2"),
+    source="Goodfellow et al. 2015, arXiv:1412.6572",
+    keeps="last",
+    sweep=fgsm_sweep,
+)

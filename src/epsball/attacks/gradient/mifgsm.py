@@ -8,6 +8,7 @@ from torch import Tensor
 from epsball.attacks.core.ascent import Visit, ascend
 from epsball.attacks.core.checks import check_call
 from epsball.attacks.gradient.pgd import Mislead
+from epsball.attacks.spec import AttackSpec
 from epsball.errors import InvalidInput
 from epsball.geometry import per_row, project_into_box, size, steepest
 from epsball.objectives import cross_entropy, named_objective
@@ -122,3 +123,11 @@ def mifgsm(
         keep="best",
         search=search,
     )
+
+
+SPEC = AttackSpec(
+    mifgsm,
+    kind="budget",
+    norms=("linf", "l2"),
+    source="Dong et al. 2018, arXiv:1710.06081",
+)

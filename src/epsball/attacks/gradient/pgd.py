@@ -9,6 +9,7 @@ from epsball.attacks.core.ascent import ascend
 from epsball.attacks.core.asking import class_count
 from epsball.attacks.core.checks import check_call
 from epsball.attacks.gradient.sign_family import family_step
+from epsball.attacks.spec import AttackSpec
 from epsball.errors import InvalidInput
 from epsball.geometry import random_in_ball
 from epsball.objectives import cross_entropy, is_adversarial, named_objective
@@ -146,3 +147,12 @@ def shrinking(eps: float, steps: int) -> Callable[[int], float]:
     """
     first = eps * max(0.5, 5 / steps)
     return lambda number: first * (1 - number / steps)
+
+
+SPEC = AttackSpec(
+    pgd,
+    kind="budget",
+    norms=("linf", "l2"),
+    source="Madry et al. 2018, arXiv:1706.06083",
+    random=True,
+)

@@ -13,6 +13,7 @@ from epsball.attacks.core.checks import check_call
 from epsball.attacks.gradient.line_search import CrowdedStep, LineSearch, SteadyStep
 from epsball.attacks.gradient.pgd import Mislead
 from epsball.attacks.gradient.sign_family import GradientForm, family_step
+from epsball.attacks.spec import AttackSpec
 from epsball.errors import InvalidInput, unknown_name
 from epsball.geometry import random_in_ball
 from epsball.objectives import margin, named_objective
@@ -233,3 +234,13 @@ def _likeliest_other(aim: Mislead, clean: Tensor, search: Search | None) -> Tens
             f"rejection: the model must tell at least 2 classes apart, got {logits.shape[1]}"
         )
     return logits.scatter(1, aim.labels[:, None], -torch.inf).argmax(1)
+
+
+SPEC = AttackSpec(
+    rejection,
+    kind="budget",
+    norms=("l2", "linf"),
+    source="Sotgiu et al. 2020, doi:10.1186/s13635-020-00105-y",
+    random=True,
+    keeps="won",
+)

@@ -19,6 +19,7 @@ from epsball.attacks.nearest.chase import (
     widest,
 )
 from epsball.attacks.nearest.sparse import Hunt, require
+from epsball.attacks.spec import AttackSpec
 from epsball.geometry import per_row
 from epsball.randomness import Randomness
 from epsball.tensors import Classifier, Images, Labels
@@ -249,3 +250,11 @@ def _draw_back(hunt: Hunt, halvings: int, confidence: float) -> None:
         middle = (low + high) / 2
         won = _score(hunt, (clean + per_row(middle, way) * way).clamp(0, 1), part, confidence)
         low, high = torch.where(won, low, middle), torch.where(won, middle, high)
+
+
+SPEC = AttackSpec(
+    cw,
+    kind="minimal",
+    norms=("l2",),
+    source="Carlini and Wagner 2017, arXiv:1608.04644",
+)

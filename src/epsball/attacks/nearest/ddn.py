@@ -18,6 +18,7 @@ from epsball.attacks.nearest.chase import (
     widest,
 )
 from epsball.attacks.nearest.sparse import Hunt, require
+from epsball.attacks.spec import AttackSpec
 from epsball.geometry import per_row
 from epsball.randomness import Randomness
 from epsball.tensors import Classifier, Images, Labels
@@ -120,3 +121,11 @@ def _walk(hunt: Hunt, seen: Seen, step_size: float, gamma: float, steps: int) ->
         share = radius / never_zero(length(turned, "l2"))
         point = torch.addcmul(clean, turned, per_row(share, turned)).clamp_(0, 1)
     hunt.read(point)
+
+
+SPEC = AttackSpec(
+    ddn,
+    kind="minimal",
+    norms=("l2",),
+    source="Rony et al. 2019, arXiv:1811.09600",
+)

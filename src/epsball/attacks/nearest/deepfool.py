@@ -7,6 +7,7 @@ from epsball.attacks.core.asking import all_rows, read
 from epsball.attacks.core.checks import check_call, takes_no_eps
 from epsball.attacks.nearest.border import Plane, Winning, nearest_plane, pull_back
 from epsball.attacks.nearest.hyperplane import dual_size, step_to_plane
+from epsball.attacks.spec import AttackSpec
 from epsball.errors import InvalidInput
 from epsball.geometry import per_row, steepest
 from epsball.randomness import Randomness
@@ -116,3 +117,11 @@ def _check_knobs(overshoot: float, candidates: int, shrink: int) -> None:
     for name, (value, least) in rules.items():
         if not least <= value < float("inf"):
             raise InvalidInput(f"deepfool: {name} must be a number >= {least}, got {value}")
+
+
+SPEC = AttackSpec(
+    deepfool,
+    kind="minimal",
+    norms=("linf", "l2"),
+    source="Moosavi-Dezfooli et al. 2016, arXiv:1511.04599",
+)

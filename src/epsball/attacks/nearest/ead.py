@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from epsball.attacks.core.checks import check_call, takes_no_eps
 from epsball.attacks.nearest.sparse import Hunt, require, where_needed
+from epsball.attacks.spec import AttackSpec
 from epsball.geometry import per_row
 from epsball.randomness import Randomness
 from epsball.tensors import Classifier, Images, Labels
@@ -160,3 +161,11 @@ def _halve(hunt: Hunt, halvings: int) -> None:
         middle = (low + high) / 2
         won = hunt.read((clean + per_row(middle, way) * way).clamp(0, 1), part)
         low, high = torch.where(won, low, middle), torch.where(won, middle, high)
+
+
+SPEC = AttackSpec(
+    ead,
+    kind="minimal",
+    norms=("l1",),
+    source="Chen et al. 2018, arXiv:1709.04114",
+)

@@ -10,6 +10,7 @@ from epsball.attacks.core.asking import all_rows, read
 from epsball.attacks.core.checks import check_call, takes_no_eps
 from epsball.attacks.nearest.border import Plane, Winning, nearest_plane, pull_back
 from epsball.attacks.nearest.hyperplane import dual_size, step_to_plane
+from epsball.attacks.spec import AttackSpec
 from epsball.errors import InvalidInput
 from epsball.geometry import per_row, size
 from epsball.randomness import Randomness, normal, uniform
@@ -187,3 +188,11 @@ def _check_knobs(**rules: tuple[float, float, float]) -> None:
     for name, (value, least, most) in rules.items():
         if not least <= value <= most or math.isinf(value):
             raise InvalidInput(f"fab: {name} must be a number in [{least}, {most}], got {value}")
+
+
+SPEC = AttackSpec(
+    fab,
+    kind="minimal",
+    norms=("linf", "l2", "l1"),
+    source="Croce and Hein 2020, arXiv:1907.02044",
+)

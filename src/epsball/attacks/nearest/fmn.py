@@ -22,6 +22,7 @@ from epsball.attacks.nearest.chase import (
     widest,
 )
 from epsball.attacks.nearest.sparse import Hunt, require
+from epsball.attacks.spec import AttackSpec
 from epsball.geometry import per_row, project_into_box
 from epsball.randomness import Randomness
 from epsball.tensors import Classifier, Images, Labels
@@ -202,3 +203,11 @@ def _few_entries(
     radius = torch.where(seen.won, shrunk, lost).clamp(1, order.shape[1])
     kept = rank.view_as(delta) < per_row(radius, delta)
     return torch.where(kept, moved, hunt.clean), radius
+
+
+SPEC = AttackSpec(
+    fmn,
+    kind="minimal",
+    norms=("linf", "l2", "l1", "l0"),
+    source="Pintor et al. 2021, arXiv:2102.12827",
+)

@@ -13,6 +13,7 @@ from epsball.attacks.core.checks import check_call, takes_no_eps
 from epsball.attacks.gradient.pgd import Mislead
 from epsball.attacks.nearest.border import Winning
 from epsball.attacks.nearest.sparse import Hunt, prune, require, where_needed
+from epsball.attacks.spec import AttackSpec
 from epsball.errors import unknown_name
 from epsball.objectives import logit
 from epsball.randomness import Randomness
@@ -225,3 +226,11 @@ def _best_pair(gain: Tensor, relief: Tensor) -> Tensor:
 def _largest(slope: Tensor) -> Tensor:
     finite = slope.masked_fill(~slope.isfinite(), 0)
     return finite.abs().amax(1, keepdim=True).clamp_min(torch.finfo(slope.dtype).tiny)
+
+
+SPEC = AttackSpec(
+    jsma,
+    kind="minimal",
+    norms=("l0",),
+    source="Papernot et al. 2016, arXiv:1511.07528",
+)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from epsball.attacks.core.checks import check_call, takes_no_eps
 from epsball.attacks.nearest.sparse import Hunt, prune, require, where_needed
+from epsball.attacks.spec import AttackSpec
 from epsball.geometry import per_row
 from epsball.randomness import Randomness
 from epsball.tensors import Classifier, Images, Labels
@@ -139,3 +140,11 @@ def _count_slope(delta: Tensor, sigma: float) -> Tensor:
 
 def _largest(gradient: Tensor) -> Tensor:
     return gradient.flatten(1).abs().amax(1).clamp_min(1e-12)
+
+
+SPEC = AttackSpec(
+    sigma_zero,
+    kind="minimal",
+    norms=("l0",),
+    source="Cina et al. 2024, arXiv:2402.01879",
+)

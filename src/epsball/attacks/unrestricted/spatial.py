@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from epsball.attacks.core.checks import check_call
 from epsball.attacks.core.worst_of import worst_of
+from epsball.attacks.spec import AttackSpec
 from epsball.errors import InvalidInput
 from epsball.randomness import Randomness, uniform
 from epsball.tensors import Classifier, Images, Labels
@@ -137,3 +138,13 @@ def _check_limits(
     for name, count in (("angles", angles), ("shifts", shifts), ("draws", draws)):
         if count is not None and count < 1:
             raise InvalidInput(f"spatial: {name} must be >= 1, got {count}")
+
+
+SPEC = AttackSpec(
+    spatial,
+    kind="other",
+    norms=(),
+    source="Engstrom et al. 2019, arXiv:1712.02779",
+    needs_gradient=False,
+    keeps="won",
+)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from epsball.attacks.core.checks import check_call
 from epsball.attacks.core.worst_of import worst_of
+from epsball.attacks.spec import AttackSpec
 from epsball.attacks.unrestricted.corruptions.blur import (
     defocus_blur,
     glass_blur,
@@ -148,3 +149,14 @@ def _check_kind(kind: str, severity: int, also: tuple[str, ...] = ()) -> None:
         raise unknown_name("corruption", kind, (*CORRUPTIONS, *also))
     if severity not in SEVERITIES:
         raise InvalidInput(f"corruptions: severity must be 1 to 5, got {severity}")
+
+
+SPEC = AttackSpec(
+    corruptions,
+    kind="other",
+    norms=(),
+    source="Hendrycks and Dietterich 2019, arXiv:1903.12261",
+    needs_gradient=False,
+    random=True,
+    keeps="won",
+)

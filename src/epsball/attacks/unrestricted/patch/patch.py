@@ -2,6 +2,7 @@
 
 from epsball.attacks.core.checks import check_call
 from epsball.attacks.gradient.pgd import Mislead, shrinking
+from epsball.attacks.spec import AttackSpec
 from epsball.attacks.unrestricted.patch.place import Place, check_position, check_views, patch_side
 from epsball.attacks.unrestricted.patch.walk import Walk
 from epsball.objectives import named_objective
@@ -104,3 +105,13 @@ def patch(
         generator,
     )
     return walk.one_for_all(first[:1]) if universal else walk.one_each(first)
+
+
+SPEC = AttackSpec(
+    patch,
+    kind="other",
+    norms=(),
+    source="Brown et al. 2017, arXiv:1712.09665",
+    random=True,
+    keeps="won",
+)
