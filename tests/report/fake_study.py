@@ -142,11 +142,12 @@ def _summary() -> dict[str, Any]:
     told = story().as_dict()
     del told["verdicts"]
     return {
-        "schema": 1,
+        "schema": 2,
         "study": "s",
         "what": "is it so?",
         "source": f"Somebody, {VILLAIN}",
         "cells": {"planned": 9, "done": 8},
+        "failed": [{"cell": "abc", "label": "judge #0", "error": "ValueError", "message": VILLAIN}],
         "claims": _claims(),
         "verdicts": {"match": 1, "refuted": 1, "not run": 1, "holds": 1},
         "story": told,
@@ -155,7 +156,7 @@ def _summary() -> dict[str, Any]:
             "command": "epsball study s --out there",
             "created": "2026-01-01T00:00:00+00:00",
             "options": {"data": "/secret/path", "seeds": 3, "limit": None, "grid": {"l1": [0, 1]}},
-            "materials": {"data": "mnist", "content": "abc", "shape": [1, 28, 28]},
+            "data": {"name": "mnist", "content": "abc", "shape": [1, 28, 28]},
             "versions": {"epsball": "0.1.0", "torch": "2.6"},
             "hardware": {"cores": 2, "processor": VILLAIN, "gpu": None},
         },

@@ -4,11 +4,11 @@ import polars as pl
 import pytest
 
 from epsball.studies.adversarial_training.claims import judge
-from epsball.studies.claims.measured import Measured
+from epsball.studies.claims.study_rows import StudyRows
 from epsball.studies.claims.table import Verdict, load_claims
-from epsball.studies.core.materials import Materials
+from epsball.studies.core.data_summary import DataSummary
 
-MNIST = Materials("mnist", "abc", 60_000, 10_000, (1, 28, 28), 10)
+MNIST = DataSummary("mnist", "abc", 60_000, 10_000, (1, 28, 28), 10)
 EPS = 0.3
 Accuracies = dict[tuple[str, str], float]
 # what the field knows: one step leaks and falls, several hold
@@ -35,7 +35,7 @@ SMALL = {("slopes", EPS): 0.95, ("levels", 0.45 / 255): 0.0, ("levels", 0.9 / 25
 
 def verdicts(
     changes: Accuracies | None = None,
-    data: Materials = MNIST,
+    data: DataSummary = MNIST,
     trained: int | None = None,
     later: Accuracies | None = None,  # added in the second repetition
 ) -> dict[str, Verdict]:
@@ -57,7 +57,7 @@ def verdicts(
         for row, attack, eps, value in measured
         for repeat in (0, 1)
     ]
-    found = judge(Measured(pl.DataFrame(rows)), EPS, data, trained)
+    found = judge(StudyRows(pl.DataFrame(rows)), EPS, data, trained)
     return {v.id.removeprefix("adversarial-training."): v for v in found}
 
 
@@ -121,7 +121,7 @@ def test_the_errors_of_another_network_stand_beside_goodfellows_and_decide_nothi
 
 
 def test_digits_refute_nothing() -> None:
-    digits = Materials("digits", "abc", 1438, 359, (1, 28, 28), 10)
+    digits = DataSummary("digits", "abc", 1438, 359, (1, 28, 28), 10)
     found = verdicts({("ensemble", "transfer:fgsm"): 0.6}, digits)
     assert found["ensemble"].verdict == "not run"
     assert found["linear"].verdict == "holds"
@@ -151,5 +151,5 @@ def test_what_was_not_run_is_said() -> None:
             "accuracy": 0.9,
         }
     ]
-    found = judge(Measured(pl.DataFrame(rows)), EPS, MNIST)
+    found = judge(StudyRows(pl.DataFrame(rows)), EPS, MNIST)
     assert {v.verdict for v in found} == {"not run"}

@@ -8,16 +8,16 @@ from epsball.errors import InvalidInput
 from epsball.studies.adversarial_training.rows import LINES
 from epsball.studies.adversarial_training.study import ADVERSARIAL_TRAINING, plan
 from epsball.studies.core.cell import Cell, in_order
-from epsball.studies.core.materials import Materials
+from epsball.studies.core.data_summary import DataSummary
 from epsball.studies.core.options import Options
-from epsball.studies.core.running import make_options
+from epsball.studies.core.planning import make_options
 
-MNIST = Materials("mnist", "abc", 60_000, 10_000, (1, 28, 28), 10)
-CIFAR = Materials("cifar10", "abc", 50_000, 10_000, (3, 32, 32), 10)
+MNIST = DataSummary("mnist", "abc", 60_000, 10_000, (1, 28, 28), 10)
+CIFAR = DataSummary("cifar10", "abc", 50_000, 10_000, (3, 32, 32), 10)
 
 
-def nets(options: Options, materials: Materials = MNIST) -> dict[str, Cell]:
-    cells = plan(options, materials)
+def nets(options: Options, data: DataSummary = MNIST) -> dict[str, Cell]:
+    cells = plan(options, data)
     return {str(c.parameters["row"]): c for c in cells if c.kind == "train" and c.repeat == 0}
 
 
@@ -91,6 +91,6 @@ def test_a_bad_grid_is_refused_before_anything_is_done(text: str, words: str) ->
 
 
 def test_images_without_a_network_are_refused() -> None:
-    large = Materials("folder", "abc", 10, 10, (3, 224, 224), 2)
+    large = DataSummary("folder", "abc", 10, 10, (3, 224, 224), 2)
     with pytest.raises(InvalidInput, match="take mnist, cifar10 or digits"):
         plan(Options(), large)

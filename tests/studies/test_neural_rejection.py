@@ -15,8 +15,9 @@ from epsball.errors import InvalidInput
 from epsball.report import write_study, write_study_page
 from epsball.studies import StudyResult, load_claims, read_rows, run_study
 from epsball.studies.core.cell import Cell
-from epsball.studies.core.place import Place
-from epsball.studies.core.running import make_options, perform
+from epsball.studies.core.planning import make_options
+from epsball.studies.core.running import perform
+from epsball.studies.core.workspace import Workspace
 from epsball.studies.neural_rejection import works as neural_rejection_works
 from epsball.studies.neural_rejection.base import as_stated
 from epsball.studies.neural_rejection.measured import Results
@@ -81,15 +82,15 @@ def test_defences_are_put_around_the_source_s_own_network_where_it_is_good(
     study: StudyResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, good: bool
 ) -> None:
     monkeypatch.setattr(neural_rejection_works, "GOOD", 0.0 if good else 1.1)
-    place = Place(tmp_path, "digits")
+    workspace = Workspace(tmp_path, "digits")
     planned = NEURAL_REJECTION.plan(
-        make_options(NEURAL_REJECTION, GRID, SMALL), Place(study.out, "digits").materials()
+        make_options(NEURAL_REJECTION, GRID, SMALL), Workspace(study.out, "digits").summarise_data()
     )
     nets = {c.parameters["net"]: c for c in planned if c.kind == "train"}
-    perform(nets["source"], place)
-    (row,) = perform(nets["base"], place)
+    perform(nets["source"], workspace)
+    (row,) = perform(nets["base"], workspace)
     weights = [
-        load_file(place.model(nets[n].hash) / "model.safetensors") for n in ("source", "base")
+        load_file(workspace.model(nets[n].hash) / "model.safetensors") for n in ("source", "base")
     ]
     same = all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
     assert (row["taken"], row["lr"], same) == (good, 0.1 if good else 0.01, good)
@@ -147,14 +148,14 @@ def test_a_second_run_does_nothing_and_says_the_same(study: StudyResult) -> None
 
 
 def test_dear_attacks_speak_for_themselves(study: StudyResult) -> None:
-    place, spec = Place(study.out, "digits"), NEURAL_REJECTION
+    workspace, spec = Workspace(study.out, "digits"), NEURAL_REJECTION
     options = make_options(spec, GRID, SMALL | {"searched": 2})
-    planned = spec.plan(options, place.materials())
+    planned = spec.plan(options, workspace.summarise_data())
     assert {cell.parameters["subject"] for cell in planned if cell.kind == "strong"} == set(
         SUBJECTS
     )
     cells = [cell for cell in planned if is_looked_at(cell)]
-    rows = [named(cell, row) for cell in cells for row in perform(cell, place)]
+    rows = [named(cell, row) for cell in cells for row in perform(cell, workspace)]
     told = {(row["attack"], row["eps"]): row for row in rows}
     ours = {(attack, eps) for attack in ("rejection", "strongest") for eps in (1.0, 5.0)}
     rungs = {(f"rung:{name}", 3.0) for name in ("raw", "hinge", "crowd-0", "crowd-1")}
@@ -166,7 +167,9 @@ def test_dear_attacks_speak_for_themselves(study: StudyResult) -> None:
     assert all(-10 < crowd < 0 for crowd in crowds)
     assert crowds[0] != crowds[1]
     frames = [read_rows(study.out), pl.DataFrame(rows, infer_schema_length=None)]
-    story = spec.sum_up(pl.concat(frames, how="diagonal_relaxed"), options, place.materials())
+    story = spec.summarise(
+        pl.concat(frames, how="diagonal_relaxed"), options, workspace.summarise_data()
+    )
     captions = [getattr(b, "caption", "") for section in story.sections for b in section.blocks]
     assert "Accuracy at eps 3 on 2 images" in captions
     assert "Strongest: accuracy on 2 images of the first draw (clean: on 12)" in captions

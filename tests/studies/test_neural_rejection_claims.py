@@ -8,12 +8,12 @@ import polars as pl
 import pytest
 
 from epsball.studies.claims.table import Verdict, load_claims
-from epsball.studies.core.materials import Materials
+from epsball.studies.core.data_summary import DataSummary
 from epsball.studies.core.options import Options
 from epsball.studies.neural_rejection.claims import judge
 from epsball.studies.neural_rejection.measured import Results
 
-MNIST = Materials("mnist", "abc", 60_000, 10_000, (1, 28, 28), 10)
+MNIST = DataSummary("mnist", "abc", 60_000, 10_000, (1, 28, 28), 10)
 ASKED = Options(seeds=5, limit=1000, train_limit=30_000)
 EPS = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0)
 BEYOND = (4.0, 5.0, 6.0)
@@ -184,7 +184,7 @@ def verdicts(
     world: World | None = None,
     *,
     options: Options = ASKED,
-    data: Materials = MNIST,
+    data: DataSummary = MNIST,
     without: Callable[[dict[str, Any]], bool] = lambda _: False,
 ) -> dict[str, Verdict]:
     rows = [row for row in rows_of(world or World()) if not without(row)]
@@ -412,7 +412,7 @@ def test_the_first_draw_is_compared_with_the_first_draw() -> None:
 @pytest.mark.parametrize(
     ("options", "data", "words"),
     [
-        (ASKED, Materials("digits", "a", 30_000, 1000, (1, 28, 28), 10), "measured on digits"),
+        (ASKED, DataSummary("digits", "a", 30_000, 1000, (1, 28, 28), 10), "measured on digits"),
         (replace(ASKED, train_limit=5000), MNIST, "trained on 5,000 images, not 30,000"),
         (replace(ASKED, seeds=4), MNIST, "4 of 5 draws of images"),
         (replace(ASKED, limit=500), MNIST, "500 of 1,000 images a draw"),
@@ -420,7 +420,7 @@ def test_the_first_draw_is_compared_with_the_first_draw() -> None:
         (replace(ASKED, grid={"theta": (0.5,)}), MNIST, "theta 0.5, not 0.9"),
     ],
 )
-def test_another_setting_refutes_nothing(options: Options, data: Materials, words: str) -> None:
+def test_another_setting_refutes_nothing(options: Options, data: DataSummary, words: str) -> None:
     found = verdicts(less("dnr"), options=options, data=data)["dnr-over-nr"]
     assert found.verdict == "not run"
     assert words in found.note

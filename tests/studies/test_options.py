@@ -6,7 +6,7 @@ import pytest
 
 from epsball.errors import InvalidInput
 from epsball.studies.core.cell import Plain
-from epsball.studies.core.options import Options, parse_grid
+from epsball.studies.core.options import Options, parse_classes, parse_grid
 
 KNOWN: dict[str, Plain] = {"l1": 0.0, "hidden": 625, "arm": "clean"}
 
@@ -44,3 +44,23 @@ def test_no_dear_attacks_may_be_asked_for() -> None:
     assert Options(searched=0).searched == 0
     with pytest.raises(InvalidInput, match="searched"):
         Options(searched=-1)
+
+
+CLASSES = ["cat", "dog", "7"]
+
+
+def test_classes_are_given_by_name_or_number() -> None:
+    assert parse_classes("dog, cat,dog", CLASSES) == ("dog", "cat")
+    assert parse_classes("1,0", CLASSES) == ("dog", "cat")
+    assert parse_classes("7", CLASSES) == ("7",)  # a name goes before a number
+
+
+@pytest.mark.parametrize("text", ["dgo", "3", "-1", "cat,doq"])
+def test_a_class_that_does_not_exist_is_refused(text: str) -> None:
+    with pytest.raises(InvalidInput, match="unknown class"):
+        parse_classes(text, CLASSES)
+
+
+def test_no_class_at_all_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="at least one class"):
+        parse_classes(" , ", CLASSES)

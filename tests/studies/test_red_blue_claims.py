@@ -5,14 +5,14 @@ from collections.abc import Callable
 import polars as pl
 import pytest
 
-from epsball.studies.claims.measured import Measured
+from epsball.studies.claims.study_rows import StudyRows
 from epsball.studies.claims.table import Verdict
 from epsball.studies.core.cell import Plain
-from epsball.studies.core.materials import Materials
+from epsball.studies.core.data_summary import DataSummary
 from epsball.studies.core.options import Options
 from epsball.studies.red_blue.claims import judge
 
-MNIST = Materials("mnist", "abc", 60_000, 10_000, (1, 28, 28), 10)
+MNIST = DataSummary("mnist", "abc", 60_000, 10_000, (1, 28, 28), 10)
 BASE: dict[str, Plain] = {"arm": "clean", "hidden": 625}
 PENALTIES = (0.0, 1e-5, 1e-4)
 Accuracy = Callable[[float, float, str, float], float]  # l1, l2, attack, eps
@@ -27,7 +27,7 @@ def like_the_source(l1: float, l2: float, attack: str, eps: float) -> float:
 
 
 def verdicts(
-    accuracy: Accuracy, *, options: Options | None = None, data: Materials = MNIST
+    accuracy: Accuracy, *, options: Options | None = None, data: DataSummary = MNIST
 ) -> dict[str, Verdict]:
     rows = [
         {
@@ -50,7 +50,7 @@ def verdicts(
         for eps in ((0.0,) if attack == "none" else (0.05, 0.075, 0.1, 0.25))
         for value in [accuracy(l1, l2, attack, eps) + 0.001 * repeat]
     ]
-    found = judge(Measured(pl.DataFrame(rows)), BASE, options or Options(), data)
+    found = judge(StudyRows(pl.DataFrame(rows)), BASE, options or Options(), data)
     return {v.id.removeprefix("red-blue."): v for v in found}
 
 
@@ -116,7 +116,7 @@ def test_numbers_are_looked_up_where_they_were_measured() -> None:
 
 
 def test_another_data_set_refutes_nothing() -> None:
-    digits = Materials("digits", "abc", 1438, 359, (1, 28, 28), 10)
+    digits = DataSummary("digits", "abc", 1438, 359, (1, 28, 28), 10)
     found = verdicts(like_the_source, data=digits)
     assert {v.verdict for v in found.values()} == {"holds", "not run"}
     assert not any(v.same_setting for v in found.values())

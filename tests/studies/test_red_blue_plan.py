@@ -6,12 +6,13 @@ import pytest
 
 from epsball.errors import InvalidInput
 from epsball.studies.core.cell import Cell, in_order
-from epsball.studies.core.materials import Materials
+from epsball.studies.core.data_summary import DataSummary
 from epsball.studies.core.options import Grid, Options
-from epsball.studies.core.running import make_options
-from epsball.studies.red_blue.study import RED_BLUE, plan
+from epsball.studies.core.planning import make_options
+from epsball.studies.red_blue.plan import plan
+from epsball.studies.red_blue.study import RED_BLUE
 
-MNIST = Materials("mnist", "abc", 60_000, 10_000, (1, 28, 28), 10)
+MNIST = DataSummary("mnist", "abc", 60_000, 10_000, (1, 28, 28), 10)
 
 
 def nets(options: Options) -> list[Cell]:
@@ -47,7 +48,7 @@ def test_the_path_of_the_images_is_no_part_of_a_cell() -> None:
 
 
 def test_their_content_is() -> None:
-    changed = Materials("mnist", "xyz", 60_000, 10_000, (1, 28, 28), 10)
+    changed = DataSummary("mnist", "xyz", 60_000, 10_000, (1, 28, 28), 10)
     a, b = ({c.hash for c in plan(Options(), m)} for m in (MNIST, changed))
     assert not a & b
 
@@ -93,6 +94,6 @@ def test_a_bad_grid_is_refused_before_anything_is_done(text: str, words: str) ->
 
 
 def test_images_that_the_network_cannot_see_are_refused() -> None:
-    cifar = Materials("cifar10", "abc", 50_000, 10_000, (3, 32, 32), 10)
+    cifar = DataSummary("cifar10", "abc", 50_000, 10_000, (3, 32, 32), 10)
     with pytest.raises(InvalidInput, match="784 numbers"):
         plan(Options(), cifar)

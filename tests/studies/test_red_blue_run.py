@@ -1,6 +1,7 @@
 """Study red-blue, small, from the command line to its pages."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,11 @@ from typer.testing import CliRunner
 from epsball.cli.app import app
 from epsball.errors import InvalidInput
 from epsball.studies import load_claims, read_rows, run_study
+from epsball.studies.core.cell import Cell
+from epsball.studies.core.store import Row
+from epsball.studies.core.workspace import Workspace
+from epsball.studies.red_blue.study import RED_BLUE
+from epsball.studies.table import STUDIES
 
 SMALL = {
     "grid": "l1=0,3e-4;l2=0;hidden=64;dropout=0;arm_eps=0.02",
@@ -95,25 +101,83 @@ def test_what_is_lost_is_done_again_to_the_same_rows(done: Path) -> None:
     assert read_rows(done).drop("seconds").equals(before.drop("seconds"))
 
 
-def test_weights_that_are_gone_are_told_with_the_remedy(tmp_path: Path) -> None:
+def test_missing_weights_fail_their_cell_with_a_remedy(tmp_path: Path) -> None:
     few = SMALL | {"grid": "l1=0;l2=0;arm=clean;hidden=8", "searched": 0, "epochs": 1}
     run_study("red-blue", tmp_path, **few)  # type: ignore[arg-type]  # values of several types
     rows = read_rows(tmp_path)
     judge, net = (rows.filter(kind=kind)["cell"][0] for kind in ("judge", "train"))
     (tmp_path / "rows" / f"{judge}.parquet").unlink()
     (tmp_path / "models" / net / "model.safetensors").unlink()
-    with pytest.raises(InvalidInput, match=f"delete .*{net}.parquet too"):
-        run_study("red-blue", tmp_path, **few)  # type: ignore[arg-type]  # values of several types
+    result = run_study("red-blue", tmp_path, **few)  # type: ignore[arg-type]  # as above
+    (failure,) = result.failed
+    assert failure["cell"] == judge
+    assert f"{net}.parquet too, and give the command again" in failure["message"]
+    assert result.summary["cells"] == {"planned": 3, "done": 2}
+    (tmp_path / "rows" / f"{net}.parquet").unlink()
+    assert not run_study("red-blue", tmp_path, **few).failed  # type: ignore[arg-type]  # as above
+
+
+def test_a_failed_cell_is_on_the_page_and_in_the_exit_code(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def fail(cell: Cell, workspace: Workspace) -> list[Row]:
+        raise RuntimeError(f"no {cell.kind} in {workspace.data}")
+
+    works = dict(RED_BLUE.works) | {"judge": fail}
+    monkeypatch.setitem(STUDIES, "red-blue", replace(RED_BLUE, works=works))
+    out = tmp_path / "out"
+    few = SMALL | {"grid": "l1=0;l2=0;arm=clean;hidden=8", "searched": 0, "epochs": 1}
+    flags = [f for k, v in few.items() for f in (f"--{k.replace('_', '-')}", str(v))]
+    result = CliRunner().invoke(app, ["study", "red-blue", "--out", str(out), *flags])
+    assert result.exit_code == 1
+    assert "1 cells failed" in result.output
+    for name in ("red-blue.md", "report.html"):
+        assert "RuntimeError: no judge in digits" in (out / name).read_text()
+
+
+def test_the_plan_is_shown_and_nothing_written(done: Path, tmp_path: Path) -> None:
+    flags = ["--data", "digits", "--grid", "l1=0;l2=0", "--seeds", "2", "--searched", "0"]
+    command = ["study", "red-blue", "--plan", *flags]
+    fresh = CliRunner().invoke(app, command, catch_exceptions=False)
+    assert "9 cells, about" in fresh.output  # two arms, two seeds: train, judge; one strip
+    assert not list(tmp_path.iterdir())
+    chosen = [*command, "--only", "kind=train;arm=clean"]
+    part = CliRunner().invoke(app, chosen, catch_exceptions=False)
+    assert "2 cells, about" in part.output
+    own = [f for k, v in SMALL.items() for f in (f"--{k.replace('_', '-')}", str(v))]
+    finished = CliRunner().invoke(
+        app, ["study", "red-blue", "--plan", "--out", str(done), *own], catch_exceptions=False
+    )
+    assert "18 cells, about 0 s left on one process" in finished.output
+
+
+def test_a_part_of_the_plan_runs_first(tmp_path: Path) -> None:
+    few = SMALL | {"grid": "l1=0;l2=0;arm=clean;hidden=8", "searched": 0, "epochs": 1}
+    first = run_study("red-blue", tmp_path, only="kind=train", **few)  # type: ignore[arg-type]  # as above
+    assert first.summary["cells"] == {"planned": 3, "done": 1}
+    whole = run_study("red-blue", tmp_path, **few)  # type: ignore[arg-type]  # as above
+    assert whole.summary["cells"] == {"planned": 3, "done": 3}
+
+
+def test_directories_of_an_older_version_are_refused(done: Path, tmp_path: Path) -> None:
+    manifest = json.loads((done / "study.json").read_text())
+    del manifest["schema"]
+    manifest["versions"]["epsball"] = "0.1.0"
+    (tmp_path / "study.json").write_text(json.dumps(manifest))
+    with pytest.raises(InvalidInput, match=r"written by epsball 0\.1\.0.*choose another --out"):
+        run_study("red-blue", tmp_path, **SMALL)  # type: ignore[arg-type]  # as above
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"epochs": 6}, "differs in epochs"),
-        ({"limit": 50}, "differs in limit"),
+        ({"epochs": 6}, r"differs in epochs \(5 there, 6 here\)"),
+        ({"limit": 50}, r"differs in limit \(60 there, 50 here\)"),
         ({"seeds": 0}, "seeds must be 1 or more"),
         ({"grid": "l9=1"}, "unknown parameter of the grid 'l9'"),
         ({"workers": 0}, "workers must be 1 or more"),
+        ({"classes": "3"}, "applies to studies of single classes"),
+        ({"only": "kind=x"}, "no cell of the plan"),
         ({"colour": 1}, "unknown option of a study 'colour'"),
     ],
 )

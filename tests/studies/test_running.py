@@ -8,9 +8,10 @@ import torch
 
 from epsball.errors import InvalidInput
 from epsball.studies.core.cell import Cell
-from epsball.studies.core.place import Place
-from epsball.studies.core.running import make_options, perform
+from epsball.studies.core.planning import make_options
+from epsball.studies.core.running import perform
 from epsball.studies.core.store import Row
+from epsball.studies.core.workspace import Workspace
 from epsball.studies.red_blue.study import RED_BLUE
 from epsball.studies.table import STUDIES
 
@@ -25,13 +26,13 @@ def test_a_cell_computes_with_its_threads_and_without_denormals(
     if not torch.set_flush_denormal(False):
         pytest.skip("this processor cannot flush denormals")
 
-    def run(cell: Cell, place: Place) -> list[Row]:
+    def run(cell: Cell, workspace: Workspace) -> list[Row]:
         seen: Row = {"threads_seen": torch.get_num_threads(), "tiny": tiny()}
         return [seen, seen]
 
-    monkeypatch.setitem(STUDIES, "red-blue", replace(RED_BLUE, run=run))
+    monkeypatch.setitem(STUDIES, "red-blue", replace(RED_BLUE, works={"x": run}))
     before = torch.get_num_threads()
-    rows = perform(Cell("red-blue", "x", threads=before + 1), Place(tmp_path, "digits"))
+    rows = perform(Cell("red-blue", "x", threads=before + 1), Workspace(tmp_path, "digits"))
     assert [row["threads_seen"] for row in rows] == [before + 1] * 2
     assert rows[0]["tiny"] == 0
     assert rows[0]["seconds"] == rows[1]["seconds"]

@@ -45,15 +45,20 @@ def complain(text: str) -> None:
 class Bars:
     """Progress with the time that is left, on standard error."""
 
-    def __init__(self) -> None:
-        """Prepare the bars; nothing is drawn yet."""
+    def __init__(self, *, time_left: bool = True) -> None:
+        """Prepare the bars; nothing is drawn yet.
+
+        Args:
+            time_left: whether to estimate it from the units; False where the notes state it.
+        """
+        columns = [TimeRemainingColumn()] if time_left else []
         self._bars = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
-            TimeRemainingColumn(),
+            *columns,
             console=err(),
             transient=True,
         )

@@ -19,7 +19,7 @@ def study_facts(manifest: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, 
     options |= {name: _listed(values) for name, values in manifest["options"]["grid"].items()}
     groups = {
         "Options": options,
-        "Images": manifest["materials"],
+        "Images": manifest["data"],
         "Versions": manifest["versions"],
         "Machine": manifest["hardware"],
     }

@@ -37,7 +37,7 @@ def _page(summary: Mapping[str, Any]) -> str:
         f"Study `{summary['study']}`, after {summary['source']}.",
         f"**{story['answer']}**",
         _how(manifest),
-        _unfinished(**summary["cells"]),
+        _unfinished(summary),
         "## Claims",
         f"{'; '.join(tally)}. {_RULES}",
         *(_claims(summary["claims"], kind) for kind in (False, True)),
@@ -64,9 +64,16 @@ def _how(manifest: Mapping[str, Any]) -> str:
     )
 
 
-def _unfinished(planned: int, done: int) -> str:
-    rest = f"{done} of {planned} cells are done; the same command goes on where it stopped."
-    return "" if done == planned else f"**Unfinished**: {rest}"
+def _unfinished(summary: Mapping[str, Any]) -> str:
+    planned, done = summary["cells"]["planned"], summary["cells"]["done"]
+    if done == planned:
+        return ""
+    failed = [f"`{f['label']}` ({f['error']}: {f['message']})" for f in summary["failed"]]
+    errors = f" Failed cells: {'; '.join(failed)}." if failed else ""
+    return (
+        f"**Unfinished**: {done} of {planned} cells are done; the same command continues the "
+        f"study.{errors}"
+    )
 
 
 def _section(section: Mapping[str, Any]) -> list[str]:

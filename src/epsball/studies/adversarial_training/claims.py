@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from epsball.studies.claims.estimates import Estimate
-from epsball.studies.claims.measured import Measured, Point
+from epsball.studies.claims.study_rows import Point, StudyRows
 from epsball.studies.claims.table import (
     Claim,
     Verdict,
@@ -14,7 +14,7 @@ from epsball.studies.claims.table import (
     load_claims,
     not_run,
 )
-from epsball.studies.core.materials import Materials
+from epsball.studies.core.data_summary import DataSummary
 
 NAME = "adversarial-training"
 _USUAL = ("mnist", "cifar10")
@@ -37,7 +37,7 @@ class Case:
         partly: how the networks were trained on less than there is.
     """
 
-    found: Measured
+    found: StudyRows
     eps: float
     differs: tuple[str, ...]
     partly: tuple[str, ...] = ()
@@ -54,7 +54,7 @@ class Case:
 
 
 def judge(
-    found: Measured, eps: float, materials: Materials, trained: int | None = None
+    found: StudyRows, eps: float, data: DataSummary, trained: int | None = None
 ) -> list[Verdict]:
     """Judge every claim.
 
@@ -65,31 +65,31 @@ def judge(
     Args:
         found: the rows.
         eps: the study's.
-        materials: on which images.
+        data: on which images.
         trained: how many training images were used; None: all.
 
     Returns:
         A verdict for each claim of the source, in the order of the list.
     """
-    strange = materials.data not in _USUAL
-    differs = (f"measured on {materials.data}",) if strange else ()
-    partly = trained is not None and trained < materials.train
-    less = (f"trained on {trained:,} of {materials.train:,} images",) if partly else ()
+    strange = data.name not in _USUAL
+    differs = (f"measured on {data.name}",) if strange else ()
+    partly = trained is not None and trained < data.train
+    less = (f"trained on {trained:,} of {data.train:,} images",) if partly else ()
     case = Case(found, eps, differs, less)
-    return complete(NAME, [_one(claim, case, materials) for claim in load_claims(NAME)])
+    return complete(NAME, [_one(claim, case, data) for claim in load_claims(NAME)])
 
 
-def _one(claim: Claim, case: Case, materials: Materials) -> Verdict:
+def _one(claim: Claim, case: Case, data: DataSummary) -> Verdict:
     name = claim.id.removeprefix(f"{NAME}.")
     if claim.kind == "value":
-        return _goodfellow(claim, case, materials)
+        return _goodfellow(claim, case, data)
     return _JUDGES[name](claim, case)
 
 
-def _goodfellow(claim: Claim, case: Case, materials: Materials) -> Verdict:
+def _goodfellow(claim: Claim, case: Case, data: DataSummary) -> Verdict:
     row = "none" if claim.id.endswith("before") else "fgsm-mix"
     right = case.found.estimate(case.at(row))
-    if right is None or materials.data != "mnist":
+    if right is None or data.name != "mnist":
         return not_run(claim, "a number of MNIST; the row was not run on it")
     error = replace(right, value=1 - right.value, low=1 - right.high, high=1 - right.low)
     return judge_value(claim, error, differs=("base-cnn, not Goodfellow's maxout network",))
@@ -230,7 +230,7 @@ _JUDGES: Mapping[str, Callable[[Claim, Case], Verdict]] = {
 }
 
 
-def rows_of(found: Measured) -> Sequence[str]:
+def rows_of(found: StudyRows) -> Sequence[str]:
     """Return the rows that were run, in the order of the plan, helpers left out."""
     helpers = ("source-0", "source-1", "held-out")
     names = [str(setting["row"]) for setting in found.settings(["row"])]

@@ -6,8 +6,8 @@ from typing import Any
 import polars as pl
 
 from epsball.studies.adversarial_training.rows import EVERY
-from epsball.studies.claims.measured import Measured, Point
 from epsball.studies.claims.story import PlotBlock
+from epsball.studies.claims.study_rows import Point, StudyRows
 
 _WATCHED = ("fgsm-only-long", "fgsm-mix", "fast", "fgsm-only", "pgd")
 _CURVES = (("watched_accuracy", "clean"), ("fgsm_accuracy", "FGSM"), ("pgd_accuracy", "PGD"))
@@ -21,7 +21,7 @@ _MIXES = (
 )
 
 
-def over_epochs(found: Measured, names: Sequence[str]) -> PlotBlock:
+def over_epochs(found: StudyRows, names: Sequence[str]) -> PlotBlock:
     """Draw accuracy under FGSM and PGD over epochs: a gap that opens is the collapse."""
     points: list[dict[str, Any]] = []
     shown = [n for n in _WATCHED if n in names][:_PANELS]
@@ -45,7 +45,7 @@ def over_epochs(found: Measured, names: Sequence[str]) -> PlotBlock:
     )
 
 
-def leaking(found: Measured, names: Sequence[str], eps: float) -> PlotBlock:
+def leaking(found: StudyRows, names: Sequence[str], eps: float) -> PlotBlock:
     """Set accuracy under FGSM against clean accuracy: above the diagonal the label leaks."""
     points: list[dict[str, Any]] = []
     for name in (n for n in _MIXES if n in names):
@@ -69,7 +69,7 @@ def leaking(found: Measured, names: Sequence[str], eps: float) -> PlotBlock:
     )
 
 
-def capacity(found: Measured, eps: float) -> PlotBlock:
+def capacity(found: StudyRows, eps: float) -> PlotBlock:
     """Draw what is left over the width of the network."""
     points = []
     rows = ("fgsm-mix-narrow", "fgsm-mix", "fgsm-mix-wide")
@@ -89,7 +89,7 @@ def capacity(found: Measured, eps: float) -> PlotBlock:
     )
 
 
-def slopes(found: Measured) -> PlotBlock:
+def slopes(found: StudyRows) -> PlotBlock:
     """Draw the logits of one image along the sign of the gradient."""
     kept = found.rows.filter(pl.col("mode") == "logit") if "logit" in found.rows.columns else None
     points: list[dict[str, Any]] = []

@@ -8,9 +8,9 @@ from epsball.evaluation.metrics.present import eps_text, interval, percent
 from epsball.studies.adversarial_training.claims import judge, rows_of
 from epsball.studies.adversarial_training.figures import capacity, leaking, over_epochs, slopes
 from epsball.studies.adversarial_training.rows import EVERY
-from epsball.studies.claims.measured import Measured, Point
-from epsball.studies.claims.story import Section, Story, TableBlock, Words
-from epsball.studies.core.materials import Materials
+from epsball.studies.claims.story import CellText, Section, Story, TableBlock
+from epsball.studies.claims.study_rows import Point, StudyRows
+from epsball.studies.core.data_summary import DataSummary
 from epsball.studies.core.options import Options
 
 _DASH = "\N{EN DASH}"
@@ -30,27 +30,27 @@ _NOTES = (
 )
 
 
-def sum_up(rows: pl.DataFrame, options: Options, materials: Materials) -> Story:
+def summarise(rows: pl.DataFrame, options: Options, data: DataSummary) -> Story:
     """Say what came out.
 
     Args:
         rows: of all cells.
         options: what was asked for.
-        materials: on which images.
+        data: on which images.
     """
-    found = Measured(rows)
+    found = StudyRows(rows)
     eps = float(rows["study_eps"][0])
     names = rows_of(found)
     return Story(
         question="What does training on adversarial examples do, and at what cost?",
         answer=_answer(found, names, eps),
         sections=_sections(found, names, eps),
-        verdicts=judge(found, eps, materials, options.train_limit),
+        verdicts=judge(found, eps, data, options.train_limit),
         notes=_NOTES,
     )
 
 
-def _sections(found: Measured, names: Sequence[str], eps: float) -> list[Section]:
+def _sections(found: StudyRows, names: Sequence[str], eps: float) -> list[Section]:
     lede = f"What each network still gets right at eps {eps_text(eps)} in linf, and what it cost."
     watched = "Accuracy on a few hundred training images after every epoch, at the training eps."
     return [
@@ -78,7 +78,7 @@ def _sections(found: Measured, names: Sequence[str], eps: float) -> list[Section
     ]
 
 
-def _table(found: Measured, names: Sequence[str], eps: float) -> TableBlock:
+def _table(found: StudyRows, names: Sequence[str], eps: float) -> TableBlock:
     rows = []
     for name in names:
         places = [Point({"row": name}, a, 0.0 if a == "none" else eps) for a in _ATTACKS]
@@ -86,13 +86,13 @@ def _table(found: Measured, names: Sequence[str], eps: float) -> TableBlock:
     return TableBlock("Accuracy that is left, with 95 % intervals", _HEADS, rows)
 
 
-def _cell(found: Measured, place: Point) -> Words:
+def _cell(found: StudyRows, place: Point) -> CellText:
     ours = found.estimate(place)
     return _DASH if ours is None else (percent(ours.value), interval(ours.interval))
 
 
-def _costs(found: Measured, names: Sequence[str]) -> TableBlock:
-    rows: list[list[Words]] = []
+def _costs(found: StudyRows, names: Sequence[str]) -> TableBlock:
+    rows: list[list[CellText]] = []
     plain = _cost(found, "none")
     for name in names:
         gradients, seconds, doubts = _cost(found, name)
@@ -104,7 +104,7 @@ def _costs(found: Measured, names: Sequence[str]) -> TableBlock:
     return TableBlock(caption, heads, rows)
 
 
-def _cost(found: Measured, name: str) -> tuple[float, float, str]:
+def _cost(found: StudyRows, name: str) -> tuple[float, float, str]:
     part = found.rows.filter(pl.col("kind") == "train", pl.col("row") == name)
     if part.is_empty():
         return 0.0, 0.0, ""
@@ -113,7 +113,7 @@ def _cost(found: Measured, name: str) -> tuple[float, float, str]:
     return float(means[0]), float(means[1]), ", ".join(sorted(doubts))
 
 
-def _answer(found: Measured, names: Sequence[str], eps: float) -> str:
+def _answer(found: StudyRows, names: Sequence[str], eps: float) -> str:
     left = {n: found.estimate(Point({"row": n}, "strongest", eps)) for n in names}
     known = {name: e.value for name, e in left.items() if e is not None}
     if not known:

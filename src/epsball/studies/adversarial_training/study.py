@@ -16,14 +16,14 @@ from epsball.errors import InvalidInput, unknown_name
 from epsball.models.zoo.base_cnn import build_base_cnn
 from epsball.models.zoo.vgg_cifar import build_vgg_cifar
 from epsball.studies.adversarial_training.rows import EVERY, LINES, MORE
-from epsball.studies.adversarial_training.story import sum_up
+from epsball.studies.adversarial_training.story import summarise
 from epsball.studies.core.cell import Cell, Plain
-from epsball.studies.core.materials import Materials
+from epsball.studies.core.data_summary import DataSummary
 from epsball.studies.core.nets import train_net, trained_net
 from epsball.studies.core.options import Options
-from epsball.studies.core.place import Place
 from epsball.studies.core.spec import StudySpec
 from epsball.studies.core.store import Row
+from epsball.studies.core.workspace import Workspace
 from epsball.studies.judge.slopes import judge_levels, judge_slopes
 from epsball.studies.judge.transfer import judge_examples, make_examples
 from epsball.studies.judge.whole import judge_verdicts, judge_whole
@@ -40,7 +40,7 @@ _CARRIERS = ("fgsm", "mifgsm")  # what examples of the held-out model are made b
 _SLOPED = 200  # images along whose gradient sign logits are followed
 
 
-def plan(options: Options, materials: Materials) -> list[Cell]:
+def plan(options: Options, data: DataSummary) -> list[Cell]:
     """Plan a network for every row and seed, those that they need, and their judges."""
     names = [str(name) for name in options.grid.get("row", tuple(LINES))]
     for name in names:
@@ -48,19 +48,17 @@ def plan(options: Options, materials: Materials) -> list[Cell]:
             raise unknown_name("row of the study", name, [*LINES, *MORE])
     cells: list[Cell] = []
     for repeat in range(options.seeds):
-        cells += _repetition(names, options, materials, repeat)
+        cells += _repetition(names, options, data, repeat)
     return cells
 
 
-def _repetition(
-    names: list[str], options: Options, materials: Materials, repeat: int
-) -> list[Cell]:
+def _repetition(names: list[str], options: Options, data: DataSummary, repeat: int) -> list[Cell]:
     """Plan one repetition: helpers, rows, then what judges them, the dear attacks last."""
     wanted = {source for name in names for source in EVERY[name].sources} | {"held-out"}
     nets: dict[str, Cell] = {}
     for name in (*sorted(wanted), *names):
         needs = tuple(nets[source].hash for source in EVERY[name].sources)
-        nets[name] = _net(name, options, materials, repeat, needs)
+        nets[name] = _net(name, options, data, repeat, needs)
     rows = [nets[name] for name in names]
     moved = min(options.limit or _TRANSFERRED, _TRANSFERRED)
     made = _after(nets["held-out"], "examples", moved)
@@ -80,23 +78,23 @@ def _repetition(
 
 
 def _net(
-    name: str, options: Options, materials: Materials, repeat: int, needs: tuple[str, ...]
+    name: str, options: Options, data: DataSummary, repeat: int, needs: tuple[str, ...]
 ) -> Cell:
-    if materials.shape not in _MODELS:
+    if data.shape not in _MODELS:
         raise InvalidInput(
             f"study {NAME} has networks for images of {', '.join(map(str, _MODELS))}, got "
-            f"{materials.shape} from {materials.data}; take mnist, cifar10 or digits"
+            f"{data.shape} from {data.name}; take mnist, cifar10 or digits"
         )
-    line, model = EVERY[name], _MODELS[materials.shape]
-    eps, steps = _one(options, "eps", _EPS.get(materials.data)), _one(options, "attack_steps", 7)
+    line, model = EVERY[name], _MODELS[data.shape]
+    eps, steps = _one(options, "eps", _EPS.get(data.name)), _one(options, "attack_steps", 7)
     if eps is None:
-        raise InvalidInput(f'study {NAME}: no usual eps for {materials.data}; --grid "eps=0.1"')
+        raise InvalidInput(f'study {NAME}: no usual eps for {data.name}; --grid "eps=0.1"')
     asked: dict[str, Any] = dict(line.settings)
     asked |= {"eps": eps, "watch_every": 1} if line.attacked else {}
     asked |= {"attack_steps": steps} if line.steps else {}
     epochs = _one(options, "epochs", options.epochs)
     asked |= {} if epochs is None else {"epochs": epochs}
-    count = min(options.train_limit or materials.train, materials.train)
+    count = min(options.train_limit or data.train, data.train)
     settings = default_settings(model, count, by_recipe=False, validation=0.0, **asked)
     settings = settings.changed(epochs=settings.epochs * line.longer)
     changed = settings.model_dump(exclude_defaults=True, mode="json")
@@ -105,8 +103,8 @@ def _net(
         "model": model,
         "width": line.width,
         "dropout": line.dropout,
-        "data": materials.data,
-        "content": materials.content,
+        "data": data.name,
+        "content": data.content,
         "train_images": options.train_limit,
         "study_eps": eps,
     }
@@ -127,93 +125,95 @@ def _after(net: Cell, kind: str, images: int | None, *needs: str, **more: Plain)
     return Cell(NAME, kind, parameters, net.repeat, net.threads, VERSION, (net.hash, *needs))
 
 
-def run(cell: Cell, place: Place) -> list[Row]:
+def run(cell: Cell, workspace: Workspace) -> list[Row]:
     """Do one cell."""
-    return _WORKS[cell.kind](cell, place)
+    return _WORKS[cell.kind](cell, workspace)
 
 
 def _as(cell: Cell, name: str) -> Any:  # noqa: ANN401 - a parameter of any kind
     return cell.parameters[name]
 
 
-def _network(place: Place, model: str, width: float, dropout: float) -> Any:  # noqa: ANN401 - a module
-    classes = len(place.train_set().class_names)
+def _network(workspace: Workspace, model: str, width: float, dropout: float) -> Any:  # noqa: ANN401 - a module
+    classes = len(workspace.train_set().class_names)
     if model == "base-cnn":
         return build_base_cnn(classes=classes, width=width, dropout=dropout)
     return build_vgg_cifar(classes=classes, width=width, dropout=dropout, block_dropout=dropout / 2)
 
 
-def _fresh(cell: Cell, place: Place) -> Any:  # noqa: ANN401 - a module
-    return _network(place, _as(cell, "model"), _as(cell, "width"), _as(cell, "dropout"))
+def _fresh(cell: Cell, workspace: Workspace) -> Any:  # noqa: ANN401 - a module
+    return _network(workspace, _as(cell, "model"), _as(cell, "width"), _as(cell, "dropout"))
 
 
-def _trained(cell: Cell, place: Place) -> Any:  # noqa: ANN401 - a module
-    return trained_net(place, cell.needs[0], _fresh(cell, place))
+def _trained(cell: Cell, workspace: Workspace) -> Any:  # noqa: ANN401 - a module
+    return trained_net(workspace, cell.needs[0], _fresh(cell, workspace))
 
 
-def _train(cell: Cell, place: Place) -> list[Row]:
+def _train(cell: Cell, workspace: Workspace) -> list[Row]:
     # rows share weights and order of images; helpers must not, or nothing would be held out
     helper = _as(cell, "row") not in LINES and _as(cell, "row") not in MORE
     seed = cell.seed if helper else cell.shared_seed("content", "train_images", "width")
     with fresh_weights(seed):
-        model = _fresh(cell, place)
+        model = _fresh(cell, workspace)
     given = {
         key.removeprefix("train_"): value
         for key, value in cell.parameters.items()
         if key.startswith("train_") and key != "train_images"
     }
-    settings = TrainSettings(**given).changed(seed=seed, device=place.device)
+    settings = TrainSettings(**given).changed(seed=seed, device=workspace.device)
     names = EVERY[_as(cell, "row")].sources
     sources = [
-        trained_net(place, need, _network(place, _as(cell, "model"), line.width, line.dropout))
+        trained_net(
+            workspace, need, _network(workspace, _as(cell, "model"), line.width, line.dropout)
+        )
         for need, line in zip(cell.needs, (EVERY[name] for name in names), strict=True)
     ]
-    images = place.train_set(_as(cell, "train_images"))
-    return train_net(place, cell, model, images, settings, sources=sources)
+    images = workspace.train_set(_as(cell, "train_images"))
+    return train_net(workspace, cell, model, images, settings, sources=sources)
 
 
-def _judge(cell: Cell, place: Place) -> list[Row]:
+def _judge(cell: Cell, workspace: Workspace) -> list[Row]:
     eps = [share * _as(cell, "study_eps") for share in _SHARES]
-    images = place.test_set(_as(cell, "images"))
-    return judge_whole(_trained(cell, place), images, ["fgsm"], eps, seed=cell.seed)
+    images = workspace.test_set(_as(cell, "images"))
+    return judge_whole(_trained(cell, workspace), images, ["fgsm"], eps, seed=cell.seed)
 
 
-def _search(cell: Cell, place: Place) -> list[Row]:
+def _search(cell: Cell, workspace: Workspace) -> list[Row]:
     return judge_verdicts(
-        _trained(cell, place),
-        place.test_set(_as(cell, "images")),
+        _trained(cell, workspace),
+        workspace.test_set(_as(cell, "images")),
         _as(cell, "search"),
         [_as(cell, "study_eps")],
         restarts=_as(cell, "restarts"),
         seed=cell.seed,
-        run=place.search(cell.hash),
+        run=workspace.search(cell.hash),
         precision="fast",
     )
 
 
-def _examples(cell: Cell, place: Place) -> list[Row]:
+def _examples(cell: Cell, workspace: Workspace) -> list[Row]:
     return make_examples(
-        _trained(cell, place),
-        place.test_set(_as(cell, "images")),
+        _trained(cell, workspace),
+        workspace.test_set(_as(cell, "images")),
         _CARRIERS,
         [_as(cell, "study_eps")],
         seed=cell.seed,
-        file=place.examples(cell.hash),
+        file=workspace.examples(cell.hash),
     )
 
 
-def _transfer(cell: Cell, place: Place) -> list[Row]:
-    images = place.test_set(_as(cell, "images"))
-    return judge_examples(_trained(cell, place), images, place.examples(cell.needs[1]))
+def _transfer(cell: Cell, workspace: Workspace) -> list[Row]:
+    images = workspace.test_set(_as(cell, "images"))
+    return judge_examples(_trained(cell, workspace), images, workspace.examples(cell.needs[1]))
 
 
-def _slopes(cell: Cell, place: Place) -> list[Row]:
-    images = place.test_set(_as(cell, "images"))
-    return judge_slopes(_trained(cell, place), images, _as(cell, "study_eps"))
+def _slopes(cell: Cell, workspace: Workspace) -> list[Row]:
+    images = workspace.test_set(_as(cell, "images"))
+    return judge_slopes(_trained(cell, workspace), images, _as(cell, "study_eps"))
 
 
-def _levels(cell: Cell, place: Place) -> list[Row]:
-    return judge_levels(_trained(cell, place), place.test_set(_as(cell, "images")))
+def _levels(cell: Cell, workspace: Workspace) -> list[Row]:
+    return judge_levels(_trained(cell, workspace), workspace.test_set(_as(cell, "images")))
 
 
 _WORKS = {
@@ -233,6 +233,6 @@ ADVERSARIAL_TRAINING = StudySpec(
     options=Options(),
     known=_KNOWN,
     plan=plan,
-    run=run,
-    sum_up=sum_up,
+    works=_WORKS,
+    summarise=summarise,
 )

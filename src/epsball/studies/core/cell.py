@@ -1,6 +1,7 @@
-"""One unit of a study, as pure data. Imports no torch."""
+"""One unit of a study's work, as pure data. Imports no torch."""
 
 import hashlib
+import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -9,24 +10,25 @@ from typing import Any, TypeAlias
 from epsball.errors import BrokenContract
 
 Plain: TypeAlias = str | int | float | None
+_SHARED = ("data", "content")  # parameters that all cells of a run have in common
 _DIGITS = 32  # of the hexadecimal hash: 128 bits
 _SEED_BITS = 31  # what every generator takes
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What is to be done once, and never again, on whichever machine.
+    """One unit of work, done once on any machine.
 
-    Nothing in it depends on a path or on the machine; everything that changes the result is in it.
+    It holds everything that changes the result, and no path and nothing about the machine.
 
     Args:
         study: the study's name.
-        kind: which of the study's works it is: "train", "judge" ...
-        parameters: what the work is given; numbers, words and None, by name.
-        repeat: which repetition, from 0.
-        threads: of torch on the CPU: sums in another order round differently.
-        version: of the study's arithmetic; raised when a change of code moves its numbers.
-        needs: hashes of the cells that must be done before.
+        kind: the key of the study's work: "train", "judge" ...
+        parameters: arguments of the work by name: numbers, strings and None.
+        repeat: number of the repetition, from 0.
+        threads: torch's CPU threads: sums in another order round differently.
+        version: of the study's arithmetic; raised when a change of code changes its numbers.
+        needs: hashes of the cells that have to be done first.
 
     Example:
         >>> one = Cell("red-blue", "train", {"l1": 0.0, "l2": 1e-4})
@@ -54,30 +56,31 @@ class Cell:
         return int(self.hash, 16) >> (4 * _DIGITS - _SEED_BITS)
 
     def shared_seed(self, *names: str) -> int:
-        """Return a seed that cells share which agree in study, repeat and these parameters.
+        """Return a seed shared by all cells with the same study, repeat and these parameters.
 
         For paired designs: networks that differ in one setting then start from the same weights
-        and see their images in the same order, so that the setting alone tells them apart.
+        and see their images in the same order, so that the setting is the only difference.
 
         Args:
-            names: the parameters that count; the cell has them all.
+            names: the parameters that decide; the cell has all of them.
         """
         part = {"study": self.study, "repeat": self.repeat, "version": self.version}
         digest = _digest(part | {name: self.parameters[name] for name in names})
         return int(digest, 16) >> (4 * _DIGITS - _SEED_BITS)
 
     @property
-    def words(self) -> str:
-        """Return the cell in a few words, for a progress bar."""
+    def label(self) -> str:
+        """Return a short description, for progress bars and tables."""
         known = (f"{k}={v:g}" if isinstance(v, float) else f"{k}={v}" for k, v in self._shown())
         return f"{self.kind} {' '.join(known)} #{self.repeat}"
 
     def _shown(self) -> Iterable[tuple[str, Plain]]:
-        return ((k, v) for k, v in list(self.parameters.items())[:4] if v is not None)
+        own = ((k, v) for k, v in self.parameters.items() if k not in _SHARED and v is not None)
+        return itertools.islice(own, 4)
 
 
 def in_order(cells: Sequence[Cell]) -> list[Cell]:
-    """Put cells behind those they need, otherwise in the order they come in; each once.
+    """Return each cell once, after those it needs, otherwise in the given order.
 
     Args:
         cells: of one study.
@@ -93,10 +96,10 @@ def in_order(cells: Sequence[Cell]) -> list[Cell]:
 
 
 def _place(cell: Cell, planned: Mapping[str, Cell], ordered: dict[str, Cell]) -> None:
-    """Put a cell behind what it needs. There are no rings: a hash holds those of its needs."""
+    """Add a cell after its needs. No cycle is possible: a hash covers the hashes of its needs."""
     for need in cell.needs:
         if need not in planned:
-            raise BrokenContract(f"study {cell.study}: {cell.words} needs {need}, not planned")
+            raise BrokenContract(f"study {cell.study}: {cell.label} needs {need}, not planned")
         _place(planned[need], planned, ordered)
     ordered.setdefault(cell.hash, cell)
 
@@ -107,7 +110,7 @@ def _digest(content: Mapping[str, Any]) -> str:
 
 
 def _canonical(value: Any) -> Any:  # noqa: ANN401 - any JSON value
-    """Write a whole float as the integer it is: 0 and 0.0 are one setting."""
+    """Write a float without a fraction as an integer: 0 and 0.0 are one setting."""
     if isinstance(value, Mapping):
         return {key: _canonical(part) for key, part in value.items()}
     if isinstance(value, list | tuple):

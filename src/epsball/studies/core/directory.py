@@ -1,7 +1,8 @@
-"""A study's directory: what it holds, and whether it may be continued."""
+"""A study's directory: whether it may be continued, and its summary."""
 
 import json
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,72 +12,101 @@ from epsball.evaluation.manifest import surroundings
 from epsball.files import write_bytes
 from epsball.studies.claims.story import Story
 from epsball.studies.claims.table import load_claims
-from epsball.studies.core.materials import Materials
+from epsball.studies.core.cell import Cell
+from epsball.studies.core.data_summary import DataSummary
 from epsball.studies.core.options import Options
 from epsball.studies.core.spec import StudySpec
+from epsball.studies.core.store import SCHEMA_VERSION, Store, older_version
 
 MANIFEST, SUMMARY = "study.json", "summary.json"
-SCHEMA_VERSION = 1
-# more seeds or settings only add cells; where they are done is no part of what is asked
-_MAY_CHANGE = ("seeds", "grid", "searched", "device", "data")
+# more seeds, settings or classes only add cells; the device and the path of the data do not count
+_MAY_CHANGE = ("seeds", "grid", "classes", "searched", "device", "data")
 
 
-def settle(out: Path, study: str, options: Options, materials: Materials, command: str) -> None:
-    """Begin a study in a directory, or see that the one there is the same.
+def check_directory(out: Path, study: str, options: Options, data: DataSummary) -> None:
+    """Check that a study may be run in a directory; write nothing.
 
     Args:
-        out: the directory; made if need be.
-        study: its name.
-        options: what is asked for.
-        materials: the images.
-        command: as it was typed.
+        out: the directory; it need not exist.
+        study: the study's name.
+        options: of the study.
+        data: facts about the images.
 
     Raises:
         InvalidInput: the directory holds another study or run, or something else.
     """
-    asked = {"study": study, "options": asdict(options), "materials": asdict(materials)}
-    asked = json.loads(json.dumps(asked))
     file = out / MANIFEST
     if file.exists():
-        differing = _differences(_read(file), asked)
-        if differing:
+        manifest = _read(file)
+        if manifest.get("schema") != SCHEMA_VERSION:
+            raise older_version(out, manifest)
+        differences = _differences(manifest, _request(study, options, data))
+        if differences:
             raise InvalidInput(
-                f"--out {out} holds another study: it differs in {', '.join(differing)}; "
+                f"--out {out} holds another study: it differs in {', '.join(differences)}; "
                 "choose another --out"
             )
     elif out.exists() and (not out.is_dir() or _is_used(out)):
         raise InvalidInput(f"--out {out} holds something else: name a new or empty directory")
-    text = json.dumps(asked | {"command": command} | surroundings(), indent=2)
-    write_bytes(file, (text + "\n").encode())
+
+
+def open_directory(
+    out: Path, study: str, options: Options, data: DataSummary, command: str
+) -> None:
+    """Begin a study in a directory, or continue the one that is there.
+
+    Args:
+        out: the directory, checked by `check_directory`; created if it does not exist.
+        study: the study's name.
+        options: of the study.
+        data: facts about the images.
+        command: as it was typed.
+
+    Raises:
+        InvalidInput: the directory cannot be written to.
+    """
+    manifest = _request(study, options, data) | {"command": command} | surroundings()
+    write_bytes(out / MANIFEST, (json.dumps(manifest, indent=2) + "\n").encode())
+
+
+def _request(study: str, options: Options, data: DataSummary) -> dict[str, Any]:
+    request = {
+        "schema": SCHEMA_VERSION,
+        "study": study,
+        "options": asdict(options),
+        "data": asdict(data),
+    }
+    return dict(json.loads(json.dumps(request)))
 
 
 def write_summary(
-    out: Path, spec: StudySpec, story: Story, *, planned: int, done: int
+    out: Path, spec: StudySpec, story: Story, store: Store, cells: Sequence[Cell]
 ) -> dict[str, Any]:
     """Write summary.json, and return its content.
 
     Args:
         out: the study's directory.
         spec: the study.
-        story: what its rows say.
-        planned: number of cells.
-        done: how many of them an executor has done; all, if it did not leave some to others.
+        story: the content of its page.
+        store: its finished and failed cells.
+        cells: all of the plan.
     """
-    told = story.as_dict()
-    said = {claim.id: claim for claim in load_claims(spec.name)}
+    content = story.as_dict()
+    sources = {claim.id: claim for claim in load_claims(spec.name)}
     claims = [
-        {**found, "kind": said[found["id"]].kind, "text": said[found["id"]].text}
-        for found in told.pop("verdicts")
+        {**verdict, "kind": sources[verdict["id"]].kind, "text": sources[verdict["id"]].text}
+        for verdict in content.pop("verdicts")
     ]
     summary = {
         "schema": SCHEMA_VERSION,
         "study": spec.name,
         "what": spec.what,
         "source": spec.source,
-        "cells": {"planned": planned, "done": done},
+        "cells": {"planned": len(cells), "done": sum(store.has(cell.hash) for cell in cells)},
+        "failed": store.failures(cells),
         "claims": claims,
         "verdicts": dict(Counter(claim["verdict"] for claim in claims)),
-        "story": told,
+        "story": content,
         "manifest": _read(out / MANIFEST),
     }
     text = json.dumps(summary, indent=1, allow_nan=False)
@@ -93,13 +123,27 @@ def _read(file: Path) -> dict[str, Any]:
         ) from None
 
 
-def _differences(there: dict[str, Any], asked: dict[str, Any]) -> list[str]:
-    if there.get("study") != asked["study"]:
-        return [f"study ({there.get('study')})"]
-    before, now = there.get("options", {}), asked["options"]
-    found = [k for k in now if k not in _MAY_CHANGE and before.get(k) != now[k]]
-    same = there.get("materials") == asked["materials"]
-    return found if same else [*found, f"data ({there.get('materials', {}).get('data')})"]
+def _differences(there: Mapping[str, Any], request: Mapping[str, Any]) -> list[str]:
+    """Say what differs, each with the value of the directory and the one that was asked for."""
+    if there["study"] != request["study"]:
+        return [f"study ({there['study']} there, {request['study']} here)"]
+    before, now = there["options"], request["options"]
+    changed = [
+        f"{name} ({_text(before.get(name))} there, {_text(value)} here)"
+        for name, value in now.items()
+        if name not in _MAY_CHANGE and before.get(name) != value
+    ]
+    if there["data"] != request["data"]:
+        changed.append(f"data ({_images(there['data'])} there, {_images(request['data'])} here)")
+    return changed
+
+
+def _text(value: Any) -> str:  # noqa: ANN401 - an option of any kind
+    return "default" if value is None else str(value)
+
+
+def _images(data: Mapping[str, Any]) -> str:
+    return f"{data['name']} with content {data['content']}"
 
 
 def _is_used(out: Path) -> bool:

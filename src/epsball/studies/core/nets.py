@@ -9,8 +9,8 @@ from torch import nn
 
 from epsball.errors import InvalidInput
 from epsball.studies.core.cell import Cell
-from epsball.studies.core.place import Place
 from epsball.studies.core.store import Row
+from epsball.studies.core.workspace import Workspace
 from epsball.training import EpochRow, TrainResult, TrainSettings, train
 from epsball.training.measure.watch import IMAGES, STEPS
 from epsball.types import Dataset
@@ -19,7 +19,7 @@ _WEIGHTS = "model.safetensors"
 
 
 def train_net(
-    place: Place,
+    workspace: Workspace,
     cell: Cell,
     model: nn.Module,
     dataset: Dataset,
@@ -30,7 +30,7 @@ def train_net(
     """Train a cell's network; killed in the middle, it goes on at the last finished epoch.
 
     Args:
-        place: the study's.
+        workspace: the study's.
         cell: whose network it is.
         model: with its first weights.
         dataset: to train on.
@@ -41,7 +41,7 @@ def train_net(
         One row: what training cost, what the weights amount to, and the doubts that the epochs
         give cause for; then one for each epoch that was watched (mode "epoch").
     """
-    result = train(model, dataset, settings, out=place.model(cell.hash), sources=sources)
+    result = train(model, dataset, settings, out=workspace.model(cell.hash), sources=sources)
     weights = [w.detach() for w in model.parameters() if w.dim() > 1]
     last = result.epochs[-1]
     row: Row = {
@@ -78,20 +78,20 @@ def _watched(epochs: Sequence[EpochRow]) -> list[Row]:
     ]
 
 
-def trained_net(place: Place, cell: str, model: nn.Module) -> nn.Module:
+def trained_net(workspace: Workspace, cell: str, model: nn.Module) -> nn.Module:
     """Give a model the weights of a cell that is done, in eval mode.
 
     Raises:
         InvalidInput: they are not there any more.
     """
-    file: Path = place.model(cell) / _WEIGHTS
+    file: Path = workspace.model(cell) / _WEIGHTS
     if not file.exists():
         raise InvalidInput(
-            f"study: {file} is gone: delete {place.out / 'rows' / cell}.parquet too, and give the "
-            "command again"
+            f"study: {file} is missing: delete {workspace.out / 'rows' / cell}.parquet too, and "
+            "give the command again"
         )
     model.load_state_dict(load_file(file))
-    return model.eval().to(_device(place.device))
+    return model.eval().to(_device(workspace.device))
 
 
 def _device(asked: str) -> str:

@@ -1,7 +1,7 @@
-"""What a study is asked to do, checked. Imports no torch."""
+"""The options of a study, validated. Imports no torch."""
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from epsball.errors import InvalidInput, unknown_name
@@ -12,21 +12,22 @@ Grid = Mapping[str, tuple[Plain, ...]]
 
 @dataclass(frozen=True)
 class Options:
-    """How a study is to be run.
+    """The options of a study.
 
     Args:
         data: as `load_data` takes it.
         seeds: repetitions of every setting, at least 1.
-        limit: test images that are used; None: all.
-        train_limit: training images that are used; None: all.
-        searched: test images that the dear attacks get; 0 leaves those attacks out.
+        limit: number of test images; None: all.
+        train_limit: number of training images; None: all.
+        searched: number of test images for the expensive attacks; 0 leaves those attacks out.
         epochs: of every training; None: the study's own.
-        grid: the settings, by parameter; replaces the study's own values, parameter by parameter.
-        threads: of torch on the CPU. Part of every cell, so it is not left to the machine.
+        grid: values by parameter; each replaces the study's own values of that parameter.
+        classes: names of the classes that a study of single classes covers; None: its own choice.
+        threads: torch's CPU threads. Part of every cell, so not chosen by the machine.
         device: "auto", "cpu", "cuda" ...
 
     Raises:
-        InvalidInput: a number that cannot be meant.
+        InvalidInput: a number out of range.
     """
 
     data: str = "mnist"
@@ -36,11 +37,12 @@ class Options:
     searched: int = 1000
     epochs: int | None = None
     grid: Grid = field(default_factory=dict)
+    classes: tuple[str, ...] | None = None
     threads: int = 1
     device: str = "auto"
 
     def __post_init__(self) -> None:
-        """Refuse numbers that cannot be meant."""
+        """Refuse numbers out of range."""
         least = {"seeds": 1, "limit": 1, "train_limit": 1, "searched": 0, "epochs": 1, "threads": 1}
         for name, low in least.items():
             value = getattr(self, name)
@@ -49,14 +51,14 @@ class Options:
 
 
 def parse_grid(text: str, known: Mapping[str, Plain]) -> dict[str, tuple[Plain, ...]]:
-    """Read a grid as it is typed: "l1=0,1e-5;l2=0,1e-4".
+    """Parse a grid: "l1=0,1e-5;l2=0,1e-4".
 
     Args:
-        text: parameters apart by ";", values by ",".
-        known: the study's parameters with a usual value of each, which says what it is.
+        text: parameters separated by ";", values by ",".
+        known: the study's parameters, each with a typical value, whose type decides the parsing.
 
     Returns:
-        The values of each parameter that is named; repeated values once.
+        The values of each named parameter, without repetitions.
 
     Raises:
         InvalidInput: an unknown parameter, no value, or a value of another kind.
@@ -78,7 +80,7 @@ def parse_grid(text: str, known: Mapping[str, Plain]) -> dict[str, tuple[Plain, 
 
 
 def each_setting(grid: Grid) -> Iterator[dict[str, Plain]]:
-    """Give every combination of a grid's values, the last parameter moving fastest.
+    """Yield every combination of a grid's values, the last parameter changing fastest.
 
     Example:
         >>> [list(setting.values()) for setting in each_setting({"l1": (0, 1), "l2": (5,)})]
@@ -86,6 +88,35 @@ def each_setting(grid: Grid) -> Iterator[dict[str, Plain]]:
     """
     for values in itertools.product(*grid.values()):
         yield dict(zip(grid, values, strict=True))
+
+
+def parse_classes(text: str, class_names: Sequence[str]) -> tuple[str, ...]:
+    """Parse a list of classes: "cat,dog", or their numbers: "3,5".
+
+    Args:
+        text: names or numbers separated by ",".
+        class_names: all classes, in the order of their numbers.
+
+    Returns:
+        Names, each once, in the given order.
+
+    Raises:
+        InvalidInput: a class that does not exist, or none is named.
+
+    Example:
+        >>> parse_classes("dog, 0", ["cat", "dog"])
+        ('dog', 'cat')
+    """
+    names = []
+    for part in filter(None, (piece.strip() for piece in text.split(","))):
+        numbered = part not in class_names and part.isdecimal() and int(part) < len(class_names)
+        name = class_names[int(part)] if numbered else part
+        if name not in class_names:
+            raise unknown_name("class", name, class_names)
+        names.append(name)
+    if not names:
+        raise InvalidInput(f"study: classes must name at least one class, got {text!r}")
+    return tuple(dict.fromkeys(names))
 
 
 def _value(name: str, text: str, like: Plain) -> Plain:

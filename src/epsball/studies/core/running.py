@@ -1,23 +1,22 @@
-"""How a study is run: plan, cells, rows, summary. What is done is never done twice."""
+"""Running a study: plan, cells, rows, summary. A finished cell is never run twice."""
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from epsball.errors import unknown_name
 from epsball.evaluation.engine.engine import deterministic
 from epsball.evaluation.progress import Progress, Silent
 from epsball.studies.core.cell import Cell
-from epsball.studies.core.directory import settle, write_summary
-from epsball.studies.core.executor import Executor, InProcess
-from epsball.studies.core.options import Options, parse_grid
-from epsball.studies.core.place import Place
-from epsball.studies.core.spec import StudySpec
+from epsball.studies.core.directory import open_directory, write_summary
+from epsball.studies.core.planning import Plan, make_plan
 from epsball.studies.core.store import Row, Store
-from epsball.studies.core.workers import Workers
+from epsball.studies.core.tracker import Tracker
+from epsball.studies.core.workspace import Workspace
+from epsball.studies.executors.base import Executor, InProcess
+from epsball.studies.executors.processes import Processes
 from epsball.studies.table import STUDIES
 from epsball.training.setup.arithmetic import without_denormals
 
@@ -36,8 +35,13 @@ class StudyResult:
 
     @property
     def claims(self) -> list[dict[str, Any]]:
-        """Return the verdicts, one a claim of the source."""
+        """Return the verdicts, one per claim of the source."""
         return list(self.summary["claims"])
+
+    @property
+    def failed(self) -> list[dict[str, str]]:
+        """Return the cells that failed, each {"cell", "label", "error", "message"}."""
+        return list(self.summary["failed"])
 
 
 def run_study(
@@ -45,84 +49,71 @@ def run_study(
     out: Path | str,
     *,
     grid: str | None = None,
+    classes: str | None = None,
+    only: str | None = None,
     workers: int = 1,
     executor: Executor | None = None,
     command: str = "",
     progress: Progress | None = None,
-    **asked: Any,  # noqa: ANN401 - any option
+    **options: Any,  # noqa: ANN401 - any option
 ) -> StudyResult:
-    """Run a study, or go on with it, and sum it up.
+    """Run a study or continue it, and summarise it.
 
-    Leaves in the directory rows/ (one file a cell), rows.parquet, summary.json, models/ and what
-    else its cells keep. `epsball.report.write_study` makes the pages.
+    Writes rows/ (one file per cell), rows.parquet, summary.json, models/ and other files that its
+    cells keep. `epsball.report.write_study` makes the pages.
 
     Args:
         name: in `STUDIES`.
-        out: the directory; made if need be. One that holds the same study is continued: cells that
-            are done are not done again, whatever seeds and grid are asked for now.
-        grid: "l1=0,1e-5;l2=0": values in place of the study's own, parameter by parameter.
-        workers: processes that do cells at once. The rows are the same for any number of them.
-        executor: who does the cells, in place of workers.
-        command: to print under "how to reproduce".
-        progress: is told how far it is.
-        **asked: options, see `Options`; None: the study's own.
+        out: the directory; created if it does not exist. One that holds the same study is
+            continued: finished cells are not run again, and failed ones are tried again.
+        grid: "l1=0,1e-5;l2=0": values that replace the study's own, parameter by parameter.
+        classes: "cat,dog" or their numbers, for a study of single classes.
+        only: "kind=judge;l1=0": run these cells and those that they need, leave the rest open.
+        workers: processes that run cells at once. The rows are the same for any number of them.
+        executor: runs the cells instead of local processes.
+        command: printed under "how to reproduce".
+        progress: is informed about finished cells and the time left.
+        **options: see `Options`; None: the study's own.
 
     Returns:
-        What came out.
+        The study's directory and summary. A cell that raised an error is listed in `failed`.
 
     Raises:
-        InvalidInput: unknown study, a bad option, or a directory that holds something else.
+        InvalidInput: unknown study or class, a bad option, or a directory with other content.
     """
-    spec = study_named(name)
-    options = make_options(spec, grid, asked)
-    place = Place(Path(out), options.data, options.device)
-    materials = place.materials()
-    cells = list(spec.plan(options, materials))
-    settle(place.out, spec.name, options, materials, command)
-    store, work = Store(place.out), partial(perform, place=place)
-    doing = executor or (InProcess() if workers == 1 else Workers(workers))
-    doing.run(cells, work, store, progress or Silent())
-    story = spec.sum_up(store.gather(cells), options, materials)
-    done = sum(store.has(cell.hash) for cell in cells)
-    summary = write_summary(place.out, spec, story, planned=len(cells), done=done)
-    return StudyResult(place.out, summary)
+    runner = executor or (InProcess() if workers == 1 else Processes(workers))
+    plan = make_plan(name, Path(out), grid=grid, classes=classes, only=only, **options)
+    open_directory(plan.workspace.out, plan.spec.name, plan.options, plan.data, command)
+    return run_plan(plan, runner, progress or Silent())
 
 
-def study_named(name: str) -> StudySpec:
-    """Return a study of the table.
-
-    Raises:
-        InvalidInput: there is none of this name.
-    """
-    if name not in STUDIES:
-        raise unknown_name("study", name, STUDIES)
-    return STUDIES[name]
-
-
-def make_options(spec: StudySpec, grid: str | None, asked: dict[str, Any]) -> Options:
-    """Lay what is asked for over the study's own options.
-
-    Raises:
-        InvalidInput: an unknown option, or a value that cannot be meant.
-    """
-    known = list(Options.__dataclass_fields__)
-    for name in asked.keys() - set(known):
-        raise unknown_name("option of a study", name, known)
-    given = {name: value for name, value in asked.items() if value is not None}
-    if grid is not None:
-        given["grid"] = parse_grid(grid, spec.known)
-    return replace(spec.options, **given)
-
-
-def perform(cell: Cell, place: Place) -> Sequence[Row]:
-    """Do one cell: pure data in, rows out. Another process may do the same with the same result.
+def run_plan(plan: Plan, executor: Executor, progress: Progress) -> StudyResult:
+    """Run the selected cells of a plan in its directory, and summarise all finished ones.
 
     Args:
-        cell: what is to be done.
-        place: directory, images, device.
+        plan: from `make_plan`; its directory was opened by `open_directory`.
+        executor: runs the cells.
+        progress: is informed about finished cells and the time left.
+    """
+    out = plan.workspace.out
+    store = Store(out)
+    tracker = Tracker(progress, plan.cost, store.seconds(plan.selected))
+    executor.run(plan.selected, partial(perform, workspace=plan.workspace), store, tracker)
+    story = plan.spec.summarise(store.gather(plan.cells), plan.options, plan.data)
+    return StudyResult(out, write_summary(out, plan.spec, story, store, plan.cells))
+
+
+def perform(cell: Cell, workspace: Workspace) -> Sequence[Row]:
+    """Run one cell: pure data in, rows out; the same on any process and machine.
+
+    Args:
+        cell: the cell.
+        workspace: directory, images, device.
     """
     started = time.perf_counter()
     with deterministic(cell.threads), without_denormals():
-        rows = STUDIES[cell.study].run(cell, place)
+        rows = STUDIES[cell.study].works[cell.kind](cell, workspace)
     seconds = time.perf_counter() - started
-    return [dict(row) | {"seconds": seconds / len(rows), "device": place.device} for row in rows]
+    return [
+        dict(row) | {"seconds": seconds / len(rows), "device": workspace.device} for row in rows
+    ]

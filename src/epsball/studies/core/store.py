@@ -1,19 +1,36 @@
-"""The rows of a study on disk: one file a finished cell, written beside and renamed. No torch."""
+"""Finished cells on disk: one file each, written beside and renamed. Imports no torch."""
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import polars as pl
 
 from epsball.errors import InvalidInput
-from epsball.files import read_json, write_atomically
+from epsball.files import read_json, unwritable, write_atomically, write_bytes
 from epsball.studies.core.cell import Cell, Plain
 
 Row: TypeAlias = Mapping[str, Plain | bool]
-ROWS, TABLE = "rows", "rows.parquet"
+SCHEMA_VERSION = 2  # of study.json and summary.json; 1 was epsball 0.1
+ROWS, FAILURES, TABLE = "rows", "failures", "rows.parquet"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a cell failed.
+
+    Args:
+        error: the exception's type.
+        message: its message, one line.
+        traceback: where it was raised.
+    """
+
+    error: str
+    message: str
+    traceback: str
 
 
 @dataclass(frozen=True)
@@ -27,24 +44,28 @@ class Store:
     out: Path
 
     def file(self, cell: str) -> Path:
-        """Return where the rows of a cell, named by its hash, lie once it is done."""
+        """Return the file of a finished cell's rows, by the cell's hash."""
         return self.out / ROWS / f"{cell}.parquet"
+
+    def failure_file(self, cell: str) -> Path:
+        """Return the file of a failed cell's error, by the cell's hash."""
+        return self.out / FAILURES / f"{cell}.json"
 
     def has(self, cell: str) -> bool:
         """Say whether a cell, named by its hash, is done."""
         return self.file(cell).exists()
 
-    def keep(self, cell: Cell, rows: Sequence[Row]) -> None:
-        """Write a finished cell's rows, whole or not at all, each with what the cell is.
+    def save(self, cell: Cell, rows: Sequence[Row]) -> None:
+        """Write a finished cell's rows, all or none of them, each with the cell's own values.
 
         Args:
             cell: the cell.
-            rows: what came out; values as numbers, under names that the cell's own do not use.
+            rows: its results, under names that the cell's own values do not use.
 
         Raises:
-            InvalidInput: the disk is full, or the place may not be written to.
+            InvalidInput: the disk is full, or the directory is not writable.
         """
-        named = {
+        own = {
             "cell": cell.hash,
             "study": cell.study,
             "kind": cell.kind,
@@ -54,12 +75,47 @@ class Store:
             "version": cell.version,
             "needs": json.dumps(cell.needs),
         }
-        whole = [named | dict(cell.parameters) | dict(row) for row in rows]
+        whole = [own | dict(cell.parameters) | dict(row) for row in rows]
         frame = pl.DataFrame(whole, infer_schema_length=None)
         write_atomically(self.file(cell.hash), lambda file: frame.write_parquet(file))
+        failure = self.failure_file(cell.hash)
+        try:
+            failure.unlink(missing_ok=True)
+        except OSError as error:
+            raise unwritable(failure, error) from error
+
+    def save_failure(self, cell: Cell, failure: Failure) -> None:
+        """Record why a cell failed; it is tried again when the study is continued.
+
+        Raises:
+            InvalidInput: the disk is full, or the directory is not writable.
+        """
+        content = {"cell": cell.hash, "label": cell.label} | asdict(failure)
+        text = json.dumps(content, indent=1) + "\n"
+        write_bytes(self.failure_file(cell.hash), text.encode())
+
+    def failures(self, cells: Sequence[Cell]) -> list[dict[str, str]]:
+        """Return the cells that failed, each {"cell", "label", "error", "message"}."""
+        names = ("cell", "label", "error", "message")
+        failed = []
+        for cell in cells:
+            file = self.failure_file(cell.hash)
+            if file.exists():
+                content = read_json(file, "study")
+                failed.append({name: str(content[name]) for name in names})
+        return failed
+
+    def seconds(self, cells: Sequence[Cell]) -> dict[str, float]:
+        """Return the seconds that finished cells took, by hash."""
+        measured = {}
+        for cell in cells:
+            with suppress(FileNotFoundError, pl.exceptions.ColumnNotFoundError):
+                column = pl.read_parquet(self.file(cell.hash), columns=["seconds"])
+                measured[cell.hash] = float(column["seconds"].sum())
+        return measured
 
     def read(self, cells: Sequence[Cell]) -> pl.DataFrame:
-        """Return the rows of finished cells, in the order of the cells, one column a name."""
+        """Return the rows of finished cells in the order of the cells, one column per name."""
         files = [self.file(cell.hash) for cell in cells if self.has(cell.hash)]
         frames = [pl.read_parquet(file) for file in files]
         return pl.concat(frames, how="diagonal_relaxed") if frames else pl.DataFrame()
@@ -78,7 +134,7 @@ def read_rows(out: Path) -> pl.DataFrame:
         out: the study's directory.
 
     Raises:
-        InvalidInput: it holds none.
+        InvalidInput: the directory holds no rows.
     """
     try:
         return pl.read_parquet(out / TABLE)
@@ -95,10 +151,21 @@ def read_study(out: Path) -> dict[str, Any]:
         out: the study's directory.
 
     Raises:
-        InvalidInput: it holds none, or something else's.
+        InvalidInput: the directory holds no summary, another command's, or an older version's.
     """
     file = out / "summary.json"
     summary = read_json(file, "study")
     if "claims" not in summary:
         raise InvalidInput(f"{file} is not a study's summary: name a study's directory")
+    if summary.get("schema") != SCHEMA_VERSION:
+        raise older_version(out, summary["manifest"])
     return summary
+
+
+def older_version(out: Path, manifest: Mapping[str, Any]) -> InvalidInput:
+    """Build the error for a directory whose cells this version names differently."""
+    version = manifest.get("versions", {}).get("epsball", "0.1")
+    return InvalidInput(
+        f"{out} was written by epsball {version}, whose cells have other parameters: choose "
+        "another --out (the version that wrote it can still continue it)"
+    )

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from epsball.studies.claims.estimates import Estimate
-from epsball.studies.claims.measured import Point
+from epsball.studies.claims.study_rows import Point
 from epsball.studies.claims.table import Claim, Verdict, judge_finding
-from epsball.studies.core.materials import Materials
+from epsball.studies.core.data_summary import DataSummary
 from epsball.studies.core.options import Options
 from epsball.studies.neural_rejection.measured import OURS, SAID, STRONGEST, Results
 
@@ -98,7 +98,7 @@ class Case:
 
 
 def differences(
-    options: Options, materials: Materials
+    options: Options, data: DataSummary
 ) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
     """Say what is not as in the source. What it does not state, nobody can differ in.
 
@@ -106,10 +106,10 @@ def differences(
         What concerns the networks; defences and attacks; the images that are attacked.
     """
     network, draws = [], []
-    trained = min(options.train_limit or materials.train, materials.train)
-    images = min(options.limit or _IMAGES, materials.test)
-    if materials.data != "mnist":
-        network.append(f"measured on {materials.data}, not on MNIST")
+    trained = min(options.train_limit or data.train, data.train)
+    images = min(options.limit or _IMAGES, data.test)
+    if data.name != "mnist":
+        network.append(f"measured on {data.name}, not on MNIST")
     if trained != _TRAINED:
         network.append(f"trained on {trained:,} images, not {_TRAINED:,}")
     if options.seeds < _DRAWS:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from epsball.evaluation.metrics.present import percent
 from epsball.studies.claims.estimates import Estimate
 from epsball.studies.claims.table import Claim, Verdict, complete, load_claims, not_run
-from epsball.studies.core.materials import Materials
+from epsball.studies.core.data_summary import DataSummary
 from epsball.studies.core.options import Options
 from epsball.studies.neural_rejection.base import USED, as_stated, judge_number, train_below_test
 from epsball.studies.neural_rejection.case import (
@@ -32,20 +32,20 @@ _FAR_LESS = 1 / 3  # of the other's cost: what is called far less
 _THREE, _TWO = ("none", "nr", "dnr"), ("nr", "dnr")
 
 
-def judge(results: Results, options: Options, materials: Materials) -> list[Verdict]:
+def judge(results: Results, options: Options, data: DataSummary) -> list[Verdict]:
     """Judge every claim, under the source's attack; the notes say what the strongest one says.
 
     Args:
         results: the rows.
         options: what was asked for.
-        materials: on which images.
+        data: on which images.
 
     Returns:
         A verdict for each claim of the source, in the order of the list.
     """
     trained = results.one("train", net=USED) is not None
     around = (NETS[USED].words,) if trained and not as_stated(results) else ()
-    case = Case(results, *differences(options, materials), around)
+    case = Case(results, *differences(options, data), around)
     return complete(NAME, [_one(claim, case) for claim in load_claims(NAME)])
 
 

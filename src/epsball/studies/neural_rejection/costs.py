@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from epsball.evaluation.metrics.present import percent
-from epsball.studies.claims.story import TableBlock, Words
+from epsball.studies.claims.story import CellText, TableBlock
 from epsball.studies.neural_rejection.base import USED
 from epsball.studies.neural_rejection.measured import SAID, SOURCE, Results
 from epsball.studies.neural_rejection.subjects import NETS, SUBJECTS
@@ -17,7 +17,7 @@ _PER = 1000  # images
 
 def auroc_table(results: Results) -> TableBlock:
     """Show how well each rejector tells attacked images from clean ones, first draw."""
-    rows: list[list[Words]] = [
+    rows: list[list[CellText]] = [
         [SUBJECTS[name].words, *(_area(results, name, eps) for eps in results.eps)]
         for name in REJECTORS
     ]
@@ -25,7 +25,7 @@ def auroc_table(results: Results) -> TableBlock:
     return TableBlock(caption, _heads(results), _known(rows))
 
 
-def _area(results: Results, name: str, eps: float) -> Words:
+def _area(results: Results, name: str, eps: float) -> CellText:
     area, low, high = (
         results.values(results.at(name, SOURCE, eps, column, draw=0))
         for column in ("auroc", "auroc_low", "auroc_high")
@@ -35,7 +35,7 @@ def _area(results: Results, name: str, eps: float) -> Words:
 
 def safe_table(results: Results) -> TableBlock:
     """Show what holds at thresholds that reject 5, 1 and 10 % of the clean images."""
-    rows: list[list[Words]] = []
+    rows: list[list[CellText]] = []
     for name in REJECTORS:
         cells = [_safe(results, name, eps, "safe_at") for eps in results.eps]
         clean = _safe(results, name, min(results.eps), "clean_at") if results.eps else DASH
@@ -48,7 +48,7 @@ def safe_table(results: Results) -> TableBlock:
     return TableBlock(caption, heads, _known(rows))
 
 
-def _safe(results: Results, name: str, eps: float, column: str) -> Words:
+def _safe(results: Results, name: str, eps: float, column: str) -> CellText:
     known = [results.estimate(name, SOURCE, eps, f"{column}_{s}", draw=0) for s in _SHARES]
     if known[0] is None:
         return DASH
@@ -63,7 +63,7 @@ def _safe(results: Results, name: str, eps: float, column: str) -> Words:
 def training_table(results: Results) -> TableBlock:
     """Show what training cost."""
     plain = results.one("train", net=USED)
-    rows: list[list[Words]] = []
+    rows: list[list[CellText]] = []
     for name, net in NETS.items():
         row = results.one("train", net=name)
         if row is not None and not row.get("taken"):
@@ -77,7 +77,7 @@ def training_table(results: Results) -> TableBlock:
 
 def fitting_table(results: Results) -> TableBlock:
     """Show what fitting a defence cost, and how large it came out."""
-    rows: list[list[Words]] = []
+    rows: list[list[CellText]] = []
     for name in REJECTORS:
         subject = SUBJECTS[name]
         part = results.of_kind("fit", fit=subject.fit)
@@ -103,14 +103,14 @@ def fitting_table(results: Results) -> TableBlock:
     return TableBlock(caption, heads, rows)
 
 
-def _counts(text: str | None) -> Words:
+def _counts(text: str | None) -> CellText:
     counts = [f"{int(count):,}" for count in (text or "").split()]
     return ", ".join(counts) or DASH
 
 
 def attacking_table(results: Results) -> TableBlock:
     """Show what attacking a thousand images costs."""
-    rows: list[list[Words]] = []
+    rows: list[list[CellText]] = []
     for name, subject in SUBJECTS.items():
         rows.append([subject.words, *(w for attack in SAID for w in _per(results, name, attack))])
     heads = "|".join(f"#gradients, {words}|#seconds for 1,000" for words in SAID.values())
@@ -143,5 +143,5 @@ def _heads(results: Results) -> str:
     return "|".join(["defence", *(f"#eps {eps:g}" for eps in results.eps)])
 
 
-def _known(rows: Sequence[list[Words]]) -> list[list[Words]]:
+def _known(rows: Sequence[list[CellText]]) -> list[list[CellText]]:
     return [row for row in rows if any(cell != DASH for cell in row[1:])]

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from epsball.studies.claims.estimates import Estimate, difference
-from epsball.studies.claims.measured import Measured, Point
+from epsball.studies.claims.study_rows import Point, StudyRows
 
 CLEAN, SOURCE, LIMITED = "none", "source", "limited"
 OURS, STRONGEST = "rejection", "strongest"  # the second on fewer images, of fewer subjects
@@ -27,9 +27,9 @@ class Results:
     rows: pl.DataFrame
 
     @cached_property
-    def found(self) -> Measured:
+    def found(self) -> StudyRows:
         """Return the rows, to be asked by point."""
-        return Measured(self.rows)
+        return StudyRows(self.rows)
 
     @cached_property
     def eps(self) -> list[float]:

@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 from epsball.errors import InvalidInput, unknown_name
 from epsball.studies.core.cell import Cell, Plain
-from epsball.studies.core.materials import Materials
+from epsball.studies.core.data_summary import DataSummary
 from epsball.studies.core.options import Options
 from epsball.studies.neural_rejection.subjects import (
     NETS,
@@ -52,11 +52,11 @@ class Planner:
 
     Args:
         options: what was asked for.
-        materials: on which images.
+        data: on which images.
     """
 
     options: Options
-    materials: Materials
+    data: DataSummary
 
     @cached_property
     def attack(self) -> str:
@@ -175,8 +175,8 @@ class Planner:
     ) -> Cell:
         """Plan any cell."""
         common: dict[str, Plain] = {
-            "data": self.materials.data,
-            "content": self.materials.content,
+            "data": self.data.name,
+            "content": self.data.content,
             "train_images": self.options.train_limit,
         }
         whole = dict(parameters) | common  # a cell is told by its first parameters
@@ -223,7 +223,7 @@ class Planner:
         return self.cell("fit", parameters, *needs)
 
     def _training(self, net: Net) -> TrainSettings:
-        count = min(self.options.train_limit or self.materials.train, self.materials.train)
+        count = min(self.options.train_limit or self.data.train, self.data.train)
         own: dict[str, Any] = {k: self.one(k) for k in ("lr", "batch_size", "dropout", "epochs")}
         own |= {"optimizer": "sgd", "momentum": 0.9, "decay": 1e-6}
         asked: dict[str, Any] = dict(net.settings)
@@ -241,7 +241,7 @@ class Planner:
 
     @property
     def _images(self) -> int:
-        return min(self.options.limit or _IMAGES, self.materials.test)
+        return min(self.options.limit or _IMAGES, self.data.test)
 
     @property
     def _middle(self) -> float:

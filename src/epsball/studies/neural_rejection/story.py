@@ -7,7 +7,7 @@ import polars as pl
 
 from epsball.evaluation.metrics.present import percent
 from epsball.studies.claims.story import Block, Section, Story, TableBlock
-from epsball.studies.core.materials import Materials
+from epsball.studies.core.data_summary import DataSummary
 from epsball.studies.core.options import Options
 from epsball.studies.neural_rejection.base import as_stated
 from epsball.studies.neural_rejection.claims import judge
@@ -43,20 +43,20 @@ from epsball.studies.neural_rejection.tables import (
 _HEADLINE = ("none", "nr", "dnr")
 
 
-def sum_up(rows: pl.DataFrame, options: Options, materials: Materials) -> Story:
+def summarise(rows: pl.DataFrame, options: Options, data: DataSummary) -> Story:
     """Say what came out.
 
     Args:
         rows: of all cells.
         options: what was asked for.
-        materials: on which images.
+        data: on which images.
     """
     results = Results(rows)
     return Story(
         question="Does a reject class on inner layers withstand an attacker who knows it?",
         answer=_answer(results),
         sections=[*_attacked(results), *_beside(results)],
-        verdicts=judge(results, options, materials),
+        verdicts=judge(results, options, data),
         notes=notes(results),
     )
 

@@ -14,33 +14,33 @@ from collections.abc import Sequence
 
 from epsball.errors import InvalidInput
 from epsball.studies.core.cell import Cell
-from epsball.studies.core.materials import Materials
+from epsball.studies.core.data_summary import DataSummary
 from epsball.studies.core.options import Options
-from epsball.studies.core.place import Place
 from epsball.studies.core.spec import StudySpec
 from epsball.studies.core.store import Row
+from epsball.studies.core.workspace import Workspace
 from epsball.studies.neural_rejection.plan import KNOWN, NAME, Planner
-from epsball.studies.neural_rejection.story import sum_up
+from epsball.studies.neural_rejection.story import summarise
 from epsball.studies.neural_rejection.works import WORKS
 
 _SHAPE = (1, 28, 28)
 
 
-def plan(options: Options, materials: Materials) -> list[Cell]:
+def plan(options: Options, data: DataSummary) -> list[Cell]:
     """Plan what the source did, what stands beside it, and our attacks, the dear ones last."""
-    if materials.shape != _SHAPE:
+    if data.shape != _SHAPE:
         raise InvalidInput(
-            f"study {NAME} needs images of {_SHAPE}, got {materials.shape} from {materials.data};"
+            f"study {NAME} needs images of {_SHAPE}, got {data.shape} from {data.name};"
             " take mnist or digits"
         )
-    planner = Planner(options, materials)
+    planner = Planner(options, data)
     cells = [*planner.bases(), *planner.source(), *planner.beside(), *planner.dear()]
     return list({cell.hash: cell for cell in cells}.values())
 
 
-def run(cell: Cell, place: Place) -> Sequence[Row]:
+def run(cell: Cell, workspace: Workspace) -> Sequence[Row]:
     """Do one cell."""
-    return WORKS[cell.kind](cell, place)
+    return WORKS[cell.kind](cell, workspace)
 
 
 NEURAL_REJECTION = StudySpec(
@@ -50,6 +50,6 @@ NEURAL_REJECTION = StudySpec(
     options=Options(seeds=5, limit=1000, train_limit=30_000, searched=200),
     known=KNOWN,
     plan=plan,
-    run=run,
-    sum_up=sum_up,
+    works=WORKS,
+    summarise=summarise,
 )

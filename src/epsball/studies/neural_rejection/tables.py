@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from epsball.evaluation.metrics.present import interval, percent
 from epsball.studies.claims.estimates import Estimate
-from epsball.studies.claims.story import TableBlock, Words
+from epsball.studies.claims.story import CellText, TableBlock
 from epsball.studies.claims.table import load_claims
 from epsball.studies.neural_rejection.measured import (
     CLEAN,
@@ -31,7 +31,7 @@ _METRICS = ("loss", "accuracy")
 
 def base_table(results: Results) -> TableBlock:
     """Set losses and accuracies of networks that saw clean images only beside the source's."""
-    rows: list[list[Words]] = []
+    rows: list[list[CellText]] = []
     for row in results.of_kind("train").iter_rows(named=True):
         if row.get("taken"):
             continue  # the network above it
@@ -41,7 +41,7 @@ def base_table(results: Results) -> TableBlock:
         ]
         if splits == [None, None]:
             continue
-        cells: list[Words] = [_metric(c, row[f"train_{c}"]) for c in _METRICS]
+        cells: list[CellText] = [_metric(c, row[f"train_{c}"]) for c in _METRICS]
         cells += [_metric(c, one[c]) if one else DASH for one in splits for c in _METRICS]
         lr = row.get("lr") or row.get("train_lr")
         rate = "" if lr is None else f", lr {lr:g}"
@@ -93,7 +93,7 @@ def images_of(results: Results, attack: str) -> int:
 
 def doubts_table(results: Results) -> TableBlock:
     """List what the checks doubted of verdicts under our attacks; an audit judges all eps."""
-    rows: list[list[Words]] = []
+    rows: list[list[CellText]] = []
     said = dict(SAID) | {f"rung:{rung.name}": rung.title for rung in RUNGS}
     for name, subject in SUBJECTS.items():
         part = results.of_kind("strong", "ladder", subject=name)
@@ -111,7 +111,7 @@ def doubts_table(results: Results) -> TableBlock:
 
 def knowledge_table(results: Results) -> TableBlock:
     """Set perfect beside limited knowledge of each defence, first draw."""
-    rows: list[list[Words]] = []
+    rows: list[list[CellText]] = []
     for name in (one for one in WHOLE if one in REJECTORS):
         for attack, words in KNOWING:
             cells = [_cell(results, name, attack, eps, draw=0) for eps in results.eps]
@@ -131,7 +131,7 @@ def ladder_table(results: Results) -> TableBlock:
     }
     known = [(key[1], one.value) for key, one in found.items() if one is not None]
     least = {name: min(v for n, v in known if n == name) for name, _ in known}
-    rows: list[list[Words]] = [
+    rows: list[list[CellText]] = [
         [rung.words, *(_marked(found.get((rung.name, n)), least.get(n)) for n in CLIMBED)]
         for rung in RUNGS
     ]
@@ -141,7 +141,7 @@ def ladder_table(results: Results) -> TableBlock:
     return TableBlock(caption, heads, _known(rows))
 
 
-def _marked(found: Estimate | None, least: float | None) -> Words:
+def _marked(found: Estimate | None, least: float | None) -> CellText:
     if found is None:
         return DASH
     cell = (percent(found.value), interval(found.interval))
@@ -151,9 +151,9 @@ def _marked(found: Estimate | None, least: float | None) -> Words:
 def crowd_table(results: Results) -> TableBlock:
     """Show what the density term does to accuracy, and to where the images end up."""
     rungs, eps = [rung for rung in RUNGS if rung.density is not None], results.middle or 0.0
-    rows: list[list[Words]] = []
+    rows: list[list[CellText]] = []
     for name in CLIMBED:
-        cells: list[Words] = []
+        cells: list[CellText] = []
         for rung in rungs:
             place = results.at(name, f"rung:{rung.name}", eps, "log_density")
             crowd = results.values(place) if eps else []
@@ -189,7 +189,7 @@ def harvest_table(results: Results) -> TableBlock:
 
 def _line(
     results: Results, name: str, attack: str, *, draw: int | None = None, rejected: bool = False
-) -> list[Words]:
+) -> list[CellText]:
     clean = _cell(results, name, CLEAN, 0.0, draw=draw, rejected=rejected)
     cells = [_cell(results, name, attack, e, draw=draw, rejected=rejected) for e in results.eps]
     return [SUBJECTS[name].words, clean, *cells]
@@ -203,7 +203,7 @@ def _cell(
     *,
     draw: int | None = None,
     rejected: bool = False,
-) -> Words:
+) -> CellText:
     ours = results.estimate(name, attack, eps, draw=draw)
     if ours is None:
         return DASH
@@ -216,6 +216,6 @@ def _heads(results: Results, first: str) -> str:
     return "|".join([first, "#clean", *(f"#eps {eps:g}" for eps in results.eps)])
 
 
-def _known(rows: Sequence[list[Words]]) -> list[list[Words]]:
+def _known(rows: Sequence[list[CellText]]) -> list[list[CellText]]:
     """Leave out rows of which nothing was measured."""
     return [row for row in rows if any(cell != DASH for cell in row[1:])]

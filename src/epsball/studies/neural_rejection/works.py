@@ -17,8 +17,8 @@ from epsball.files import read_json
 from epsball.models.zoo.base_cnn import build_base_cnn
 from epsball.studies.core.cell import Cell
 from epsball.studies.core.nets import train_net, trained_net
-from epsball.studies.core.place import Place, part_of
 from epsball.studies.core.store import Row
+from epsball.studies.core.workspace import Workspace, part_of
 from epsball.studies.judge.density import judge_crowded
 from epsball.studies.judge.rejecting import fooled_images, judge_attacked, judge_shown
 from epsball.studies.judge.strip import keep_strip
@@ -33,58 +33,62 @@ _SHOWN = 7  # the digit of the strip
 _NORM = "l2"
 
 
-def train(cell: Cell, place: Place) -> list[Row]:
+def train(cell: Cell, workspace: Workspace) -> list[Row]:
     """Train a network; all start from the same weights and see images in the same order."""
     seed = cell.shared_seed("content", "train_images")
     with fresh_weights(seed):
-        model = _network(place)
+        model = _network(workspace)
     given = {
         key.removeprefix("train_"): value
         for key, value in cell.parameters.items()
         if key.startswith("train_") and key != "train_images"
     }
-    settings = TrainSettings(**given).changed(seed=seed, device=place.device)
+    settings = TrainSettings(**given).changed(seed=seed, device=workspace.device)
     net = NETS[_as(cell, "net")]
-    taken = net.base and _is_good(trained_net(place, cell.needs[0], _network(place)), place)
+    taken = net.base and _is_good(
+        trained_net(workspace, cell.needs[0], _network(workspace)), workspace
+    )
     if taken:  # the same training, found done
-        shutil.copytree(place.model(cell.needs[0]), place.model(cell.hash), dirs_exist_ok=True)
+        shutil.copytree(
+            workspace.model(cell.needs[0]), workspace.model(cell.hash), dirs_exist_ok=True
+        )
     elif net.base:
         settings = settings.changed(lr=settings.lr / 10)
     elif net.retrained:
-        settings = settings.changed(lr=_rate_of(place, cell.needs[0]))
-    rows = train_net(place, cell, model, _images(cell, place, 1), settings)
+        settings = settings.changed(lr=_rate_of(workspace, cell.needs[0]))
+    rows = train_net(workspace, cell, model, _images(cell, workspace, 1), settings)
     return [dict(row) | {"taken": taken, "lr": settings.lr} for row in rows]
 
 
-def _is_good(model: nn.Module, place: Place) -> bool:
+def _is_good(model: nn.Module, workspace: Workspace) -> bool:
     """Say whether a network is as good on test images as what the source reports, nearly."""
-    (found,) = judge_losses(model, place.test_set(), "test")
+    (found,) = judge_losses(model, workspace.test_set(), "test")
     return float(found["accuracy"] or 0) >= GOOD
 
 
-def _rate_of(place: Place, cell: str) -> float:
+def _rate_of(workspace: Workspace, cell: str) -> float:
     """Return the learning rate that a cell's network was trained at."""
-    told = read_json(place.model(cell) / "training.json", "training")
+    told = read_json(workspace.model(cell) / "training.json", "training")
     return float(told["settings"]["lr"])
 
 
-def losses(cell: Cell, place: Place) -> list[Row]:
+def losses(cell: Cell, workspace: Workspace) -> list[Row]:
     """Measure a network on the images it was trained on, and on those of the test."""
-    model = trained_net(place, cell.needs[0], _network(place))
-    train_set, test_set = place.train_set(_as(cell, "train_images")), place.test_set()
+    model = trained_net(workspace, cell.needs[0], _network(workspace))
+    train_set, test_set = workspace.train_set(_as(cell, "train_images")), workspace.test_set()
     return [*judge_losses(model, train_set, "train"), *judge_losses(model, test_set, "test")]
 
 
-def fit(cell: Cell, place: Place) -> list[Row]:
+def fit(cell: Cell, workspace: Workspace) -> list[Row]:
     """Fit a defence around a network; of DNR both kinds of combiner, on the same machines."""
-    model = trained_net(place, cell.needs[0], _network(place))
-    dataset = _images(cell, place, 1)
+    model = trained_net(workspace, cell.needs[0], _network(workspace))
+    dataset = _images(cell, workspace, 1)
     built = rejector_named(_as(cell, "defence")).build(model, **_settings(cell))
     images = dataset.read(np.arange(len(dataset)))
     started = time.perf_counter()
     built.fit(images, dataset.labels)
     seconds = time.perf_counter() - started
-    folder, row = place.model(cell.hash), {"fit_seconds": seconds, "n": len(dataset)}
+    folder, row = workspace.model(cell.hash), {"fit_seconds": seconds, "n": len(dataset)}
     built.save(folder)
     rows: list[Row] = [row | _sizes(built, "in-sample")]
     if isinstance(built, DeepNeuralRejection):
@@ -93,26 +97,26 @@ def fit(cell: Cell, place: Place) -> list[Row]:
     return rows
 
 
-def harvest(cell: Cell, place: Place) -> list[Row]:
+def harvest(cell: Cell, workspace: Workspace) -> list[Row]:
     """Attack training images and keep those that fool the model."""
-    whole = place.train_set(_as(cell, "train_images"))
+    whole = workspace.train_set(_as(cell, "train_images"))
     return fooled_images(
-        _model(cell, place),
+        _model(cell, workspace),
         _drawn(cell, whole),
         _as(cell, "attack"),
         _as(cell, "eps_asked"),
         seed=cell.seed,
-        file=place.examples(cell.hash),
+        file=workspace.examples(cell.hash),
         precision=_as(cell, "precision"),
     )
 
 
-def curve(cell: Cell, place: Place) -> list[Row]:
+def curve(cell: Cell, workspace: Workspace) -> list[Row]:
     """Judge a model under the source's attack at one eps; what a bare network gets is kept."""
-    kept = place.examples(cell.hash) if _as(cell, "subject") == "none" else None
+    kept = workspace.examples(cell.hash) if _as(cell, "subject") == "none" else None
     return judge_attacked(
-        _model(cell, place),
-        _drawn(cell, place.test_set()),
+        _model(cell, workspace),
+        _drawn(cell, workspace.test_set()),
         _as(cell, "attack"),
         _as(cell, "eps_asked"),
         name="source",
@@ -122,21 +126,21 @@ def curve(cell: Cell, place: Place) -> list[Row]:
     )
 
 
-def limited(cell: Cell, place: Place) -> list[Row]:
+def limited(cell: Cell, workspace: Workspace) -> list[Row]:
     """Judge a defence on the images that were made on the bare network."""
-    file, eps = place.examples(cell.needs[1]), _as(cell, "eps_asked")
-    images = _drawn(cell, place.test_set())
-    return judge_shown(_model(cell, place), images, file, eps, name="limited")
+    file, eps = workspace.examples(cell.needs[1]), _as(cell, "eps_asked")
+    images = _drawn(cell, workspace.test_set())
+    return judge_shown(_model(cell, workspace), images, file, eps, name="limited")
 
 
-def strong(cell: Cell, place: Place) -> list[Row]:
+def strong(cell: Cell, workspace: Workspace) -> list[Row]:
     """Ask one of our attacks for verdicts at all eps."""
-    return _verdicts(cell, place, _radii(cell))
+    return _verdicts(cell, workspace, _radii(cell))
 
 
-def ladder(cell: Cell, place: Place) -> list[Row]:
+def ladder(cell: Cell, workspace: Workspace) -> list[Row]:
     """Ask for verdicts of one rung; its rows have a name of their own."""
-    rows = _verdicts(cell, place, [_as(cell, "eps_asked")])
+    rows = _verdicts(cell, workspace, [_as(cell, "eps_asked")])
     return [dict(row) | {"attack": f"rung:{_as(cell, 'rung')}"} for row in rows]
 
 
@@ -146,8 +150,8 @@ def _seed(cell: Cell) -> int:
     return cell.shared_seed("content", "images") if paired else cell.seed
 
 
-def _verdicts(cell: Cell, place: Place, eps: list[float]) -> list[Row]:
-    model, images = _model(cell, place), _drawn(cell, place.test_set())
+def _verdicts(cell: Cell, workspace: Workspace, eps: list[float]) -> list[Row]:
+    model, images = _model(cell, workspace), _drawn(cell, workspace.test_set())
     attack, restarts = _as(cell, "attack"), _as(cell, "restarts")
     if cell.parameters.get("checked") == UNCHECKED["checked"]:
         return judge_unchecked(
@@ -160,7 +164,7 @@ def _verdicts(cell: Cell, place: Place, eps: list[float]) -> list[Row]:
         eps,
         restarts=restarts,
         seed=_seed(cell),
-        run=place.search(cell.hash),
+        run=workspace.search(cell.hash),
         norm=_NORM,
         precision="fast",
     )
@@ -170,12 +174,12 @@ def _radii(cell: Cell) -> list[float]:
     return [float(one) for one in str(_as(cell, "all_eps")).split()]
 
 
-def crowded(cell: Cell, place: Place) -> list[Row]:
+def crowded(cell: Cell, workspace: Workspace) -> list[Row]:
     """Attack with a term that keeps the walk where images are."""
-    train_set = place.train_set(_as(cell, "train_images"))
+    train_set = workspace.train_set(_as(cell, "train_images"))
     return judge_crowded(
-        _model(cell, place),
-        _drawn(cell, place.test_set()),
+        _model(cell, workspace),
+        _drawn(cell, workspace.test_set()),
         train_set,
         _as(cell, "eps_asked"),
         weight=_as(cell, "density_weight"),
@@ -184,19 +188,19 @@ def crowded(cell: Cell, place: Place) -> list[Row]:
     )
 
 
-def strip(cell: Cell, place: Place) -> list[Row]:
+def strip(cell: Cell, workspace: Workspace) -> list[Row]:
     """Keep one digit under the source's attack at every eps."""
-    images = place.test_set()
+    images = workspace.test_set()
     shown = _SHOWN if (images.labels == _SHOWN).any() else int(np.min(images.labels))
     return keep_strip(
-        _model(cell, place),
+        _model(cell, workspace),
         images,
         _as(cell, "attack"),
         _radii(cell),
         label=shown,
         norm=_NORM,
         seed=cell.seed,
-        file=place.images(cell.hash),
+        file=workspace.images(cell.hash),
     )
 
 
@@ -218,11 +222,11 @@ def _as(cell: Cell, name: str) -> Any:  # noqa: ANN401 - a parameter of any kind
     return cell.parameters[name]
 
 
-def _network(place: Place) -> nn.Module:
-    return build_base_cnn(classes=len(place.train_set().class_names))
+def _network(workspace: Workspace) -> nn.Module:
+    return build_base_cnn(classes=len(workspace.train_set().class_names))
 
 
-def _model(cell: Cell, place: Place) -> nn.Module:
+def _model(cell: Cell, workspace: Workspace) -> nn.Module:
     """Return the network of a cell, behind its defence where it has one.
 
     The cell that the first need names trained it or fitted it; a fit says whose network it is
@@ -230,18 +234,18 @@ def _model(cell: Cell, place: Place) -> nn.Module:
     """
     subject = SUBJECTS[_as(cell, "subject")]
     if subject.defence is None:
-        return trained_net(place, cell.needs[0], _network(place))
-    folder: Path = place.model(cell.needs[0])
+        return trained_net(workspace, cell.needs[0], _network(workspace))
+    folder: Path = workspace.model(cell.needs[0])
     folder = folder / OTHER_COMBINER if subject.combiner == OTHER_COMBINER else folder
-    rejector = _defended(folder, _as(cell, "around"), place)
+    rejector = _defended(folder, _as(cell, "around"), workspace)
     hold(rejector)
     return rejector
 
 
 @lru_cache(maxsize=1)
-def _defended(folder: Path, around: str, place: Place) -> Rejector:
+def _defended(folder: Path, around: str, workspace: Workspace) -> Rejector:
     """Read a defence, or find the one that was read last."""
-    return load(folder, trained_net(place, around, _network(place)))
+    return load(folder, trained_net(workspace, around, _network(workspace)))
 
 
 def _drawn(cell: Cell, whole: Dataset) -> Dataset:
@@ -252,18 +256,18 @@ def _drawn(cell: Cell, whole: Dataset) -> Dataset:
     return part_of(whole, np.sort(random.permutation(len(whole))[:count]))
 
 
-def _images(cell: Cell, place: Place, harvested: int) -> Dataset:
+def _images(cell: Cell, workspace: Workspace, harvested: int) -> Dataset:
     """Return the training images; with those of a harvest, where the cell needs one.
 
     Args:
         cell: of a training or a fit.
-        place: the study's.
-        harvested: the place of the harvest among the needs.
+        workspace: the study's.
+        harvested: the workspace of the harvest among the needs.
     """
-    whole = place.train_set(_as(cell, "train_images"))
+    whole = workspace.train_set(_as(cell, "train_images"))
     if len(cell.needs) <= harvested:
         return whole
-    with np.load(place.examples(cell.needs[harvested]), allow_pickle=False) as kept:
+    with np.load(workspace.examples(cell.needs[harvested]), allow_pickle=False) as kept:
         more, marks = kept["images"], kept["labels"]
     images = whole.read(np.arange(len(whole)))
     if images.dtype == np.uint8:

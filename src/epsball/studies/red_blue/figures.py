@@ -1,30 +1,37 @@
 """The figures of study `red-blue`. Imports no torch."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import polars as pl
 
-from epsball.studies.claims.measured import Measured, Point, Setting
-from epsball.studies.claims.story import PlotBlock, StripBlock, Tile
+from epsball.studies.claims.story import Block, PlotBlock, StripBlock, Tile, plot_point
+from epsball.studies.claims.study_rows import Point, Setting, StudyRows
 from epsball.studies.claims.table import load_claims
-from epsball.studies.red_blue.claims import EPS, HIGH, penalty, words
+from epsball.studies.red_blue.claims import EPS, FAR, HIGH, NAME, NOTES, label, penalty
 
-_EPS = (0.05, 0.075, EPS, 0.25)
-OURS, SOURCE, OTHER = "penalties on the clean loss", "the source", "trained on FGSM examples"
+_PENALTIES = ("l1", "l2")
+_CURVES = ((0.0, 0.0), (0.0, HIGH), (1e-5, 0.0), (HIGH, 0.0), (HIGH, HIGH))
 
 
-def trade_off(found: Measured, clean: Sequence[Setting], other: Sequence[Setting]) -> PlotBlock:
-    """Set clean accuracy against accuracy under FGSM, ours and the source's."""
-    points = [p for s in clean for p in _point(found, s, OURS)]
-    points += _source_points()
-    points += [p for s in other for p in _point(found, s, OTHER)]
+def trade_off(rows: StudyRows, clean: Sequence[Setting], other: Sequence[Setting]) -> PlotBlock:
+    """Plot clean accuracy against accuracy under FGSM, ours and the source's.
+
+    Args:
+        rows: of the study.
+        clean: settings with penalties on the clean loss.
+        other: settings trained on FGSM examples.
+    """
+    panels = {"penalties on the clean loss": clean, "trained on FGSM examples": other}
+    ours, trained = (
+        [_trade_off_point(rows, setting, panel) for setting in settings]
+        for panel, settings in panels.items()
+    )
+    points = [point for point in (*ours, *_source_points(), *trained) if point is not None]
     return PlotBlock(
         key="trade-off",
-        caption="Each point is one setting; its colour is the weight of L1, its shape that of L2. "
-        "Up is harder to fool, right is more accurate on untouched images. Bars are 95 % "
-        "intervals over seeds.",
-        alt="Clean accuracy against accuracy under FGSM at eps 0.10, one point a setting.",
+        caption=NOTES.text("trade-off-figure"),
+        alt=NOTES.text("trade-off-alt"),
         x="accuracy on clean images",
         y="accuracy under FGSM, eps 0.10",
         points=points,
@@ -33,72 +40,62 @@ def trade_off(found: Measured, clean: Sequence[Setting], other: Sequence[Setting
     )
 
 
-def _point(found: Measured, setting: Setting, panel: str) -> list[dict[str, Any]]:
-    x, y = found.estimate(Point(setting)), found.estimate(Point(setting, "fgsm", EPS))
+def _trade_off_point(rows: StudyRows, setting: Setting, panel: str) -> dict[str, Any] | None:
+    x, y = rows.estimate(Point(setting)), rows.estimate(Point(setting, "fgsm", EPS))
     if x is None or y is None:
-        return []
-    named = _named(setting["l1"], setting["l2"]) | {"panel": panel}
-    return [
-        named
-        | {"x": x.value, "left": x.low, "right": x.high, "y": y.value, "low": y.low, "high": y.high}
-    ]
+        return None
+    point = plot_point(y, x.value, panel=panel, **_point_names(setting))
+    return point | {"left": x.low, "right": x.high}
 
 
 def _source_points() -> list[dict[str, Any]]:
-    """Read the source's points off its claims."""
     values: dict[tuple[float, float], dict[str, float]] = {}
-    for claim in load_claims("red-blue"):
-        if claim.kind != "value" or ".accuracy." not in claim.id or claim.value is None:
-            continue
+    for claim in load_claims(NAME):
         eps = claim.setting.get("eps")
-        if eps in (None, EPS):
+        if claim.value is not None and ".accuracy." in claim.id and eps in (None, EPS):
             key = float(claim.setting["l1"]), float(claim.setting["l2"])
             values.setdefault(key, {})["x" if eps is None else "y"] = claim.value
-    return [_named(*key) | {"panel": SOURCE} | at for key, at in values.items() if len(at) > 1]
+    return [
+        _point_names(dict(zip(_PENALTIES, key, strict=True))) | {"panel": "the source"} | at
+        for key, at in values.items()
+        if len(at) > 1
+    ]
 
 
-def _named(l1: Any, l2: Any) -> dict[str, Any]:  # noqa: ANN401 - numbers of a row
-    label = words({"l1": l1, "l2": l2})
-    return {"series": f"l1 {penalty(l1)}", "shape": f"l2 {penalty(l2)}", "label": label}
+def _point_names(setting: Mapping[str, Any]) -> dict[str, str]:
+    l1, l2 = (penalty(setting[name]) for name in _PENALTIES)
+    return {"series": f"l1 {l1}", "shape": f"l2 {l2}", "label": label(setting)}
 
 
-def curves(found: Measured, settings: Sequence[Setting]) -> PlotBlock:
-    """Draw accuracy and confidence over eps, of five settings that show what differs."""
-    shown = [s for s in settings if (s["l1"], s["l2"]) in _SHOWN] or list(settings)[:5]
+def curves(rows: StudyRows, settings: Sequence[Setting]) -> PlotBlock:
+    """Plot accuracy and confidence over eps, of five settings that differ most."""
+    shown = [s for s in settings if (s["l1"], s["l2"]) in _CURVES] or settings[:5]
+    at = (("none", 0.0), *(("fgsm", eps) for eps in (0.05, 0.075, EPS, FAR)))
     points = []
     for setting in shown:
         for panel in ("accuracy", "confidence"):
-            for eps in (0.0, *_EPS):
-                at = Point(setting, "fgsm" if eps else "none", eps, panel)
-                ours = found.estimate(at)
+            for attack, eps in at:
+                ours = rows.estimate(Point(setting, attack, eps, panel))
                 if ours is not None:
-                    where = {"series": words(setting), "panel": panel, "x": eps, "y": ours.value}
-                    points.append(where | {"low": ours.low, "high": ours.high})
+                    points.append(plot_point(ours, eps, series=label(setting), panel=panel))
     return PlotBlock(
         key="curves",
-        caption="Under FGSM. Bands are 95 % intervals over seeds. Confidence is the mean "
-        "probability of the class that the network names, right or wrong.",
-        alt="Accuracy and confidence against eps, one line a setting.",
+        caption=NOTES.text("curves-figure"),
+        alt=NOTES.text("curves-alt"),
         x="eps, in linf",
         y="share",
         points=points,
     )
 
 
-_SHOWN = ((0.0, 0.0), (0.0, HIGH), (1e-5, 0.0), (HIGH, 0.0), (HIGH, HIGH))
-
-
-def strips(found: Measured) -> list[StripBlock]:
+def strips(rows: StudyRows) -> list[Block]:
     """Show the images that were kept."""
-    kept = found.rows.filter(pl.col("kind") == "strip")
-    return [_strip(part) for _, part in kept.group_by("cell", maintain_order=True)]
+    kept = rows.rows.filter(pl.col("kind") == "strip")
+    return [_strip(part.to_dicts()) for _, part in kept.group_by("cell", maintain_order=True)]
 
 
-def _strip(part: pl.DataFrame) -> StripBlock:
-    rows = part.to_dicts()
+def _strip(rows: Sequence[Mapping[str, Any]]) -> StripBlock:
     first = rows[0]
-    tiles = [
-        Tile(row["eps"], row["prediction"], bool(row["right"]), row["confidence"]) for row in rows
-    ]
-    title = f"{first['label']} (image {first['position']}), network: {words(first)}"
+    tiles = [Tile(r["eps"], r["prediction"], bool(r["right"]), r["confidence"]) for r in rows]
+    title = f"{first['label']} (image {first['position']}), network: {label(first)}"
     return StripBlock(title, first["attack"], f"images/{first['cell']}.npz", first["label"], tiles)

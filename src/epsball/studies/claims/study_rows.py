@@ -1,4 +1,4 @@
-"""Rows asked by setting: one value a seed, means and intervals over them. Imports no torch."""
+"""Rows by setting: one value per seed, means and intervals over them. Imports no torch."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ class Point:
     """Where something was measured.
 
     Args:
-        setting: values of parameters; those left out may be any.
+        setting: values of parameters; those left out may have any value.
         attack: its name in the rows; "none" for clean images.
         eps: its radius; 0 for clean images.
         column: what was measured: "accuracy", "confidence" ...
@@ -32,7 +32,7 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Measured:
+class StudyRows:
     """The rows of a study.
 
     Args:
@@ -42,17 +42,17 @@ class Measured:
     rows: pl.DataFrame
 
     def values(self, point: Point) -> list[float]:
-        """Return one value a seed, in the order of seeds; none where it was not measured."""
-        found = sorted(self._at(point), key=lambda row: row["repeat"])
-        return [float(row[point.column]) for row in found if row[point.column] is not None]
+        """Return one value per seed, in the order of seeds; empty where not measured."""
+        rows = sorted(self._at(point), key=lambda row: row["repeat"])
+        return [float(row[point.column]) for row in rows if row[point.column] is not None]
 
     def images(self, point: Point) -> int:
-        """Return on how many images; 0 where it was not measured."""
-        found = self._at(point)
-        return int(found[0]["n"]) if found else 0
+        """Return the number of images; 0 where not measured."""
+        rows = self._at(point)
+        return int(rows[0]["n"]) if rows else 0
 
     def estimate(self, point: Point) -> Estimate | None:
-        """Return mean and interval; None where it was not measured."""
+        """Return mean and interval; None where not measured."""
         values = self.values(point)
         return over_seeds(values, self.images(point)) if values else None
 
@@ -65,12 +65,12 @@ class Measured:
 
     def settings(self, names: Sequence[str]) -> list[dict[str, Any]]:
         """Return the settings that were measured, in the order of the plan."""
-        found = self.rows.filter(pl.col("kind") == "train").select(names)
-        return found.unique(maintain_order=True).to_dicts()
+        settings = self.rows.filter(pl.col("kind") == "train").select(names)
+        return settings.unique(maintain_order=True).to_dicts()
 
     @cached_property
     def _by_attack(self) -> Mapping[str, Sequence[dict[str, Any]]]:
-        """Return the rows as plain data: thousands of points are asked for, one filter each."""
+        """Return the rows as plain data: thousands of points would be one filter each."""
         if not {"attack", "eps", "mode"} <= set(self.rows.columns):
             return {}
         parts: dict[str, list[dict[str, Any]]] = {}
