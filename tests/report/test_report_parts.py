@@ -16,7 +16,7 @@ from epsball.files import write_bytes
 from epsball.report.audit import curve, run
 from epsball.report.drawing import figure, numbers, palette, pixels
 
-MODULES = ("", ".numbers", ".curve", ".document", ".figure", ".run", ".table")
+MODULES = ("", *(f".drawing.{name}" for name in ("numbers", "document", "figure", "table")))
 
 
 @pytest.mark.parametrize("name", MODULES)
