@@ -1,5 +1,6 @@
 """`epsball train`: every setting is an option; what it prints and leaves."""
 
+import inspect
 import json
 import sys
 from pathlib import Path
@@ -8,7 +9,8 @@ from typing import Any
 import pytest
 
 from epsball.cli import main
-from epsball.cli.console.train_options import OPTIONS, given
+from epsball.cli.commands.train import train
+from epsball.cli.console.train_options import SHARED, given
 from epsball.errors import InvalidInput
 from epsball.training import TrainSettings
 
@@ -21,18 +23,29 @@ def epsball(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     return code if isinstance(code, int) else 0
 
 
-def test_every_setting_is_an_option_of_its_type() -> None:
-    shared = {"recipe", "seed", "device"}  # options that every command spells alike
-    assert set(OPTIONS) == set(TrainSettings.model_fields) - shared
-    as_text = {"eps", "step_size", "watch_eps", "milestones"}
-    for name, option in OPTIONS.items():
-        default = TrainSettings.model_fields[name].default
-        if name not in as_text and default is not None:
-            assert option.kind is type(default), name
+def test_every_setting_is_an_option_of_its_type_with_its_help() -> None:
+    options = inspect.signature(train).parameters
+    for name, field in TrainSettings.model_fields.items():
+        if name in SHARED:
+            continue
+        kind, declared = (
+            options[name].annotation.__origin__,
+            options[name].annotation.__metadata__[0],
+        )
+        assert declared.help == field.description, name
+        assert len(field.description or "") > 10, name
+        value = {"eps": "8/255", "step_size": "2/255", "watch_eps": "1/255", "milestones": "0.5"}
+        if name in value:
+            assert kind == str | None
+        elif field.default is not None and field.default is not False:
+            assert kind == type(field.default) | None, name
+    assert options["patience"].annotation.__origin__ == int | None
+    assert options["dropout"].annotation.__origin__ == float | None
+    assert options["stop_at_collapse"].annotation.__origin__ is bool
 
 
 def test_what_is_typed_is_read_and_what_is_not_is_left_out() -> None:
-    typed: dict[str, Any] = dict.fromkeys(OPTIONS) | {"stop_at_collapse": False}
+    typed: dict[str, Any] = dict.fromkeys(TrainSettings.model_fields) | {"stop_at_collapse": False}
     assert given(typed) == {}
     typed |= {"eps": "8/255", "step_size": "2/255", "milestones": "0.5, 0.9", "awp": 0.0}
     assert given(typed) == {

@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
 from epsball.defences import REJECTORS, Rejector
-from epsball.defences.base.thresholds import apart
+from epsball.defences.base.thresholds import calibration_mask
 
 Refusal = Callable[[Callable[[], object]], str]
 DETECTORS = ("energy", "density", "mahalanobis", "mixture", "projection")
@@ -50,7 +50,7 @@ def test_five_in_a_hundred_of_what_is_kept_apart_are_rejected(
     name: str, fitted: Fitted, digits: tuple[Tensor, Tensor]
 ) -> None:
     rejector = fitted(name)
-    kept = digits[0][FIT][apart(digits[1][FIT])]
+    kept = digits[0][FIT][calibration_mask(digits[1][FIT])]
     assert int((rejector(kept).argmax(1) == 10).sum()) == int(0.05 * len(kept)) > 0
 
 

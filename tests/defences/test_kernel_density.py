@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from epsball.attacks import rejection
 from epsball.defences import Features, KernelDensity
-from epsball.defences.base.thresholds import apart
+from epsball.defences.base.thresholds import calibration_mask
 
 Refusal = Callable[[Callable[[], object]], str]
 LAYER = "second.1"
@@ -54,7 +54,7 @@ def test_it_is_the_density_of_the_predicted_class(
 def test_what_the_attack_asks_is_the_density_of_all_classes(
     fitted: KernelDensity, net: nn.Module, digits: tuple[Tensor, Tensor]
 ) -> None:
-    kept = ~apart(digits[1][FIT])
+    kept = ~calibration_mask(digits[1][FIT])
     stored = features(net, digits[0][FIT][kept]).double()
     asked = features(net, digits[0][HELD]).double()
     reference = Reference(bandwidth=fitted.bandwidth_, rtol=1e-10).fit(stored.numpy())

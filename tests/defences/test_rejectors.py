@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from epsball.attacks import pgd
 from epsball.defences import REJECTORS, Rejector, RejectorSpec, load, rejector_named
 from epsball.defences.base.images import ImageSet
-from epsball.defences.base.thresholds import apart
+from epsball.defences.base.thresholds import calibration_mask
 from epsball.errors import BrokenContract, NotFitted
 from epsball.identity import model_hash
 from epsball.models import load_model
@@ -199,16 +199,16 @@ def test_a_rate_of_false_rejection_instead_of_a_threshold(
     build = REJECTORS[name].build
     rejector = build(net, false_rejection=0.1, **GOOD.get(name, {}))
     rejector.fit(images[FIT], labels[FIT])
-    kept = images[FIT][apart(labels[FIT])]
+    kept = images[FIT][calibration_mask(labels[FIT])]
     rejected = int((rejector(kept).argmax(1) == 10).sum())
     assert rejected == int(0.1 * len(kept)) > 0
 
 
 def test_what_is_kept_apart_is_a_tenth_of_each_class() -> None:
     labels = torch.arange(300) % 10  # every tenth image would all be of one class
-    kept = apart(labels)
+    kept = calibration_mask(labels)
     assert labels[kept].bincount().tolist() == [3] * 10
-    assert not bool(apart(torch.arange(9) // 9).any())
+    assert not bool(calibration_mask(torch.arange(9) // 9).any())
 
 
 def test_saved_and_loaded_it_says_the_same(
@@ -530,7 +530,7 @@ class Brightness(Rejector):
 def test_a_rejector_by_a_score(net: nn.Module, digits: tuple[Tensor, Tensor]) -> None:
     images, labels = digits[0][:500], digits[1][:500]
     rejector = Brightness(net).fit(images, labels)
-    kept = apart(labels)
+    kept = calibration_mask(labels)
     assert rejector.seen == (int((~kept).sum()), int((~kept).sum()), 10)
     held = images[kept]
     scores = rejector(held)

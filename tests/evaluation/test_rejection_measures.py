@@ -13,10 +13,10 @@ from epsball.evaluation.metrics.acceptance import (
     auroc_interval,
     rates_at,
     risk_curve,
-    threshold_for,
 )
 from epsball.evaluation.metrics.rejection import rejections
 from epsball.evaluation.records.schema import SCHEMA
+from epsball.rejection_threshold import threshold_for
 
 levels = st.lists(st.integers(-3, 3).map(float), min_size=1, max_size=12)
 

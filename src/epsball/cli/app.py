@@ -1,36 +1,87 @@
-"""The commands, in the order that help shows them."""
+"""The commands, in the order that help shows them. A command is imported when it is called."""
+
+import ast
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
-from epsball.cli.commands.attack import attack
-from epsball.cli.commands.audit import audit
-from epsball.cli.commands.compare import compare
-from epsball.cli.commands.defend import defend, layers
-from epsball.cli.commands.demo import demo
-from epsball.cli.commands.list import list_table
-from epsball.cli.commands.report import report
-from epsball.cli.commands.study import study
-from epsball.cli.commands.train import train
+# name: file in commands/, and its function where the name differs
+COMMANDS: Mapping[str, str] = {
+    "audit": "audit",
+    "attack": "attack",
+    "train": "train",
+    "defend": "defend",
+    "layers": "defend:layers",
+    "report": "report",
+    "compare": "compare",
+    "study": "study",
+    "list": "list:list_table",
+    "demo": "demo",
+}
+_SETTINGS = {"help_option_names": ["-h", "--help"]}
+
+
+class LazyCommands(TyperGroup):
+    """A group whose help reads the docstrings of the commands without importing them."""
+
+    _listing = False
+
+    def __init__(self, **attributes: Any) -> None:  # noqa: ANN401 - whatever typer passes
+        """Know the names, which are also suggested to who mistypes one."""
+        super().__init__(**attributes)
+        self.commands = {name: TyperCommand(name) for name in COMMANDS}
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401, ARG002 - the context of click
+        """Return the names in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ANN401, ARG002 - click's types
+        """Import a command, or return its name and summary while help lists all of them."""
+        if cmd_name not in COMMANDS:
+            return None
+        file, _, function = COMMANDS[cmd_name].partition(":")
+        function = function or file
+        if self._listing:
+            return TyperCommand(cmd_name, help=_docstring(file, function))
+        module = import_module(f"epsball.cli.commands.{file}")
+        alone = typer.Typer(
+            add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich"
+        )
+        alone.command(cmd_name, context_settings=_SETTINGS)(getattr(module, function))
+        return typer.main.get_command(alone)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401 - click's types
+        """List the commands without importing them."""
+        self._listing = True
+        try:
+            super().format_help(ctx, formatter)
+        finally:
+            self._listing = False
+
+
+def _docstring(file: str, function: str) -> str:
+    source = (Path(__file__).parent / "commands" / f"{file}.py").read_text(encoding="utf-8")
+    return next(
+        ast.get_docstring(node) or ""
+        for node in ast.parse(source).body
+        if isinstance(node, ast.FunctionDef) and node.name == function
+    )
+
 
 app = typer.Typer(
     name="epsball",
+    cls=LazyCommands,
     help="How easily is this image classifier fooled, and what helps?",
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=_SETTINGS,
 )
-app.command()(audit)
-app.command()(attack)
-app.command()(train)
-app.command()(defend)
-app.command()(layers)
-app.command()(report)
-app.command()(compare)
-app.command()(study)
-app.command("list")(list_table)
-app.command()(demo)
 
 
 @app.callback(invoke_without_command=True)

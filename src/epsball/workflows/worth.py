@@ -12,7 +12,7 @@ from epsball.data import choose, to_unit
 from epsball.defences import RbfSvm
 from epsball.defences.base.model import where
 from epsball.defences.base.rejector import Rejector
-from epsball.defences.base.thresholds import apart
+from epsball.defences.base.thresholds import calibration_mask
 from epsball.evaluation.metrics.present import percent
 from epsball.types import Dataset, Positions
 from epsball.workflows.defend import FittedDefence
@@ -132,7 +132,9 @@ def machine_facts(fitted: FittedDefence) -> list[MachineFacts]:
 
 def _facts(name: str, machine: RbfSvm, labels: Tensor) -> MachineFacts:
     said = vars(machine).get("out_of_fold_")
-    marks = labels if said is None or len(said) == len(labels) else labels[~apart(labels)]
+    marks = (
+        labels if said is None or len(said) == len(labels) else labels[~calibration_mask(labels)]
+    )
     support = machine.support
     assert support is not None  # noqa: S101 - fitted
     return MachineFacts(

@@ -22,16 +22,16 @@ from epsball.defences.base.model import (
     where,
 )
 from epsball.defences.base.thresholds import (
-    apart,
+    calibration_mask,
     check_one_of_two,
     check_share,
     check_threshold,
-    cut_for,
     log_odds,
     probability,
 )
 from epsball.errors import InvalidInput
 from epsball.identity import model_hash
+from epsball.rejection_threshold import threshold_for
 from epsball.tensors import Classifier, Images, Logits, Values
 from epsball.types import Gives, ModelInfo
 
@@ -128,7 +128,7 @@ class Rejector(FittedModule, ABC):
         if self.reads_scores:
             check_logits(self.model, self.name, image_set.few())
         threshold, share = self._wanted()
-        kept = apart(marks) & (threshold is None)
+        kept = calibration_mask(marks) & (threshold is None)
         if threshold is None and not bool(kept.any()):  # said before a fit that takes long
             raise self._too_few()
         some, held_out = image_set.part(~kept), image_set.part(kept)
@@ -292,7 +292,7 @@ class Rejector(FittedModule, ABC):
         check_share(self.name, share)
         if not len(image_set):
             raise self._too_few()
-        self._cut = cut_for(self._accepted(image_set), share)
+        self._cut = threshold_for(self._accepted(image_set).numpy(), share)
         return self
 
     def _too_few(self) -> InvalidInput:

@@ -1,4 +1,4 @@
-"""Thresholds: checked, turned into log-odds and back, set for a share of false rejections."""
+"""Thresholds: checked, turned into log-odds and back, and the images to set them on."""
 
 import math
 
@@ -7,10 +7,9 @@ from torch import Tensor
 
 from epsball.defences.base.checks import is_number
 from epsball.errors import InvalidInput
-from epsball.shares import count_of
 from epsball.types import Gives
 
-_APART = 10
+_EVERY = 10
 
 
 def check_threshold(name: str, value: float, gives: Gives) -> None:
@@ -48,21 +47,8 @@ def check_one_of_two(name: str, threshold: float | None, false_rejection: float 
         )
 
 
-def cut_for(accepted: Tensor, share: float) -> float:
-    """Return the value below which a share of acceptance scores (n,) lies.
-
-    Of equal scores none is below itself, so with ties fewer may be rejected, never more.
-
-    Example:
-        >>> cut_for(torch.tensor([4.0, 1.0, 3.0, 2.0]), 0.5), cut_for(torch.arange(100.0), 0.29)
-        (3.0, 29.0)
-    """
-    ranked = accepted.sort().values
-    return float(ranked[count_of(share, len(ranked))])
-
-
-def apart(labels: Tensor) -> Tensor:
-    """Say which images of a fit are kept apart to set a threshold on: a tenth of each class.
+def calibration_mask(labels: Tensor) -> Tensor:
+    """Select the images that a fit leaves out to set a threshold on: every tenth of each class.
 
     Args:
         labels: (n,), int64, 0 or more.
@@ -71,15 +57,15 @@ def apart(labels: Tensor) -> Tensor:
         (n,), bool; every tenth image of a class, in the order they come in.
 
     Example:
-        >>> apart(torch.arange(20) % 2).nonzero()[:, 0].tolist()
+        >>> calibration_mask(torch.arange(20) % 2).nonzero()[:, 0].tolist()
         [18, 19]
     """
     order = labels.argsort(stable=True)
     counts = labels.bincount()
     begins = counts.cumsum(0) - counts
-    place = torch.empty_like(labels)
-    place[order] = torch.arange(len(labels)) - begins[labels[order]]  # within the class
-    return place % _APART == _APART - 1
+    rank = torch.empty_like(labels)
+    rank[order] = torch.arange(len(labels)) - begins[labels[order]]  # within the class
+    return rank % _EVERY == _EVERY - 1
 
 
 def log_odds(probability: float) -> float:

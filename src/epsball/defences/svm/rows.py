@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.model_selection import StratifiedKFold
 from torch import Tensor
 
 from epsball.defences.svm.settings import Gamma
@@ -70,8 +71,8 @@ def check_rows(features: Tensor, labels: Tensor, name: str) -> None:
     if bool((features.amax(0) == features.amin(0)).all()):
         raise InvalidInput(
             f"{name}: at least one feature must vary, got {features.shape[1]} that are the same in "
-            f"all {len(features)} rows; choose another layer, or, where these are what machines "
-            "said of other layers, a gamma that suits those: 'scale'"
+            f"all {len(features)} rows; choose another layer, or, where these are the inputs of "
+            "the combiner, set combiner_gamma='scale'"
         )
 
 
@@ -123,10 +124,8 @@ def stratified_folds(labels: NDArray[np.int64], count: int, name: str) -> NDArra
             f"{name}: each class needs {count} images or more, one a fold, got "
             f"{int(counts.min())} of class {int(counts.argmin())}; give more of it"
         )
-    drawn = np.random.default_rng(_SEED)
     folds = np.empty(len(labels), dtype=np.int64)
-    dealt = 0  # where the last class stopped, so that folds stay of one size
-    for rows in (np.flatnonzero(labels == one) for one in range(len(counts))):
-        folds[drawn.permutation(rows)] = (dealt + np.arange(len(rows))) % count
-        dealt += len(rows)
+    dealt = StratifiedKFold(count, shuffle=True, random_state=_SEED).split(labels, labels)
+    for number, (_, held_out) in enumerate(dealt):
+        folds[held_out] = number
     return folds

@@ -13,11 +13,11 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
-from scipy.stats import norm, rankdata
+from scipy.stats import norm
+from sklearn.metrics import roc_auc_score
 
 from epsball.errors import InvalidInput
-from epsball.evaluation.metrics.statistics import wilson
-from epsball.shares import count_of
+from epsball.evaluation.metrics.statistics import wilson, wilson_intervals
 
 Numbers: TypeAlias = NDArray[np.float64]
 _HAIR = 1e-9
@@ -74,9 +74,8 @@ def risk_curve(acceptance: ArrayLike, right: ArrayLike) -> RiskCurve:
     ranked = scores[order]  # compared, not subtracted: equal infinite scores are equal
     last = np.append(np.flatnonzero(ranked[1:] != ranked[:-1]), len(scores) - 1)
     accepted, wrong = last + 1, np.cumsum(~fine[order])[last]
-    intervals = [wilson(int(w), int(n)) for w, n in zip(wrong, accepted, strict=True)]
     coverage, risk = accepted / len(scores), wrong / accepted
-    low, high = np.array(intervals).T
+    low, high = wilson_intervals(wrong, accepted)
     area = float((risk * np.diff(coverage, prepend=0)).sum())
     return RiskCurve(scores[order][last], coverage, risk, low, high, area)
 
@@ -100,9 +99,10 @@ def auroc(clean: ArrayLike, attacked: ArrayLike) -> float:
         0.875
     """
     above, below = _checked("auroc", clean), _checked("auroc", attacked)
-    ranks = rankdata(np.concatenate((above, below)))
-    n, m = len(above), len(below)
-    return float((ranks[:n].sum() - n * (n + 1) / 2) / (n * m))
+    is_clean = np.repeat([True, False], [len(above), len(below)])
+    largest = np.finfo(np.float64).max  # scikit-learn takes no infinite scores
+    scores = np.concatenate((above, below)).clip(-largest, largest)
+    return float(roc_auc_score(is_clean, scores))
 
 
 def auroc_interval(
@@ -146,34 +146,6 @@ def auroc_interval(
     low = 0.0 if area == 0 else float(brentq(excess, 0, min(area, 1 - _HAIR)))
     high = 1.0 if area == 1 else float(brentq(excess, max(area, _HAIR), 1))
     return low, high
-
-
-def threshold_for(acceptance: ArrayLike, false_rejection: float) -> float:
-    """Return the threshold that rejects a share of clean images.
-
-    The rule: of n scores in rising order it is the one of number floor(share * n), counted from 0:
-    at most that many lie below it and are rejected; fewer only where scores are the same.
-
-    Args:
-        acceptance: (n,), scores of clean images whose class is right.
-        false_rejection: the share of them that may be rejected, in [0, 1).
-
-    Returns:
-        A score; images below it are rejected.
-
-    Raises:
-        InvalidInput: no scores, NaN, or a share outside [0, 1).
-
-    Example:
-        >>> threshold_for([1.0, 2.0, 3.0, 4.0], 0.25)
-        2.0
-    """
-    scores = np.sort(_checked("threshold_for", acceptance))
-    if not 0 <= false_rejection < 1:
-        raise InvalidInput(
-            f"threshold_for: false_rejection must be in [0, 1), got {false_rejection}"
-        )
-    return float(scores[count_of(false_rejection, len(scores))])
 
 
 def rates_at(threshold: float, acceptance: ArrayLike, right: ArrayLike) -> dict[str, Any]:

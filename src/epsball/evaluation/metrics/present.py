@@ -49,7 +49,7 @@ def rejection_note(clean_rejected: float | None) -> str:
         clean_rejected: share of the untouched images that are rejected; None: not known.
 
     Example:
-        >>> rejection_note(0.25)[:71]
+        >>> rejection_note(0.25)[:69]
         'Rejection counts as wrong for an untouched image (25.0 % of them) and'
     """
     share = "" if clean_rejected is None else f" ({percent(clean_rejected)} of them)"

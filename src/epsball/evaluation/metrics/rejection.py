@@ -13,8 +13,8 @@ from epsball.evaluation.metrics.acceptance import (
     auroc_interval,
     rates_at,
     risk_curve,
-    threshold_for,
 )
+from epsball.rejection_threshold import threshold_for
 
 FALSE_REJECTIONS = (0.01, 0.05, 0.1)
 _BY = ("variant", "norm", "eps")

@@ -18,13 +18,13 @@ from epsball.evaluation.metrics.acceptance import (
     auroc_interval,
     rates_at,
     risk_curve,
-    threshold_for,
 )
 from epsball.evaluation.metrics.rejection import FALSE_REJECTIONS
 from epsball.evaluation.records.measure import Clean, Reading, read_scores
 from epsball.evaluation.records.shards import read_clean
 from epsball.evaluation.settings import make_settings
 from epsball.files import write_atomically
+from epsball.rejection_threshold import threshold_for
 from epsball.studies.core.store import Row
 from epsball.studies.judge.whole import CLEAN, Searched, engine_for
 from epsball.types import Dataset
