@@ -78,7 +78,7 @@ def _type_of(name: str, default: object) -> Any:  # noqa: ANN401 - a type or a u
         return bool
     kind: Any = type(default)
     if default is None:  # "dropout" and the counts: the first type of the annotation
-        kind = next(t for t in (int, float) if _allows(name, t))
+        kind = next(t for t in (int, float, str) if _allows(name, t))
     return kind | None
 
 
