@@ -1,0 +1,1 @@
+"""Which kind of mistake an adversarial image causes, and which goal of an attacker it reaches."""
