@@ -13,6 +13,7 @@ from typer.core import TyperCommand, TyperGroup
 COMMANDS: Mapping[str, str] = {
     "audit": "audit",
     "attack": "attack",
+    "fool": "fool",
     "train": "train",
     "defend": "defend",
     "layers": "defend:layers",

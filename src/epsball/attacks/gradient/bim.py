@@ -8,6 +8,7 @@ from epsball.attacks.gradient.sign_family import (
     FamilyGoal,
     GradientForm,
     Reference,
+    Scale,
     family_step,
     resolve,
 )
@@ -31,6 +32,7 @@ def bim(
     direction: Direction | None = None,
     reference: Reference | None = None,
     gradient: GradientForm | None = None,
+    scale: Scale = "log-softmax",
     clip: bool = True,
     targets: Labels | None = None,
     generator: Randomness = None,
@@ -49,6 +51,7 @@ def bim(
         direction: see `fgsm`.
         reference: see `fgsm`; the class is chosen once, at the clean image.
         gradient: see `fgsm`; "raw" moves by step_size times the gradient itself.
+        scale: see `fgsm`.
         clip: keep pixels in [0, 1].
         targets: (n,), int64; the classes to reach; None: any class but the label.
         generator: for reference "random"; torch's global one when None.
@@ -83,7 +86,7 @@ def bim(
         steps=steps,
         step_size=step_size,
     )
-    choice = resolve("bim", direction, reference, targets)
+    choice = resolve("bim", direction, reference, targets, scale)
     length = 2.5 * eps / steps if step_size is None else step_size
     goal = FamilyGoal(model, labels, choice, targets, generator)
     if search is not None:

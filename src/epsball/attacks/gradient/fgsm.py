@@ -12,6 +12,7 @@ from epsball.attacks.gradient.sign_family import (
     FamilyGoal,
     GradientForm,
     Reference,
+    Scale,
     family_step,
     resolve,
 )
@@ -33,6 +34,7 @@ def fgsm(
     direction: Direction | None = None,
     reference: Reference | None = None,
     gradient: GradientForm | None = None,
+    scale: Scale = "log-softmax",
     clip: bool = True,
     targets: Labels | None = None,
     generator: Randomness = None,
@@ -52,6 +54,9 @@ def fgsm(
             given where targets are given.
         gradient: "sign"; "l2", the gradient over its length; "raw", eps times the gradient itself.
             None: sign in linf, l2 in l2.
+        scale: where the reference class's score is taken: "log-softmax" (cross-entropy), "softmax",
+            whose gradient vanishes where the model is certain, or "logit", which looks at no other
+            class.
         clip: keep pixels in [0, 1]; False reproduces sources that do not mention clipping.
         targets: (n,), int64; the classes to reach; None: any class but the label.
         generator: for reference "random"; torch's global one when None.
@@ -84,6 +89,7 @@ def fgsm(
         direction=direction,
         reference=reference,
         gradient=gradient,
+        scale=scale,
         clip=clip,
         targets=targets,
         generator=generator,
@@ -100,6 +106,7 @@ def fgsm_sweep(
     direction: Direction | None = None,
     reference: Reference | None = None,
     gradient: GradientForm | None = None,
+    scale: Scale = "log-softmax",
     clip: bool = True,
     targets: Labels | None = None,
     generator: Randomness = None,
@@ -115,6 +122,7 @@ def fgsm_sweep(
         direction: see `fgsm`.
         reference: see `fgsm`.
         gradient: see `fgsm`.
+        scale: see `fgsm`.
         clip: see `fgsm`.
         targets: see `fgsm`.
         generator: see `fgsm`.
@@ -127,7 +135,7 @@ def fgsm_sweep(
     """
     for radius in eps:
         check_call("fgsm", inputs, labels, targets, eps=radius, norm=norm, norms=NORMS)
-    choice = resolve("fgsm", direction, reference, targets)
+    choice = resolve("fgsm", direction, reference, targets, scale)
     moves = [
         family_step(inputs, eps=e, norm=norm, step_size=e, gradient=gradient, clip=clip)
         for e in eps

@@ -26,15 +26,24 @@ Reference: TypeAlias = Literal[
     "true", "predicted", "least_likely", "least_likely_top5", "second", "random", "given"
 ]
 GradientForm: TypeAlias = Literal["sign", "l2", "raw"]
+Scale: TypeAlias = Literal["log-softmax", "softmax", "logit"]
 _TOP = 5
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A resolved member of the family: `direction` along the loss of the class `reference`."""
+    """A resolved member of the family: `direction` along the loss of the class `reference`.
+
+    Args:
+        direction: "ascent" or "descent".
+        reference: whose loss is followed.
+        scale: what the loss is the negative of: the class's log-softmax (cross-entropy), its
+            softmax or its logit.
+    """
 
     direction: Direction
     reference: Reference
+    scale: Scale = "log-softmax"
 
 
 def resolve(
@@ -42,6 +51,7 @@ def resolve(
     direction: Direction | None,
     reference: Reference | None,
     targets: Tensor | None,
+    scale: Scale = "log-softmax",
 ) -> Choice:
     """Fill in defaults: away from the truth, or, with targets, towards them.
 
@@ -51,11 +61,14 @@ def resolve(
     chosen = Choice(
         direction or ("ascent" if targets is None else "descent"),
         reference or ("true" if targets is None else "given"),
+        scale,
     )
     if chosen.direction not in get_args(Direction):
         raise unknown_name("direction", chosen.direction, get_args(Direction))
     if chosen.reference not in get_args(Reference):
         raise unknown_name("reference", chosen.reference, get_args(Reference))
+    if chosen.scale not in get_args(Scale):
+        raise unknown_name("scale", chosen.scale, get_args(Scale))
     if chosen.reference == "given" and targets is None:
         raise InvalidInput(f"{attack}: reference 'given' needs targets, got None; pass targets")
     return chosen
@@ -125,7 +138,7 @@ class FamilyGoal:
         followed = self.labels if self.chosen is None else self.chosen
         if self.choice.direction == "ascent":  # towards a class, the reject score is one to beat
             logits = against_rejection(logits, followed, class_count(self.model, logits))
-        loss = cross_entropy(logits, followed)
+        loss = _loss(logits, followed, self.choice.scale)
         return loss if self.choice.direction == "ascent" else -loss
 
     def settle(self, clean: Callable[[], Tensor]) -> None:
@@ -218,6 +231,14 @@ def family_step(
 def default_form(norm: Norm) -> GradientForm:
     """Return the steepest step's form: the sign in linf, the unit gradient in l2."""
     return "sign" if norm == "linf" else "l2"
+
+
+def _loss(logits: Tensor, followed: Tensor, scale: Scale) -> Tensor:
+    """Return (n,), the negative of the followed class's score on a scale."""
+    if scale == "log-softmax":
+        return cross_entropy(logits, followed)
+    scores = logits.softmax(1) if scale == "softmax" else logits
+    return -scores.gather(1, followed[:, None])[:, 0]
 
 
 def _shaped(slope: Tensor, form: GradientForm) -> Tensor:

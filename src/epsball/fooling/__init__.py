@@ -1,0 +1,1 @@
+"""Images that mean nothing to people and that a model names with confidence."""

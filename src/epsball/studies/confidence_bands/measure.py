@@ -1,0 +1,261 @@
+"""Error rates, a logistic fit, risk-coverage and calibration from the rows. Imports no torch."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from epsball.studies.claims.estimates import Estimate, over_seeds
+from epsball.studies.confidence_bands.bands import Band, bands_of, members
+from epsball.studies.confidence_bands.kinds import with_kinds
+
+_SETTING = ("method", "reference", "scale", "steps", "radius")
+_MOST = 50.0  # a steeper slope than this is a separation of the images, no fit
+_BINS = 10
+_COVERAGES = 20
+
+
+@dataclass(frozen=True)
+class Setting:
+    """An attack at one eps."""
+
+    method: str
+    reference: str
+    eps: float
+    scale: str = "log-softmax"
+    steps: int = 10
+
+
+@dataclass(frozen=True)
+class Bands:
+    """The rows of the study, and how they are read.
+
+    Args:
+        clean: rows of clean images.
+        attacked: rows of attacked images with what was said of them when clean, and their kind.
+        bands: from the lowest to the highest.
+        per_band: images of a band, the first ones; 0: all.
+        k: of the top-k error.
+    """
+
+    clean: pl.DataFrame
+    attacked: pl.DataFrame
+    bands: tuple[Band, ...]
+    per_band: int
+    k: int
+
+    @cached_property
+    def confidence(self) -> NDArray[np.float64]:
+        """Return the clean top-1 probabilities of all images, (n,)."""
+        return self.clean["confidence"].to_numpy()
+
+    def positions(self, band: Band | None) -> NDArray[np.int64]:
+        """Return the images of a band; None: of all bands together."""
+        if band is not None:
+            return members(band, self.confidence, self.per_band)
+        return np.sort(np.concatenate([self.positions(one) for one in self.bands]))
+
+    def rows(self, setting: Setting, band: Band | None = None) -> pl.DataFrame:
+        """Return the rows of a setting, of a band; empty where it was not run."""
+        found = self._by_setting.get(
+            (
+                setting.method,
+                setting.reference,
+                setting.scale,
+                _steps(setting),
+                round(setting.eps, 9),
+            )
+        )
+        if found is None:
+            return self.attacked.clear()
+        return found.filter(pl.col("index").is_in(self.positions(band).tolist()))
+
+    def error(
+        self, setting: Setting, band: Band | None, k: int, *, everybody: bool = False
+    ) -> Estimate | None:
+        """Return the top-k error: the label was among the first k and no longer is.
+
+        Args:
+            setting: the attack.
+            band: of which images; None: of all.
+            k: 1 or more.
+            everybody: over all images of the band: the label is not among the first k, whether or
+                not it was.
+
+        Returns:
+            The share with Wilson's interval; None where it was not run or no image counts.
+        """
+        rows = self.rows(setting, band)
+        counted = rows if everybody else rows.filter(pl.col("clean_label_rank") <= k)
+        if not len(counted):
+            return None
+        return over_seeds([float((counted["label_rank"] > k).mean())], len(counted))  # type: ignore[arg-type]  # polars' mean of booleans
+
+    def eps(self, setting: Setting) -> list[float]:
+        """Return the eps at which a setting, its own eps aside, was run; rising."""
+        same = (setting.method, setting.reference, setting.scale, _steps(setting))
+        return sorted(float(str(key[-1])) for key in self._by_setting if key[:-1] == same)
+
+    @cached_property
+    def _by_setting(self) -> Mapping[tuple[object, ...], pl.DataFrame]:
+        rounded = self.attacked.with_columns(pl.col("radius").round(9))
+        parts = rounded.partition_by(_SETTING, as_dict=True)
+        return dict(parts)
+
+
+def _steps(setting: Setting) -> int:
+    return 1 if setting.method == "fast" else setting.steps
+
+
+def read(
+    rows: pl.DataFrame, names: Sequence[str], *, bands: str, per_band: int, k: int, hierarchy: str
+) -> tuple[Bands, pl.DataFrame]:
+    """Join attacked images with their clean readings.
+
+    Args:
+        rows: of all cells.
+        names: of the classes.
+        bands: see `parse_bands`.
+        per_band: images of a band; 0: all.
+        k: of the top-k error.
+        hierarchy: see `related_by`.
+
+    Returns:
+        The rows of the images that all attacks share; and those of attacks that ran on a part of
+        the images only, with the same columns.
+    """
+    marked = rows.with_columns(pl.col("images").cast(pl.Int64).fill_null(0))
+    clean = marked.filter(pl.col("kind") == "clean")
+    attacks = marked.filter(pl.col("kind") == "attack").drop("kind")
+    whole, *parts = clean.partition_by("images", maintain_order=True)
+    joined = [
+        with_kinds(part, attacks.filter(pl.col("images") == part["images"][0]), names, hierarchy)
+        for part in (whole, *parts)
+    ]
+    found = bands_of(whole["confidence"].to_numpy(), bands)
+    rest = pl.concat(joined[1:], how="diagonal_relaxed") if parts else joined[0].clear()
+    return Bands(whole, joined[0], found, per_band, k), rest
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A logistic regression of "fooled" on the clean confidence.
+
+    Args:
+        slope: change of the log-odds for a confidence that is higher by 1.
+        slope_error: its standard error.
+        x: (m,), confidences.
+        y: (m,), probability of being fooled.
+        low: (m,), lower end of the 95 % band.
+        high: (m,), upper end.
+        images: how many were fitted.
+    """
+
+    slope: float
+    slope_error: float
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    images: int
+
+
+def logistic(confidence: NDArray[np.float64], fooled: NDArray[np.bool_]) -> Fit | None:
+    """Fit how the chance of being fooled depends on the clean confidence.
+
+    Args:
+        confidence: (n,), in [0, 1].
+        fooled: (n,), bool.
+
+    Returns:
+        The fit; None where no image or every image is fooled, or confidence separates the two.
+
+    Source: maximum likelihood; the band is the delta method's, from the inverse of the Fisher
+        information.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    if fooled.all() or not fooled.any():
+        return None
+    design = np.column_stack([np.ones_like(confidence), confidence])
+    model = LogisticRegression(C=np.inf, tol=1e-8, max_iter=1000).fit(design[:, 1:], fooled)
+    weights = np.array([model.intercept_[0], model.coef_[0, 0]])
+    chance = _sigmoid(design @ weights)
+    information = design.T @ (design * (chance * (1 - chance))[:, None])
+    if abs(weights[1]) > _MOST or np.linalg.cond(information) > 1 / np.finfo(float).eps:
+        return None
+    covariance = np.linalg.inv(information)
+    x = np.linspace(confidence.min(), confidence.max(), 25)
+    at = np.column_stack([np.ones_like(x), x])
+    centre, half = at @ weights, 1.96 * np.sqrt(np.einsum("ij,jk,ik->i", at, covariance, at))
+    return Fit(
+        slope=float(weights[1]),
+        slope_error=float(np.sqrt(covariance[1, 1])),
+        x=x,
+        y=_sigmoid(centre),
+        low=_sigmoid(centre - half),
+        high=_sigmoid(centre + half),
+        images=len(confidence),
+    )
+
+
+def risk_coverage(
+    confidence: NDArray[np.float64], wrong: NDArray[np.bool_]
+) -> tuple[list[tuple[float, float]], float]:
+    """Return the error among the images of which the model is most certain.
+
+    Args:
+        confidence: (n,), in [0, 1].
+        wrong: (n,), bool.
+
+    Returns:
+        Pairs of coverage and risk, and the area under the curve (the mean risk over all coverages).
+
+    Example:
+        >>> curve, area = risk_coverage(np.array([0.9, 0.8]), np.array([False, True]))
+        >>> curve[-1], area
+        ((1.0, 0.5), 0.25)
+
+    Source: Geifman and El-Yaniv 2017, arXiv:1705.08500.
+    """
+    ordered = wrong[np.argsort(-confidence, kind="stable")]
+    risks = np.cumsum(ordered) / np.arange(1, len(wrong) + 1)
+    shown = np.unique(np.ceil(np.linspace(0.05, 1, _COVERAGES) * len(wrong)).astype(int)) - 1
+    return [(float((i + 1) / len(wrong)), float(risks[i])) for i in shown], float(risks.mean())
+
+
+def calibration(
+    confidence: NDArray[np.float64], right: NDArray[np.bool_]
+) -> tuple[list[tuple[float, float, int]], float]:
+    """Compare confidence and accuracy in ten bins of equal width.
+
+    Args:
+        confidence: (n,), in [0, 1].
+        right: (n,), bool.
+
+    Returns:
+        Mean confidence, accuracy and number of images of each bin that holds any; and the expected
+        calibration error.
+
+    Example:
+        >>> calibration(np.array([0.75, 0.75]), np.array([True, False]))
+        ([(0.75, 0.5, 2)], 0.25)
+
+    Source: Guo et al. 2017, arXiv:1706.04599.
+    """
+    bins = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
+    found = []
+    for number in np.unique(bins):
+        inside = bins == number
+        found.append(
+            (float(confidence[inside].mean()), float(right[inside].mean()), int(inside.sum()))
+        )
+    gap = sum(count * abs(sure - accuracy) for sure, accuracy, count in found)
+    return found, gap / len(confidence)
+
+
+def _sigmoid(value: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(1 / (1 + np.exp(-value)))

@@ -1,0 +1,96 @@
+"""The page of study `confidence-bands`. Imports no torch."""
+
+from typing import Any
+
+import polars as pl
+
+from epsball.evaluation.metrics.present import eps_text
+from epsball.studies.claims.story import Block, Story, TableBlock
+from epsball.studies.claims.table import complete
+from epsball.studies.confidence_bands import figures, tables
+from epsball.studies.confidence_bands.claims import NAME, differences, judge, nearest_eps
+from epsball.studies.confidence_bands.measure import Bands, Setting, read
+from epsball.studies.confidence_bands.reading import reading_of
+from epsball.studies.core.data_summary import DataSummary
+from epsball.studies.core.notes import read_notes, write_story
+from epsball.studies.core.options import Options
+
+_NOTHING: dict[str, Any] = {"low": None, "hierarchy": "none"}
+
+
+def summarise(rows: pl.DataFrame, options: Options, data: DataSummary) -> Story:
+    """Return the content of the page.
+
+    Args:
+        rows: of all cells.
+        options: of the study.
+        data: facts about the images.
+
+    Raises:
+        InvalidInput: a band is empty, or holds fewer images than each is to have.
+    """
+    notes = read_notes("epsball.studies.confidence_bands")
+    if not len(rows) or "attack" not in rows["kind"].to_list():
+        return write_story(notes, _NOTHING, {}, complete(NAME, []))
+    reading = reading_of(options, data)
+    bands, hierarchy = str(reading["bands"]), str(reading["hierarchy"])
+    found, rest = read(
+        rows,
+        data.class_names,
+        bands=bands,
+        per_band=int(str(reading["per_band"])),
+        k=int(str(reading["k"])),
+        hierarchy=hierarchy,
+    )
+    eps, model = nearest_eps(found), str(rows["model"][0])
+    equal = int(str(reading["per_band"]))
+    differs = differences(model, data.name, len(found.positions(None)), bands, per_band=equal)
+    values = _answer(found, eps) | {"model": model, "hierarchy": hierarchy}
+    blocks = _blocks(rows, found, rest, eps, data.classes)
+    return write_story(notes, values, blocks, judge(found, rows, eps, differs))
+
+
+def _answer(found: Bands, eps: dict[str, float]) -> dict[str, Any]:
+    """Compare the highest and the lowest band under the attack that fools most."""
+    method = "iterative" if "iterative" in eps else "fast"
+    setting = Setting(method, "predicted", eps.get(method, 0.0))
+    low, high = (found.error(setting, found.bands[i], 1) for i in (0, -1))
+    if low is None or high is None:
+        return {"low": None}
+    return {
+        "method": method,
+        "eps": eps_text(setting.eps),
+        "low": low.value,
+        "high": high.value,
+        "low_name": found.bands[0].name,
+        "high_name": found.bands[-1].name,
+    }
+
+
+def _blocks(
+    rows: pl.DataFrame, found: Bands, rest: pl.DataFrame, eps: dict[str, float], classes: int
+) -> dict[str, list[Block]]:
+    calibration = TableBlock(
+        "Clean and attacked",
+        "images|#error|#area under risk-coverage|#calibration error",
+        figures.calibration_rows(found, eps),
+    )
+    return {
+        "bands": [tables.band_table(found)],
+        "table": [
+            tables.source_table(found, eps, everybody=False),
+            tables.source_table(found, eps, everybody=True),
+        ],
+        "curves": [figures.error_curves(found), tables.eps_table(found)],
+        "continuous": [figures.confidence_fit(found, eps), tables.fit_table(found, eps)],
+        "certain": [
+            figures.coverage_curves(found, eps),
+            figures.calibration_curves(found, eps),
+            calibration,
+        ],
+        "kinds": [tables.kind_table(found, eps)],
+        "gallery": [strip for strips in figures.gallery(rows).values() for strip in strips],
+        "goals": [tables.goal_table(found, eps, classes)],
+        "variants": [tables.variant_table(rest)],
+        "black": [tables.black_table(rows), *figures.black_strip(rows)],
+    }

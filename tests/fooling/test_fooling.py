@@ -1,0 +1,141 @@
+"""On linear models the best image of a class is known: its positive weights white, others black."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from epsball.errors import InvalidInput
+from epsball.fooling.contact_sheet import contact_sheet
+from epsball.fooling.encodings import ENCODINGS, Cppn, Direct
+from epsball.fooling.evolution import evolve
+from epsball.fooling.gradient import ascend_class
+from epsball.fooling.result import target_confidence, to_levels
+
+SHAPE = (1, 6, 6)
+WEIGHTS = torch.randn(4, 36, generator=torch.Generator().manual_seed(0))
+TARGETS = torch.arange(4)
+
+
+def model(images: Tensor) -> Tensor:
+    return 3 * images.flatten(1) @ WEIGHTS.T
+
+
+def test_the_gradient_reaches_every_class_from_black() -> None:
+    made = ascend_class(model, torch.zeros(4, *SHAPE), TARGETS, confidence=0.999)
+    assert made.reached(0.999) == 4
+    assert torch.equal(made.images, to_levels(made.images))
+    assert torch.allclose(made.confidence, target_confidence(model, made.images, TARGETS))
+    assert (made.queries > 0).all()
+
+
+def test_an_image_that_is_done_with_costs_no_more() -> None:
+    start = torch.zeros(2, *SHAPE)
+    start[0] = (WEIGHTS[1] > 0).float().view(SHAPE)
+    made = ascend_class(model, start, torch.tensor([1, 2]), confidence=0.9)
+    assert made.queries[0] < made.queries[1]
+    assert torch.equal(made.images[0], start[0])
+
+
+def test_regularised_ascent_approaches_the_image_that_the_class_means() -> None:
+    best = (WEIGHTS[0] > 0).float().view(SHAPE)
+    generator = torch.Generator().manual_seed(0)
+    start, target = torch.full((1, *SHAPE), 0.5), TARGETS[:1]
+    made = ascend_class(
+        model, start, target, steps=60, step_size=0.05, regularised=True, generator=generator
+    )
+    plain = ascend_class(model, start, target, steps=60, step_size=0.05, confidence=0.9)
+
+    def roughness(image: Tensor) -> float:
+        return float(image.diff(dim=-1).abs().mean() + image.diff(dim=-2).abs().mean())
+
+    assert float(((made.images[0] - 0.5) * (best - 0.5)).mean()) > 0.05
+    assert made.queries[0] == 121
+    assert plain.queries[0] < made.queries[0]
+    assert roughness(made.images) < roughness(best[None])
+
+
+def test_without_a_gradient_the_search_moves_all_the_same() -> None:
+    def dead_when_black(images: Tensor) -> Tensor:
+        return 300 * (images - 0.02).relu().flatten(1) @ WEIGHTS.T
+
+    made = ascend_class(dead_when_black, torch.zeros(1, *SHAPE), TARGETS[:1])
+    assert made.reached(0.99) == 1
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_evolution_reaches_every_class(encoding: str) -> None:
+    made = evolve(
+        model, TARGETS, classes=4, shape=SHAPE, encoding=encoding, confidence=0.95,
+        evaluations=6400,
+    )  # fmt: skip
+    assert made.reached(0.95) == 4
+    assert torch.allclose(made.confidence, target_confidence(model, made.images, TARGETS))
+    assert int(made.queries[0]) % 64 == 0
+    assert int(made.queries[0]) <= 6400
+
+
+def test_evolution_shows_no_more_images_than_it_may() -> None:
+    shown = []
+
+    def counting(images: Tensor) -> Tensor:
+        shown.append(len(images))
+        return torch.zeros(len(images), 4)
+
+    made = evolve(counting, TARGETS, classes=4, shape=SHAPE, evaluations=200)
+    assert sum(shown) == int(made.queries[0]) == 192
+    assert torch.allclose(made.confidence, torch.full((4,), 0.25, dtype=torch.float64))
+
+
+def test_the_same_seed_gives_the_same_images() -> None:
+    one, other, third = (
+        evolve(model, TARGETS, classes=4, shape=SHAPE, evaluations=320, confidence=0.9999, seed=s)
+        for s in (1, 1, 2)
+    )
+    assert torch.equal(one.images, other.images)
+    assert not torch.equal(one.images, third.images)
+
+
+def test_a_batch_of_networks_draws_what_each_draws_alone() -> None:
+    coding = Cppn((3, 5, 7))
+    genomes = coding.first(4, torch.Generator().manual_seed(0))
+    together = coding.images(genomes)
+    assert together.shape == (4, 3, 5, 7)
+    assert torch.allclose(together[2:3], coding.images(genomes[2:3]), atol=1e-6)
+    assert together.min() >= 0
+    assert together.max() <= 1
+
+
+def test_children_differ_from_their_parents_in_some_genes() -> None:
+    generator = torch.Generator().manual_seed(0)
+    coding = Direct((1, 30, 30))
+    parents = coding.first(2, generator)
+    changed = (coding.mutated(parents, generator) != parents).double().mean()
+    assert 0.05 < float(changed) < 0.15
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"confidence": 1.0}, "confidence must lie between 0 and 1"),
+        ({"steps": 0}, "steps must be at least 1"),
+        ({"step_size": 0.0}, "step_size must be above 0"),
+    ],
+)
+def test_bad_settings_are_refused(given: dict[str, float], message: str) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        ascend_class(model, torch.zeros(1, *SHAPE), TARGETS[:1], **given)  # type: ignore[arg-type]  # that is the test
+
+
+def test_evolution_refuses_what_it_cannot_do() -> None:
+    with pytest.raises(InvalidInput, match="encoding must be cppn or direct"):
+        evolve(model, TARGETS, classes=4, shape=SHAPE, encoding="neat")
+    with pytest.raises(InvalidInput, match="evaluations must be at least population"):
+        evolve(model, TARGETS, classes=4, shape=SHAPE, evaluations=10)
+
+
+def test_the_sheet_shows_each_image_in_its_place() -> None:
+    images = torch.zeros(3, 1, 4, 4, dtype=torch.uint8)
+    images[2] = 255
+    sheet = contact_sheet(images.numpy(), ["a", "b", "a very long name indeed"], ["1 %"] * 3)
+    assert sheet.getpixel((20, 20)) == (0, 0, 0)
+    assert sheet.getpixel((20, 8 + 150 + 20)) == (255, 255, 255)
