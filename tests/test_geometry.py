@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from epsball.errors import InvalidInput, UnsupportedNorm
-from epsball.geometry import check_eps, project, random_in_ball, size, steepest
+from epsball.errors import UnsupportedNorm
+from epsball.geometry import project, random_in_ball, size, steepest
 from epsball.randomness import ImageStreams
 from epsball.types import Norm
 
@@ -99,9 +99,3 @@ def test_norm_without_a_rule(function: object) -> None:
     arguments = [torch.zeros(1, 2), 1.0, "l7"] + ([None] if function is random_in_ball else [])
     with pytest.raises(UnsupportedNorm, match="norm must be one of linf, l2, l1.*; got 'l7'"):
         function(*arguments)
-
-
-@pytest.mark.parametrize("eps", [-0.1, math.nan, math.inf])
-def test_bad_eps(eps: float) -> None:
-    with pytest.raises(InvalidInput, match="pgd: eps must be a finite number >= 0"):
-        check_eps("pgd", eps)

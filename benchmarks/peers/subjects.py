@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from epsball.data import choose, load_data, to_unit
 from epsball.errors import InvalidInput
-from epsball.evaluation.settings import parse_eps
 from epsball.models import fingerprint, load_model
+from epsball.radii import parse_eps
 
 
 @dataclass(frozen=True)

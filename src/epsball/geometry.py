@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from epsball.errors import InvalidInput, UnsupportedNorm
+from epsball.errors import UnsupportedNorm
 from epsball.randomness import Randomness, normal, random_signs, uniform
 from epsball.types import NORMS, Norm
 
@@ -204,15 +204,6 @@ def check_norm(attack: str, norm: Norm, allowed: tuple[Norm, ...]) -> None:
     """Raise UnsupportedNorm when an attack is not defined for a norm."""
     if norm not in allowed:
         raise _unsupported(attack, norm, allowed)
-
-
-def check_eps(attack: str, eps: float) -> None:
-    """Raise InvalidInput unless eps is a finite number of at least zero."""
-    if not (math.isfinite(eps) and eps >= 0):
-        raise InvalidInput(
-            f"{attack}: eps must be a finite number >= 0, got {eps}; "
-            "images are in [0, 1], so write 8/255, not 8"
-        )
 
 
 def _length(flat: Tensor) -> Tensor:

@@ -208,4 +208,4 @@ def test_noise_has_the_size_it_says(distribution: Any) -> None:
 
 def test_unknown_distribution() -> None:
     with pytest.raises(InvalidInput, match="unknown distribution 'cauchy'"):
-        noise(nn.Flatten(), INPUTS, torch.tensor([0]), eps=0.1, distribution="cauchy")  # type: ignore[arg-type]  # wrong on purpose
+        noise(nn.Flatten(), INPUTS, torch.tensor([0]), eps=0.1, distribution="cauchy")

@@ -3,7 +3,8 @@
 import pytest
 
 from epsball.errors import InvalidInput, UnsupportedNorm
-from epsball.evaluation.settings import AttackSetting, make_settings, parse_eps
+from epsball.evaluation.settings import AttackSetting, make_settings
+from epsball.radii import parse_eps
 
 
 def test_numbers() -> None:

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 from epsball.attacks import ATTACKS, AttackSpec
 from epsball.errors import InvalidInput, UnsupportedNorm, unknown_name
 from epsball.objectives import named_objective
+from epsball.radii import parse_eps
 from epsball.types import NORMS, Norm
 
 _FORWARDS = 3  # a gradient costs about as much as so many forward passes
@@ -77,33 +78,6 @@ class AttackSetting:
         direction, reference = self.knobs.get("direction"), self.knobs.get("reference")
         own = reference in (None, "true", "predicted")
         return own if direction in (None, "ascent") else not own
-
-
-def parse_eps(text: str | float) -> float:
-    """Read a radius: a number, or a fraction such as 8/255.
-
-    Args:
-        text: what was typed.
-
-    Returns:
-        The radius, in input units.
-
-    Raises:
-        InvalidInput: not a number, not finite, negative, or over zero.
-
-    Example:
-        >>> parse_eps("4/255") == 4 / 255
-        True
-    """
-    rule = "eps must be a number >= 0 such as 0.1 or 8/255"
-    try:
-        above, _, below = str(text).partition("/")
-        value = float(above) / float(below or 1)
-    except (ValueError, ZeroDivisionError):
-        raise InvalidInput(f"{rule}, got {text!r}") from None
-    if not (math.isfinite(value) and value >= 0):
-        raise InvalidInput(f"{rule}, got {text!r}")
-    return value
 
 
 def make_settings(

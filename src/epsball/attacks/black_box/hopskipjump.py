@@ -10,6 +10,7 @@ from epsball.attacks.black_box.labels_only import LabelAsker, find_starts
 from epsball.attacks.black_box.sampling import pieces, repeated, streams_of
 from epsball.attacks.core.asking import all_rows
 from epsball.attacks.core.checks import check_call
+from epsball.attacks.core.validated import validated
 from epsball.attacks.spec import AttackSpec
 from epsball.errors import InvalidInput
 from epsball.geometry import per_row, project, size, steepest
@@ -24,6 +25,7 @@ _HALVINGS = 10  # of a step that leads back over the border
 _COARSEST, _FINEST = 10, 14
 
 
+@validated
 def hopskipjump(
     model: Classifier,
     inputs: Images,

@@ -5,6 +5,7 @@ from typing import Literal, TypeAlias, get_args
 from torch import Tensor
 
 from epsball.attacks.core.checks import check_call
+from epsball.attacks.core.validated import validated
 from epsball.attacks.spec import AttackSpec
 from epsball.errors import unknown_name
 from epsball.geometry import project, steepest
@@ -16,6 +17,7 @@ NORMS: tuple[Norm, ...] = ("linf", "l2")
 Distribution: TypeAlias = Literal["sign", "uniform", "gaussian"]
 
 
+@validated
 def noise(
     model: Classifier,  # noqa: ARG001 - one signature for every attack
     inputs: Images,

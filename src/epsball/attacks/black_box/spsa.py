@@ -10,6 +10,7 @@ from epsball.attacks.black_box.sampling import pass_size, pieces, read_samples, 
 from epsball.attacks.core.ascent import BestSeen, confirmed
 from epsball.attacks.core.asking import all_rows
 from epsball.attacks.core.checks import check_call
+from epsball.attacks.core.validated import validated
 from epsball.attacks.gradient.pgd import Mislead
 from epsball.attacks.spec import AttackSpec
 from epsball.errors import InvalidInput
@@ -25,6 +26,7 @@ _MOST = 128  # directions for one step; the source has as many
 _LEAST = 2  # queries: one direction and no step
 
 
+@validated
 def spsa(
     model: Classifier,
     inputs: Images,

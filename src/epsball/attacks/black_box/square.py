@@ -17,6 +17,7 @@ from epsball.attacks.black_box.square_moves import (
 from epsball.attacks.core.ascent import BestSeen, judge
 from epsball.attacks.core.asking import all_rows, read
 from epsball.attacks.core.checks import check_call
+from epsball.attacks.core.validated import validated
 from epsball.attacks.gradient.pgd import Mislead
 from epsball.attacks.spec import AttackSpec
 from epsball.errors import InvalidInput
@@ -35,6 +36,7 @@ _OF = 10_000
 _MOVES = {"linf": (first_stripes, next_paint), "l2": (first_tiles, next_tiles)}
 
 
+@validated
 def square(
     model: Classifier,
     inputs: Images,

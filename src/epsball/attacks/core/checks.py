@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from epsball.errors import InvalidInput
-from epsball.geometry import check_eps, check_norm
+from epsball.geometry import check_norm
+from epsball.radii import check_eps
 from epsball.tensors import Images
 from epsball.types import Norm
 
@@ -48,13 +49,9 @@ def check_call(
         check_norm(attack, norm, norms)
     if eps is not None:
         check_eps(attack, eps)
-    if not inputs.is_floating_point():
-        raise InvalidInput(
-            f"{attack}: inputs must be float in [0, 1], got {inputs.dtype}; divide by 255"
-        )
     for name, classes in (("labels", labels), ("targets", targets)):
         if classes is not None:
-            _check_classes(attack, name, classes, len(inputs))
+            check_classes(attack, name, classes, len(inputs))
     if targets is not None:
         _check_targets(attack, labels, targets)
     _check_counts(attack, steps, step_size, queries)
@@ -87,7 +84,8 @@ def takes_no_eps(attack: Callable[..., Images]) -> Callable[..., Images]:
     return checked
 
 
-def _check_classes(attack: str, name: str, classes: Tensor, count: int) -> None:
+def check_classes(attack: str, name: str, classes: Tensor, count: int) -> None:
+    """Refuse classes that are not int64, one for each of a count of images."""
     if classes.dtype != torch.int64 or classes.shape != (count,):
         raise InvalidInput(
             f"{attack}: {name} must be int64 of shape ({count},), "

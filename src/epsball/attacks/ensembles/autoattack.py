@@ -4,6 +4,7 @@ from epsball.attacks.black_box.square import square
 from epsball.attacks.combine.over_targets import over_targets
 from epsball.attacks.core.checks import check_call
 from epsball.attacks.core.relay import Relay
+from epsball.attacks.core.validated import validated
 from epsball.attacks.gradient.apgd import apgd
 from epsball.attacks.gradient.apgd_t import apgd_t
 from epsball.attacks.nearest.fab import fab
@@ -15,6 +16,7 @@ from epsball.types import Norm, Search
 NORMS: tuple[Norm, ...] = ("linf", "l2")
 
 
+@validated
 def autoattack(
     model: Classifier,
     inputs: Images,

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from epsball.attacks.core.ascent import BestSeen, Goal, ascend
 from epsball.attacks.core.checks import check_call
+from epsball.attacks.core.validated import validated
 from epsball.attacks.gradient.apgd_steps import AutoStep, SparseStep
 from epsball.attacks.gradient.pgd import Mislead
 from epsball.attacks.spec import AttackSpec
@@ -20,6 +21,7 @@ _WIDER = ((3.0, 0.3), (2.0, 0.3), (1.0, 0.4))  # l1: eps in units of eps, share 
 _ROUNDING = 1e-6
 
 
+@validated
 def apgd(
     model: Classifier,
     inputs: Images,

@@ -8,6 +8,7 @@ from torch import Tensor
 from epsball.attacks.core.ascent import BestSeen, Goal
 from epsball.attacks.core.asking import Part, all_rows, class_count, read, search_part
 from epsball.attacks.core.checks import check_call
+from epsball.attacks.core.validated import validated
 from epsball.attacks.gradient.apgd import NORMS, auto_ascend
 from epsball.attacks.gradient.pgd import Mislead
 from epsball.attacks.spec import AttackSpec
@@ -48,6 +49,7 @@ class Towards:
         return replace(self, labels=self.labels[chosen], towards=self.towards[chosen])
 
 
+@validated
 def apgd_t(
     model: Classifier,
     inputs: Images,

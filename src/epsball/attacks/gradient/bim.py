@@ -3,6 +3,7 @@
 from epsball.attacks.core.ascent import ascend
 from epsball.attacks.core.asking import all_rows, read
 from epsball.attacks.core.checks import check_call
+from epsball.attacks.core.validated import validated
 from epsball.attacks.gradient.sign_family import (
     Direction,
     FamilyGoal,
@@ -20,6 +21,7 @@ from epsball.types import Norm, Search
 NORMS: tuple[Norm, ...] = ("linf", "l2")
 
 
+@validated
 def bim(
     model: Classifier,
     inputs: Images,

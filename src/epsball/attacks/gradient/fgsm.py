@@ -7,6 +7,7 @@ import torch
 from epsball.attacks.core.ascent import Visit
 from epsball.attacks.core.asking import input_gradient, scores
 from epsball.attacks.core.checks import check_call
+from epsball.attacks.core.validated import validated
 from epsball.attacks.gradient.sign_family import (
     Direction,
     FamilyGoal,
@@ -24,6 +25,7 @@ from epsball.types import Norm
 NORMS: tuple[Norm, ...] = ("linf", "l2")
 
 
+@validated
 def fgsm(
     model: Classifier,
     inputs: Images,

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from epsball.attacks.core.ascent import Visit, ascend
 from epsball.attacks.core.checks import check_call
+from epsball.attacks.core.validated import validated
 from epsball.attacks.gradient.pgd import Mislead
 from epsball.attacks.spec import AttackSpec
 from epsball.errors import InvalidInput
@@ -52,6 +53,7 @@ class MomentumStep:
         return replace(self, inputs=self.inputs[chosen], sum=held)
 
 
+@validated
 def mifgsm(
     model: Classifier,
     inputs: Images,

@@ -8,6 +8,7 @@ from torch import Tensor
 from epsball.attacks.core.ascent import ascend
 from epsball.attacks.core.asking import class_count
 from epsball.attacks.core.checks import check_call
+from epsball.attacks.core.validated import validated
 from epsball.attacks.gradient.sign_family import family_step
 from epsball.attacks.spec import AttackSpec
 from epsball.errors import InvalidInput
@@ -60,6 +61,7 @@ class Mislead:
         return replace(self, labels=self.labels[chosen], targets=targets)
 
 
+@validated
 def pgd(
     model: Classifier,
     inputs: Images,

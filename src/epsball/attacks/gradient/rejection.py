@@ -10,6 +10,7 @@ from torch import Tensor
 from epsball.attacks.core.ascent import Keep, Step, ascend
 from epsball.attacks.core.asking import all_rows, class_count, read
 from epsball.attacks.core.checks import check_call
+from epsball.attacks.core.validated import validated
 from epsball.attacks.gradient.line_search import CrowdedStep, LineSearch, SteadyStep
 from epsball.attacks.gradient.pgd import Mislead
 from epsball.attacks.gradient.sign_family import GradientForm, family_step
@@ -26,6 +27,7 @@ NORMS: tuple[Norm, ...] = ("l2", "linf")
 Scale: TypeAlias = Literal["scores", "probabilities"]
 
 
+@validated
 def rejection(
     model: Classifier,
     inputs: Images,

@@ -9,6 +9,7 @@ from torch import Tensor
 from epsball.attacks.core.ascent import look
 from epsball.attacks.core.asking import all_rows, read
 from epsball.attacks.core.checks import check_call, takes_no_eps
+from epsball.attacks.core.validated import validated
 from epsball.attacks.nearest.chase import (
     Seen,
     cosine,
@@ -33,6 +34,7 @@ _BACK = 0.1  # of the distance is halved at the end
 _MOST = 1e10  # a constant beyond it means that no slope leads to the border
 
 
+@validated
 @takes_no_eps
 def cw(
     model: Classifier,

@@ -4,6 +4,7 @@ import torch
 
 from epsball.attacks.core.ascent import is_exact
 from epsball.attacks.core.checks import check_call, takes_no_eps
+from epsball.attacks.core.validated import validated
 from epsball.attacks.nearest.chase import (
     FINISH,
     Odds,
@@ -29,6 +30,7 @@ _SOFT = 0.5  # of the steps climb the log-odds: which class is reached stays ope
 _LAST = 0.01  # of the first step and of the first change of the radius is left at the end
 
 
+@validated
 @takes_no_eps
 def ddn(
     model: Classifier,

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from epsball.attacks.core.asking import all_rows, read
 from epsball.attacks.core.checks import check_call, takes_no_eps
+from epsball.attacks.core.validated import validated
 from epsball.attacks.nearest.border import Plane, Winning, nearest_plane, pull_back
 from epsball.attacks.nearest.hyperplane import dual_size, step_to_plane
 from epsball.attacks.spec import AttackSpec
@@ -18,6 +19,7 @@ NORMS: tuple[Norm, ...] = ("linf", "l2")
 _LEAST = 1e-4  # the least step, as in the authors' code: a tie of two scores must end, too
 
 
+@validated
 @takes_no_eps
 def deepfool(
     model: Classifier,

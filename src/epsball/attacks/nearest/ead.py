@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from epsball.attacks.core.checks import check_call, takes_no_eps
+from epsball.attacks.core.validated import validated
 from epsball.attacks.nearest.sparse import Hunt, require, where_needed
 from epsball.attacks.spec import AttackSpec
 from epsball.geometry import per_row
@@ -19,6 +20,7 @@ _GROWTH = 4.0  # of c, until one is found that fools; the source's 10 leaves wid
 _FLAT = 1e-30  # a slope below is none, and its inverse would overflow
 
 
+@validated
 @takes_no_eps
 def ead(
     model: Classifier,

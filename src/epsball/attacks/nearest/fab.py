@@ -8,6 +8,7 @@ from torch import Tensor
 
 from epsball.attacks.core.asking import all_rows, read
 from epsball.attacks.core.checks import check_call, takes_no_eps
+from epsball.attacks.core.validated import validated
 from epsball.attacks.nearest.border import Plane, Winning, nearest_plane, pull_back
 from epsball.attacks.nearest.hyperplane import dual_size, step_to_plane
 from epsball.attacks.spec import AttackSpec
@@ -23,6 +24,7 @@ START_RADIUS: dict[Norm, float] = {"linf": 0.15, "l2": 0.5, "l1": 2.5}
 _LEAST = 1e-6  # the least step: a tie of two scores must not hold the walk
 
 
+@validated
 @takes_no_eps
 def fab(
     model: Classifier,

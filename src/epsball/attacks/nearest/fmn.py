@@ -8,6 +8,7 @@ from torch import Tensor
 from epsball.attacks.core.ascent import is_exact
 from epsball.attacks.core.asking import all_rows
 from epsball.attacks.core.checks import check_call, takes_no_eps
+from epsball.attacks.core.validated import validated
 from epsball.attacks.nearest.chase import (
     FINISH,
     Odds,
@@ -58,6 +59,7 @@ _PACES: dict[Norm, _Pace] = {
 }
 
 
+@validated
 @takes_no_eps
 def fmn(
     model: Classifier,

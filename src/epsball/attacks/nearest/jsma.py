@@ -10,6 +10,7 @@ from torch import Tensor
 from epsball.attacks.core.ascent import Goal, look
 from epsball.attacks.core.asking import all_rows, class_count
 from epsball.attacks.core.checks import check_call, takes_no_eps
+from epsball.attacks.core.validated import validated
 from epsball.attacks.gradient.pgd import Mislead
 from epsball.attacks.nearest.border import Winning
 from epsball.attacks.nearest.sparse import Hunt, prune, require, where_needed
@@ -26,6 +27,7 @@ _SHORTLIST = 16  # entries that each of five mixtures sends into the search for 
 _MIXTURES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
+@validated
 @takes_no_eps
 def jsma(
     model: Classifier,

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from epsball.attacks.core.checks import check_call, takes_no_eps
+from epsball.attacks.core.validated import validated
 from epsball.attacks.nearest.sparse import Hunt, prune, require, where_needed
 from epsball.attacks.spec import AttackSpec
 from epsball.geometry import per_row
@@ -19,6 +20,7 @@ _DECAY, _DECAY_SQUARES, _TINY = 0.9, 0.999, 1e-8  # Adam's own constants
 _LEAST = 0.1  # of the step size is left at the end
 
 
+@validated
 @takes_no_eps
 def sigma_zero(
     model: Classifier,

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from epsball.attacks.core.checks import check_call
+from epsball.attacks.core.validated import validated
 from epsball.attacks.core.worst_of import worst_of
 from epsball.attacks.spec import AttackSpec
 from epsball.errors import InvalidInput
@@ -18,6 +19,7 @@ from epsball.tensors import Classifier, Images, Labels
 from epsball.types import Search
 
 
+@validated
 def spatial(
     model: Classifier,
     inputs: Images,

@@ -41,7 +41,7 @@ def given(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _read(name: str, value: Any) -> Any:  # noqa: ANN401 - whatever the option holds
-    from epsball.evaluation.settings import parse_eps
+    from epsball.radii import parse_eps
 
     if name in _RADII:
         return parse_eps(value)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from epsball.attacks.core.checks import check_call
+from epsball.attacks.core.validated import validated
 from epsball.attacks.core.worst_of import worst_of
 from epsball.attacks.spec import AttackSpec
 from epsball.attacks.unrestricted.corruptions.blur import (
@@ -53,6 +54,7 @@ CORRUPTIONS: Mapping[str, Corruption] = {
 }
 
 
+@validated
 def corruptions(
     model: Classifier,
     inputs: Images,

@@ -1,6 +1,7 @@
 """A square sticker on the image: few pixels, but those may be anything."""
 
 from epsball.attacks.core.checks import check_call
+from epsball.attacks.core.validated import validated
 from epsball.attacks.gradient.pgd import Mislead, shrinking
 from epsball.attacks.spec import AttackSpec
 from epsball.attacks.unrestricted.patch.place import Place, check_position, check_views, patch_side
@@ -13,6 +14,7 @@ from epsball.types import Search
 _MIDDLE = 0.5  # a step crosses at most half of [0, 1], as if it were a ball of this radius
 
 
+@validated
 def patch(
     model: Classifier,
     inputs: Images,
