@@ -88,6 +88,6 @@ def check_room(who: str, eps: float, norm: Norm, entries: int) -> None:
         written = f"{eps:g}/255" if eps <= _LEVELS else "eps / 255"
         remedy = f"pixels are in [0, 1], not 0 to 255, so write {written}"
     raise InvalidInput(
-        f"{who}: eps must be below {most:g}, the largest distance between two images of "
+        f"{who}: eps must be at most {most:g}, the largest distance between two images of "
         f"{entries} entries in {norm}, got {eps:g}; {remedy}"
     )

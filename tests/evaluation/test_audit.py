@@ -181,7 +181,7 @@ SCRIPT = """
 import sys, time, torch
 from torch import nn
 from epsball import audit
-from tests.evaluation.conftest import images
+from tests.evaluation.conftest import sample_images
 torch.manual_seed(0)
 inner = nn.Sequential(nn.Flatten(), nn.Linear(36, 16), nn.Tanh(), nn.Linear(16, 5)).eval()
 class Slow(nn.Module):
@@ -191,7 +191,7 @@ class Slow(nn.Module):
     def forward(self, x):
         time.sleep(float(sys.argv[2]))
         return self.inner(x)
-audit(Slow().eval(), images(96), attacks=["fgsm", "pgd"], eps=[0.1, 0.2], steps=6,
+audit(Slow().eval(), sample_images(96), attacks=["fgsm", "pgd"], eps=[0.1, 0.2], steps=6,
       precision="float32", micro_batch=16, out=sys.argv[1])
 """
 
@@ -417,7 +417,7 @@ def test_bad_tensors(model: nn.Module) -> None:
     images, labels = sample_images(20)
     with pytest.raises(InvalidInput, match=r"images \(n, c, h, w\) and labels \(n,\)"):
         audit(model, (images, labels[:5]))
-    with pytest.raises(InvalidInput, match="labels must be integers >= 0"):
+    with pytest.raises(InvalidInput, match="labels must be integers, found float32"):
         audit(model, (images, labels.float()))
     nan = images.float() / 255
     nan[7, 0, 0, 0] = float("nan")

@@ -67,6 +67,18 @@ def decode(
     return pixels[None] if channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
+def pixels_of(image: Image.Image, where: str) -> NDArray[np.uint8]:
+    """Return the pixels of an opened image, (c, h, w), one channel for greys, else three.
+
+    Raises:
+        InvalidInput: it does not decode, or has pixels of unknown range.
+    """
+    with _naming(where):
+        is_grey = image.mode in (*_GREY, *_DEEP, "I")
+        pixels = np.asarray(_convert(image, where).convert("L" if is_grey else "RGB"))
+    return pixels[None] if is_grey else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
 def decode_all(
     sources: Sequence[Path] | Sequence[bytes],
     wheres: Sequence[str],

@@ -1,11 +1,13 @@
 """From what a person types after `--data` to a data set, and to sensible radii for it."""
 
+import math
 from pathlib import Path
 
 from epsball.data.spec import SPLITS, Split
-from epsball.data.table import DATASETS, L2_EPS, LINF_EPS
+from epsball.data.table import DATASETS, DEFAULT_EPS
 from epsball.errors import InvalidInput, unknown_name
-from epsball.types import Dataset
+from epsball.radii import widest
+from epsball.types import NORMS, Dataset, Norm
 
 _GREY_SIDE = 32  # pixels: MNIST and what is padded to 32
 _SMALL_SIDE = 64  # pixels: CIFAR, SVHN, Tiny ImageNet
@@ -42,7 +44,7 @@ def load_data(spec: str, *, split: Split = "test") -> Dataset:
     return entry.load(path, split) if entry.takes_path else entry.load(split)
 
 
-def default_eps(dataset: Dataset, norm: str = "linf") -> tuple[float, ...]:
+def default_eps(dataset: Dataset, norm: Norm | str = "linf") -> tuple[float, ...]:
     """Suggest the radii of an audit.
 
     Args:
@@ -50,22 +52,25 @@ def default_eps(dataset: Dataset, norm: str = "linf") -> tuple[float, ...]:
         norm: geometry of the ball.
 
     Returns:
-        Increasing radii in units of [0, 1]. In linf the table's where it has any for the name; else
-        0.1, 0.2, 0.3 for one channel of at most 32x32; 2/255, 4/255, 8/255 for other images of at
-        most 64x64; 1/255, 4/255 for larger ones. In l2, for the same sizes: 0.5, 1, 2;
-        0.25, 0.5, 1; 0.5, 1, 3.
+        Increasing radii: in units of [0, 1], in l0 in entries. In linf the table's where it has any
+        for the name; else those of `DEFAULT_EPS` for grey images of at most 32x32, other images of
+        at most 64x64, or larger ones. Radii beyond the image itself are left out.
 
     Example:
-        >>> default_eps(load_data("digits"))
-        (0.1, 0.2, 0.3)
+        >>> default_eps(load_data("digits")), default_eps(load_data("digits"), "l0")
+        ((0.1, 0.2, 0.3), (8.0, 24.0, 50.0))
     """
     channels, *sides = dataset.shape
     grey = channels == 1 and max(sides) <= _GREY_SIDE
     size = 0 if grey else 1 if max(sides) <= _SMALL_SIDE else 2
-    if norm != "linf":
-        return L2_EPS[size]
     entry = DATASETS.get(dataset.name)
-    return entry.eps if entry is not None and entry.eps else LINF_EPS[size]
+    if norm == "linf" and entry is not None and entry.eps:
+        return entry.eps
+    if norm not in NORMS:
+        raise unknown_name("norm", norm, NORMS)
+    most = widest(norm, math.prod(dataset.shape))
+    radii = DEFAULT_EPS[norm][size]
+    return tuple(eps for eps in radii if eps <= most) or (1.0,)
 
 
 def _unknown(spec: str, name: str) -> InvalidInput:

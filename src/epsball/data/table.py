@@ -2,13 +2,21 @@
 
 from epsball.data.sources import cifar10, digits, folder, imagenet_sample, mnist, npz
 from epsball.data.spec import DataSpec
+from epsball.types import Norm
 
 GREY_EPS = (0.1, 0.2, 0.3)  # strokes on black: Madry et al. 2018, arXiv:1706.06083, and MNIST since
 SMALL_EPS = (2 / 255, 4 / 255, 8 / 255)  # 8/255 is the field's CIFAR-10 radius
 LARGE_EPS = (1 / 255, 4 / 255)  # 4/255 is the field's ImageNet radius
-LINF_EPS = (GREY_EPS, SMALL_EPS, LARGE_EPS)
-# in l2, for grey, small and large images; RobustBench: 0.5 for CIFAR-10, 3 for ImageNet
-L2_EPS = ((0.5, 1.0, 2.0), (0.25, 0.5, 1.0), (0.5, 1.0, 3.0))
+# for grey, small and large images
+DEFAULT_EPS: dict[Norm, tuple[tuple[float, ...], ...]] = {
+    "linf": (GREY_EPS, SMALL_EPS, LARGE_EPS),
+    # RobustBench: 0.5 for CIFAR-10, 3 for ImageNet
+    "l2": ((0.5, 1.0, 2.0), (0.25, 0.5, 1.0), (0.5, 1.0, 3.0)),
+    # Croce and Hein 2021, arXiv:2103.01208: 12 for CIFAR-10
+    "l1": ((2.5, 5.0, 10.0), (3.0, 6.0, 12.0), (15.0, 30.0, 60.0)),
+    # entries; Cina et al. 2024, arXiv:2402.01879: 24 and 50, for ImageNet 100 and 150
+    "l0": ((8.0, 24.0, 50.0), (10.0, 24.0, 50.0), (50.0, 100.0, 150.0)),
+}
 
 _SPECS = (
     DataSpec(

@@ -15,6 +15,7 @@ from epsball.errors import InvalidInput
 from epsball.evaluation.checks.findings import is_blocked
 from epsball.evaluation.engine.engine import deterministic
 from epsball.evaluation.engine.speed import Wanted
+from epsball.evaluation.forms import attack_texts, check_radii, several, whole
 from epsball.evaluation.inputs import Data, open_data, sample_of
 from epsball.evaluation.manifest import read_begun, settle
 from epsball.evaluation.plan import Options, make_plan
@@ -102,10 +103,11 @@ def audit(
             callable that maps (n, c, h, w) in [0, 1] to logits (n, k). It is left as it is.
         data: a name ("mnist", "folder:PATH"), a `Dataset`, or a pair of images (n, c, h, w), uint8
             or float in [0, 1], and labels (n,).
-        attacks: names, with settings where wanted: "pgd:steps=100,objective=margin". None: fgsm,
-            pgd (of ten steps for images beyond 64 pixels a side) and noise, the control.
-        norm: "linf" or "l2".
-        eps: radii, input units; "8/255" is understood. None: what suits the data.
+        attacks: names, with settings where wanted: "pgd:steps=100,objective=margin"; functions of
+            `epsball.attacks` do as well. None: fgsm, pgd (of ten steps for images beyond 64 pixels
+            a side) and noise, the control.
+        norm: "linf", "l2", "l1" or "l0", where the attack has it.
+        eps: radii, input units; "8/255" is understood. None: what suits norm and data.
         steps: for the attacks that take steps; None: their own default.
         restarts: for the attacks that are random.
         limit: how many images to use; None: all.
@@ -149,13 +151,14 @@ def audit(
     _check_options(limit, seed, precision, micro_batch, budget)
     images = open_data(data)
     settings = make_settings(
-        default_attacks(images, steps) if attacks is None else _several(attacks),
+        default_attacks(images, steps) if attacks is None else attack_texts(attacks),
         norm=norm,
-        eps=default_eps(images, norm) if eps is None else _several(eps),
-        steps=steps,
-        restarts=restarts,
-        queries=queries,
+        eps=default_eps(images, norm) if eps is None else several(eps),
+        steps=whole("steps", steps),
+        restarts=whole("restarts", restarts) or 0,
+        queries=whole("queries", queries),
     )
+    check_radii(settings, images.shape)
     searched = _PRECISIONS[precision]
     if searched == "auto" and full_budget:
         searched = "float32"
@@ -173,11 +176,6 @@ def audit(
             ends = None if budget is None else started + budget * (1 - _RESERVE)
             summary = run_plan(run, subject, images, plan, ends=ends, told=told)
         return Audit(summary, read_records(run), None if out is None else run)
-
-
-def _several(asked: Any) -> list[Any]:  # noqa: ANN401 - one or many
-    """Take a single name or number for a list of one."""
-    return [asked] if isinstance(asked, str | int | float) else list(asked)
 
 
 def _check_options(

@@ -7,25 +7,26 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from epsball.data import load_data, to_unit
+from epsball.data import from_object, load_data, to_unit
 from epsball.errors import InvalidInput
 from epsball.evaluation.checks.before import check_range
 from epsball.types import Dataset, Finding, Positions
 
-Data: TypeAlias = str | Dataset | tuple[Any, Any]
+# what `epsball.data.objects.from_object` takes is more than a type can say
+Data: TypeAlias = Any
 _READ = 500  # images read at once while the content is hashed
 
 
 def open_data(data: Data) -> Dataset:
-    """Load data by name, or take a data set or (images, labels) as they are.
+    """Load data by name, or take it out of the object that holds it.
 
     Args:
-        data: "mnist", a `Dataset`, or a pair: (n, c, h, w) uint8 or float, and (n,) integers.
+        data: "mnist", a `Dataset`, or what `from_object` takes: a pair (images, labels), a data
+            set or a loader of torch or Hugging Face, a list of (image, label).
 
     Raises:
-        InvalidInput: the pair does not fit together.
+        InvalidInput: images and labels do not fit together, or there are none.
     """
     if isinstance(data, str):
         return load_data(data)
@@ -38,25 +39,7 @@ def open_data(data: Data) -> Dataset:
                 f"{len(data.class_names)} class names"
             )
         return data
-    images, labels = (_as_array(part) for part in data)
-    if images.ndim != 4 or labels.shape != (len(images),):
-        raise InvalidInput(
-            "data given as a pair must be images (n, c, h, w) and labels (n,), "
-            f"got {images.shape} and {labels.shape}"
-        )
-    if not np.issubdtype(labels.dtype, np.integer) or not len(labels) or labels.min() < 0:
-        raise InvalidInput(f"labels must be integers >= 0, got {labels.dtype}: {labels[:5]}")
-    if images.dtype != np.uint8:
-        images = images.astype(np.float32)
-    names = tuple(str(i) for i in range(int(labels.max()) + 1))
-    channels, height, width = images.shape[1:]
-    shape = (channels, height, width)
-    return Dataset("tensors", labels.astype(np.int64), names, shape, lambda p: images[p])
-
-
-def _as_array(part: Any) -> NDArray[Any]:  # noqa: ANN401 - tensors, arrays, lists
-    array: NDArray[Any] = part.detach().cpu().numpy() if torch.is_tensor(part) else np.asarray(part)
-    return array
+    return from_object(data)
 
 
 @dataclass(frozen=True)

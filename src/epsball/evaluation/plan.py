@@ -70,11 +70,13 @@ class Plan:
     def described(self) -> str:
         """Say in one sentence what is about to be done, defaults included."""
         model, data, engine = self.manifest.model, self.manifest.data, self.manifest.engine
-        first = next((s for s in self.settings if s.norm != "none"), self.settings[0])
+        first = next((s for s in self.settings if s.norm != "none"), None)
+        ball = ""
+        if first is not None:
+            ball = f" in {first.norm} at eps {', '.join(eps_text(eps) for eps in first.eps)}"
         return (
             f"auditing {model.name} on {data.n:,} of {data.total:,} images of {data.spec} "
-            f"({data.sample}) with {', '.join(s.variant for s in self.settings)} in {first.norm} "
-            f"at eps {', '.join(eps_text(eps) for eps in first.eps)}; "
+            f"({data.sample}) with {', '.join(s.variant for s in self.settings)}{ball}; "
             f"{'full budget' if engine.full_budget else 'verdicts'}, {engine.device}, "
             f"{engine.precision}, micro-batch {engine.micro_batch}"
         )

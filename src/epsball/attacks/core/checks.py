@@ -9,7 +9,7 @@ from torch import Tensor
 
 from epsball.errors import InvalidInput
 from epsball.geometry import check_norm
-from epsball.radii import check_eps
+from epsball.radii import check_eps, check_room
 from epsball.tensors import Images
 from epsball.types import Norm
 
@@ -49,6 +49,8 @@ def check_call(
         check_norm(attack, norm, norms)
     if eps is not None:
         check_eps(attack, eps)
+        if norm is not None:
+            check_room(attack, eps, norm, inputs.shape[1:].numel())
     for name, classes in (("labels", labels), ("targets", targets)):
         if classes is not None:
             check_classes(attack, name, classes, len(inputs))

@@ -12,7 +12,7 @@ from epsball.attacks.core.asking import Part, class_count, search_part
 from epsball.attacks.core.checks import check_classes
 from epsball.attacks.core.masking import under_mask
 from epsball.errors import InvalidInput
-from epsball.radii import check_room, parse_eps
+from epsball.radii import parse_eps
 from epsball.randomness import ImageStreams
 from epsball.tensors import Classifier, Images, Labels
 
@@ -54,9 +54,6 @@ def validated(attack: Callable[..., Images]) -> Callable[..., Images]:
         ran: Callable[..., Images] = attack
         if "eps" in named and "eps" in parameters:
             radii = _radii(name, named.pop("eps"), len(inputs))
-            norm = named.get("norm", parameters["norm"].default)
-            for eps in dict.fromkeys(radii):
-                check_room(name, eps, norm, inputs.shape[1:].numel())
             ran = _by_radius(attack, radii)
         if mask is not None:
             ran = under_mask(name, ran, mask)

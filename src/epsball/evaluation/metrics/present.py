@@ -1,5 +1,6 @@
 """How numbers are written for people, the same everywhere. Imports no torch."""
 
+import math
 from collections.abc import Sequence
 
 _ROUNDING = 1e-9
@@ -33,7 +34,7 @@ def eps_text(eps: float | None) -> str:
         >>> eps_text(8 / 255), eps_text(0.1), eps_text(0.2)
         ('8/255', '0.1', '0.2')
     """
-    if eps is None:
+    if eps is None or math.isinf(eps):
         return "-"
     levels = round(eps * 255)
     # 0.2 is 51/255 too, and nobody writes that

@@ -68,7 +68,7 @@ def summarise(
     worst = metrics.worst_case(records) if rates else []
     summary = {
         "schema": SCHEMA_VERSION,
-        "headline": headline(worst[-1], rejects=_rejects(records)) if worst else None,
+        "headline": _headline(worst, results, rejects=_rejects(records)) if rates else None,
         "complete": complete,
         "full_budget": full_budget,
         "clean": metrics.clean_summary(records, classes) if rates else None,
@@ -137,6 +137,20 @@ def headline(worst: dict[str, Any], *, rejects: bool = False) -> str:
         f"{percent(low)} to {percent(high)}, {worst['n']:,} images) against "
         f"{_listed(worst['parts'])} within "
         f"{eps_text(worst['eps'])} in {worst['norm']}; a stronger attack can only lower it."
+    )
+
+
+def _headline(
+    worst: Sequence[dict[str, Any]], results: Sequence[dict[str, Any]], *, rejects: bool
+) -> str:
+    """Answer by the worst case in the largest ball; without a ball, by the worst attack."""
+    if worst:
+        return headline(worst[-1], rejects=rejects)
+    row = min(results, key=lambda result: float(result["robust_accuracy"]))
+    rate, (low, high) = row["robust_accuracy"], row["robust_accuracy_ci"]
+    return (
+        f"Accuracy under {row['variant']} is at most {percent(rate)} (95 % interval of the sample: "
+        f"{percent(low)} to {percent(high)}, {row['n']:,} images); no ball bounds this attack."
     )
 
 

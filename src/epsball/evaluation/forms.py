@@ -1,0 +1,86 @@
+"""Arguments of `audit` in the forms in which people have them."""
+
+import functools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from epsball.attacks import ATTACKS
+from epsball.errors import InvalidInput
+from epsball.evaluation.settings import AttackSetting
+from epsball.radii import check_room
+
+
+def several(given: Any) -> list[Any]:  # noqa: ANN401 - one or many, of any library
+    """Take a single name or number for a list of one.
+
+    Example:
+        >>> several("pgd"), several([0.1, 0.2])
+        (['pgd'], [0.1, 0.2])
+    """
+    values = given.tolist() if hasattr(given, "tolist") else given
+    single = isinstance(values, str | int | float) or callable(values)
+    return [values] if single else list(values)
+
+
+def attack_texts(attacks: Any) -> list[str]:  # noqa: ANN401 - one or many
+    """Write attacks as text: names with settings stay, functions become their names.
+
+    Args:
+        attacks: one or several of "pgd", "pgd:steps=100", `epsball.attacks.pgd` or a
+            `functools.partial` of it.
+
+    Raises:
+        InvalidInput: a function that is none of the table's.
+
+    Example:
+        >>> from epsball.attacks import pgd
+        >>> attack_texts([pgd, functools.partial(pgd, steps=100)])
+        ['pgd', 'pgd:steps=100']
+    """
+    return [one if isinstance(one, str) else _named(one) for one in several(attacks)]
+
+
+def _named(attack: Any) -> str:  # noqa: ANN401 - whatever was given
+    known = {id(spec.attack): name for name, spec in ATTACKS.items()}
+    if isinstance(attack, functools.partial) and not attack.args:
+        knobs = ",".join(f"{key}={_text(value)}" for key, value in attack.keywords.items())
+        return f"{_named(attack.func)}:{knobs}" if knobs else _named(attack.func)
+    if id(attack) in known:
+        return known[id(attack)]
+    raise InvalidInput(
+        f"attacks must be names such as 'pgd', or functions of epsball.attacks, got {attack!r}; "
+        "an attack of your own joins the table through the entry-point group epsball.attacks"
+    )
+
+
+def _text(value: Any) -> str:  # noqa: ANN401 - a setting's value
+    if isinstance(value, bool):
+        return str(value).lower()
+    return value.__name__.replace("_", "-") if callable(value) else str(value)
+
+
+def whole(name: str, value: Any) -> int | None:  # noqa: ANN401 - a number of any library
+    """Read a count, of numpy or torch too; None stays None.
+
+    Raises:
+        InvalidInput: not a whole number.
+
+    Example:
+        >>> whole("steps", 3.0), whole("steps", None)
+        (3, None)
+    """
+    number = value.item() if hasattr(value, "item") else value
+    if number is None:
+        return None
+    if isinstance(number, int | float) and not isinstance(number, bool) and number == int(number):
+        return int(number)
+    raise InvalidInput(f"{name} must be a whole number, got {value!r}")
+
+
+def check_radii(settings: Sequence[AttackSetting], shape: tuple[int, int, int]) -> None:
+    """Refuse radii that leave no room in the box of images of a shape, or no entry to change."""
+    for setting in settings:
+        for eps in setting.eps:
+            if setting.norm != "none":
+                check_room(setting.variant, eps, setting.norm, math.prod(shape))

@@ -1,0 +1,147 @@
+"""Data as the objects that people hold: whatever the form, the same images and labels."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image
+from torch.utils.data import DataLoader, Subset, TensorDataset
+from torch.utils.data import Dataset as TorchDataset
+
+from epsball.data import from_object
+from epsball.errors import InvalidInput
+from epsball.types import Dataset
+
+
+class _Rows:
+    """A data set as torch knows it: positions and a length, no iteration."""
+
+    def __init__(self, rows: list[Any], classes: list[str] | None = None) -> None:
+        self.rows = rows
+        if classes is not None:
+            self.classes = classes
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, position: int) -> Any:
+        if position >= len(self.rows):
+            raise KeyError(position)  # an iteration by __getitem__ would end in this
+        return self.rows[position]
+
+
+class _Names:
+    names = ("cat", "dog", "elk")
+
+
+class _HuggingFace:
+    """A split of Hugging Face: rows are mappings, names hang on the label's feature."""
+
+    def __init__(self, rows: list[dict[str, Any]]) -> None:
+        self.features = {"image": object(), "label": _Names()}
+        self.rows = rows
+
+    def __iter__(self) -> Any:
+        return iter(self.rows)
+
+
+def _drawn(count: int, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    random = np.random.default_rng(seed)
+    images = random.integers(0, 256, (count, 3, 4, 5)).astype(np.uint8)
+    return images, random.integers(0, 3, count)
+
+
+def _pillow(image: NDArray[np.uint8]) -> Image.Image:
+    return Image.fromarray(image.transpose(1, 2, 0))
+
+
+_FORMS: dict[str, Callable[[Any, Any], Any]] = {
+    "pair": lambda x, y: (x, y),
+    "pair of tensors": lambda x, y: [torch.tensor(x), torch.tensor(y)],
+    "pair of lists": lambda x, y: (list(torch.tensor(x)), y.tolist()),
+    "pair of int64": lambda x, y: (x.astype(np.int64), y[:, None]),
+    "pair, channels last": lambda x, y: (x.transpose(0, 2, 3, 1), y),
+    "list of rows": lambda x, y: list(zip(x, y, strict=True)),
+    "list of Pillow rows": lambda x, y: [(_pillow(a), int(b)) for a, b in zip(x, y, strict=True)],
+    "TensorDataset": lambda x, y: TensorDataset(torch.tensor(x), torch.tensor(y)),
+    "Subset": lambda x, y: Subset(
+        TensorDataset(torch.tensor(x), torch.tensor(y)), list(range(len(x)))
+    ),
+    "DataLoader": lambda x, y: DataLoader(
+        TensorDataset(torch.tensor(x), torch.tensor(y)), batch_size=3
+    ),
+    "DataLoader of one": lambda x, y: DataLoader(TensorDataset(torch.tensor(x), torch.tensor(y))),
+    "rows without iteration": lambda x, y: _Rows(list(zip(x, y, strict=True))),
+    "generator": lambda x, y: (pair for pair in zip(x, y, strict=True)),
+    "batches": lambda x, y: [(x[:2], y[:2]), (x[2:3], y[2:3]), (x[3:], y[3:])],
+    "mapping": lambda x, y: {"images": x, "labels": y},
+    "Hugging Face": lambda x, y: _HuggingFace(
+        [{"image": _pillow(a), "label": int(b)} for a, b in zip(x, y, strict=True)]
+    ),
+}
+
+
+def _read(data: Dataset) -> NDArray[Any]:
+    return data.read(np.arange(len(data)))
+
+
+@given(st.integers(4, 9), st.integers(0, 10**6))
+def test_every_form_gives_the_same_images(count: int, seed: int) -> None:
+    images, labels = _drawn(count, seed)
+    for name, form in _FORMS.items():
+        data = from_object(form(images, labels))
+        assert np.array_equal(_read(data), images), name
+        assert np.array_equal(data.labels, labels), name
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_floats_of_any_precision_become_float32(dtype: torch.dtype) -> None:
+    images = torch.rand(4, 1, 3, 3).to(dtype)
+    data = from_object((images, torch.arange(4)))
+    assert _read(data).dtype == np.float32
+    assert torch.equal(torch.from_numpy(_read(data)), images.float())
+
+
+def test_names_are_found_behind_loaders_and_subsets() -> None:
+    images, labels = _drawn(6, 0)
+    rows: TorchDataset[Any] = _Rows(list(zip(images, labels, strict=True)), ["a", "b", "c"])  # type: ignore[assignment]  # is one by its methods
+    assert from_object(Subset(rows, [0, 1, 2])).class_names[:3] == ("a", "b", "c")
+    assert from_object(DataLoader(rows, batch_size=2)).class_names == ("a", "b", "c")
+    named = _HuggingFace([{"image": images[0], "label": 1}])
+    assert from_object(named).class_names == ("cat", "dog", "elk")
+
+
+def test_greys_among_colours_keep_the_colours() -> None:
+    images, _ = _drawn(2, 0)
+    grey = Image.fromarray(images[0, 0])
+    data = from_object([(grey, 0), (_pillow(images[1]), 1)])
+    assert np.array_equal(_read(data)[1], images[1])
+    assert np.array_equal(_read(data)[0], np.repeat(images[0, :1], 3, axis=0))
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        ([], "at least one image, got none"),
+        (7, "data must be a name such as 'mnist', a pair .*, got int"),
+        ({"train": 1, "test": 2}, r"got a mapping with train, test: name one split, data\['train'"),
+        ([(np.zeros((3, 4, 4)), 0, 1)], r"row 0 of the data must be \(image, label\), found 3 val"),
+        ([{"image": np.zeros((3, 4, 4)), "caption": "x"}], "found image, caption: rename its col"),
+        (
+            [(np.zeros((3, 4, 4), np.uint8), 0), (np.zeros((3, 5, 5), np.uint8), 1)],
+            "must have one shape",
+        ),
+        ((np.zeros((4, 3, 4, 4), np.uint8), np.eye(4)), r"for one-hot rows take argmax\(1\)"),
+        ((np.zeros((4, 3, 4, 4), np.uint8), [0, 1, -1, 2]), "number 2 is -1"),
+        ((np.zeros((4, 3, 4, 4), np.uint8), [0, 1]), "must be images .* and labels"),
+        ((np.full((4, 3, 4, 4), 300), [0, 1, 2, 3]), r"integers in \[0, 255\], found 300"),
+    ],
+)
+def test_what_is_no_data_is_refused(data: Any, told: str) -> None:
+    with pytest.raises(InvalidInput, match=told):
+        from_object(data)
