@@ -8,6 +8,7 @@ from epsball.attacks.core.ascent import look
 from epsball.attacks.core.asking import Part, relaxed_of
 from epsball.attacks.core.checks import check_call
 from epsball.attacks.core.relay import Relay
+from epsball.attacks.core.validated import validated
 from epsball.attacks.ensembles.methods import METHODS, NORMS, Method
 from epsball.attacks.gradient.apgd import apgd
 from epsball.attacks.gradient.pgd import Mislead
@@ -22,6 +23,7 @@ _FLAT = 0.1  # share of the images left whose gradient is zero, from which it is
 _PROBED = 64  # images whose gradients are looked at
 
 
+@validated
 def strongest(
     model: Classifier,
     inputs: Images,
