@@ -57,4 +57,4 @@ def test_a_certain_softmax_has_no_gradient() -> None:
 
 def test_an_unknown_scale_is_refused() -> None:
     with pytest.raises(InvalidInput, match="unknown scale 'logits': did you mean 'logit'"):
-        fgsm(model, INPUTS, LABELS, eps=0.1, scale="logits")  # type: ignore[arg-type]  # that is the test
+        fgsm(model, INPUTS, LABELS, eps=0.1, scale="logits")
