@@ -14,10 +14,11 @@ from torch import Tensor
 
 from epsball.errors import InvalidInput
 from epsball.evaluation.records.measure import Clean, Reading
-from epsball.evaluation.records.survival import as_image, to_8bit
+from epsball.evaluation.records.survival import to_8bit
 from epsball.evaluation.settings import AttackSetting
 from epsball.files import unwritable
 from epsball.geometry import size
+from epsball.image_codec import as_pillow
 from epsball.types import Dataset
 
 Form: TypeAlias = Literal["npz", "png"]
@@ -129,7 +130,7 @@ class _Png:
         labels, positions = clean.labels.tolist(), clean.positions.tolist()
         for image, label, position in zip(batch, labels, positions, strict=True):
             file = f"{self.folders[label]}/{position:07d}.png"
-            as_image(image).save(self.out / file)
+            as_pillow(image).save(self.out / file)
             files.append(file)
         return files, torch.from_numpy(batch).float() / 255
 

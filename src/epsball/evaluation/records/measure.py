@@ -10,9 +10,10 @@ from torch import Tensor
 
 from epsball.evaluation.engine.verdicts import Attacked
 from epsball.evaluation.records.schema import MEANINGLESS_WHEN_RETIRED, SCHEMA
-from epsball.evaluation.records.survival import Bytes, through_jpeg, through_png, to_8bit
+from epsball.evaluation.records.survival import to_8bit
 from epsball.evaluation.settings import AttackSetting
 from epsball.geometry import size
+from epsball.image_codec import CHANNELS, ByteImages, through_jpeg, through_png
 from epsball.objectives import is_adversarial, margin
 from epsball.rejecting import probabilities
 from epsball.types import NORMS, ModelInfo
@@ -191,7 +192,7 @@ def _survival(
     saved = to_8bit(attacked.images[fooled], clean.images[fooled])
     labels = clean.labels[fooled]
 
-    def still(images: Bytes | None) -> list[bool | None]:
+    def still(images: ByteImages | None) -> list[bool | None]:
         column: list[bool | None] = [None] * len(fooled)
         if images is None or not len(images):
             return column
@@ -202,11 +203,12 @@ def _survival(
         return column
 
     at_8bit = still(saved)
-    png = through_png(saved)
+    fits = saved.shape[1] in CHANNELS  # else no image file holds them
+    png = through_png(saved) if fits else None
     same = png is not None and bool((png == saved).all())
     return {
         "survives_8bit": at_8bit,
         "survives_png": at_8bit if same else still(png),
-        "survives_jpeg90": still(through_jpeg(saved, 90)),
-        "survives_jpeg75": still(through_jpeg(saved, 75)),
+        "survives_jpeg90": still(through_jpeg(saved, 90) if fits else None),
+        "survives_jpeg75": still(through_jpeg(saved, 75) if fits else None),
     }

@@ -1,14 +1,10 @@
 """JPEG compression: the defence that forgets what eyes do not see."""
 
-from io import BytesIO
-
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor, nn
 
 from epsball.errors import InvalidInput
+from epsball.image_codec import CHANNELS, through_jpeg
 from epsball.models.purifiers.defended import Remedy
 
 BEST = 100
@@ -47,14 +43,10 @@ class JpegCompression(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """Return images of the same shape, (n, c, h, w), without gradient."""
         channels = inputs.shape[1]
-        if channels not in (1, 3):
+        if channels not in CHANNELS:
             raise InvalidInput(f"JpegCompression: images must have 1 or 3 channels, got {channels}")
-        pixels = (inputs.detach().float().clamp(0, 1) * _TOP).round().byte()
-        stored = pixels.permute(0, 2, 3, 1).cpu().numpy()  # (n, h, w, c)
-        if not len(stored):
-            return inputs.detach().clone()
-        made = np.stack([_through(one, self.quality) for one in stored])
-        return torch.from_numpy(made).permute(0, 3, 1, 2).to(inputs) / _TOP
+        pixels = (inputs.detach().float().clamp(0, 1) * _TOP).round().byte().cpu().numpy()
+        return torch.from_numpy(through_jpeg(pixels, self.quality)).to(inputs) / _TOP
 
     def stand_in(self, inputs: Tensor) -> Tensor:
         """Return the images themselves: that is what a codec is meant to return."""
@@ -63,11 +55,3 @@ class JpegCompression(nn.Module):
     def extra_repr(self) -> str:
         """Return the settings: they are part of what the model is."""
         return f"quality={self.quality}"
-
-
-def _through(pixels: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
-    grey = pixels.shape[2] == 1
-    file = BytesIO()
-    Image.fromarray(pixels[:, :, 0] if grey else pixels).save(file, "JPEG", quality=quality)
-    with Image.open(file) as image:
-        return np.asarray(image).reshape(pixels.shape)

@@ -1,14 +1,11 @@
 """Corruptions of handling: contrast, elastic bending, coarse pixels, JPEG."""
 
-import io
-
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from epsball.attacks.unrestricted.corruptions.filters import box_resize, gaussian_blur, sample
 from epsball.attacks.unrestricted.corruptions.levels import Levels, is_small
+from epsball.image_codec import through_jpeg
 from epsball.randomness import Randomness, uniform
 
 _CONTRAST = Levels((0.75, 0.5, 0.4, 0.3, 0.15), (0.4, 0.3, 0.2, 0.1, 0.05))
@@ -19,7 +16,6 @@ _ELASTIC = Levels(  # strength and smoothness of the bending, jolt of the frame;
 _UNIT = 244 / 224  # the shares above are of 244 pixels in ImageNet-C, where images have 224
 _PIXELATE = Levels((0.95, 0.9, 0.85, 0.75, 0.65), (0.6, 0.5, 0.4, 0.3, 0.25))
 _QUALITY = Levels((80, 65, 58, 50, 40), (25, 18, 15, 10, 7))
-_COLOURS = 3
 
 
 def contrast(inputs: Tensor, severity: int, generator: Randomness) -> Tensor:  # noqa: ARG001 - one signature
@@ -67,17 +63,8 @@ def pixelate(inputs: Tensor, severity: int, generator: Randomness) -> Tensor:  #
 
 def jpeg_compression(inputs: Tensor, severity: int, generator: Randomness) -> Tensor:  # noqa: ARG001 - one signature
     """Store the image as a small JPEG; channels that are not three are stored one by one."""
-    colour = inputs.shape[1] == _COLOURS
+    colour = inputs.shape[1] == 3
     planes = inputs if colour else inputs.flatten(0, 1)[:, None]
-    stored = (planes * 255).round().byte().movedim(1, 3).cpu().numpy()
-    quality = _QUALITY.at(inputs, severity)
-    read = np.stack([_through_jpeg(p if colour else p[:, :, 0], quality) for p in stored])
-    # without a channel axis there is nothing to move
-    read = np.moveaxis(read, 3, 1) if colour else read
-    return torch.from_numpy(np.ascontiguousarray(read)).to(inputs).view(inputs.shape) / 255
-
-
-def _through_jpeg(image: np.ndarray, quality: int) -> np.ndarray:
-    file = io.BytesIO()
-    Image.fromarray(image).save(file, "JPEG", quality=quality)
-    return np.asarray(Image.open(file))
+    pixels = (planes * 255).round().byte().cpu().numpy()
+    stored = through_jpeg(pixels, _QUALITY.at(inputs, severity))
+    return torch.from_numpy(stored).to(inputs).view(inputs.shape) / 255
