@@ -15,12 +15,12 @@ from epsball.data import load_data, to_unit
 from epsball.data.images import decode, measure
 from epsball.errors import InvalidInput
 from epsball.evaluation.progress import Progress, Silent
-from epsball.evaluation.records.survival import as_image
 from epsball.evaluation.subject import Model, Subject, open_model
 from epsball.fooling.contact_sheet import contact_sheet
 from epsball.fooling.evolution import evolve
 from epsball.fooling.gradient import ascend_class
 from epsball.fooling.result import Fooling, target_confidence
+from epsball.image_codec import as_pillow
 from epsball.kinds.class_names import class_number, names_of_classes
 from epsball.models import MODELS
 from epsball.workflows.saving import appearing
@@ -172,7 +172,7 @@ def _saved(
             table.writerow(_COLUMNS)
             for row, target in enumerate(found.targets.tolist()):
                 file = f"{target:04d}.png"
-                as_image(levels[row]).save(beside / file)
+                as_pillow(levels[row]).save(beside / file)
                 sure = float(again[row])
                 spent = int(found.queries[row])
                 reached = int(sure >= confidence)
