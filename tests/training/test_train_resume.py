@@ -174,7 +174,7 @@ def test_the_directory_of_an_audit_is_refused(
     dataset: Dataset, build: Build, tmp_path: Path
 ) -> None:
     (tmp_path / "manifest.json").write_text("{}")
-    with pytest.raises(InvalidInput, match="holds an audit"):
+    with pytest.raises(InvalidInput, match="holds something else"):
         train(build(), dataset, QUICK, out=tmp_path)
     assert [file.name for file in tmp_path.iterdir()] == ["manifest.json"]
 

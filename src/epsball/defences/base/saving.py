@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from epsball.defences.base.model import info_of, where
 from epsball.errors import InvalidInput
 from epsball.files import write_atomically, write_bytes
 from epsball.identity import model_hash
+from epsball.runs.environment import versions
 from epsball.tensors import Classifier
 
 if TYPE_CHECKING:
@@ -38,7 +38,6 @@ def save(rejector: "Rejector", folder: Path) -> Path:
     """
     tensors = {name: t.detach().cpu().contiguous() for name, t in rejector.learned().items()}
     write_atomically(folder / TENSORS, lambda beside: _write_tensors(tensors, beside))
-    packages = ("epsball", "torch", "numpy", "scikit-learn")
     content = {
         "format": _FORMAT,
         "name": rejector.name,
@@ -49,7 +48,7 @@ def save(rejector: "Rejector", folder: Path) -> Path:
         "scale": rejector._scale,
         "learned": rejector._facts(),
         "tensors": _hash(folder / TENSORS),
-        "versions": {package: version(package) for package in packages},
+        "versions": versions("epsball", "torch", "numpy", "scikit-learn"),
     }
     write_bytes(folder / FACTS, (json.dumps(content, indent=2) + "\n").encode())
     return folder

@@ -2,20 +2,19 @@
 
 import hashlib
 import json
-import platform
 import re
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import nn
 
 from epsball.data import class_counts
 from epsball.errors import InvalidInput
 from epsball.files import write_bytes
 from epsball.models import fingerprint
+from epsball.runs.directory import check_vacant, differences, refuse_other_run
+from epsball.runs.environment import versions
 from epsball.training.recipes.table import recipe_settings
 from epsball.training.setup.context import Workshop
 from epsball.training.setup.feeding import Feed
@@ -24,7 +23,6 @@ from epsball.training.setup.settings import TrainSettings
 
 MANIFEST = "training.json"
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")  # of objects without a repr: new in every process
-_SHOWN = 24  # characters of a name or hash in a message
 
 
 def open_manifest(shop: Workshop, out: Path) -> dict[str, Any]:
@@ -44,8 +42,7 @@ def open_manifest(shop: Workshop, out: Path) -> dict[str, Any]:
     asked = _identity(shop)
     if (out / MANIFEST).exists():
         return _same_run(out, asked)
-    if (out / "manifest.json").exists():
-        raise InvalidInput(f"train: {out} holds an audit; name another --out")
+    check_vacant(out)
     manifest = {
         "recipe": shop.settings.recipe,
         **asked,
@@ -53,7 +50,7 @@ def open_manifest(shop: Workshop, out: Path) -> dict[str, Any]:
         "placement": choose_placement(
             shop.model, shop.sample, shop.settings, shop.sources
         ).as_dict(),
-        "versions": _versions(),
+        "versions": versions("epsball", "torch", "numpy"),
         "finished": False,
         "stopped_early": False,
         "best_epoch": 0,
@@ -120,44 +117,22 @@ def _same_run(out: Path, asked: dict[str, dict[str, Any]]) -> dict[str, Any]:
     file = out / MANIFEST
     try:
         manifest: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        differences = _differences(manifest, asked)
+        differing = _differences(manifest, asked)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InvalidInput(
             f"train: {file} cannot be read ({error}); delete {out} and train again"
         ) from None
-    if differences:
-        raise InvalidInput(
-            f"train: {out} holds another training run ({'; '.join(differences)}); "
-            "name another --out, or delete it"
-        )
+    refuse_other_run(out, "training run", differing)
     return manifest
 
 
 def _differences(manifest: dict[str, Any], asked: dict[str, dict[str, Any]]) -> list[str]:
-    found = []
-    for part, values in asked.items():
-        prefix = "" if part == "settings" else f"{part} "
-        # settings that are younger than the run: it was begun with what is their default
-        default = TrainSettings().model_dump(mode="json") if part == "settings" else {}
-        before = default | manifest.get(part, {})
-        for name in dict.fromkeys((*values, *before)):
-            there, here = before.get(name), values.get(name)
-            if there != here:
-                found.append(f"{prefix}{name}: {_short(there)} there, {_short(here)} asked for")
-    begun, here = manifest["versions"]["torch"], _versions()["torch"]
-    if not manifest["finished"] and begun != here:
-        found.append(f"torch: begun with {begun!r}, {here!r} here")
-    return found
-
-
-def _short(value: object) -> str:
-    return repr(value[:_SHOWN] if isinstance(value, str) else value)
-
-
-def _versions() -> dict[str, str]:
-    return {
-        "epsball": version("epsball"),
-        "python": platform.python_version(),
-        "torch": str(torch.__version__),
-        "numpy": version("numpy"),
-    }
+    # a run from before a setting existed was begun with the setting's default
+    settings = TrainSettings().model_dump(mode="json") | manifest["settings"]
+    there = {part: manifest.get(part, {}) for part in asked if part != "settings"}
+    here = {part: values for part, values in asked.items() if part != "settings"}
+    names = differences(settings, asked["settings"]) + differences(there, here)
+    begun, now = manifest["versions"]["torch"], versions("torch")["torch"]
+    if not manifest["finished"] and begun != now:
+        names.append(f"torch ({begun} there, {now} here)")
+    return names
