@@ -1,34 +1,39 @@
 """What tells one model from another: a hash of all that decides its scores."""
 
 import contextlib
-import functools
 import hashlib
 import inspect
 import re
-import sys
 from collections.abc import Callable, Iterator
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, fx, nn
 
+from epsball.object_graph import LARGEST, LIBRARIES, SETTLED, home_of, is_settled, references
+
 ADDRESS = re.compile(
     r" at 0x[0-9a-fA-F]+"
 )  # of objects without a repr: another one in each process
-# Code that the versions in a manifest already tell apart; names suffice.
-SETTLED = frozenset({"torch", "numpy", *sys.stdlib_module_names})
+MANGLED = re.compile(r"___torch_mangle_\d+\.")  # TorchScript numbers the classes of a process
 _OURS = "epsball"
-DEPTH = 8  # how far to follow what a callable holds; an end for objects that hold each other
+DEPTH = 60  # how far to follow what a callable holds
+# Attributes that decide no score: the mode is checked on its own, and a device computes the same.
+_IDLE = frozenset({"training", "device", "device_ids", "output_device", "src_device_obj"})
 
 
 def model_hash(model: Callable[..., Any], file: Path | None = None) -> str:
-    """Hash a model: equal hashes, equal scores.
+    """Hash a model: equal hashes, equal scores, as far as that can be read off it.
 
-    What counts: parameters and buffers, with their names and types; the structure, settings and
-    source of modules; the source of any other callable, and what it holds; the bytes of the file
-    it was read from. Where that file lies, the device and the mode do not count.
+    What counts: parameters, buffers and every other attribute of modules, hooks included; the
+    structure and source of modules; the source of any other callable, the globals that its code
+    reads, and what it holds; the bytes of the file it was read from. Where that file lies, the
+    device and the mode do not count. What a model reads only when it is asked (files, native code)
+    cannot be seen here: runs keep scores of a few images beside the hash.
 
     Args:
         model: a module or any other callable.
@@ -42,100 +47,128 @@ def model_hash(model: Callable[..., Any], file: Path | None = None) -> str:
         True
     """
     digest = hashlib.sha256()
-    for part in _parts(model, DEPTH):
+    for part in _Reader().parts(model, DEPTH):
         digest.update(len(part).to_bytes(8, "little") + part)
     if file:
         digest.update(file.read_bytes())
     return digest.hexdigest()
 
 
-def _parts(value: object, depth: int) -> Iterator[bytes]:
+class _Reader:
+    """Reads every object once; where it comes up again, the number of its first place is given."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[int, int] = {}
+        self._kept: list[object] = []  # an id is unique only while its object lives
+
+    def parts(self, value: object, depth: int) -> Iterator[bytes]:
+        """Yield what decides the scores of a value, as bytes."""
+        if (plain := _plain(value)) is not None:
+            yield plain
+            return
+        if id(value) in self._numbers:
+            yield f"#{self._numbers[id(value)]}".encode()
+            return
+        self._numbers[id(value)] = len(self._kept)
+        self._kept.append(value)
+        yield from _described(value)
+        if not depth or len(self._kept) > LARGEST:
+            return
+        for name, held in references(value):
+            if name not in _IDLE:
+                yield name.encode()
+                yield from self.parts(held, depth - 1)
+
+
+def _plain(value: object) -> bytes | None:
+    """Return the bytes of a value that refers to nothing else; None for other values."""
+    if isinstance(value, Tensor):
+        return _tensor_bytes(value)
+    if isinstance(value, np.ndarray) and value.dtype != object:
+        return f"{value.dtype} {value.shape} ".encode() + value.tobytes()
+    if isinstance(value, torch.device | torch.Generator | ModuleType):
+        return type(value).__name__.encode()
+    if isinstance(value, Path):
+        return b"path"  # where a file lies does not count
+    if value is None or isinstance(value, str | bytes | int | float | complex | torch.dtype):
+        return f"{type(value).__name__} {value!r}".encode()
+    return None
+
+
+def _described(value: object) -> Iterator[bytes]:
     if isinstance(value, nn.Module):
-        yield from _module_parts(value, depth)
-    elif isinstance(value, Tensor):
-        yield _tensor_bytes(value)
-    elif isinstance(value, np.ndarray):
-        yield f"{value.dtype} {value.shape} ".encode() + value.tobytes()
-    elif depth and isinstance(value, list | tuple | dict | set | frozenset):
-        for held in _items(value):
-            yield from _parts(held, depth - 1)
-    elif depth and (callable(value) or hasattr(value, "__dict__")):
-        yield from _object_parts(value, depth)
+        yield from _module_bytes(value)
+    elif inspect.isclass(value) or isinstance(value, FunctionType):
+        yield from _code_bytes(value)
+    elif isinstance(value, MethodType):
+        yield value.__name__.encode()
+    elif isinstance(value, torch.ScriptObject):  # weights of quantised layers
+        with contextlib.suppress(Exception):  # some have no state to give
+            yield from _Reader().parts(value.__getstate__(), DEPTH)
+    elif isinstance(value, list | tuple | dict | set | frozenset):
+        yield f"{type(value).__name__} {len(value)}".encode()
+    elif is_settled(type(value)) or not hasattr(value, "__dict__"):
+        yield f"{type(value).__qualname__} {ADDRESS.sub('', repr(value))}".encode()
     else:
-        yield ADDRESS.sub("", repr(value)).encode()
+        yield type(value).__qualname__.encode()
 
 
-def _module_parts(module: nn.Module, depth: int) -> Iterator[bytes]:
-    yield ADDRESS.sub("", repr(module)).encode()
-    state = {**dict(module.named_buffers()), **module.state_dict()}  # buffers outside the state too
-    for name, value in sorted(state.items()):
+def _module_bytes(module: nn.Module) -> Iterator[bytes]:
+    yield type(module).__qualname__.encode()
+    yield ADDRESS.sub("", module.extra_repr()).encode()
+    if isinstance(module, fx.GraphModule):
+        yield str(module.code).encode()
+    elif isinstance(module, torch.jit.ScriptModule):
+        yield from _script_bytes(module)
+
+
+def _script_bytes(module: torch.jit.ScriptModule) -> Iterator[bytes]:
+    graph: Any = getattr(module, "inlined_graph", None)
+    if graph is None:
+        return
+    yield MANGLED.sub("", ADDRESS.sub("", str(graph))).encode()
+    for node in graph.findAllNodes("prim::Constant", recurse=True):  # weights of a frozen network
+        with contextlib.suppress(RuntimeError):  # constants of types that Python lacks
+            yield _plain(node.output().toIValue()) or b"constant"
+    for name, value in sorted(module.state_dict().items()):
         yield name.encode()
-        yield _tensor_bytes(value) if isinstance(value, Tensor) else repr(value).encode()
-    children = [child for child in module.modules() if not isinstance(child, fx.GraphModule)]
-    for kind in dict.fromkeys(type(child) for child in children):  # reading a source takes time
-        yield from _object_parts(kind, 0)
-    for child in children:
-        for held in _settings(child):
-            yield from _parts(held, depth - 1)
-    for graph in module.modules():
-        if isinstance(graph, fx.GraphModule):
-            yield str(graph.code).encode()
-
-
-def _settings(module: nn.Module) -> Iterator[object]:
-    """Give the plain attributes of a module, a temperature or a function, but not its mode."""
-    for name, value in sorted(vars(module).items()):
-        simple = isinstance(value, bool | int | float | str | bytes | list | tuple | np.ndarray)
-        if not name.startswith("_") and name != "training" and (simple or callable(value)):
-            yield (name, value)
+        yield _plain(value) or repr(value).encode()
 
 
 def _tensor_bytes(tensor: Tensor) -> bytes:
-    flat = tensor.detach().cpu().contiguous().reshape(-1)
+    kept = tensor.detach()
+    if kept.is_quantized:
+        scheme = f"{kept.qscheme()} {kept.dtype} "
+        return scheme.encode() + _tensor_bytes(kept.dequantize())
+    if kept.layout != torch.strided:
+        kept = kept.to_dense()
+    flat = kept.cpu().contiguous().reshape(-1).resolve_conj().resolve_neg()
     return f"{tensor.dtype} {tuple(tensor.shape)} ".encode() + bytes(flat.view(torch.uint8).numpy())
 
 
-def _items(
-    value: list[Any] | tuple[Any, ...] | dict[Any, Any] | set[Any] | frozenset[Any],
-) -> list[Any]:
-    if isinstance(value, dict):
-        return sorted(value.items(), key=lambda item: repr(item[0]))
-    return sorted(value, key=repr) if isinstance(value, set | frozenset) else list(value)
-
-
-def _object_parts(value: object, depth: int) -> Iterator[bytes]:
-    code: Any = value if inspect.isroutine(value) or inspect.isclass(value) else type(value)
-    module, name = str(getattr(code, "__module__", "")), getattr(code, "__qualname__", code)
-    home, source = module.partition(".")[0], None
-    if home not in SETTLED:
-        with contextlib.suppress(OSError, TypeError):  # built in, or typed at a prompt
+def _code_bytes(code: Any) -> Iterator[bytes]:  # noqa: ANN401  # a class or a function
+    module, name = str(getattr(code, "__module__", "")), getattr(code, "__qualname__", str(code))
+    home, source = home_of(code), None
+    if home in LIBRARIES:
+        yield f"{module}.{name} {_version(home)}".encode()
+        return
+    in_class = isinstance(code, FunctionType) and re.fullmatch(r"[^.<]+(\.[^.<]+)+", name)
+    if home not in SETTLED and not in_class:  # the source of a class holds its methods
+        with contextlib.suppress(OSError, TypeError):  # typed at a prompt
             source = inspect.getsource(code)
     # what a user's file is called, or how it was imported, changes no score
     known = source is None or home in SETTLED or home == _OURS
-    yield (f"{module}.{name}" if known else f"{name}").encode()
+    yield (f"{module}.{name}" if known and not in_class else f"{name}").encode()
     if source is not None:
         yield source.encode()
-    for held in _held(value):
-        yield from _parts(held, depth - 1)
+    elif isinstance(code, FunctionType) and (
+        code.__code__.co_filename.startswith("<") or not (home in SETTLED or in_class)
+    ):
+        yield code.__code__.co_code + repr(code.__code__.co_consts).encode()
 
 
-def _held(value: object) -> list[object]:
-    """Give what an object carries along: bound arguments, names its code looks up, attributes."""
-    if isinstance(value, functools.partial):
-        return [value.func, value.args, value.keywords]
-    if inspect.ismethod(value):
-        return [value.__self__, value.__func__]
-    if inspect.isfunction(value) and value.__module__.partition(".")[0] not in SETTLED:
-        return [value.__defaults__, value.__kwdefaults__, _looked_up(value)]
-    if inspect.isroutine(value) or inspect.isclass(value):
-        return []
-    return [getattr(value, "__dict__", {})]
-
-
-def _looked_up(function: Callable[..., Any]) -> dict[str, object]:
+def _version(package: str) -> str:
     try:
-        names = inspect.getclosurevars(function)
-    except ValueError:  # a name that is bound only later
-        return {}
-    found = {**names.globals, **names.nonlocals}
-    return {name: value for name, value in found.items() if not inspect.ismodule(value)}
+        return version(package)
+    except PackageNotFoundError:
+        return "unknown"

@@ -2,12 +2,16 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from safetensors.torch import save_file
 from tests.models.fakes import Code, Refusal, plain_pickle, torch_file
 from torch import nn
+from torch.optim import swa_utils
 
 from epsball.models import load_weights
 
@@ -39,6 +43,40 @@ def test_usual_wrappings_are_taken_off(
     first, second = net(), net()
     (tmp_path / "w.pt").write_bytes(torch_file(wrap(first.state_dict())))
     assert not same(first, second)
+    load_weights(second, tmp_path / "w.pt")
+    assert same(first, second)
+
+
+WRAPPERS: dict[str, Callable[[Any], Any]] = {
+    "DataParallel": nn.DataParallel,
+    "compile": lambda model: torch.compile(model, backend="eager"),
+    "Lightning": lambda model: nn.ModuleDict({"model": model}),
+    "pipeline": lambda model: nn.ModuleDict({"network": model}),
+    "averaged": swa_utils.AveragedModel,
+}
+
+
+@settings(max_examples=25, deadline=None)
+@given(names=st.lists(st.sampled_from(sorted(WRAPPERS)), max_size=4, unique=True))
+def test_any_nesting_of_wrappers_is_taken_off(
+    names: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    first, second = net(), net()
+    outer: Any = first
+    for name in names:
+        outer = WRAPPERS[name](outer)
+    file = tmp_path_factory.mktemp("weights") / "w.pt"
+    torch.save(outer.state_dict(), file)
+    load_weights(second, file)
+    assert same(first, second)
+
+
+def test_wrapper_of_a_part_is_taken_off(tmp_path: Path) -> None:
+    first, second = net(), net()
+    compiled: Any = torch.compile(first[1], backend="eager")
+    first[1] = nn.DataParallel(compiled)
+    torch.save(first.state_dict(), tmp_path / "w.pt")
+    first[1] = compiled._orig_mod
     load_weights(second, tmp_path / "w.pt")
     assert same(first, second)
 

@@ -13,10 +13,13 @@ from epsball.attacks import expectation
 from epsball.errors import BrokenContract, EpsballError, InvalidInput
 from epsball.evaluation.checks.before import check_mode
 from epsball.evaluation.defended import SCHEME, open_defended
-from epsball.evaluation.engine.asking import is_out_of_memory, modules_behind
+from epsball.evaluation.engine.asking import is_out_of_memory
 from epsball.evaluation.engine.counting import Counted, Tally
 from epsball.evaluation.settings import AttackSetting
 from epsball.models import as_logits, count_parameters, fingerprint, load_model, probe
+from epsball.models.precision import in_own_precision
+from epsball.models.readiness import check_ready
+from epsball.object_graph import modules_behind
 from epsball.randomness import ImageStreams
 from epsball.tensors import Classifier
 from epsball.types import Dataset, Finding, ModelInfo, Positions
@@ -74,13 +77,16 @@ def open_model(
         EpsballError: the model cannot be loaded, raises, or gives no scores.
     """
     spec = model if isinstance(model, str) else _name_of(model)
+    check_ready(model)
     place = choose_device(device, model)
     classifier, name = _placed(model, sample, place, loading)
+    findings = tuple(check_mode(classifier))
+    # a forward pass in train mode would change its statistics: such a model is not asked at all
+    if not findings:
+        classifier = in_own_precision(classifier, sample.to(place))
     if draws is not None:
         drawn = torch.Generator().manual_seed(seed)
         classifier = expectation(classifier, samples=draws, generator=drawn)
-    findings = tuple(check_mode(classifier))
-    # a forward pass in train mode would change its statistics: such a model is not asked at all
     info = ModelInfo(classes=0) if findings else probe(classifier, sample.to(place))
     return Subject(
         model=as_logits(classifier, info),
@@ -117,7 +123,7 @@ def _placed(
 def choose_device(device: str, model: Model | None = None) -> str:
     """Resolve "auto", and refuse a device that is not there."""
     if device == "auto":
-        own = next(filter(None, map(_device_of, modules_behind(model))), None)
+        own = next(filter(None, map(_device_of, modules_behind(model).values())), None)
         return own or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
         torch.empty(1, device=device)

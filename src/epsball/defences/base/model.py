@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from epsball.errors import BrokenContract, InvalidInput
+from epsball.modes import parts_in_training
 from epsball.tensors import Classifier
 from epsball.types import Gives, ModelInfo
 
@@ -19,9 +20,10 @@ def check_mode(model: Classifier, name: str) -> None:
     Raises:
         InvalidInput: it is.
     """
-    parts = model.modules() if isinstance(model, nn.Module) else [model]
-    if any(getattr(part, "training", False) for part in parts):
-        raise InvalidInput(f"{name}: the model is in train mode; call model.eval() first")
+    if parts := parts_in_training(model):
+        raise InvalidInput(
+            f"{name}: the model is in train mode ({parts[0]}); call .eval() on it first"
+        )
 
 
 def where(model: Classifier) -> Tensor:

@@ -8,10 +8,12 @@ from torch import Tensor
 
 from epsball.attacks import Expectation
 from epsball.evaluation.checks.findings import finding
-from epsball.evaluation.engine.asking import ask, modules_behind
+from epsball.evaluation.engine.asking import ask
 from epsball.evaluation.engine.engine import Engine
 from epsball.evaluation.metrics.statistics import wilson
 from epsball.evaluation.settings import AttackSetting
+from epsball.modes import parts_in_training
+from epsball.object_graph import modules_behind
 from epsball.objectives import cross_entropy, margin
 from epsball.rejecting import against_rejection
 from epsball.tensors import Classifier
@@ -40,12 +42,7 @@ class Probe:
 
 def check_mode(model: Classifier) -> list[Finding]:
     """Block on a model that is in train mode, and say which part of it is."""
-    training = [
-        name or "the model itself"
-        for module in modules_behind(model)
-        for name, part in module.named_modules()
-        if part.training
-    ]
+    training = parts_in_training(model)
     if not training:
         return []
     message = f"the model is in train mode ({len(training)} of its modules; {training[0]} first)"
@@ -121,7 +118,7 @@ def _check_repeatable(engine: Engine, images: Tensor, scores: Tensor) -> list[Fi
 
 def _draws_of(model: Classifier) -> int:
     """Return how many draws of a random model are averaged; 0 where none are."""
-    parts = [part for module in modules_behind(model) for part in module.modules()]
+    parts = [part for module in modules_behind(model).values() for part in module.modules()]
     return next((part.samples for part in parts if isinstance(part, Expectation)), 0)
 
 

@@ -1,10 +1,9 @@
 """Asking a model, so that whatever it does wrong is said in one line."""
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from epsball.errors import BrokenContract, EpsballError
 
@@ -47,23 +46,3 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
         "can't allocate memory" in str(error) or "out of memory" in str(error).lower()
     )
-
-
-def modules_behind(model: object) -> Iterator[nn.Module]:
-    """Yield the modules that a callable is or hides: a bound method, a closure, a partial."""
-    if isinstance(model, nn.Module):
-        yield model
-        return
-    cells = [_content(cell) for cell in getattr(model, "__closure__", None) or ()]
-    arguments = [*getattr(model, "args", ()), *(getattr(model, "keywords", None) or {}).values()]
-    owners = [getattr(model, "__self__", None), getattr(model, "func", None)]
-    for hidden in (*owners, *cells, *arguments):
-        if isinstance(hidden, nn.Module):
-            yield hidden
-
-
-def _content(cell: Any) -> Any:  # noqa: ANN401 - whatever a closure holds
-    try:
-        return cell.cell_contents
-    except ValueError:  # not filled yet
-        return None

@@ -21,7 +21,9 @@ WRAPPERS = (
     "model",
     "net",
 )  # where checkpoints keep their weights
-PREFIXES = ("module.", "_orig_mod.", "model.")  # of DataParallel, of torch.compile, of a pipeline
+# Parts of names that wrappers add: DataParallel, torch.compile, FSDP, activation checkpoints.
+ADDED = ("module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
+COUNTER = "n_averaged"  # what torch's AveragedModel keeps beside the weights
 SHOWN = 3  # names in a message
 
 # What a person who trusts the file runs once, in one line of a terminal.
@@ -39,8 +41,8 @@ def load_weights(module: nn.Module, file: Path) -> None:
     Args:
         module: built already, with the shapes the file was written for; changed in place.
         file: `.safetensors`, or anything `torch.save` wrote, which is read with
-            `weights_only=True`. The usual wrappings ("state_dict", "model", a "module." before
-            every name) are taken off.
+            `weights_only=True`. The usual wrappings ("state_dict", "model", a part that every name
+            begins with, the parts that DataParallel, torch.compile and FSDP add) are taken off.
 
     Raises:
         InvalidInput: the file is missing, damaged, would run code when read, or does not fit.
@@ -66,11 +68,29 @@ def read_weights(file: Path, wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
         InvalidInput: the file is missing, damaged or would run code when read.
     """
     found = _read_tensors(file)
-    for prefix in PREFIXES:
-        everywhere = all(name.startswith(prefix) for name in found)
-        if everywhere and not any(name.startswith(prefix) for name in wanted):
-            found = {name.removeprefix(prefix): value for name, value in found.items()}
+    if not any(name.endswith(COUNTER) for name in wanted):
+        found = {name: value for name, value in found.items() if not name.endswith(COUNTER)}
+    shorter: dict[str, Tensor] | None = found
+    while shorter is not None and not shorter.keys() & wanted.keys():
+        shorter = _without_first_part(shorter)
+    found = shorter or found
+    if not found.keys() <= wanted.keys():  # wrappers of parts add to the middle of names
+        plain = {_without_added(name): value for name, value in found.items()}
+        if len(plain) == len(found) and plain.keys() <= wanted.keys():
+            return plain
     return found
+
+
+def _without_first_part(found: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
+    """Take off the part that all names begin with ("module.", "model.net."); None without one."""
+    parts = [name.partition(".") for name in found]
+    if len({first for first, _, _ in parts}) != 1 or not all(rest for _, _, rest in parts):
+        return None
+    return {rest: value for (_, _, rest), value in zip(parts, found.values(), strict=True)}
+
+
+def _without_added(name: str) -> str:
+    return ".".join(part for part in name.split(".") if part not in ADDED)
 
 
 def _read_tensors(file: Path) -> dict[str, Tensor]:

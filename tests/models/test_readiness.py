@@ -1,0 +1,66 @@
+import pytest
+import torch
+from tests.models.fakes import Refusal
+from torch import Tensor, nn
+
+from epsball import audit
+from epsball.models.precision import InOwnPrecision, in_own_precision
+from epsball.models.readiness import check_ready, dtype_of
+
+IMAGES, LABELS = torch.rand(12, 3, 8, 8), torch.arange(12) % 3
+
+
+def on_meta() -> nn.Module:
+    with torch.device("meta"):
+        return nn.Sequential(nn.Flatten(), nn.Linear(192, 3)).eval()
+
+
+def lazy() -> nn.Module:
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.LazyBatchNorm2d(), nn.Flatten(), nn.LazyLinear(3))
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+def test_parameters_without_values_are_refused(hidden: bool, refusal: Refusal) -> None:
+    for model, said in ((on_meta(), "on the meta device"), (lazy(), "not initialised")):
+        shown = (lambda inputs, inner=model: inner(inputs)) if hidden else model
+        message = refusal(lambda shown=shown: check_ready(shown))  # type: ignore[misc]
+        assert said in message
+        assert "load its weights" in message
+        assert refusal(lambda shown=shown: audit(shown, (IMAGES, LABELS))) == message  # type: ignore[misc]
+
+
+def test_the_remedies_for_parameters_without_values_work() -> None:
+    trained = nn.Sequential(nn.Flatten(), nn.Linear(192, 3)).eval()
+    for model in (on_meta().to_empty(device="cpu"), nn.Sequential(nn.Flatten(), nn.LazyLinear(3))):
+        model(IMAGES)
+        model.load_state_dict(trained.state_dict())
+        check_ready(model.eval())
+        assert torch.equal(model(IMAGES), trained(IMAGES))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_model_in_another_type_is_shown_images_of_that_type(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 3))
+    model = model.to(dtype).eval()
+    assert dtype_of(model) == dtype
+    labels = model(IMAGES.to(dtype)).argmax(1)
+    report = audit(model, (IMAGES, labels), attacks=["fgsm"], eps=[0.01])
+    assert report.summary["clean"]["accuracy"] == 1.0
+    assert next(model.parameters()).dtype == dtype
+
+
+def test_model_that_converts_by_itself_is_left_alone() -> None:
+    class Converts(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = nn.Linear(192, 3).double()
+
+        def forward(self, inputs: Tensor) -> Tensor:
+            scores: Tensor = self.net(inputs.flatten(1).double())
+            return scores
+
+    model = Converts().eval()
+    assert in_own_precision(model, IMAGES) is model
+    inner = nn.Sequential(nn.Flatten(), nn.Linear(192, 3)).half().eval()
+    assert isinstance(in_own_precision(inner, IMAGES), InOwnPrecision)
