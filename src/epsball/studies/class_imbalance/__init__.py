@@ -1,0 +1,1 @@
+"""Study `class-imbalance`: is a rare class easier to attack?"""

@@ -1,0 +1,306 @@
+"""What came out for each claim of the thesis. Imports no torch."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean, median
+
+import numpy as np
+from scipy.stats import spearmanr
+
+from epsball.studies.claims.estimates import Estimate, over_seeds
+from epsball.studies.claims.table import (
+    Claim,
+    Verdict,
+    complete,
+    judge_finding,
+    judge_value,
+    load_claims,
+    not_run,
+)
+from epsball.studies.class_imbalance.measured import Measured
+from epsball.studies.class_imbalance.paired import Probes
+from epsball.studies.core.data_summary import DataSummary
+from epsball.studies.core.options import Options
+
+NAME = "class-imbalance"
+_NEARLY_ALL = 0.9  # of the classes: "nine of ten classes in the table"
+_PAIRS = (("cat", "dog"), ("dog", "cat"), ("automobile", "truck"), ("truck", "automobile"))
+_MISSING = "the networks that it compares were not all trained and judged"
+
+
+@dataclass(frozen=True)
+class Case:
+    """What claims are judged on.
+
+    Args:
+        found: the rows of the source's part.
+        probes: what the deeper attacks say, image by image.
+        differs: what is not as in the source, so that a number decides nothing.
+        beside: what is not as in the source, and is printed beside a verdict.
+    """
+
+    found: Measured
+    probes: Probes
+    differs: tuple[str, ...]
+    beside: tuple[str, ...]
+
+    def value(self, claim: Claim, ours: Estimate | None, note: str = "") -> Verdict:
+        """Judge a number."""
+        if ours is None:
+            return not_run(claim, _MISSING)
+        verdict = judge_value(claim, ours, differs=self.differs, note=note or claim.note or "")
+        every = (*self.differs, *self.beside)
+        return replace(verdict, same_setting=not every, differs=every)
+
+    def finding(self, claim: Claim, ours: Estimate, *, holds: bool, note: str) -> Verdict:
+        """Judge a finding."""
+        return judge_finding(
+            claim, ours, holds=holds, note=note, differs=self.differs, beside=self.beside
+        )
+
+
+def judge(
+    found: Measured, probes: Probes, data: DataSummary, options: Options, schedule: str
+) -> list[Verdict]:
+    """Judge every claim of the thesis; those without rows are "not run".
+
+    Args:
+        found: the rows of the source's part.
+        probes: what the deeper attacks say, image by image.
+        data: the facts about the images.
+        options: what was asked for.
+        schedule: "fast" or "source".
+    """
+    differs = () if data.name == "cifar10" else (f"{data.name}, not CIFAR-10",)
+    if options.train_limit is not None and options.train_limit < data.train:
+        differs += (f"trained on {options.train_limit:,} of {data.train:,} images",)
+    if options.epochs is not None:
+        differs += (f"{options.epochs} epochs",)
+    beside = ("one cycle of Adam, not RMSProp with early stopping",) if schedule == "fast" else ()
+    case = Case(found, probes, differs, beside)
+    return complete(NAME, [_judge_one(claim, case) for claim in load_claims(NAME)])
+
+
+def _judge_one(claim: Claim, case: Case) -> Verdict:
+    name = claim.id.removeprefix("imbalance.")
+    if "gradient" in claim.setting:
+        kind, gradient = str(claim.setting["dataset"]), str(claim.setting["gradient"])
+        label = claim.setting.get("class")
+        if label is None:
+            return case.value(claim, case.found.mean(kind, gradient))
+        return case.value(claim, case.found.accuracy(kind, str(label), gradient))
+    return _JUDGES[name](claim, case)
+
+
+def _balanced_accuracy(claim: Claim, case: Case) -> Verdict:
+    rows = case.found.whole("loss")
+    ours = over_seeds([row["accuracy"] for row in rows], rows[0]["n"]) if rows else None
+    return case.value(claim, ours)
+
+
+def _balanced_loss(claim: Claim, case: Case) -> Verdict:
+    rows = case.found.whole("loss")
+    if not rows:
+        return case.value(claim, None)
+    mean, half = fmean(row["loss"] for row in rows), 1.96 * rows[0]["loss_error"]
+    ours = Estimate(mean, mean - half, mean + half, len(rows), "images")
+    return case.value(claim, ours, "the loss is that of the test images")
+
+
+def _parameters(claim: Claim, case: Case) -> Verdict:
+    rows = case.found.whole("parameters")
+    if not rows:
+        return case.value(claim, None)
+    count = float(rows[0]["parameters"])
+    return case.value(claim, Estimate(count, count, count, len(rows), "seeds"))
+
+
+def _mean_of(kind: str, gradient: str) -> Callable[[Claim, Case], Verdict]:
+    def judged(claim: Claim, case: Case) -> Verdict:
+        return case.value(claim, case.found.mean(kind, gradient))
+
+    return judged
+
+
+def _flow(claim: Claim, case: Case, kind: str, label: str, other: str, note: str = "") -> Verdict:
+    if not {label, other} <= set(case.found.class_names):
+        return not_run(claim, f"these data have no classes {label} and {other}")
+    shares = case.found.confusion(kind, label, other, "same")
+    if not shares:
+        return not_run(claim, _MISSING)
+    images = case.found.records(kind, label, "same")[0]["n"]
+    return case.value(claim, over_seeds(shares, images), note)
+
+
+def _cat_to_dog(claim: Claim, case: Case) -> Verdict:
+    return _flow(claim, case, "under", "cat", "dog")
+
+
+def _dog_to_cat(claim: Claim, case: Case) -> Verdict:
+    other = "not measured"
+    if {"cat", "dog"} <= set(case.found.class_names):
+        at = case.found.class_names.index("cat")
+        found = case.found.cross("over", "cat", "dog")
+        shares = [int(row["named"].split()[at]) / row["n"] for row in found]
+        other = f"{fmean(shares):.1%}" if shares else other
+    note = f"read as: dog over-sampled, dogs attacked; cat over-sampled, clean dogs: {other}"
+    return _flow(claim, case, "over", "dog", "cat", note)
+
+
+def _for_every_class(
+    more: tuple[str, str], less: tuple[str, str], words: str, share: float = 1.0
+) -> Callable[[Claim, Case], Verdict]:
+    """Judge that in a share of the classes one setting keeps more than another."""
+
+    def judged(claim: Claim, case: Case) -> Verdict:
+        gaps = {name: case.found.gap(more, less, name) for name in case.found.class_names}
+        known = {name: gap for name, gap in gaps.items() if gap is not None}
+        if len(known) < len(gaps):
+            return not_run(claim, f"{_MISSING} ({len(known)} of {len(gaps)} classes)")
+        ranked = sorted(known, key=lambda name: known[name].value)
+        least = ranked[len(ranked) - int(np.ceil(share * len(ranked)))]
+        above = sum(gap.value > 0 for gap in known.values())
+        note = f"{words} in {above} of {len(known)} classes; least in {ranked[0]}"
+        return case.finding(claim, known[least], holds=known[least].value > 0, note=note)
+
+    return judged
+
+
+def _least(case: Case, pairs: Sequence[tuple[tuple[str, str], tuple[str, str]]]) -> tuple[
+    Estimate, str, int
+] | None:
+    """Return the smallest of several gaps over all classes, where, and how many are above 0."""
+    found: list[tuple[Estimate, str]] = []
+    for name in case.found.class_names:
+        for more, less in pairs:
+            gap = case.found.gap(more, less, name)
+            if gap is None:
+                return None
+            found.append((gap, f"{name}, {more[0]}"))
+    gap, where = min(found, key=lambda one: one[0].value)
+    return gap, where, sum(one.value > 0 for one, _ in found)
+
+
+def _transfer_weaker(claim: Claim, case: Case) -> Verdict:
+    pairs = [((kind, "different"), (kind, "same")) for kind in ("under", "over")]
+    return _all_above(claim, case, pairs, "the balanced model's gradient leaves more")
+
+
+def _clean_shift(claim: Claim, case: Case) -> Verdict:
+    pairs = [(("balanced", "none"), ("under", "none")), (("over", "none"), ("balanced", "none"))]
+    return _all_above(claim, case, pairs, "clean accuracy moves as claimed")
+
+
+def _all_above(
+    claim: Claim,
+    case: Case,
+    pairs: Sequence[tuple[tuple[str, str], tuple[str, str]]],
+    words: str,
+) -> Verdict:
+    found = _least(case, pairs)
+    if found is None:
+        return not_run(claim, _MISSING)
+    gap, where, above = found
+    note = f"{words} in {above} of {len(pairs) * len(case.found.class_names)} cases; least: {where}"
+    return case.finding(claim, gap, holds=gap.value > 0, note=note)
+
+
+def relative_difference(case_found: Measured, kind: str) -> Estimate | None:
+    """Return the mean relative difference over all classes; None unless all were measured."""
+    by_class = [case_found.relative_differences(kind, name) for name in case_found.class_names]
+    seeds = min((len(values) for values in by_class), default=0)
+    if not seeds:
+        return None
+    means = [fmean(values[i] for values in by_class) for i in range(seeds)]
+    images = sum(case_found.records(kind, name)[0]["n"] for name in case_found.class_names)
+    return over_seeds([min(1.0, max(0.0, mean)) for mean in means], images)
+
+
+def _relative(claim: Claim, case: Case) -> Verdict:
+    means = [relative_difference(case.found, kind) for kind in ("under", "balanced", "over")]
+    known = [mean for mean in means if mean is not None]
+    if len(known) < len(means):
+        return not_run(claim, _MISSING)
+    under, balanced, over = known
+    gap = min(under.value - balanced.value, balanced.value - over.value)
+    half = max((one.high - one.low) / 2 for one in known)
+    note = (
+        f"under-sampled {under.value:.1%}, balanced {balanced.value:.1%}, over-sampled "
+        f"{over.value:.1%}"
+    )
+    ours = Estimate(gap, gap - half, gap + half, under.seeds, under.kind)
+    return case.finding(claim, ours, holds=gap > 0, note=note)
+
+
+def _amplified(claim: Claim, case: Case) -> Verdict:
+    gains = []
+    for label, other in _PAIRS:
+        if not {label, other} <= set(case.found.class_names):
+            return not_run(claim, f"these data have no classes {label} and {other}")
+        clean = case.found.confusion("balanced", label, other)
+        under = case.found.confusion("balanced", label, other, "same")
+        if not clean or not under:
+            return not_run(claim, _MISSING)
+        gains.append((fmean(under) - fmean(clean), f"{label} to {other}", fmean(clean), len(clean)))
+    gain, where, before, seeds = min(gains)
+    note = f"least from {where}: {before:.1%} clean, {before + gain:.1%} under FGSM"
+    images = case.found.records("balanced", "cat")[0]["n"]
+    half = 1.96 * (2 * 0.25 / images) ** 0.5
+    ours = Estimate(gain, gain - half, gain + half, seeds, "images")
+    return case.finding(claim, ours, holds=gain > 0, note=note)
+
+
+def _all_drop(claim: Claim, case: Case) -> Verdict:
+    drops = {}
+    for name in case.found.class_names:
+        values = case.found.relative_differences("balanced", name)
+        if not values:
+            return not_run(claim, _MISSING)
+        images = case.found.records("balanced", name)[0]["n"]
+        drops[name] = over_seeds([min(1.0, max(0.0, v)) for v in values], images)
+    least = min(drops, key=lambda name: drops[name].value)
+    note = f"least in {least}, which loses {drops[least].value:.1%} of its clean accuracy"
+    return case.finding(claim, drops[least], holds=drops[least].value > 0.5, note=note)
+
+
+def _small_steps(claim: Claim, case: Case) -> Verdict:
+    steps, confused = [], []
+    for name in case.found.class_names:
+        distances = case.probes.reference_distances(name)
+        clean = case.found.records("balanced", name)
+        if not distances or not clean:
+            return not_run(claim, _MISSING)
+        steps.append(median(distances))
+        confused.append(1 - fmean(row["accuracy"] for row in clean))
+    rank = spearmanr(confused, steps)
+    half = 1.96 / max(1, len(steps) - 3) ** 0.5  # Fisher's transformation
+    low, high = (float(np.tanh(np.arctanh(rank.statistic) + side)) for side in (-half, half))
+    note = (
+        "rank correlation over classes of the share confused when clean with the median distance "
+        f"to the nearest error: {rank.statistic:.2f} (p = {rank.pvalue:.2g})"
+    )
+    ours = Estimate(float(rank.statistic), low, high, 1, "images")
+    return case.finding(claim, ours, holds=rank.statistic < 0, note=note)
+
+
+_JUDGES: Mapping[str, Callable[[Claim, Case], Verdict]] = {
+    "balanced.accuracy": _balanced_accuracy,
+    "balanced.loss": _balanced_loss,
+    "parameters": _parameters,
+    "text.same-under-mean": _mean_of("under", "same"),
+    "text.same-over-mean": _mean_of("over", "same"),
+    "cat-to-dog": _cat_to_dog,
+    "dog-to-cat": _dog_to_cat,
+    "under-below-balanced": _for_every_class(
+        ("balanced", "same"), ("under", "same"), "balanced keeps more"
+    ),
+    "over-above-balanced": _for_every_class(
+        ("over", "same"), ("balanced", "same"), "over-sampled keeps more", _NEARLY_ALL
+    ),
+    "relative-difference": _relative,
+    "transfer-weaker": _transfer_weaker,
+    "amplified": _amplified,
+    "all-drop": _all_drop,
+    "overlap-small-steps": _small_steps,
+    "clean-shift": _clean_shift,
+}

@@ -1,0 +1,107 @@
+"""The figures of study `class-imbalance`. Imports no torch."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import polars as pl
+
+from epsball.studies.claims.story import PlotBlock, plot_point
+from epsball.studies.class_imbalance.measured import Measured
+from epsball.studies.class_imbalance.paired import Probes
+
+KINDS = {"under": "under-sampled", "balanced": "balanced", "over": "over-sampled"}
+_ATTACKS = (("fgsm", "own"), ("pgd", "own"), ("pgd", "unit"), ("strongest", "own"))
+
+
+def accuracy_figure(found: Measured, names: Sequence[str]) -> PlotBlock:
+    """Draw each class' accuracy before and after FGSM in the three kinds of network."""
+    points = []
+    for gradient, panel in (("none", "clean"), ("same", "FGSM, own gradient")):
+        for kind, words in KINDS.items():
+            for number, name in enumerate(names):
+                ours = found.accuracy(kind, name, gradient)
+                if ours is not None:
+                    points.append(plot_point(ours, number, series=words, panel=panel, label=name))
+    return PlotBlock(
+        key="accuracy-by-class",
+        caption="Figures 5.3 and 6.1 of the source. Classes are numbered in the order of the "
+        f"labels: {', '.join(f'{i} {name}' for i, name in enumerate(found.class_names))}.",
+        alt="Accuracy of the target class, clean and under FGSM, by kind of training set.",
+        x="class",
+        y="accuracy of the target class",
+        points=points,
+        lines=False,
+    )
+
+
+def relative_figure(found: Measured, names: Sequence[str]) -> PlotBlock:
+    """Draw each class' relative difference in the three kinds of network."""
+    points: list[dict[str, Any]] = []
+    for kind, words in KINDS.items():
+        for number, name in enumerate(names):
+            values = found.relative_differences(kind, name)
+            if values:
+                mean = sum(values) / len(values)
+                points.append({"series": words, "panel": "FGSM, own gradient", "x": number,
+                               "y": mean, "label": name})  # fmt: skip
+    return PlotBlock(
+        key="relative-difference",
+        caption="Figure 6.3 of the source: (clean - attacked) / clean; higher is more vulnerable.",
+        alt="Relative loss of accuracy under FGSM by class and kind of training set.",
+        x="class",
+        y="share of the clean accuracy that is lost",
+        points=points,
+        lines=False,
+    )
+
+
+def density_figure(rows: pl.DataFrame, label: str) -> PlotBlock:
+    """Draw how far a class is ahead of its nearest rival, clean and attacked."""
+    points: list[dict[str, Any]] = []
+    if {"margin", "share"} <= set(rows.columns):
+        part = rows.filter((pl.col("mode") == "density") & (pl.col("label") == label))
+        by = ["set", "rival", "attack", "margin"]
+        means = part.group_by(by, maintain_order=True).agg(pl.col("share").mean())
+        for row in means.iter_rows(named=True):
+            state = "clean" if row["attack"] == "none" else "FGSM, own gradient"
+            points.append(
+                {"series": state, "panel": f"{KINDS[row['set']]}, against {row['rival']}",
+                 "x": row["margin"], "y": row["share"]}
+            )  # fmt: skip
+    return PlotBlock(
+        key="densities",
+        caption=f"What figure 6.2 of the source sketches, measured: images of {label} by how far "
+        "its logit is ahead of that of the class it is most confused with. Left of 0 they are lost.",
+        alt="Histogram of logit differences, clean and attacked.",
+        x="logit of the class minus logit of its rival",
+        y="share of the images",
+        points=points,
+    )
+
+
+def dose_figure(probes: Probes, remedy: str) -> PlotBlock:
+    """Draw the change of survival over the dose, for the rare class and for the control."""
+    points: list[dict[str, Any]] = []
+    doses = sorted(int(dose) for dose in probes.values("dose"))
+    for attack, scale in _ATTACKS:
+        panel = attack if scale == "own" else f"{attack}, logits of one scale"
+        for role, words in (("target", "rare class"), ("control", "class left alone")):
+            for dose in doses:
+                effect = probes.survival(remedy, dose, role, attack, scale)
+                if effect is not None:
+                    at: dict[str, Any] = {"series": words, "panel": panel, "x": dose}
+                    at |= {"y": effect.mean}
+                    if effect.classes > 1:
+                        at |= {"low": effect.low, "high": effect.high}
+                    points.append(at)
+    return PlotBlock(
+        key=f"dose-{remedy}",
+        caption="Change of the share of images that survive the attack, of those that both the "
+        "network with the rare class and the balanced one get right when clean. Bands: 95 % "
+        "intervals over classes.",
+        alt="Change of survival over how many times rarer the class is.",
+        x="times rarer",
+        y="change of survival",
+        points=points,
+        shares="",
+    )

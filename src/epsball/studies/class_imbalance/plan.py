@@ -1,0 +1,221 @@
+"""The cells of study `class-imbalance`: networks, and what each is put to. Imports no torch."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from epsball.errors import InvalidInput, unknown_name
+from epsball.studies.class_imbalance.networks import (
+    NETWORKS,
+    REMEDIES,
+    SCHEDULES,
+    VALIDATIONS,
+    Network,
+    network_for,
+)
+from epsball.studies.core.cell import Cell, Plain
+from epsball.studies.core.data_summary import DataSummary
+from epsball.studies.core.options import Options
+
+NAME, VERSION = "class-imbalance", 1
+PARTS = ("source", "dose", "remedies", "tail")
+KNOWN: dict[str, Plain] = {
+    "part": "source", "schedule": "fast", "validation": "removed", "eps": 0.01, "dose": 5,
+    "training": "ordinary", "remedy": "none", "remedy_dose": 10, "attack_steps": 7,
+    "tail": 50, "probed": 100,
+}  # fmt: skip
+SOURCE_DOSE = 5  # the source's: 1,000 of 5,000 images
+DOSES = (2, 5, 10, 50)
+REMEDY_DOSE = 10
+TRAININGS = ("ordinary", "adversarial")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked for, checked.
+
+    Args:
+        options: of the study.
+        data: the facts about the images.
+        network: what is trained.
+        classes: names of the classes that take the rare role, in the order of the cells.
+    """
+
+    options: Options
+    data: DataSummary
+    network: Network
+    classes: tuple[str, ...]
+
+    def values(self, name: str, usual: Sequence[Plain]) -> tuple[Any, ...]:
+        """Return the values of a parameter of the grid."""
+        return tuple(self.options.grid.get(name, tuple(usual)))
+
+    def one(self, name: str, usual: Plain) -> Any:  # noqa: ANN401 - a number or a word
+        """Return the one value of a parameter that all cells share."""
+        found = self.values(name, (usual,))
+        if len(found) > 1:
+            raise InvalidInput(f"grid: {NAME} takes one {name} at a time, got {len(found)}")
+        return found[0]
+
+
+def plan(options: Options, data: DataSummary) -> list[Cell]:
+    """Return the cells of all parts that are asked for, the most telling first.
+
+    Raises:
+        InvalidInput: an unknown part, schedule, remedy or class, a dose that leaves a class without
+            images, or images that the study has no network for.
+    """
+    asked = Asked(options, data, network_for(data), options.classes or data.class_names)
+    named = {"part": PARTS, "schedule": tuple(SCHEDULES), "validation": VALIDATIONS}
+    for name, known in (named | {"training": TRAININGS, "remedy": tuple(REMEDIES)}).items():
+        for value in asked.values(name, ()):
+            if value not in known:
+                raise unknown_name(f"{name} of the study", str(value), known)
+    _check_doses(asked)
+    parts = {"source": _source, "dose": _dose, "remedies": _remedies, "tail": _tail}
+    return [
+        cell
+        for repeat in range(options.seeds)
+        for part in asked.values("part", ("source",))
+        for cell in parts[part](asked, repeat)
+    ]
+
+
+def _check_doses(asked: Asked) -> None:
+    """Refuse a ratio that would leave a class without images before anything is written."""
+    images = min(asked.options.train_limit or asked.data.train, asked.data.train)
+    each = images / asked.data.classes
+    for name, usual in (("dose", DOSES), ("remedy_dose", (REMEDY_DOSE,)), ("tail", (50,))):
+        for dose in asked.values(name, usual):
+            if dose < 1:
+                raise InvalidInput(f"grid: {name} must be 1 or more, got {dose}")
+            given = name in asked.options.grid or "source" not in asked.values("part", ("source",))
+            if round(each / dose) < 1 and given:
+                raise InvalidInput(
+                    f"grid: {name}={dose} leaves no image of a class of {each:.0f}; take a smaller "
+                    "one, or more training images"
+                )
+
+
+def _source(asked: Asked, repeat: int) -> Iterator[Cell]:
+    """Yield the 21 networks and 50 evaluations of the source."""
+    balanced = network_cell(asked, repeat, "balanced")
+    yield balanced
+    yield _after(asked, balanced, "judge")
+    yield _probe(asked, balanced)
+    for name in asked.classes:
+        for kind in ("under", "over"):
+            net = network_cell(asked, repeat, kind, name, SOURCE_DOSE)
+            yield net
+            yield _after(asked, net, "judge", balanced.hash)
+
+
+def _dose(asked: Asked, repeat: int) -> Iterator[Cell]:
+    """Yield every class in the rare role, under every dose, ordinary and adversarial training."""
+    for training in asked.values("training", TRAININGS):
+        remedy = "adversarial" if training == "adversarial" else "none"
+        yield from _probed(asked, network_cell(asked, repeat, "balanced", remedy=remedy))
+        for dose in asked.values("dose", DOSES):
+            for name in asked.classes:
+                yield from _probed(asked, network_cell(asked, repeat, "under", name, dose, remedy))
+
+
+def _remedies(asked: Asked, repeat: int) -> Iterator[Cell]:
+    """Yield every remedy for every class in the rare role."""
+    yield from _probed(asked, network_cell(asked, repeat, "balanced"))
+    dose = asked.one("remedy_dose", REMEDY_DOSE)
+    for remedy in asked.values("remedy", tuple(REMEDIES)):
+        for name in asked.classes:
+            yield from _probed(asked, network_cell(asked, repeat, "under", name, dose, remedy))
+
+
+def _tail(asked: Asked, repeat: int) -> Iterator[Cell]:
+    """Yield the positive control: a long tail, and the same tail begun half way round."""
+    names = asked.data.class_names
+    ratio = asked.one("tail", 50)
+    for training in asked.values("training", TRAININGS):
+        remedy = "adversarial" if training == "adversarial" else "none"
+        for first in (names[0], names[len(names) // 2]):
+            yield from _probed(asked, network_cell(asked, repeat, "long-tail", first, ratio, remedy))
+
+
+def network_cell(
+    asked: Asked,
+    repeat: int,
+    kind: str,
+    name: str | None = None,
+    dose: int = 1,
+    remedy: str = "none",
+) -> Cell:
+    """Return the cell that trains a network.
+
+    Args:
+        asked: what is asked for.
+        repeat: which repetition.
+        kind: "balanced", "under", "over" or "long-tail".
+        name: the class in the rare role ("under"), in the frequent one ("over"), or the first of
+            the long tail.
+        dose: how many times rarer.
+        remedy: in `REMEDIES`.
+    """
+    schedule = asked.one("schedule", "fast")
+    chosen, network = REMEDIES[remedy], asked.network
+    settings = dict(SCHEDULES[schedule]) | dict(chosen.settings)
+    if schedule == "fast":
+        settings["epochs"] = network.epochs
+    if asked.options.epochs is not None:
+        settings["epochs"] = asked.options.epochs
+    if chosen.hardened:
+        settings |= {"recipe": "pgd", "eps": network.hardened_eps, "watch_every": 0}
+        settings["attack_steps"] = asked.one("attack_steps", 7)
+    parameters: dict[str, Plain] = {
+        "set": kind, "class": name, "dose": dose, "remedy": remedy, "schedule": schedule,
+        "model": network.model, "data": asked.data.name, "content": asked.data.content,
+        "train_images": asked.options.train_limit, "imbalance": _profile(kind, name, dose),
+        "eps": network.hardened_eps if chosen.hardened else asked.one("eps", network.eps),
+    }  # fmt: skip
+    if schedule == "source":
+        parameters["validation"] = asked.one("validation", "removed")
+    parameters |= {f"train_{key}": value for key, value in settings.items()}
+    return Cell(NAME, "train", parameters, repeat, asked.options.threads, VERSION)
+
+
+def _profile(kind: str, name: str | None, dose: int) -> str | None:
+    """Return the profile of `epsball.data.imbalance`; None where all images are used."""
+    if kind == "balanced" or dose == 1:
+        return None
+    return f"long-tail:{dose}:{name}" if kind == "long-tail" else f"{kind}:{name}=1/{dose}"
+
+
+def _after(asked: Asked, net: Cell, kind: str, *needs: str, **more: Plain) -> Cell:
+    """Return a cell that puts a trained network to something."""
+    own = {k: v for k, v in net.parameters.items() if not k.startswith("train_")}
+    parameters = {**own, "images": asked.options.limit, **more}
+    return Cell(NAME, kind, parameters, net.repeat, net.threads, VERSION, (net.hash, *needs))
+
+
+def _probe(asked: Asked, net: Cell) -> Cell:
+    return _after(asked, net, "probe", probed=asked.one("probed", 100))
+
+
+def _probed(asked: Asked, net: Cell) -> Iterator[Cell]:
+    """Yield a network, the attacks on it, and the strongest one on fewer images."""
+    yield net
+    yield _probe(asked, net)
+    if asked.options.searched:
+        yield _after(asked, net, "search", probed=asked.options.searched)
+
+
+def cost(cell: Cell, data: DataSummary) -> float:
+    """Expect so many seconds of a cell on one core."""
+    speed = NETWORKS[data.shape].images_per_second
+    if cell.kind == "train":
+        images = min(cell.parameters["train_images"] or data.train, data.train)  # type: ignore[type-var]
+        steps = cell.parameters.get("train_attack_steps", 0)
+        return float(images * cell.parameters["train_epochs"] * (1 + steps) / speed)  # type: ignore[operator]
+    test = min(cell.parameters["images"] or data.test, data.test)  # type: ignore[type-var]
+    if cell.kind == "judge":
+        return float(2 * test / speed)
+    classes = data.classes if cell.parameters["set"] in ("balanced", "long-tail") else 2
+    passes = 200 if cell.kind == "probe" else 2000
+    return float(classes * cell.parameters["probed"] * passes / speed)  # type: ignore[operator]
