@@ -42,6 +42,9 @@ def study(
         str | None,
         typer.Option(help='Settings instead of the study\'s: "l1=0,1e-5;l2=0,1e-4".'),
     ] = None,
+    schedule: Annotated[
+        str | None, typer.Option(help="Of class-imbalance: fast, or source, the thesis' own.")
+    ] = None,
     threads: Annotated[int | None, typer.Option(help="Of torch; part of every cell.")] = None,
     workers: Annotated[int, typer.Option(help="Processes at once; the rows are the same.")] = 1,
     device: options.Device = "auto",
@@ -53,6 +56,8 @@ def study(
 
     Example: epsball study red-blue --out studies/red-blue
     """
+    if schedule is not None:
+        grid = f"{grid or ''};schedule={schedule}"
     chosen: dict[str, Any] = {
         "grid": grid,
         "classes": classes,

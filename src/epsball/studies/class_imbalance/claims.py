@@ -20,12 +20,14 @@ from epsball.studies.claims.table import (
 from epsball.studies.class_imbalance.measured import Measured
 from epsball.studies.class_imbalance.paired import Probes
 from epsball.studies.core.data_summary import DataSummary
+from epsball.studies.core.notes import read_notes
 from epsball.studies.core.options import Options
 
 NAME = "class-imbalance"
 _NEARLY_ALL = 0.9  # of the classes: "nine of ten classes in the table"
 _PAIRS = (("cat", "dog"), ("dog", "cat"), ("automobile", "truck"), ("truck", "automobile"))
-_MISSING = "the networks that it compares were not all trained and judged"
+NOTES = read_notes("epsball.studies.class_imbalance")
+_MISSING = NOTES.text("missing")
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ def judge(
         options: what was asked for.
         schedule: "fast" or "source".
     """
-    differs = () if data.name == "cifar10" else (f"{data.name}, not CIFAR-10",)
+    differs: tuple[str, ...] = () if data.name == "cifar10" else (f"{data.name}, not CIFAR-10",)
     if options.train_limit is not None and options.train_limit < data.train:
         differs += (f"trained on {options.train_limit:,} of {data.train:,} images",)
     if options.epochs is not None:
@@ -104,7 +106,7 @@ def _balanced_loss(claim: Claim, case: Case) -> Verdict:
         return case.value(claim, None)
     mean, half = fmean(row["loss"] for row in rows), 1.96 * rows[0]["loss_error"]
     ours = Estimate(mean, mean - half, mean + half, len(rows), "images")
-    return case.value(claim, ours, "the loss is that of the test images")
+    return case.value(claim, ours, NOTES.text("balanced-loss"))
 
 
 def _parameters(claim: Claim, case: Case) -> Verdict:
@@ -122,9 +124,11 @@ def _mean_of(kind: str, gradient: str) -> Callable[[Claim, Case], Verdict]:
     return judged
 
 
-def _flow(claim: Claim, case: Case, kind: str, label: str, other: str, note: str = "") -> Verdict:
+def _flow(
+    claim: Claim, case: Case, kind: str, *, label: str, other: str, note: str = ""
+) -> Verdict:
     if not {label, other} <= set(case.found.class_names):
-        return not_run(claim, f"these data have no classes {label} and {other}")
+        return not_run(claim, NOTES.text("no-class", label=label, other=other))
     shares = case.found.confusion(kind, label, other, "same")
     if not shares:
         return not_run(claim, _MISSING)
@@ -133,7 +137,7 @@ def _flow(claim: Claim, case: Case, kind: str, label: str, other: str, note: str
 
 
 def _cat_to_dog(claim: Claim, case: Case) -> Verdict:
-    return _flow(claim, case, "under", "cat", "dog")
+    return _flow(claim, case, "under", label="cat", other="dog")
 
 
 def _dog_to_cat(claim: Claim, case: Case) -> Verdict:
@@ -143,8 +147,8 @@ def _dog_to_cat(claim: Claim, case: Case) -> Verdict:
         found = case.found.cross("over", "cat", "dog")
         shares = [int(row["named"].split()[at]) / row["n"] for row in found]
         other = f"{fmean(shares):.1%}" if shares else other
-    note = f"read as: dog over-sampled, dogs attacked; cat over-sampled, clean dogs: {other}"
-    return _flow(claim, case, "over", "dog", "cat", note)
+    note = NOTES.text("dog-to-cat", other=other)
+    return _flow(claim, case, "over", label="dog", other="cat", note=note)
 
 
 def _for_every_class(
@@ -160,15 +164,17 @@ def _for_every_class(
         ranked = sorted(known, key=lambda name: known[name].value)
         least = ranked[len(ranked) - int(np.ceil(share * len(ranked)))]
         above = sum(gap.value > 0 for gap in known.values())
-        note = f"{words} in {above} of {len(known)} classes; least in {ranked[0]}"
+        note = NOTES.text(
+            "every-class", words=words, above=above, classes=len(known), least=ranked[0]
+        )
         return case.finding(claim, known[least], holds=known[least].value > 0, note=note)
 
     return judged
 
 
-def _least(case: Case, pairs: Sequence[tuple[tuple[str, str], tuple[str, str]]]) -> tuple[
-    Estimate, str, int
-] | None:
+def _least(
+    case: Case, pairs: Sequence[tuple[tuple[str, str], tuple[str, str]]]
+) -> tuple[Estimate, str, int] | None:
     """Return the smallest of several gaps over all classes, where, and how many are above 0."""
     found: list[tuple[Estimate, str]] = []
     for name in case.found.class_names:
@@ -201,7 +207,8 @@ def _all_above(
     if found is None:
         return not_run(claim, _MISSING)
     gap, where, above = found
-    note = f"{words} in {above} of {len(pairs) * len(case.found.class_names)} cases; least: {where}"
+    cases = len(pairs) * len(case.found.class_names)
+    note = NOTES.text("every-case", words=words, above=above, cases=cases, least=where)
     return case.finding(claim, gap, holds=gap.value > 0, note=note)
 
 
@@ -224,10 +231,8 @@ def _relative(claim: Claim, case: Case) -> Verdict:
     under, balanced, over = known
     gap = min(under.value - balanced.value, balanced.value - over.value)
     half = max((one.high - one.low) / 2 for one in known)
-    note = (
-        f"under-sampled {under.value:.1%}, balanced {balanced.value:.1%}, over-sampled "
-        f"{over.value:.1%}"
-    )
+    values = {"under": under.value, "balanced": balanced.value, "over": over.value}
+    note = NOTES.text("relative-difference", **values)
     ours = Estimate(gap, gap - half, gap + half, under.seeds, under.kind)
     return case.finding(claim, ours, holds=gap > 0, note=note)
 
@@ -236,14 +241,14 @@ def _amplified(claim: Claim, case: Case) -> Verdict:
     gains = []
     for label, other in _PAIRS:
         if not {label, other} <= set(case.found.class_names):
-            return not_run(claim, f"these data have no classes {label} and {other}")
+            return not_run(claim, NOTES.text("no-class", label=label, other=other))
         clean = case.found.confusion("balanced", label, other)
         under = case.found.confusion("balanced", label, other, "same")
         if not clean or not under:
             return not_run(claim, _MISSING)
         gains.append((fmean(under) - fmean(clean), f"{label} to {other}", fmean(clean), len(clean)))
     gain, where, before, seeds = min(gains)
-    note = f"least from {where}: {before:.1%} clean, {before + gain:.1%} under FGSM"
+    note = NOTES.text("amplified", least=where, before=before, after=before + gain)
     images = case.found.records("balanced", "cat")[0]["n"]
     half = 1.96 * (2 * 0.25 / images) ** 0.5
     ours = Estimate(gain, gain - half, gain + half, seeds, "images")
@@ -259,7 +264,7 @@ def _all_drop(claim: Claim, case: Case) -> Verdict:
         images = case.found.records("balanced", name)[0]["n"]
         drops[name] = over_seeds([min(1.0, max(0.0, v)) for v in values], images)
     least = min(drops, key=lambda name: drops[name].value)
-    note = f"least in {least}, which loses {drops[least].value:.1%} of its clean accuracy"
+    note = NOTES.text("all-drop", least=least, lost=drops[least].value)
     return case.finding(claim, drops[least], holds=drops[least].value > 0.5, note=note)
 
 
@@ -272,13 +277,13 @@ def _small_steps(claim: Claim, case: Case) -> Verdict:
             return not_run(claim, _MISSING)
         steps.append(median(distances))
         confused.append(1 - fmean(row["accuracy"] for row in clean))
+    if len(set(steps)) < 2 or len(set(confused)) < 2:
+        return not_run(claim, NOTES.text("all-alike"))
     rank = spearmanr(confused, steps)
+    centre = np.arctanh(np.clip(rank.statistic, -0.999999, 0.999999))
     half = 1.96 / max(1, len(steps) - 3) ** 0.5  # Fisher's transformation
-    low, high = (float(np.tanh(np.arctanh(rank.statistic) + side)) for side in (-half, half))
-    note = (
-        "rank correlation over classes of the share confused when clean with the median distance "
-        f"to the nearest error: {rank.statistic:.2f} (p = {rank.pvalue:.2g})"
-    )
+    low, high = (float(np.tanh(centre + side)) for side in (-half, half))
+    note = NOTES.text("small-steps", rank=rank.statistic, p=rank.pvalue)
     ours = Estimate(float(rank.statistic), low, high, 1, "images")
     return case.finding(claim, ours, holds=rank.statistic < 0, note=note)
 

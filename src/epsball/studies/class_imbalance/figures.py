@@ -10,7 +10,7 @@ from epsball.studies.class_imbalance.measured import Measured
 from epsball.studies.class_imbalance.paired import Probes
 
 KINDS = {"under": "under-sampled", "balanced": "balanced", "over": "over-sampled"}
-_ATTACKS = (("fgsm", "own"), ("pgd", "own"), ("pgd", "unit"), ("strongest", "own"))
+ATTACKS = (("fgsm", "own"), ("pgd", "own"), ("pgd", "unit"), ("strongest", "own"))
 
 
 def accuracy_figure(found: Measured, names: Sequence[str]) -> PlotBlock:
@@ -71,7 +71,7 @@ def density_figure(rows: pl.DataFrame, label: str) -> PlotBlock:
     return PlotBlock(
         key="densities",
         caption=f"What figure 6.2 of the source sketches, measured: images of {label} by how far "
-        "its logit is ahead of that of the class it is most confused with. Left of 0 they are lost.",
+        "its logit is ahead of that of the class it is most confused with. Left of 0: errors.",
         alt="Histogram of logit differences, clean and attacked.",
         x="logit of the class minus logit of its rival",
         y="share of the images",
@@ -83,7 +83,7 @@ def dose_figure(probes: Probes, remedy: str) -> PlotBlock:
     """Draw the change of survival over the dose, for the rare class and for the control."""
     points: list[dict[str, Any]] = []
     doses = sorted(int(dose) for dose in probes.values("dose"))
-    for attack, scale in _ATTACKS:
+    for attack, scale in ATTACKS:
         panel = attack if scale == "own" else f"{attack}, logits of one scale"
         for role, words in (("target", "rare class"), ("control", "class left alone")):
             for dose in doses:

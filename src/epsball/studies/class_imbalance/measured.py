@@ -8,8 +8,8 @@ from typing import Any
 
 import polars as pl
 
-from epsball.studies.class_imbalance.coding import named_counts
 from epsball.studies.claims.estimates import Estimate, difference, over_seeds
+from epsball.studies.class_imbalance.coding import named_counts
 
 Record = dict[str, Any]
 # the columns of table 6.1: training set, whose gradient

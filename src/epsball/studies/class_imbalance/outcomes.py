@@ -24,7 +24,7 @@ def logits_of(model: nn.Module, images: Tensor) -> Tensor:
     """Return logits (n, k), float32, on the CPU."""
     place = next(model.parameters()).device
     with torch.no_grad():
-        parts = [model(some.to(place)).float().cpu() for some in images.split(AT_ONCE)]
+        parts = [model(some.to(place)).float().cpu() for some in torch.split(images, AT_ONCE)]
     return torch.cat(parts)
 
 
@@ -34,7 +34,7 @@ def attacked(model: nn.Module, images: Tensor, label: int, attack: Attack) -> Te
     return torch.cat(
         [
             attack(model, some.to(place), torch.full((len(some),), label, device=place)).cpu()
-            for some in images.split(AT_ONCE)
+            for some in torch.split(images, AT_ONCE)
         ]
     )
 

@@ -2,15 +2,25 @@
 
 import math
 from collections.abc import Sequence
-from importlib.resources import files
+from typing import Any
 
 import polars as pl
 
 from epsball.evaluation.metrics.present import eps_text, percent
-from epsball.studies.claims.story import MISSING, CellText, Section, Story, TableBlock, share_text
-from epsball.studies.class_imbalance.claims import judge, relative_difference
+from epsball.studies.claims.story import (
+    MISSING,
+    Block,
+    CellText,
+    Section,
+    Story,
+    TableBlock,
+    share_text,
+)
+from epsball.studies.claims.table import load_claims
+from epsball.studies.class_imbalance.claims import NOTES, judge, relative_difference
 from epsball.studies.class_imbalance.coding import named_counts
 from epsball.studies.class_imbalance.figures import (
+    ATTACKS,
     KINDS,
     accuracy_figure,
     density_figure,
@@ -20,11 +30,10 @@ from epsball.studies.class_imbalance.figures import (
 from epsball.studies.class_imbalance.measured import COLUMNS, Measured
 from epsball.studies.class_imbalance.networks import REMEDIES
 from epsball.studies.class_imbalance.paired import Effect, Probes
-from epsball.studies.claims.table import load_claims
 from epsball.studies.core.data_summary import DataSummary
 from epsball.studies.core.options import Options
 
-_ATTACKS = (("fgsm", "own"), ("pgd", "own"), ("pgd", "unit"), ("strongest", "own"))
+TRAINED = {"none": "ordinary", "adversarial": "adversarial"}
 _HEADS = "under, balanced's gradient|over, balanced's gradient|balanced, own|under, own|over, own"
 _SKETCHED = "cat"
 
@@ -33,53 +42,60 @@ def summarise(rows: pl.DataFrame, options: Options, data: DataSummary) -> Story:
     """Return the page: an answer, table 6.1 beside the thesis' numbers, and what goes beyond it.
 
     Args:
-        rows: of all cells.
+        rows: of all cells; those that are missing leave gaps.
         options: what was asked for.
         data: the facts about the images.
     """
     found, probes = Measured(rows, data.class_names), Probes(rows)
     schedule = str(rows["schedule"][0]) if "schedule" in rows.columns else "fast"
-    sections = [*_source_sections(rows, found), *_beyond(probes, data)]
+    blocks = {**_source_blocks(rows, found), **_beyond_blocks(probes, data)}
+    values = {
+        "answers": [one for remedy in TRAINED if (one := _dose_answer(probes, remedy))],
+        "lost": _lost(found), "eps": _eps(found), "remedy_dose": _remedy_dose(probes),
+    }  # fmt: skip
+    sections = [
+        Section(key, _title(title, values), NOTES.text(key, **values), blocks[key])
+        for key, title in NOTES.sections
+        if key in blocks
+    ]
     return Story(
-        question="Is a rare class easier to attack?",
-        answer=_answer(found, probes),
+        question=NOTES.question,
+        answer=NOTES.text("answer", **values),
         sections=sections,
         verdicts=judge(found, probes, data, options, schedule),
-        notes=_notes(),
+        notes=NOTES.items("notes", **values),
     )
 
 
-def _notes() -> list[str]:
-    text = files("epsball.studies.class_imbalance").joinpath("notes.md").read_text("utf-8")
-    return [" ".join(part.split()) for part in text.split("\n- ")[1:]]
+def _title(title: str, values: dict[str, Any]) -> str:
+    return title.replace("{{ remedy_dose }}", str(values["remedy_dose"]))
 
 
-def _source_sections(rows: pl.DataFrame, found: Measured) -> list[Section]:
+def _eps(found: Measured) -> str:
+    records = (found.records("balanced", name, "same") for name in found.class_names)
+    return next((eps_text(float(some[0]["eps"])) for some in records if some), MISSING)
+
+
+def _lost(found: Measured) -> dict[str, float] | None:
+    """Return the mean relative difference of each kind of network; None unless all are known."""
+    means = {kind: relative_difference(found, kind) for kind in KINDS}
+    known = {kind: mean.value for kind, mean in means.items() if mean is not None}
+    return known if len(known) == len(means) else None
+
+
+def _source_blocks(rows: pl.DataFrame, found: Measured) -> dict[str, list[Block]]:
     names = [name for name in found.class_names if found.accuracy("balanced", name, "same")]
     if not names:
-        return []
-    eps = eps_text(float(found.records("balanced", names[0], "same")[0]["eps"]))
+        return {}
     sketched = _SKETCHED if _SKETCHED in names else names[0]
-    return [
-        Section(
-            "table",
-            "Table 6.1",
-            f"Accuracy of the target class under FGSM at eps {eps}, only its test images attacked.",
-            [_table(found)],
-        ),
-        Section(
-            "classes",
-            "Before and after",
-            "Each class in the network in which it is the target.",
-            [accuracy_figure(found, names), relative_figure(found, names), _relative(found)],
-        ),
-        Section(
-            "confusion",
-            "Who is taken for whom",
-            "Rows are true classes; shares of the row in percent.",
-            [_confusion(found, names), *_flows(found, names), density_figure(rows, sketched)],
-        ),
-    ]
+    figures = accuracy_figure(found, names), relative_figure(found, names)
+    return {
+        "table": [_table(found)],
+        "classes": [*figures, _relative(found)],
+        "confusion": [
+            _confusion(found, names), *_flows(found, names), density_figure(rows, sketched)
+        ],
+    }  # fmt: skip
 
 
 def _table(found: Measured) -> TableBlock:
@@ -98,7 +114,9 @@ def _table(found: Measured) -> TableBlock:
         rows.append(row)
     last: list[CellText] = ["mean"]
     for kind, gradient in COLUMNS:
-        last.append(_beside(share_text(found.mean(kind, gradient)), said.get((None, kind, gradient))))
+        last.append(
+            _beside(share_text(found.mean(kind, gradient)), said.get((None, kind, gradient)))
+        )
     caption = "Accuracy that is left, with 95 % intervals, and the thesis' number"
     return TableBlock(caption, f"class|#{'|#'.join(_HEADS.split('|'))}", [*rows, last])
 
@@ -121,10 +139,16 @@ def _confusion(found: Measured, names: Sequence[str]) -> TableBlock:
     rows: list[list[CellText]] = []
     for name in names:
         records = found.records("balanced", name)
-        totals = [sum(column) for column in zip(*(named_counts(r["named"]) for r in records), strict=True)]
+        totals = _summed(records)
         rows.append([name, *(f"{100 * count / sum(totals):.1f}" for count in totals)])
     heads = "true class|#" + "|#".join(found.class_names)
     return TableBlock("Figure 5.2: the balanced network, clean test images", heads, rows)
+
+
+def _summed(records: Sequence[dict[str, Any]]) -> list[int]:
+    """Return how many images are taken for each class, over seeds."""
+    counts = [named_counts(row["named"]) for row in records]
+    return [sum(column) for column in zip(*counts, strict=True)]
 
 
 def _flows(found: Measured, names: Sequence[str]) -> list[TableBlock]:
@@ -136,7 +160,7 @@ def _flows(found: Measured, names: Sequence[str]) -> list[TableBlock]:
             for gradient, state in (("none", "clean"), ("same", "FGSM")):
                 records = found.records(kind, name, gradient)
                 if records:
-                    sums = [sum(c) for c in zip(*(named_counts(r["named"]) for r in records), strict=True)]
+                    sums = _summed(records)
                     shares = (f"{100 * count / sum(sums):.1f}" for count in sums)
                     rows.append([f"{words}, {state}", *shares])
         heads = "network|#" + "|#".join(found.class_names)
@@ -144,103 +168,86 @@ def _flows(found: Measured, names: Sequence[str]) -> list[TableBlock]:
     return blocks
 
 
-def _beyond(probes: Probes, data: DataSummary) -> list[Section]:
-    sections = []
+def _beyond_blocks(probes: Probes, data: DataSummary) -> dict[str, list[Block]]:
     doses = sorted(int(dose) for dose in probes.values("dose"))
-    remedies = probes.values("remedy")
-    if len(doses) > 1:
-        for remedy in (one for one in ("none", "adversarial") if one in remedies):
-            sections.append(_dose_section(probes, remedy, doses))
-    if set(remedies) - {"none", "adversarial"}:
-        sections.append(_remedy_section(probes, remedies))
-    tail = _tail_section(probes, data)
-    return [*sections, tail] if tail else sections
+    blocks: dict[str, list[Block]] = {}
+    for remedy in TRAINED:
+        table = _dose_table(probes, remedy, doses)
+        if table.rows:
+            blocks[f"dose-{remedy}"] = [table, dose_figure(probes, remedy)]
+    if set(probes.values("remedy")) - set(TRAINED):
+        blocks["remedies"] = [_remedy_table(probes)]
+    tail = _tail_table(probes, data)
+    return {**blocks, "tail": [tail]} if tail.rows else blocks
 
 
-def _dose_section(probes: Probes, remedy: str, doses: Sequence[int]) -> Section:
-    words = "adversarial" if remedy == "adversarial" else "ordinary"
+def _dose_table(probes: Probes, remedy: str, doses: Sequence[int]) -> TableBlock:
     rows: list[list[CellText]] = []
     for dose in doses:
-        for attack, scale in _ATTACKS:
-            effects = [
-                probes.accuracy(remedy, dose, "target", attack, scale),
-                probes.survival(remedy, dose, "target", attack, scale),
-                probes.survival(remedy, dose, "control", attack, scale),
-            ]
-            if effects[1] is not None:
-                name = attack if scale == "own" else f"{attack}, one scale"
-                clear = f"{effects[1].clear} of {effects[1].classes}"
-                rows.append([f"1:{dose}", name, *map(_points, effects), clear])
-        distance = probes.distance(remedy, dose, "target")
-        if distance is not None:
-            other = probes.distance(remedy, dose, "control")
-            rows.append([f"1:{dose}", "median distance", MISSING, *map(_points, (distance, other)), MISSING])
+        for attack, scale in ATTACKS:
+            name = attack if scale == "own" else f"{attack}, one scale"
+            survival = probes.survival(remedy, dose, "target", attack, scale)
+            if survival is not None:
+                whole = probes.accuracy(remedy, dose, "target", attack, scale)
+                control = probes.survival(remedy, dose, "control", attack, scale)
+                clear = f"{survival.clear} of {survival.classes}"
+                rows.append([f"1:{dose}", name, *map(_points, (whole, survival, control)), clear])
+        distances = [probes.distance(remedy, dose, role) for role in ("target", "control")]
+        if any(distances):
+            texts = map(_points, distances)
+            rows.append([f"1:{dose}", "median distance", MISSING, *texts, MISSING])
     heads = (
         "dose|attack|#accuracy, all images|#survival, rare class|#survival, control class"
         "|#clear (McNemar, Holm)"
     )
-    return Section(
-        f"dose-{remedy}",
-        f"Dose and response: {words} training",
-        "The same class, rare and not; survival is of images that both networks get right when "
-        "clean. Changes in percentage points (of the median distance: in percent), means over "
-        "classes with 95 % intervals over classes. The control class keeps all its images.",
-        [TableBlock("What rarity changes", heads, rows), dose_figure(probes, remedy)],
-    )
+    return TableBlock("What rarity changes", heads, rows)
 
 
-def _remedy_section(probes: Probes, remedies: Sequence[str]) -> Section:
-    dose = max(
-        int(d)
-        for d in probes.values("dose")
-        if any(probes.records(r, "under", int(d), "target", "pgd") for r in set(remedies) - {"none", "adversarial"})
-    )
-    rows: list[list[CellText]] = []
-    for remedy in (one for one in REMEDIES if one in remedies):
-        cells = [
+def _remedy_dose(probes: Probes) -> int:
+    """Return the dose at which remedies were tried; 0 where none was."""
+    others = set(probes.values("remedy")) - set(TRAINED)
+    tried = [
+        int(dose)
+        for dose in probes.values("dose")
+        if any(probes.records(one, "under", int(dose), "target", attack="pgd") for one in others)
+    ]
+    return max(tried, default=0)
+
+
+def _remedy_table(probes: Probes) -> TableBlock:
+    dose, rows = _remedy_dose(probes), []
+    for remedy in REMEDIES:
+        effects = [
             probes.accuracy(remedy, dose, "target", "none"),
             probes.accuracy(remedy, dose, "target", "pgd"),
             probes.survival(remedy, dose, "target", "pgd"),
             probes.survival(remedy, dose, "target", "strongest"),
             probes.distance(remedy, dose, "target"),
         ]
-        if any(cells):
-            rows.append([REMEDIES[remedy].words, *map(_points, cells)])
-    heads = "remedy|#clean accuracy|#accuracy under PGD|#survival, PGD|#survival, strongest|#distance"
-    return Section(
-        "remedies",
-        f"Remedies at 1:{dose}",
-        "The rare class against the same class in the balanced network of the same kind of "
-        "training: 0 is a remedy that restores what rarity takes. Percentage points; of the median "
-        "distance: percent.",
-        [TableBlock("What is left of the damage", heads, rows)],
+        if any(effects):
+            rows.append([REMEDIES[remedy].words, *map(_points, effects)])
+    heads = (
+        "remedy|#clean accuracy|#accuracy under PGD|#survival, PGD|#survival, strongest"
+        "|#median distance"
     )
+    return TableBlock("What is left of the damage", heads, rows)
 
 
-def _tail_section(probes: Probes, data: DataSummary) -> Section | None:
+def _tail_table(probes: Probes, data: DataSummary) -> TableBlock:
     rows: list[list[CellText]] = []
-    for remedy, words in (("none", "ordinary"), ("adversarial", "adversarial")):
+    for remedy, words in TRAINED.items():
         for attack in ("fgsm", "pgd", "strongest"):
             ends = probes.ends(remedy, attack, data.class_names)
-            if ends is None:
-                continue
-            flow = probes.to_frequent(remedy, attack, data.class_names)
-            flows = (MISSING, MISSING) if flow is None else tuple(percent(one) for one in flow)
-            rows.append([words, attack, percent(ends["head"]), percent(ends["tail"]), *flows])
-    if not rows:
-        return None
+            if ends is not None:
+                flow = probes.to_frequent(remedy, attack, data.class_names)
+                flows = (MISSING, MISSING) if flow is None else map(percent, flow)
+                shares = percent(ends["head"]), percent(ends["tail"])
+                rows.append([words, attack, *shares, *flows])
     heads = (
         "training|attack|#survival, two most frequent|#survival, two rarest"
         "|#wrong answers to frequent classes|#the same, balanced"
     )
-    return Section(
-        "tail",
-        "Positive control: a long tail",
-        "Published for adversarial training at a ratio of 50 (WRN-28-10, CIFAR-10): the two most "
-        "frequent classes keep 84 % of their clean-right images, the tail 28 %. Two tails are "
-        "averaged that begin at different classes, so that difficulty does not pass for rarity.",
-        [TableBlock("Survival of images that are right when clean", heads, rows)],
-    )
+    return TableBlock("Survival of images that are right when clean", heads, rows)
 
 
 def _points(effect: Effect | None) -> CellText:
@@ -252,40 +259,20 @@ def _points(effect: Effect | None) -> CellText:
     return f"{100 * effect.mean:+.1f}", f"{100 * effect.low:+.1f} to {100 * effect.high:+.1f}"
 
 
-def _answer(found: Measured, probes: Probes) -> str:
-    parts = [text for remedy in ("none", "adversarial") if (text := _dose_answer(probes, remedy))]
-    if parts:
-        return " ".join(parts)
-    means = [relative_difference(found, kind) for kind in KINDS]
-    if any(mean is None for mean in means):
-        return "Too few networks are trained yet to answer: see the table."
-    under, balanced, over = (percent(mean.value) for mean in means if mean is not None)
-    return (
-        f"FGSM takes {under} of its clean accuracy from a class that is five times rarer, {balanced} "
-        f"from the same class among equals, and {over} where the others are five times rarer. "
-        "Whether rarity does it, or accuracy that was low before, only the dose-response part tells."
-    )
-
-
-def _dose_answer(probes: Probes, remedy: str) -> str:
-    """Say in one sentence what rarity does, under PGD, at the largest dose that was probed."""
-    doses = sorted((int(dose) for dose in probes.values("dose")), reverse=True)
-    for dose in doses:
+def _dose_answer(probes: Probes, remedy: str) -> dict[str, Any] | None:
+    """Return what rarity does under PGD, at the largest dose that was probed on two classes."""
+    for dose in sorted((int(dose) for dose in probes.values("dose")), reverse=True):
         effect = probes.survival(remedy, dose, "target", "pgd")
         control = probes.survival(remedy, dose, "control", "pgd")
         if effect is None or effect.classes < 2:
             continue
-        words = "Adversarially" if remedy == "adversarial" else "Ordinarily"
-        verdict = "is easier to attack"
+        verdict = "is easier to attack" if effect.mean < 0 else "is harder to attack"
         if effect.low <= 0 <= effect.high:
             verdict = "is not measurably easier to attack"
-        elif effect.mean > 0:
-            verdict = "is harder to attack"
-        beside = f", a class left alone {100 * control.mean:+.1f}" if control else ""
-        return (
-            f"{words} trained, a class that is {dose} times rarer {verdict}: of the images that are "
-            f"right when clean with and without rarity, {100 * effect.mean:+.1f} percentage points "
-            f"survive PGD (95 % interval {100 * effect.low:+.1f} to {100 * effect.high:+.1f} over "
-            f"{effect.classes} classes){beside}."
-        )
-    return ""
+        low, high, change = (f"{100 * v:+.1f}" for v in (effect.low, effect.high, effect.mean))
+        return {
+            "training": "Adversarially" if remedy == "adversarial" else "Ordinarily",
+            "dose": dose, "verdict": verdict, "low": low, "high": high, "change": change,
+            "classes": effect.classes, "control": f"{100 * control.mean:+.1f}" if control else "",
+        }  # fmt: skip
+    return None

@@ -112,7 +112,7 @@ class Probes:
         return index
 
     def records(
-        self, remedy: str, kind: str, dose: int, role: str, attack: str, scale: str = "own"
+        self, remedy: str, kind: str, dose: int, role: str, *, attack: str, scale: str = "own"
     ) -> list[Record]:
         """Return the rows of all classes and seeds at one place."""
         return self._index.get((remedy, kind, dose, role, attack, scale), [])
@@ -129,9 +129,9 @@ class Probes:
         base = "adversarial" if remedy.startswith("adversarial") else "none"
         references = {
             (row["label"], row["repeat"]): row
-            for row in self.records(base, "balanced", 1, "reference", attack, scale)
+            for row in self.records(base, "balanced", 1, "reference", attack=attack, scale=scale)
         }
-        records = self.records(remedy, "under", dose, role, attack, scale)
+        records = self.records(remedy, "under", dose, role, attack=attack, scale=scale)
         keyed = [(row, references.get((row["label"], row["repeat"]))) for row in records]
         return [(row, other) for row, other in keyed if other is not None]
 
@@ -182,7 +182,7 @@ class Probes:
 
     def reference_distances(self, label: str) -> list[float]:
         """Return the distances of a class in the balanced network, images right when clean."""
-        found = self.records("none", "balanced", 1, "reference", "fmn")
+        found = self.records("none", "balanced", 1, "reference", attack="fmn")
         values = [read_values(row["distances"]) for row in found if row["label"] == label]
         return [float(one) for some in values for one in some if one > 0]
 
@@ -201,7 +201,7 @@ class Probes:
         doses = {row["dose"] for row in self._found if row["set"] == "long-tail"}
         shares: dict[str, list[float]] = {"head": [], "tail": []}
         for dose in doses:
-            for row in self.records(remedy, "long-tail", dose, "reference", attack):
+            for row in self.records(remedy, "long-tail", dose, "reference", attack=attack):
                 rank = (names.index(row["label"]) - names.index(row["class"])) % len(names)
                 end = "head" if rank < _ENDS else "tail" if rank >= len(names) - _ENDS else None
                 right, safe = (read_mask(row[name], row["n"]) for name in _MASKS)
@@ -223,11 +223,11 @@ class Probes:
         half, found = len(names) // 2, {"tail": [0, 0], "balanced": [0, 0]}
         base = {
             (row["label"], row["repeat"]): row
-            for row in self.records(remedy, "balanced", 1, "reference", attack)
+            for row in self.records(remedy, "balanced", 1, "reference", attack=attack)
         }
         doses = {row["dose"] for row in self._found if row["set"] == "long-tail"}
         for dose in doses:
-            for row in self.records(remedy, "long-tail", dose, "reference", attack):
+            for row in self.records(remedy, "long-tail", dose, "reference", attack=attack):
                 other = base.get((row["label"], row["repeat"]))
                 first, label = names.index(row["class"]), names.index(row["label"])
                 frequent = {(first + rank) % len(names) for rank in range(half)} - {label}
@@ -253,5 +253,3 @@ def effect_of(each: dict[str, float], clear: int) -> Effect | None:
         quantile = float(t.ppf(0.975, len(values) - 1))
         half = quantile * stdev(values) / math.sqrt(len(values))
     return Effect(mean, mean - half, mean + half, len(values), clear, each)
-
-

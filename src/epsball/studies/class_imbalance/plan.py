@@ -105,7 +105,7 @@ def _source(asked: Asked, repeat: int) -> Iterator[Cell]:
     yield _probe(asked, balanced)
     for name in asked.classes:
         for kind in ("under", "over"):
-            net = network_cell(asked, repeat, kind, name, SOURCE_DOSE)
+            net = network_cell(asked, repeat, kind, name=name, dose=SOURCE_DOSE)
             yield net
             yield _after(asked, net, "judge", balanced.hash)
 
@@ -117,7 +117,9 @@ def _dose(asked: Asked, repeat: int) -> Iterator[Cell]:
         yield from _probed(asked, network_cell(asked, repeat, "balanced", remedy=remedy))
         for dose in asked.values("dose", DOSES):
             for name in asked.classes:
-                yield from _probed(asked, network_cell(asked, repeat, "under", name, dose, remedy))
+                yield from _probed(
+                    asked, network_cell(asked, repeat, "under", name=name, dose=dose, remedy=remedy)
+                )
 
 
 def _remedies(asked: Asked, repeat: int) -> Iterator[Cell]:
@@ -126,7 +128,9 @@ def _remedies(asked: Asked, repeat: int) -> Iterator[Cell]:
     dose = asked.one("remedy_dose", REMEDY_DOSE)
     for remedy in asked.values("remedy", tuple(REMEDIES)):
         for name in asked.classes:
-            yield from _probed(asked, network_cell(asked, repeat, "under", name, dose, remedy))
+            yield from _probed(
+                asked, network_cell(asked, repeat, "under", name=name, dose=dose, remedy=remedy)
+            )
 
 
 def _tail(asked: Asked, repeat: int) -> Iterator[Cell]:
@@ -136,13 +140,17 @@ def _tail(asked: Asked, repeat: int) -> Iterator[Cell]:
     for training in asked.values("training", TRAININGS):
         remedy = "adversarial" if training == "adversarial" else "none"
         for first in (names[0], names[len(names) // 2]):
-            yield from _probed(asked, network_cell(asked, repeat, "long-tail", first, ratio, remedy))
+            yield from _probed(
+                asked,
+                network_cell(asked, repeat, "long-tail", name=first, dose=ratio, remedy=remedy),
+            )
 
 
 def network_cell(
     asked: Asked,
     repeat: int,
     kind: str,
+    *,
     name: str | None = None,
     dose: int = 1,
     remedy: str = "none",
@@ -195,7 +203,9 @@ def _after(asked: Asked, net: Cell, kind: str, *needs: str, **more: Plain) -> Ce
 
 
 def _probe(asked: Asked, net: Cell) -> Cell:
-    return _after(asked, net, "probe", probed=asked.one("probed", 100))
+    return _after(
+        asked, net, "probe", probed=asked.one("probed", 100), references=_references(asked)
+    )
 
 
 def _probed(asked: Asked, net: Cell) -> Iterator[Cell]:
@@ -203,19 +213,36 @@ def _probed(asked: Asked, net: Cell) -> Iterator[Cell]:
     yield net
     yield _probe(asked, net)
     if asked.options.searched:
-        yield _after(asked, net, "search", probed=asked.options.searched)
+        probed = asked.options.searched
+        yield _after(asked, net, "search", probed=probed, references=_references(asked))
+
+
+def control_of(label: int, classes: int) -> int:
+    """Return the class that is watched beside a rare one: half way round the labels."""
+    return (label + classes // 2) % classes
+
+
+def _references(asked: Asked) -> str | None:
+    """Return the labels that a balanced network is probed on, as text; None for all."""
+    names = asked.data.class_names
+    rare = {names.index(name) for name in asked.classes}
+    labels = sorted(rare | {control_of(label, len(names)) for label in rare})
+    return None if len(labels) == len(names) else " ".join(map(str, labels))
 
 
 def cost(cell: Cell, data: DataSummary) -> float:
     """Expect so many seconds of a cell on one core."""
-    speed = NETWORKS[data.shape].images_per_second
+    speed, of = NETWORKS[data.shape].images_per_second, cell.parameters.get
     if cell.kind == "train":
-        images = min(cell.parameters["train_images"] or data.train, data.train)  # type: ignore[type-var]
-        steps = cell.parameters.get("train_attack_steps", 0)
-        return float(images * cell.parameters["train_epochs"] * (1 + steps) / speed)  # type: ignore[operator]
-    test = min(cell.parameters["images"] or data.test, data.test)  # type: ignore[type-var]
+        images = min(_number(of("train_images")) or data.train, data.train)
+        passes = 1 + _number(of("train_attack_steps"))
+        return images * _number(of("train_epochs")) * passes / speed
     if cell.kind == "judge":
-        return float(2 * test / speed)
-    classes = data.classes if cell.parameters["set"] in ("balanced", "long-tail") else 2
-    passes = 200 if cell.kind == "probe" else 2000
-    return float(classes * cell.parameters["probed"] * passes / speed)  # type: ignore[operator]
+        return 2 * min(_number(of("images")) or data.test, data.test) / speed
+    classes = data.classes if of("set") in ("balanced", "long-tail") else 2
+    return classes * _number(of("probed")) * (200 if cell.kind == "probe" else 2000) / speed
+
+
+def _number(value: Plain) -> float:
+    """Return a number; 0 for None."""
+    return float(value or 0)

@@ -21,6 +21,7 @@ from epsball.studies.class_imbalance.outcomes import (
     logits_of,
     outcome,
 )
+from epsball.studies.class_imbalance.plan import control_of
 from epsball.studies.core.cell import Cell
 from epsball.studies.core.nets import train_net, trained_net
 from epsball.studies.core.spec import CellWork
@@ -42,9 +43,7 @@ def train_cell(cell: Cell, workspace: Workspace) -> list[Row]:
     whole = workspace.train_set(_of(cell, "train_images"))
     kept = np.arange(len(whole))
     if _of(cell, "imbalance") is not None:
-        kept = choose_imbalanced(
-            whole.labels, whole.class_names, _of(cell, "imbalance"), seed=seed
-        )
+        kept = choose_imbalanced(whole.labels, whole.class_names, _of(cell, "imbalance"), seed=seed)
     settings = _settings(cell, len(whole), len(kept), seed, workspace.device)
     held_out, validation = _validation(cell, workspace, whole, kept)
     row, *watched = train_net(
@@ -52,7 +51,7 @@ def train_cell(cell: Cell, workspace: Workspace) -> list[Row]:
     )
     counts = class_counts(whole.labels[kept], len(whole.class_names)).tolist()
     parameters = sum(weight.numel() for weight in model.parameters())
-    more = {"train_n": len(kept), "class_counts": " ".join(map(str, counts))}
+    more: Row = {"train_n": len(kept), "class_counts": " ".join(map(str, counts))}
     return [{**row, **more, "parameters": parameters, "mode": "trained"}, *watched]
 
 
@@ -115,9 +114,7 @@ def judge_cell(cell: Cell, workspace: Workspace) -> list[Row]:
     return [{"mode": "judged", **row} for row in rows]
 
 
-def _densities(
-    clean: Tensor, moved: Tensor, label: int, names: tuple[str, ...]
-) -> Iterator[Row]:
+def _densities(clean: Tensor, moved: Tensor, label: int, names: tuple[str, ...]) -> Iterator[Row]:
     """Yield a histogram of how far a class is ahead of the one it is most confused with."""
     counts = torch.bincount(clean.argmax(1), minlength=clean.shape[1])
     counts[label] = -1
@@ -231,11 +228,13 @@ def _distances(net: nn.Module, images: Tensor, label: int, clean: Tensor) -> np.
 def _roles(cell: Cell, names: tuple[str, ...]) -> Iterator[tuple[str, int]]:
     """Yield the classes to probe: the rare one and one left alone; or all, as references."""
     if _of(cell, "set") not in ("under", "over"):
-        yield from (("reference", label) for label in range(len(names)))
+        asked = _of(cell, "references")
+        labels = range(len(names)) if asked is None else [int(label) for label in asked.split()]
+        yield from (("reference", label) for label in labels)
         return
     rare = names.index(_of(cell, "class"))
     yield "target", rare
-    yield "control", (rare + len(names) // 2) % len(names)
+    yield "control", control_of(rare, len(names))
 
 
 def _build(cell: Cell, workspace: Workspace) -> nn.Module:
@@ -250,4 +249,9 @@ def _of(cell: Cell, name: str) -> Any:  # noqa: ANN401 - a parameter of any kind
     return cell.parameters[name]
 
 
-WORKS: Mapping[str, CellWork] = {"train": train_cell, "judge": judge_cell, "probe": probe_cell, "search": search_cell}
+WORKS: Mapping[str, CellWork] = {
+    "train": train_cell,
+    "judge": judge_cell,
+    "probe": probe_cell,
+    "search": search_cell,
+}

@@ -26,6 +26,7 @@ def train_net(
     settings: TrainSettings,
     *,
     sources: Sequence[nn.Module] = (),
+    held_out: Dataset | None = None,
 ) -> list[Row]:
     """Train a cell's network; killed in the middle, it goes on at the last finished epoch.
 
@@ -36,12 +37,14 @@ def train_net(
         dataset: to train on.
         settings: how.
         sources: other models, for recipes that take some.
+        held_out: images to validate on, in place of a share of the training images.
 
     Returns:
         One row: what training cost, what the weights amount to, and the doubts that the epochs
         give cause for; then one for each epoch that was watched (mode "epoch").
     """
-    result = train(model, dataset, settings, out=workspace.model(cell.hash), sources=sources)
+    out = workspace.model(cell.hash)
+    result = train(model, dataset, settings, out=out, sources=sources, validation_set=held_out)
     weights = [w.detach() for w in model.parameters() if w.dim() > 1]
     last = result.epochs[-1]
     row: Row = {
