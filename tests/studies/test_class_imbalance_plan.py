@@ -16,7 +16,7 @@ CIFAR = DataSummary("cifar10", "a-b", 50_000, 10_000, (3, 32, 32), 10, NAMES)
 
 
 def planned(grid: dict[str, Any] | None = None, **options: Any) -> list[Cell]:
-    given = {"data": "cifar10", "seeds": 1, "searched": 0} | options
+    given: dict[str, Any] = {"data": "cifar10", "seeds": 1, "searched": 0, **options}
     return plan(Options(**given, grid=grid or {}), CIFAR)
 
 
