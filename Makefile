@@ -7,14 +7,15 @@ PEERS := .venv-peers
 PEERS_READY := $(PEERS)/.ready
 BENCH := .venv-bench
 BENCH_READY := $(BENCH)/.ready
+TIMEOUT ?= 20
 
 .PHONY: demo test setup fmt lint types test-slow bench bench-peers docs check
 
 demo: $(READY)  ## train a small network twice, audit both, print a table and the report's path
 	$(BIN)/epsball demo --out demo-run
 
-test: $(READY)  ## the default suite, CPU only, under five minutes
-	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow and not peer and not gpu"
+test: $(READY)  ## the default suite, CPU only, under five minutes; on a busy machine TIMEOUT=120
+	$(BIN)/python -m pytest -n auto --dist worksteal --timeout $(TIMEOUT) -m "not slow and not peer and not gpu"
 
 setup: $(READY)  ## the virtual environment with everything pinned
 

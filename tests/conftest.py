@@ -12,6 +12,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 import torch
+from hypothesis import settings
+
+# a deadline measures the load of the machine; pytest's own timeout stops an example that hangs
+settings.register_profile("epsball", deadline=None)
+settings.load_profile("epsball")
 
 NEEDED = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 

@@ -34,7 +34,7 @@ class Rejecting(Linear):
     info = ModelInfo(2, rejects=True)
 
 
-class Counting(nn.Module):
+class QueryCounter(nn.Module):
     """Counts the forward passes of every row of the batch."""
 
     def __init__(self, model: nn.Module, count: int) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from tests.attacks.borders import Counting, Rejecting
+from tests.attacks.borders import QueryCounter, Rejecting
 from torch import Tensor, nn
 
 from epsball.errors import InvalidInput, UnsupportedNorm
@@ -76,7 +76,7 @@ def check_wrong_ones_cost_one_pass(attack: Attack) -> None:
     p = Problem(2)
     labels = p.model(p.inputs).argmax(1)
     wrong = torch.arange(len(labels)) % 3 == 0
-    counting = Counting(p.model, len(labels))
+    counting = QueryCounter(p.model, len(labels))
     made = attack(counting, p.inputs, (labels + wrong) % 3)
     assert torch.equal(made[wrong], p.inputs[wrong])
     assert (counting.forwards[wrong] == 1).all()
@@ -119,7 +119,7 @@ def check_nearest_of_all_seen(attack: Attack, norm: Norm) -> None:
             labels = model(p.inputs[row]).argmax(1)
             targets = (labels + 1) % 3 if targeted else None
             made = attack(model, p.inputs[row], labels, targets=targets)
-            shown = torch.cat(model.shown)
+            shown = torch.cat(model.queried)
             many = labels.expand(len(shown))
             won = is_adversarial(
                 model(shown), many, None if targets is None else targets.expand(len(shown))

@@ -196,9 +196,9 @@ def test_search_goes_with_the_rows() -> None:
     model, inputs, labels = linear_problem(0, 3)
     reach = distances(model, inputs, labels, 1).amin(1)
     eps = float(reach.sort().values[2:4].mean())  # three images can be fooled, three cannot
-    judge = Counting(model)
+    judge = QueryCounter(model)
     made = over_targets(pgd)(
-        Counting(model),
+        QueryCounter(model),
         inputs,
         labels,
         eps=eps,
@@ -227,13 +227,13 @@ def test_counts_belong_to_the_rows_that_are_asked_about() -> None:
     model, inputs, labels = linear_problem(0, 3)
     labels = labels.clone()
     labels[4] = (labels[4] + 1) % 3  # fooled by the first try, whatever it does
-    counting = Counting(model)
+    counting = QueryCounter(model)
     over_targets(pgd)(counting, inputs, labels, eps=1e-6, steps=5, generator=streams())
     # the clean image, then 5 steps, the last point and its ranking, for one class or for two
     assert counting.asked.tolist() == [15, 15, 15, 15, 8, 15]
 
 
-class Counting:
+class QueryCounter:
     """A model that counts its questions by row of the batch."""
 
     def __init__(self, model: Callable[[Tensor], Tensor]) -> None:

@@ -40,7 +40,7 @@ def test_all_gives_the_worst_of_fifteen(seed: int, severity: int, targeted: bool
     made = corruptions(
         model, p.inputs, p.labels, severity=severity, targets=targets, generator=seeded()
     )
-    shown = list(model.shown)
+    shown = list(model.queried)
     assert len(shown) == 15
 
     def rank(points: Tensor) -> Tensor:

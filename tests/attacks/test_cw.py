@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 import torch
 from tests.attacks import sparsest
-from tests.attacks.borders import ROUNDING, Counting, curved, held_by_the_box, nearest_border
+from tests.attacks.borders import ROUNDING, QueryCounter, curved, held_by_the_box, nearest_border
 from tests.attacks.sparsest import far_problem
 from torch import Tensor
 
@@ -108,7 +108,7 @@ def test_drawing_back_helps() -> None:
 def test_passes_are_what_the_knobs_say() -> None:
     p = Problem(0)
     labels = p.model(p.inputs).argmax(1)
-    counting = Counting(p.model, len(labels))
+    counting = QueryCounter(p.model, len(labels))
     cw(counting, p.inputs, labels, searches=3, steps=10, halvings=4, abort_early=False)
     # the clean image once; 9 further points a search and its last; the way back
     assert (counting.forwards == 1 + 3 * (9 + 1) + 4).all()
@@ -118,7 +118,7 @@ def test_giving_up_saves_passes() -> None:
     model, inputs, labels = linear_problem(0, 2)
     spent = []
     for abort_early in (False, True):
-        counting = Counting(model, len(inputs))
+        counting = QueryCounter(model, len(inputs))
         made = cw(counting, inputs, labels, steps=400, abort_early=abort_early)
         assert (model(made).argmax(1) != labels).all()
         spent.append(int(counting.forwards.sum()))

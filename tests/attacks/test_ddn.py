@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 import torch
 from tests.attacks import sparsest
-from tests.attacks.borders import ROUNDING, Counting, curved, held_by_the_box, nearest_border
+from tests.attacks.borders import ROUNDING, QueryCounter, curved, held_by_the_box, nearest_border
 from tests.attacks.sparsest import far_problem
 from torch import Tensor, nn
 
@@ -97,7 +97,7 @@ def test_a_model_that_is_very_sure() -> None:
 
 def test_passes_are_what_the_knobs_say() -> None:
     p = Problem(0)
-    counting = Counting(p.model, len(p.inputs))
+    counting = QueryCounter(p.model, len(p.inputs))
     ddn(counting, p.inputs, p.model(p.inputs).argmax(1), steps=10)
     assert (counting.forwards == 10 + 1).all()
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from tests.attacks.borders import (
     ROUNDING,
-    Counting,
+    QueryCounter,
     Rejecting,
     curved,
     held_by_the_box,
@@ -93,7 +93,7 @@ def test_rejection_is_no_success(norm: Norm) -> None:
 
 def test_a_tie_is_left() -> None:
     """A grey image lies on the border of all classes, and argmax calls it class 0."""
-    model, inputs = Counting(Linear(0, 3), 1), torch.full((1, *SHAPE), 0.5)
+    model, inputs = QueryCounter(Linear(0, 3), 1), torch.full((1, *SHAPE), 0.5)
     labels = torch.tensor([0])
     made = deepfool(model, inputs, labels, norm="l2", shrink=1)
     assert model.forwards.item() == 3 + 3
@@ -103,7 +103,7 @@ def test_a_tie_is_left() -> None:
 
 def test_spends_nothing_on_images_that_are_done() -> None:
     p, labels, wrong = curved(0)
-    model = Counting(p.model, len(p.inputs))
+    model = QueryCounter(p.model, len(p.inputs))
     deepfool(model, p.inputs, labels, steps=20, shrink=4)
     assert set(model.forwards[wrong].tolist()) == {1}
     assert model.forwards[~wrong].min() >= 2 + 2 + 4

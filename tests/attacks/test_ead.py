@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 import torch
 from tests.attacks import sparsest
-from tests.attacks.borders import Counting, curved, held_by_the_box, nearest_border
+from tests.attacks.borders import QueryCounter, curved, held_by_the_box, nearest_border
 from torch import Tensor, nn
 
 from epsball.attacks.nearest.ead import ead
@@ -100,7 +100,7 @@ def test_halving_draws_results_nearer() -> None:
 def test_passes_are_what_the_knobs_say() -> None:
     p = Problem(0)
     labels = p.model(p.inputs).argmax(1)
-    counting = Counting(p.model, len(labels))
+    counting = QueryCounter(p.model, len(labels))
     made = ead(counting, p.inputs, labels, searches=3, steps=10, halvings=4)
     found = (made != p.inputs).flatten(1).any(1)
     assert (counting.forwards == 2 + 3 * (10 + 1) + 4 * found).all()

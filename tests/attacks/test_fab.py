@@ -6,7 +6,7 @@ import pytest
 import torch
 from tests.attacks.borders import (
     ROUNDING,
-    Counting,
+    QueryCounter,
     Rejecting,
     curved,
     held_by_the_box,
@@ -125,9 +125,9 @@ def test_is_drawn_along_the_border_towards_the_clean_image(norm: Norm) -> None:
 def test_returns_the_nearest_of_all_that_it_saw(norm: Norm) -> None:
     model, (_, inputs, _) = Wavy(1), linear_problem(1, 3)
     labels = model(inputs).argmax(1)
-    model.shown.clear()
+    model.queried.clear()
     made = fab(model, inputs, labels, norm=norm, steps=20, random_start=True, shrink=0)
-    shown = [points for points in model.shown if len(points) == len(inputs)]
+    shown = [points for points in model.queried if len(points) == len(inputs)]
     assert len(shown) == 41
     found = size(made - inputs, norm)
     assert (model(made).argmax(1) != labels).all()
@@ -163,11 +163,11 @@ def test_a_tie_is_left() -> None:
 
 def test_spends_nothing_on_images_that_are_wrong_when_clean() -> None:
     p, labels, wrong = curved(0)
-    model = Counting(p.model, len(p.inputs))
+    model = QueryCounter(p.model, len(p.inputs))
     fab(model, p.inputs, labels, steps=20, shrink=4)
     assert set(model.forwards[wrong].tolist()) == {1}
     assert set(model.forwards[~wrong].tolist()) == {1 + 2 * 20 + 2 + 4}
-    model = Counting(p.model, len(p.inputs))
+    model = QueryCounter(p.model, len(p.inputs))
     made = fab(model, p.inputs, p.model(p.inputs).argmin(1), steps=20)
     assert set(model.forwards.tolist()) == {1}
     assert torch.equal(made, p.inputs)
@@ -193,9 +193,9 @@ def test_random_start(norm: Norm, radius: float | None) -> None:
             generator=generator,
         )
 
-    model.shown.clear()
+    model.queried.clear()
     first = run(0)
-    away = size(model.shown[1] - inputs, norm)
+    away = size(model.queried[1] - inputs, norm)
     expected = radius or {"linf": 0.15, "l2": 0.5, "l1": 2.5}[norm]
     assert torch.allclose(away, torch.tensor(expected), rtol=0.05)
     assert torch.equal(first, run(0))

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.attacks import sparsest
-from tests.attacks.borders import ROUNDING, Counting, curved, held_by_the_box, nearest_border
+from tests.attacks.borders import ROUNDING, QueryCounter, curved, held_by_the_box, nearest_border
 from tests.attacks.sparsest import changed, far_problem, fewest
 from torch import Tensor, nn
 
@@ -144,7 +144,7 @@ def test_one_step_is_enough_for_a_linear_model(norm: Norm) -> None:
 @pytest.mark.parametrize("norm", NORMS)
 def test_passes_are_what_the_knobs_say(norm: Norm) -> None:
     p = Problem(0)
-    counting = Counting(p.model, len(p.inputs))
+    counting = QueryCounter(p.model, len(p.inputs))
     fmn(counting, p.inputs, p.model(p.inputs).argmax(1), norm=norm, steps=10)
     assert (counting.forwards == 10 + 1).all()
 
@@ -210,7 +210,7 @@ def test_wrong_ones_cost_one_pass() -> None:
 
 def test_nothing_is_asked_where_all_are_wrong() -> None:
     model, inputs, labels = linear_problem(0, 2)
-    counting = Counting(model, len(inputs))
+    counting = QueryCounter(model, len(inputs))
     assert torch.equal(fmn(counting, inputs, 1 - labels), inputs)
     assert (counting.forwards == 1).all()
 
@@ -230,7 +230,7 @@ def test_nearest_of_all_seen(norm: Norm, targeted: bool) -> None:
         labels = model(p.inputs[row]).argmax(1)
         targets = (labels + 1) % 3 if targeted else None
         made = fmn(model, p.inputs[row], labels, norm=norm, steps=20, targets=targets)
-        shown = torch.cat(model.shown[1:])
+        shown = torch.cat(model.queried[1:])
         many = labels.expand(len(shown))
         scores = model(shown)
         won = is_adversarial(scores, many, None if targets is None else targets.expand(len(shown)))

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 from tests.attacks import sparsest
-from tests.attacks.borders import Counting, curved
+from tests.attacks.borders import QueryCounter, curved
 from tests.attacks.sparsest import FIRST, GREY, Weighted, changed, far_problem, fewest
 
 from epsball.attacks.nearest.jsma import jsma
@@ -93,7 +93,7 @@ def test_at_the_limit_changed_entries_may_change_more() -> None:
 
 def test_where_nothing_helps_nothing_is_done() -> None:
     """Every entry that grows speaks for the label: one look, and the walk is over."""
-    counting = Counting(Weighted([[0.3, 0.2, 0.1, 0.4], [0.0] * 4], [0.0, 0.0]), 1)
+    counting = QueryCounter(Weighted([[0.3, 0.2, 0.1, 0.4], [0.0] * 4], [0.0, 0.0]), 1)
     made = jsma(counting, GREY, FIRST, both_ways=False)
     assert torch.equal(made, GREY)
     assert counting.forwards.tolist() == [2]
@@ -101,7 +101,7 @@ def test_where_nothing_helps_nothing_is_done() -> None:
 
 def test_walls_end_a_walk() -> None:
     """Towards either wrong class two entries help, and then none is left."""
-    counting = Counting(sparsest.Stubborn(), 2)
+    counting = QueryCounter(sparsest.Stubborn(), 2)
     inputs = torch.full((2, 1, 3, 3), 0.5)
     jsma(counting, inputs, torch.zeros(2, dtype=torch.int64))
     assert (counting.forwards == 1 + 2 * 3).all()
@@ -112,21 +112,21 @@ def test_a_candidate_that_needs_more_is_given_up() -> None:
     model = Weighted(
         [[0.0, 0.0, 0.0, 0.0], [2.0, 0.0, 0.0, 0.0], [0.0, 1.0, 1.0, 1.0]], [1.0, -0.1, -1.4]
     )
-    counting = Counting(model, 1)
+    counting = QueryCounter(model, 1)
     assert changed(jsma(counting, GREY, FIRST, pruned=False), GREY).item() == 1
     assert counting.forwards.tolist() == [1 + 2 + 1]
 
 
 def test_an_image_that_is_fooled_costs_no_more() -> None:
     model, inputs, labels = far_problem(1)
-    counting = Counting(model, len(labels))
+    counting = QueryCounter(model, len(labels))
     made = jsma(counting, inputs, labels, pruned=False)
     # one pass for the clean image, one before and one after each change
     assert torch.equal(counting.forwards, 2 + changed(made, inputs))
 
 
 def test_steps_are_a_limit() -> None:
-    counting = Counting(sparsest.Stubborn(), 2)
+    counting = QueryCounter(sparsest.Stubborn(), 2)
     inputs = torch.full((2, 1, 3, 3), 0.5)
     jsma(counting, inputs, torch.zeros(2, dtype=torch.int64), theta=0.1, steps=3, candidates=2)
     assert (counting.forwards == 1 + 2 * (3 + 1)).all()

@@ -145,7 +145,7 @@ def test_returns_the_strongest_patch_it_saw(targeted: bool) -> None:
         targets=targets,
         generator=seeded(),
     )
-    shown = list(model.shown)
+    shown = list(model.queried)
     assert len(shown) == 9
 
     def rank(points: Tensor) -> Tensor:

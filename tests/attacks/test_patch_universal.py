@@ -112,4 +112,4 @@ def test_a_universal_patch_is_the_strongest_it_saw(seed: int) -> None:
         won = is_adversarial(logits, p.labels).float().mean()
         return float(won), float(margin(logits, p.labels).mean())
 
-    assert rank(made) == max(rank(points) for points in list(model.shown))
+    assert rank(made) == max(rank(points) for points in list(model.queried))

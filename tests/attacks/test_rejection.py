@@ -13,7 +13,7 @@ from epsball.attacks.gradient.line_search import LineSearch
 from epsball.errors import InvalidInput
 from epsball.geometry import size
 from epsball.objectives import is_adversarial, margin
-from epsball.testing.problems import SHAPE, Counting, Doubting, Problem, banded_problem
+from epsball.testing.problems import SHAPE, Problem, QueryCounter, ThresholdRejector, band_problem
 from epsball.types import ModelInfo, Norm, Search
 
 
@@ -36,9 +36,9 @@ class Machines(nn.Module):
         return torch.cat((odds, torch.full_like(odds[:, :1], self.bar)), 1)
 
 
-def doubting(seed: int, bar: float = 1.0) -> tuple[Problem, Doubting]:
+def rejecting_problem(seed: int, threshold: float = 1.0) -> tuple[Problem, ThresholdRejector]:
     p = Problem(seed)
-    return p, Doubting(p.model, p.classes, bar).eval()
+    return p, ThresholdRejector(p.model, p.classes, threshold).eval()
 
 
 def lead(model: nn.Module, points: Tensor, labels: Tensor) -> Tensor:
@@ -51,7 +51,7 @@ def lead(model: nn.Module, points: Tensor, labels: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("norm", ["l2", "linf"])
 def test_it_fools_what_the_margin_of_the_classes_alone_does_not(norm: Norm) -> None:
-    model, inputs, labels = banded_problem(0, tilted=True)
+    model, inputs, labels = band_problem(0, tilted=True)
     distance = model.distance(inputs, labels, norm)
     blind = lambda x: model(x)[:, :2]  # noqa: E731 - the same model, its rejection forgotten
     for row in range(len(inputs)):
@@ -142,18 +142,18 @@ def test_probabilities_vanish_where_scores_do_not() -> None:
 
 
 def test_probabilities_of_other_models_are_their_softmax() -> None:
-    p, model = doubting(3, bar=4.0)
+    p, model = rejecting_problem(3, threshold=4.0)
     made = rejection(model, p.inputs, p.labels, eps=0.5, scale="probabilities", generator=seeded())
     before = is_adversarial(model(p.inputs), p.labels, classes=3).sum()
     assert is_adversarial(model(made), p.labels, classes=3).sum() > before
 
 
 def test_a_tolerance_ends_walks() -> None:
-    p, model = doubting(1, bar=50.0)  # nothing is ever accepted: every walk lasts
+    p, model = rejecting_problem(1, threshold=50.0)  # nothing is ever accepted: every walk lasts
     spent = {}
     for tolerance in (0.0, 0.01, 1.0):
         for step_size in (None, 0.01):
-            counting = Counting(model, len(p.inputs))
+            counting = QueryCounter(model, len(p.inputs))
             rejection(
                 counting,
                 p.inputs,
@@ -164,7 +164,7 @@ def test_a_tolerance_ends_walks() -> None:
                 step_size=step_size,
                 generator=seeded(),
             )
-            spent[tolerance, step_size] = int(counting.asked.sum())
+            spent[tolerance, step_size] = int(counting.queries.sum())
     for step_size in (None, 0.01):
         assert spent[1.0, step_size] < spent[0.01, step_size] <= spent[0.0, step_size]
     assert spent[0.0, 0.01] == 201 * len(p.inputs)
@@ -173,7 +173,7 @@ def test_a_tolerance_ends_walks() -> None:
 
 @pytest.mark.parametrize("step_size", [None, 0.02])
 def test_last_is_where_the_walk_ends(step_size: float | None) -> None:
-    p, model = doubting(2)
+    p, model = rejecting_problem(2)
     given: dict[str, Any] = {"eps": 0.4, "steps": 30, "step_size": step_size}
     last = rejection(model, p.inputs, p.labels, keep="last", generator=seeded(), **given)
     best = rejection(model, p.inputs, p.labels, keep="best", generator=seeded(), **given)
@@ -205,7 +205,7 @@ def test_the_line_search_takes_only_what_rises() -> None:
 
 
 def test_a_density_draws_the_walk_to_where_images_are() -> None:
-    p, model = doubting(0)
+    p, model = rejecting_problem(0)
     calls = []
 
     def density(points: Tensor) -> Tensor:
@@ -231,7 +231,7 @@ def test_a_density_draws_the_walk_to_where_images_are() -> None:
 
 
 def test_a_cheaper_model_never_decides() -> None:
-    p, model = doubting(0)
+    p, model = rejecting_problem(0)
 
     class Cheaper(nn.Module):
         info = model.info
@@ -249,12 +249,12 @@ def test_a_cheaper_model_never_decides() -> None:
 
 
 def test_a_fooled_image_costs_no_more() -> None:
-    p, model = doubting(4)
-    counting = Counting(model, len(p.inputs))
+    p, model = rejecting_problem(4)
+    counting = QueryCounter(model, len(p.inputs))
     made = rejection(counting, p.inputs, p.labels, eps=0.5, search=Search(), generator=seeded())
     won = is_adversarial(model(made), p.labels, classes=3)
     assert won.any()
-    assert counting.asked[won].float().mean() < 50
+    assert counting.queries[won].float().mean() < 50
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from epsball.attacks import apgd, apgd_t, best_of, bim, mifgsm, pgd
 from epsball.objectives import is_adversarial
-from epsball.testing.problems import Counting, Linear, Problem, linear_problem
+from epsball.testing.problems import Linear, Problem, QueryCounter, linear_problem
 from epsball.types import Search
 
 WALKS = [bim, mifgsm, pgd, apgd, apgd_t]
@@ -53,11 +53,11 @@ def test_fooled_images_leave_and_the_others_go_on(attack: Callable[..., Tensor])
     model, inputs, labels = linear_problem(0, classes=2)
     far = model.distance(inputs, labels, "linf")
     eps = float(far.sort().values[2:4].mean())
-    counted = Counting(model, len(inputs))
+    counted = QueryCounter(model, len(inputs))
     made = attack(counted, inputs, labels, eps=eps, search=Search(), generator=seeded())
     fooled = is_adversarial(model(made), labels)
     assert torch.equal(fooled, far < eps)
-    assert int(counted.asked[fooled].max()) < int(counted.asked[~fooled].min())
+    assert int(counted.queries[fooled].max()) < int(counted.queries[~fooled].min())
 
 
 @pytest.mark.parametrize("attack", [mifgsm, pgd, apgd])
@@ -73,7 +73,7 @@ def test_micro_batches_change_nothing(attack: Callable[..., Tensor], micro_batch
 
 def test_restarts_go_to_those_who_are_left() -> None:
     p = Problem(0)
-    counted = Counting(p.model, len(p.inputs))
+    counted = QueryCounter(p.model, len(p.inputs))
     thorough = best_of(pgd, restarts=4)
     made = thorough(
         counted, p.inputs, p.labels, eps=0.05, steps=5, search=Search(), generator=seeded()
@@ -81,7 +81,7 @@ def test_restarts_go_to_those_who_are_left() -> None:
     with torch.no_grad():
         fooled = is_adversarial(p.model(made), p.labels)
     assert 0 < int(fooled.sum()) < len(fooled)
-    assert int(counted.asked[fooled].max()) < int(counted.asked[~fooled].min())
+    assert int(counted.queries[fooled].max()) < int(counted.queries[~fooled].min())
 
 
 def test_a_hair_is_no_reason_to_stop() -> None:

@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 import torch
 from tests.attacks import sparsest
-from tests.attacks.borders import Counting, curved
+from tests.attacks.borders import QueryCounter, curved
 from tests.attacks.sparsest import changed, far_problem, fewest
 
 from epsball.attacks.nearest.sigma_zero import _count_slope, _Rule, sigma_zero
@@ -71,7 +71,7 @@ def test_steps_fall_to_a_tenth() -> None:
 def test_passes_are_what_the_knobs_say() -> None:
     p = Problem(0)
     labels = p.model(p.inputs).argmax(1)
-    counting = Counting(p.model, len(labels))
+    counting = QueryCounter(p.model, len(labels))
     sigma_zero(counting, p.inputs, labels, steps=10, pruned=False)
     assert (counting.forwards == 1 + 10 + 1).all()
 

@@ -3,7 +3,7 @@
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.attacks.borders import Counting
+from tests.attacks.borders import QueryCounter
 from tests.attacks.sparsest import changed, far_problem
 from torch import Tensor, nn
 
@@ -70,7 +70,7 @@ def test_where_the_ends_do_not_fool_the_values_stay() -> None:
 
 def test_rows_without_a_result_are_not_asked() -> None:
     model, inputs, labels = far_problem(0)
-    counting = Counting(model, len(labels))
+    counting = QueryCounter(model, len(labels))
     hunt = Hunt(counting, Winning(counting, labels, None), inputs, torch.arange(8), "l0")
     hunt.read(torch.where(torch.arange(8)[:, None, None, None] < 2, 1 - inputs, inputs))
     found = hunt.distance.isfinite()

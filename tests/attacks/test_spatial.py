@@ -37,7 +37,7 @@ def halves(inputs: Tensor) -> Tensor:
     return torch.stack((left.sum(1), right.sum(1)), 1)
 
 
-class Counting:
+class QueryCounter:
     """The model inside, and how many images it was shown."""
 
     def __init__(self, model: Any) -> None:
@@ -126,7 +126,7 @@ def test_returns_the_strongest_view_it_saw(draws: int | None, targeted: bool) ->
     made = spatial(
         model, p.inputs, p.labels, draws=draws, targets=targets, generator=seeded(), **SMALL
     )
-    shown = list(model.shown)
+    shown = list(model.queried)
     assert len(shown) == (5 * 9 if draws is None else draws + 1)
 
     def rank(points: Tensor) -> Tensor:
@@ -215,7 +215,7 @@ def test_random_views_stay_within_the_limits(seed: int, shift: float) -> None:
 
 def test_a_fooled_image_leaves_where_that_is_allowed() -> None:
     p = Problem(1)
-    model = Counting(p.model)
+    model = QueryCounter(p.model)
     whole = spatial(model, p.inputs, p.labels, **SMALL)
     full, model.asked = model.asked, 0
     made = spatial(model, p.inputs, p.labels, search=Search(), **SMALL)

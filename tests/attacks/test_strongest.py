@@ -12,7 +12,7 @@ from epsball.evaluation.engine.counting import Counted, Tally
 from epsball.models.purifiers.bit_depth import BitDepth
 from epsball.models.purifiers.defended import defended
 from epsball.objectives import is_adversarial
-from epsball.testing.problems import Counting, Doubting, Problem, linear_problem
+from epsball.testing.problems import Problem, QueryCounter, ThresholdRejector, linear_problem
 
 
 def seeded(seed: int = 1) -> torch.Generator:
@@ -57,14 +57,14 @@ def test_at_least_as_strong_as_its_parts() -> None:
 def test_a_fooled_image_is_not_asked_about_again() -> None:
     model, inputs, labels = linear_problem(0, classes=2)
     far = model.distance(inputs, labels, "linf").sort().values
-    counted = Counting(model, len(inputs))
+    counted = QueryCounter(model, len(inputs))
     made = strongest(counted, inputs, labels, eps=float(far[2:4].mean()), generator=seeded())
     won = is_adversarial(model(made), labels)
     assert won.any()
     assert not won.all()
-    assert int(counted.asked[won].max()) < int(counted.asked[~won].min())
+    assert int(counted.queries[won].max()) < int(counted.queries[~won].min())
     # on a linear model nothing wins after the first steps: no method gets a second share
-    assert int(counted.asked.max()) < 500
+    assert int(counted.queries.max()) < 500
 
 
 def test_a_masked_model_falls_to_what_needs_no_gradient() -> None:
@@ -109,7 +109,7 @@ def test_the_standard_composition_wins_what_its_parts_win() -> None:
 
 def test_a_rejecting_model_is_attacked_past_its_rejection() -> None:
     p = Problem(5, classes=4)
-    model = Doubting(p.model, 4, bar=3.0).eval()
+    model = ThresholdRejector(p.model, 4, threshold=3.0).eval()
 
     def won(made: Tensor) -> int:
         with torch.no_grad():
@@ -134,9 +134,9 @@ def test_a_defence_around_a_masked_model_has_no_stand_in_and_is_attacked_all_the
 
 def test_methods_against_rejection_are_for_models_that_reject() -> None:
     p = Problem(0)
-    for model in (p.model, Doubting(p.model, 3, bar=1e3).eval()):
-        counted = Counting(model, len(p.inputs))
+    for model in (p.model, ThresholdRejector(p.model, 3, threshold=1e3).eval()):
+        counted = QueryCounter(model, len(p.inputs))
         strongest(counted, p.inputs, p.labels, eps=1e-6, generator=seeded())
-        asked = int(counted.asked.max())
+        asked = int(counted.queries.max())
         # nothing is won: each method that takes part has its first share
         assert (asked > 260) == (model is not p.model), asked

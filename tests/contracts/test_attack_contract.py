@@ -1,37 +1,83 @@
-"""Every attack of the table keeps the contract; so is a new one covered by being listed."""
+"""Every attack of the table keeps the contract, and every case of the contract can fail."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import wraps
+from typing import Any
 
 import pytest
-from tests.contracts.cases import cases
+from tests.contracts.cases import CASES, runs_by_default
 
 from epsball.attacks import ATTACKS
-from epsball.testing import CHECKS, check_attack
-from epsball.types import Norm
+from epsball.testing import Case, check_attack
+from epsball.testing.fitted import FITTED_REJECTORS, fitted_problem
 
 
-def dear(name: str, norm: Norm, check: str) -> bool:
-    """Leave to `make test-slow` what an ensemble's parts are tried by, but for one whole norm."""
-    parts = check in ("check_past_rejection", "check_linear_oracle")
-    return norm != "l2" or (name == "autoattack" and parts)
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, id=key, marks=() if runs_by_default(name, case) else pytest.mark.slow)
+        for key, (name, case) in CASES.items()
+    ],
+)
+def test_contract(case: Case) -> None:
+    case.run()
 
 
-CASES = cases(CHECKS, dear)
-# the long ones run on one problem, the quick ones on two
-QUICK = ("fgsm", "bim", "pgd", "mifgsm", "noise", "deepfool", "ddn")
+class AttackCalled(Exception):
+    """Raised by the attack of a case, in place of a result."""
 
 
-@pytest.mark.parametrize(("name", "norm", "check"), CASES)
-def test_contract(name: str, norm: Norm, check: object) -> None:
-    assert callable(check)
-    for seed in range(2 if name in QUICK else 1):
-        check(ATTACKS[name], norm, seed)
+def raising(attack: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function with the same signature that raises."""
+
+    @wraps(attack)
+    def call(*arguments: object, **settings: object) -> None:
+        raise AttackCalled
+
+    return call
 
 
-def test_check_attack_runs_every_check() -> None:
+def test_every_case_fails_with_an_attack_that_raises() -> None:
+    passed = []
+    for key, (_, case) in CASES.items():
+        spec = replace(
+            case.spec,
+            attack=raising(case.spec.attack),
+            sweep=case.spec.sweep and raising(case.spec.sweep),
+        )
+        try:
+            replace(case, spec=spec).run()
+        except Exception:  # a rule reports the exception of the attack, or lets it through
+            continue
+        passed.append(key)
+    assert CASES
+    assert not passed, f"these cases never call their attack: {passed}"
+
+
+def test_check_attack_runs_every_case() -> None:
     check_attack(ATTACKS["bim"], seed=7)
 
 
+def test_every_attack_and_norm_has_cases_by_default() -> None:
+    default = [(name, case) for name, case in CASES.values() if runs_by_default(name, case)]
+    assert {name for name, _ in default} == set(ATTACKS)
+    for name, spec in ATTACKS.items():
+        assert {case.norm for other, case in default if other == name} >= set(spec.norms)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("rejector", FITTED_REJECTORS)
+def test_the_fitted_problem_has_images_of_every_kind(rejector: str, classes: int) -> None:
+    problem = fitted_problem(rejector)(0, classes)
+    predicted = problem.scores(problem.inputs).argmax(1)
+    assert (predicted == classes).any()
+    assert (predicted == problem.labels).any()
+    assert problem.success(problem.inputs).any()
+
+
 @pytest.mark.parametrize("name", ATTACKS)
-def test_table_tells_what_help_needs(name: str) -> None:
+def test_spec_describes_its_attack(name: str) -> None:
     spec = ATTACKS[name]
     assert spec.summary.endswith(".")
     assert spec.source

@@ -1,22 +1,24 @@
 """Every attack works with as few classes as two and as many as a thousand."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
 
 from epsball.attacks import ATTACKS
 from epsball.objectives import is_adversarial
-from epsball.testing import norms_of
 from epsball.testing.calls import call, seeded
+from epsball.testing.cases import contract_norms
 from epsball.testing.problems import SHAPE
 
-QUICK = {"steps": 15, "searches": 3, "classes": 3, "angles": 3, "shifts": 3}
-# what finds no way here, and may: blind moves and views that are not made for 24 numbers
-MAY_MISS = ("noise", "spatial", "corruptions")
+SHORT = {"steps": 15, "searches": 3, "classes": 3, "angles": 3, "shifts": 3}
+# what finds no way here, and may: blind moves and views that are not adversarial for 24 numbers
+MAY_FAIL = ("noise", "spatial", "corruptions")
 
 
-class Plane(nn.Module):
-    """Linear scores of many classes, the images' own classes among them."""
+class ManyClasses(nn.Module):
+    """A linear model of many classes."""
 
     def __init__(self, classes: int) -> None:
         super().__init__()
@@ -28,22 +30,27 @@ class Plane(nn.Module):
         return scores
 
 
-@pytest.mark.parametrize("classes", [2, 3, 1000])
+@pytest.mark.parametrize(
+    "classes",
+    [pytest.param(2, marks=pytest.mark.slow), 3, pytest.param(1000, marks=pytest.mark.slow)],
+)
 @pytest.mark.parametrize("name", ATTACKS)
 def test_any_number_of_classes(name: str, classes: int) -> None:
-    spec, model = ATTACKS[name], Plane(classes)
+    spec, model = ATTACKS[name], ManyClasses(classes)
     generator = torch.Generator().manual_seed(1)
     inputs = 0.5 + 0.05 * torch.randn((4, *SHAPE), generator=generator)
     labels = model(inputs).argmax(1)
-    less = {key: few for key, few in QUICK.items() if key in spec.knobs}
-    for norm in norms_of(spec):
+    settings: dict[str, Any] = {key: value for key, value in SHORT.items() if key in spec.knobs}
+    for norm in contract_norms(spec):
         eps = {"linf": 0.3, "l2": 1.5, "l1": 4.0}.get(norm, 5)
-        made = call(spec, model, inputs, labels, eps=eps, norm=norm, generator=seeded(), **less)
-        assert made.shape == inputs.shape
-        assert 0 <= float(made.min()) <= float(made.max()) <= 1
-        if name not in MAY_MISS:
-            fooled = is_adversarial(model(made), labels)
-            assert int(fooled.sum()) >= 2, (name, norm, classes)
+        adversarial = call(
+            spec, model, inputs, labels, eps=eps, norm=norm, generator=seeded(), **settings
+        )
+        assert adversarial.shape == inputs.shape
+        assert 0 <= float(adversarial.min()) <= float(adversarial.max()) <= 1
+        if name not in MAY_FAIL:
+            success = is_adversarial(model(adversarial), labels)
+            assert int(success.sum()) >= 2, (name, norm, classes)
 
 
 @pytest.mark.parametrize("name", [n for n, s in ATTACKS.items() if n != "noise"])
@@ -53,6 +60,6 @@ def test_one_class_is_refused(name: str) -> None:
 
     spec = ATTACKS[name]
     inputs, labels = torch.rand((2, *SHAPE)), torch.zeros(2, dtype=torch.int64)
-    for norm in norms_of(spec)[:1]:
+    for norm in contract_norms(spec)[:1]:
         with pytest.raises(ValueError, match=r"two classes|2 classes|fewer than two"):
             call(spec, single, inputs, labels, eps=0.1, norm=norm, generator=seeded())

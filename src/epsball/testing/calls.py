@@ -1,4 +1,4 @@
-"""How the rules of the contract call an attack, and how they say what it broke."""
+"""How the rules of the contract call an attack, and how they report a broken rule."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -11,25 +11,25 @@ from torch import Tensor
 from epsball.attacks import AttackSpec
 from epsball.errors import BrokenContract
 
-_QUERIES = 300  # enough for small problems, and quick
+_QUERIES = 300  # enough for small problems
 
 
-def call(spec: AttackSpec, model: Any, inputs: Tensor, labels: Tensor, **given: Any) -> Tensor:  # noqa: ANN401
-    """Call an attack with what its signature takes of eps, norm and a small query budget."""
+def call(spec: AttackSpec, model: Any, inputs: Tensor, labels: Tensor, **arguments: Any) -> Tensor:  # noqa: ANN401
+    """Call an attack with eps and norm if its signature takes them, and a small query budget."""
     if not spec.takes_eps:
-        given.pop("eps", None)
+        arguments.pop("eps", None)
     if not spec.takes_norm:
-        given.pop("norm", None)
+        arguments.pop("norm", None)
     if "queries" in spec.knobs:
-        given = {"queries": min(_QUERIES, spec.knobs["queries"])} | given
-    return spec.attack(model, inputs, labels, **given)
+        arguments = {"queries": min(_QUERIES, spec.knobs["queries"])} | arguments
+    return spec.attack(model, inputs, labels, **arguments)
 
 
-def shortened(spec: AttackSpec, few: Mapping[str, int]) -> AttackSpec:
-    """Return an attack whose own settings are no larger than these, where it has them."""
+def shortened(spec: AttackSpec, limits: Mapping[str, int]) -> AttackSpec:
+    """Return an attack whose settings are at most these limits."""
     knobs = {key: value for key, value in spec.knobs.items() if isinstance(value, int)}
-    less = {key: min(most, knobs[key]) for key, most in few.items() if key in knobs}
-    return replace(spec, attack=partial(spec.attack, **less))
+    settings = {key: min(most, knobs[key]) for key, most in limits.items() if key in knobs}
+    return replace(spec, attack=partial(spec.attack, **settings))
 
 
 def seeded(seed: int = 1) -> torch.Generator:
@@ -37,11 +37,11 @@ def seeded(seed: int = 1) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def checked(keeps: bool, rule: str, **seen: object) -> None:  # noqa: FBT001 - reads as the rule does
+def require(holds: bool, rule: str, **values: object) -> None:  # noqa: FBT001 - reads as the rule does
     """Raise BrokenContract with the values unless the rule holds."""
-    if not keeps:
-        found = ", ".join(f"{name}={value}" for name, value in seen.items())
-        raise BrokenContract(f"the attack must {rule}; seen: {found or 'otherwise'}")
+    if not holds:
+        text = ", ".join(f"{name}={value}" for name, value in values.items())
+        raise BrokenContract(f"the attack must {rule}; seen: {text or 'otherwise'}")
 
 
 def must_raise(rule: str, error: type[Exception], call: Callable[[], object]) -> None:
@@ -54,4 +54,4 @@ def must_raise(rule: str, error: type[Exception], call: Callable[[], object]) ->
         raise BrokenContract(
             f"the attack must {rule} with {error.__name__}, got {other!r}"
         ) from other
-    raise BrokenContract(f"the attack must {rule} with {error.__name__}, it went on")
+    raise BrokenContract(f"the attack must {rule} with {error.__name__}, it did not raise")

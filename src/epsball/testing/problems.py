@@ -1,4 +1,4 @@
-"""Small models and images on which it is known what an attack should do."""
+"""Small models and images for which the right result of an attack is known."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -17,28 +17,28 @@ _SHARP = 50.0
 
 @dataclass
 class Problem:
-    """A small model in eval mode, and images near all its borders.
+    """A small model in eval mode, and images near all its decision boundaries.
 
     Args:
         seed: of the images, and of the model where none is given.
         classes: k.
-        given: the model; None: one with batch norm and dropout is drawn.
+        network: the model; None: a random one with batch norm and dropout.
     """
 
     seed: int
     classes: int = 3
-    given: nn.Module | None = None
+    network: nn.Module | None = None
     model: nn.Module = field(init=False)
     inputs: Tensor = field(init=False)
     labels: Tensor = field(init=False)
     targets: Tensor = field(init=False)
 
     def __post_init__(self) -> None:
-        """Draw weights and images from the seed alone; labels without a look at the model."""
+        """Draw weights, images and labels from the seed alone."""
         generator = torch.Generator().manual_seed(self.seed)
-        self.model = self.given or _drawn(self.classes, generator)
+        self.model = self.network or _random_network(self.classes, generator)
         first = next(self.model.parameters())
-        first.grad = torch.ones_like(first)  # what is stored already has to stay, too
+        first.grad = torch.ones_like(first)  # an attack must not change stored gradients
         self.inputs = torch.rand((ROWS, *SHAPE), generator=generator)
         self.labels = torch.randint(self.classes, (ROWS,), generator=generator)
         step = torch.randint(1, self.classes, (ROWS,), generator=generator)
@@ -51,17 +51,17 @@ class Problem:
         return isinstance(info, ModelInfo) and info.rejects
 
     def scores(self, points: Tensor) -> Tensor:
-        """Ask the model, without gradient."""
+        """Return the model's scores, without gradient."""
         with torch.no_grad():
             scores: Tensor = self.model(points)
         return scores
 
-    def won(self, points: Tensor, targets: Tensor | None = None) -> Tensor:
-        """Say for which images the attacker has won, (12,), bool."""
+    def success(self, points: Tensor, targets: Tensor | None = None) -> Tensor:
+        """Say for which images the attack succeeds, (12,), bool."""
         return is_adversarial(self.scores(points), self.labels, targets, classes=self.classes)
 
     def state(self) -> list[Any]:
-        """Return what an attack must leave as it was."""
+        """Return everything an attack must not change."""
         parameters = list(self.model.parameters())
         grads = [p.grad for p in parameters if p.grad is not None]
         tensors = [t.clone() for t in (*self.model.state_dict().values(), *grads)]
@@ -73,7 +73,7 @@ class Problem:
 MakeProblem: TypeAlias = Callable[[int, int], Problem]
 
 
-def _drawn(classes: int, generator: torch.Generator) -> nn.Module:
+def _random_network(classes: int, generator: torch.Generator) -> nn.Module:
     model = nn.Sequential(
         nn.BatchNorm2d(2),
         nn.Flatten(),
@@ -88,7 +88,7 @@ def _drawn(classes: int, generator: torch.Generator) -> nn.Module:
 
 
 class Linear(nn.Module):
-    """Two or three classes whose borders are planes, so that the nearest border is known."""
+    """A linear model: decision boundaries are planes, so that distances to them are known."""
 
     def __init__(self, seed: int, classes: int) -> None:
         """Draw the planes."""
@@ -102,7 +102,7 @@ class Linear(nn.Module):
         return scores
 
     def distance(self, inputs: Tensor, labels: Tensor, norm: Norm) -> Tensor:
-        """Return how far the border between two classes is: margin over the dual norm."""
+        """Return the distance to the boundary between two classes: margin over the dual norm."""
         scores = self(inputs).detach()
         margin = scores.gather(1, labels[:, None]) - scores.gather(1, 1 - labels[:, None])
         across = (self.weight[0] - self.weight[1]).detach()
@@ -111,12 +111,12 @@ class Linear(nn.Module):
         return distance
 
 
-class Banded(Linear):
+class RejectionBand(Linear):
     """Two classes on both sides of a plane, and a band around it in which the model rejects.
 
     Scores are u z, -u z and half the width of the band: an accepted wrong class lies beyond its far
-    edge. Tilted, the reject score rises by v z besides: the way through the band is not the way
-    across the plane, and what climbs the margin of the two classes alone does not find it.
+    edge. If tilted, the reject score also rises by v z: the shortest path through the band is not
+    the one across the plane, and an attack on the margin of the two classes alone misses it.
     """
 
     info = ModelInfo(classes=2, rejects=True)
@@ -130,75 +130,75 @@ class Banded(Linear):
     def forward(self, inputs: Tensor) -> Tensor:
         """Return three scores, the last "reject"."""
         across, along = super().forward(inputs)[:, :, None].unbind(1)  # (n, 1) each
-        # as sharp as a trained network's: a softmax of almost equal scores would look at them all
+        # scores as large as a trained network's, so that the softmax is not nearly uniform
         return _SHARP * torch.cat((across, -across, self.width + self.tilt * along), 1)
 
     def distance(self, inputs: Tensor, labels: Tensor, norm: Norm) -> Tensor:
-        """Return how far the edge is where the wrong class beats the rejection."""
+        """Return the distance to the edge where the wrong class beats the reject score."""
         scores, side = self(inputs).detach(), 1 - 2 * labels[:, None]
         uphill = side * self.weight[0].detach() + self.tilt * self.weight[1].detach()  # (n, d)
         dual = {"linf": uphill.abs().sum(1), "l2": uphill.norm(dim=1), "l1": uphill.abs().amax(1)}
-        lacks = scores[:, 2] - scores.gather(1, 1 - labels[:, None])[:, 0]
-        distance: Tensor = lacks / dual[norm] / _SHARP
+        deficit = scores[:, 2] - scores.gather(1, 1 - labels[:, None])[:, 0]
+        distance: Tensor = deficit / dual[norm] / _SHARP
         return distance
 
 
-class Doubting(nn.Module):
-    """A model that rejects where none of its scores is above a bar."""
+class ThresholdRejector(nn.Module):
+    """A model that rejects where none of its scores is above a threshold."""
 
-    def __init__(self, model: nn.Module, classes: int, bar: float) -> None:
+    def __init__(self, model: nn.Module, classes: int, threshold: float) -> None:
         """Wrap a model; it shares its mode and parameters."""
         super().__init__()
-        self.model, self.bar = model, bar
+        self.model, self.threshold = model, threshold
         self.info = ModelInfo(classes, rejects=True)
         self.train(model.training)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return the model's scores, and the bar."""
+        """Return the model's scores and the threshold as the reject score."""
         scores: Tensor = self.model(inputs)
-        return torch.cat((scores, torch.full_like(scores[:, :1], self.bar)), 1)
+        return torch.cat((scores, torch.full_like(scores[:, :1], self.threshold)), 1)
 
 
 class Wavy(nn.Module):
-    """A classifier whose loss has many hills, that remembers the points it is shown."""
+    """A classifier whose loss has many maxima, and that records every batch it is called with."""
 
     def __init__(self, seed: int) -> None:
-        """Draw the hills."""
+        """Draw the weights."""
         super().__init__()
         generator = torch.Generator().manual_seed(seed)
         self.weight = nn.Parameter(8 * torch.randn((24, 3), generator=generator))
-        self.shown: list[Tensor] = []
+        self.queried: list[Tensor] = []
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return scores that rise and fall."""
-        self.shown.append(inputs.detach().clone())
+        """Return scores that oscillate with the input."""
+        self.queried.append(inputs.detach().clone())
         return 3 * torch.sin(inputs.flatten(1) @ self.weight)
 
 
 def linear_problem(seed: int, classes: int) -> tuple[Linear, Tensor, Tensor]:
-    """Return images so near to grey that the box is never met."""
+    """Return a linear model and images so near to grey that [0, 1] is no constraint."""
     model = Linear(seed, classes)
     generator = torch.Generator().manual_seed(seed + 1)
     inputs = 0.5 + 0.05 * torch.randn((6, *SHAPE), generator=generator)
     return model, inputs, model(inputs).argmax(1)
 
 
-def banded_problem(seed: int, *, tilted: bool) -> tuple[Banded, Tensor, Tensor]:
-    """Return images so near to grey that the box is never met.
+def band_problem(seed: int, *, tilted: bool) -> tuple[RejectionBand, Tensor, Tensor]:
+    """Return a model with a rejection band and images so near to grey that [0, 1] is no constraint.
 
-    Some are rejected at first; tilted all are, or the nearest edge would be that of two at once.
+    Some of the clean images are rejected; if tilted all are, so that the nearest edge is unique.
     """
-    model = Banded(seed, tilted=tilted)
+    model = RejectionBand(seed, tilted=tilted)
     generator = torch.Generator().manual_seed(seed + 1)
     inputs = 0.5 + (0.02 if tilted else 0.05) * torch.randn((4, *SHAPE), generator=generator)
     return model, inputs, model(inputs)[:, :2].argmax(1)
 
 
-class Blind:
-    """A model that gives the same scores without a gradient."""
+class WithoutGradient:
+    """A model with the same scores and no gradient."""
 
     def __init__(self, model: nn.Module) -> None:
-        """Wrap a model; what is known of it is known of this."""
+        """Wrap a model, with its info."""
         self.model = model
         info = getattr(model, "info", None)
         if isinstance(info, ModelInfo):
@@ -211,25 +211,25 @@ class Blind:
         return scores
 
 
-class Counting:
-    """A classifier that counts how often it is asked about each image of a batch."""
+class QueryCounter:
+    """A classifier that counts the queries for each image of a batch."""
 
     def __init__(self, model: nn.Module, count: int) -> None:
         """Wrap a model."""
-        self.model, self.asked = model, torch.zeros(count, dtype=torch.int64)
-        self.told: Tensor | None = None
+        self.model, self.queries = model, torch.zeros(count, dtype=torch.int64)
+        self._rows: Tensor | None = None
         info = getattr(model, "info", None)
         if isinstance(info, ModelInfo):
             self.info = info
 
     def about(self, rows: Tensor) -> None:
-        """Hear which images the next question is about."""
-        self.told = rows
+        """Name the images of the next call."""
+        self._rows = rows
 
     def __call__(self, inputs: Tensor) -> Tensor:
         """Return the model's scores."""
-        rows = torch.arange(len(inputs)) if self.told is None else self.told
-        self.told = None
-        self.asked.index_add_(0, rows, torch.ones_like(rows))
+        rows = torch.arange(len(inputs)) if self._rows is None else self._rows
+        self._rows = None
+        self.queries.index_add_(0, rows, torch.ones_like(rows))
         scores: Tensor = self.model(inputs)
         return scores

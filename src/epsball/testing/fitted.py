@@ -9,63 +9,63 @@ from torch import Tensor, nn
 from epsball.defences import DeepNeuralRejection, NeuralRejection
 from epsball.testing.problems import SHAPE, MakeProblem, Problem
 
-GUARDS = ("nr", "dnr")
-_IMAGES = 200  # of the fit
-_REJECTED = 0.3  # of the clean ones: of every kind there are some among a problem's images
+FITTED_REJECTORS = ("nr", "dnr")
+_FIT_IMAGES = 200
+_FALSE_REJECTION = 0.3  # so that a problem has both accepted and rejected clean images
 _LAYERS = ("edges", "first", "second")
 
 
-def guarded(defence: str) -> MakeProblem:
-    """Return what makes problems of a network with three named layers and a defence around it.
+def fitted_problem(rejector: str) -> MakeProblem:
+    """Return a function that makes problems whose model is a fitted rejector.
 
     Args:
-        defence: "nr" or "dnr".
+        rejector: "nr" or "dnr".
 
     Returns:
-        (seed, classes) -> a problem; the defence is fitted once for each number of classes, and
-        every problem has a copy of its own.
+        (seed, classes) -> a problem; the rejector is fitted once for each number of classes,
+        and every problem has its own copy.
 
     Example:
-        >>> problem = guarded("nr")(0, 3)
+        >>> problem = fitted_problem("nr")(0, 3)
         >>> problem.rejects, problem.scores(problem.inputs).shape
         (True, torch.Size([12, 4]))
     """
 
     def make(seed: int, classes: int) -> Problem:
-        return Problem(seed, classes, copy.deepcopy(_fitted(defence, classes)))
+        return Problem(seed, classes, copy.deepcopy(_fit(rejector, classes)))
 
     return make
 
 
 @functools.cache
-def _fitted(defence: str, classes: int) -> nn.Module:
-    """Fit a defence on images that the network itself has named."""
+def _fit(rejector: str, classes: int) -> nn.Module:
+    """Fit a rejector on images labelled by the network itself."""
     generator = torch.Generator().manual_seed(classes)
     network = _network(classes, generator)
-    images = torch.rand((_IMAGES, *SHAPE), generator=generator)
+    images = torch.rand((_FIT_IMAGES, *SHAPE), generator=generator)
     with torch.no_grad():
-        # every class gets its share of the images
+        # balance the predicted classes
         network.output.bias.data -= network(images).mean(0)
         labels = network(images).argmax(1)
-    if defence == "nr":
-        one = NeuralRejection(
-            network, layer=_LAYERS[-1], gamma="scale", c=10.0, false_rejection=_REJECTED
+    if rejector == "nr":
+        nr = NeuralRejection(
+            network, layer=_LAYERS[-1], gamma="scale", c=10.0, false_rejection=_FALSE_REJECTION
         )
-        return one.fit(images, labels)
-    several = DeepNeuralRejection(
+        return nr.fit(images, labels)
+    dnr = DeepNeuralRejection(
         network,
         layers=_LAYERS,
         gamma="scale",
         c=10.0,
         combiner_gamma=1.0,
         combiner_c=10.0,
-        false_rejection=_REJECTED,
+        false_rejection=_FALSE_REJECTION,
     )
-    return several.fit(images, labels)
+    return dnr.fit(images, labels)
 
 
 class _Network(nn.Module):
-    """A small convolutional network with batch norm, dropout and three layers to look at."""
+    """A small convolutional network with batch norm, dropout and three named layers."""
 
     def __init__(self, classes: int) -> None:
         super().__init__()
