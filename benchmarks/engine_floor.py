@@ -19,23 +19,25 @@ from torch import Tensor, nn
 
 from epsball.data import load_data, to_unit
 from epsball.errors import EpsballError
-from epsball.evaluation.engine.engine import Choices, Engine
-from epsball.evaluation.records.measure import read_scores
+from epsball.evaluation.engine.attacking import attack_examples
+from epsball.evaluation.engine.config import EngineConfig
+from epsball.evaluation.engine.engine import Engine
+from epsball.evaluation.engine.examples import Examples, read_scores
 from epsball.evaluation.settings import make_settings
 from epsball.models import MODELS
-from epsball.types import ModelInfo
+from epsball.types import ModelInfo, Precision
 
 STEPS, EPS = 40, 0.1
 PAIRS = (("base-cnn", "mnist"), ("vgg-cifar", "cifar10"))
 BATCHES = (16, 32, 64, 128, 256)
 
 
-def images(data: str, model: str, count: int) -> tuple[Tensor, Tensor, str]:
+def dataset(data: str, model: str, count: int) -> tuple[Tensor, Tensor, str]:
     """Return images of a data set, or random ones where it is not at hand."""
     try:
-        held = load_data(data)
+        stored = load_data(data)
         chosen = np.arange(count)
-        return to_unit(held.read(chosen)), torch.from_numpy(held.labels[chosen]), data
+        return to_unit(stored.read(chosen)), torch.from_numpy(stored.labels[chosen]), data
     except EpsballError:
         shape = MODELS[model].input_shape
         return torch.rand(count, *shape), torch.randint(10, (count,)), f"random, shaped as {data}"
@@ -52,21 +54,29 @@ def floor(model: nn.Module, images: Tensor, labels: Tensor, batch: int, steps: i
     return time.perf_counter() - started
 
 
-def engine(model: nn.Module, images: Tensor, labels: Tensor, batch: int, precision: str) -> float:
+def engine(
+    model: nn.Module, images: Tensor, labels: Tensor, batch: int, precision: Precision
+) -> float:
     """Return the seconds of PGD-40 and its verdicts, the clean pass included."""
     (setting,) = make_settings(["pgd"], norm="linf", eps=[EPS], steps=STEPS)
     info = ModelInfo(10)
-    choices = Choices("cpu", precision, batch, torch.get_num_threads())  # type: ignore[arg-type]  # one of two
-    running = Engine(model, info, choices)
+    config = EngineConfig(
+        device="cpu",
+        precision=precision,
+        micro_batch=batch,
+        threads=torch.get_num_threads(),
+    )
+    running = Engine(model, info, config)
     started = time.perf_counter()
     read_scores(running.scores(images), labels, info)
-    (made,) = running.attack(setting, images, labels, torch.arange(len(images)))
-    read_scores(running.scores(made.images), labels, info)
+    examples = Examples(images, labels, torch.arange(len(images)))
+    (attacked,) = attack_examples(running, setting, examples)
+    read_scores(running.scores(attacked.images), labels, info)
     return time.perf_counter() - started
 
 
-def measure(name: str, data: str, count: int, runs: int) -> None:
-    """Print one line a model."""
+def ratio_to_floor(name: str, data: str, count: int, runs: int) -> float:
+    """Print one line for a model, and return the engine's seconds over those of bare passes."""
     torch.manual_seed(0)
     model = MODELS[name].build().eval()
     images, labels, source = dataset(data, name, count)
@@ -80,13 +90,15 @@ def measure(name: str, data: str, count: int, runs: int) -> None:
         times["bfloat16"].append(engine(model, images, labels, batch, "bfloat16"))
     middle = {key: statistics.median(seconds) for key, seconds in times.items()}
     pairs = [e / f for e, f in zip(times["engine"], times["floor"], strict=True)]
+    ratio = middle["engine"] / middle["floor"]
     print(
         f"{name} on {count} images ({source}), PGD-{STEPS}, micro-batch {batch}, "
         f"{torch.get_num_threads()} threads: engine {middle['engine']:.2f} s, "
-        f"floor {middle['floor']:.2f} s, ratio {middle['engine'] / middle['floor']:.3f} "
+        f"floor {middle['floor']:.2f} s, ratio {ratio:.3f} "
         f"(pair by pair {min(pairs):.3f} to {max(pairs):.3f}); "
         f"searching in bfloat16 {middle['bfloat16']:.2f} s"
     )
+    return ratio
 
 
 def main() -> None:
@@ -94,9 +106,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--images", type=int, default=256)
     parser.add_argument("--runs", type=int, default=5)
-    asked = parser.parse_args()
+    options = parser.parse_args()
     for name, data in PAIRS:
-        measure(name, data, asked.images, asked.runs)
+        ratio_to_floor(name, data, options.images, options.runs)
 
 
 if __name__ == "__main__":

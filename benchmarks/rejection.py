@@ -32,7 +32,7 @@ from torch import Tensor, nn
 from epsball.data import load_data, to_unit
 from epsball.defences import DeepNeuralRejection, Features, RbfSvm
 from epsball.errors import EpsballError
-from epsball.evaluation.engine.surrogate import Twin, copy_for
+from epsball.evaluation.engine.surrogate import SurrogateModel, copy_for
 from epsball.models import MODELS, load_weights
 
 LAYERS = ("layer5", "layer7", "layer8")
@@ -242,7 +242,7 @@ def whole(
         f"most {memory():.1f} GB of memory, {before:.1f} before"
     )
     copied = copy_for("cpu")
-    twin = Twin(rejector, copied)
+    twin = SurrogateModel(rejector, copied)
     prepared, _made = timed(lambda: twin(images[:4]))
     ours, cheaper, bare = in_turn([rejector, twin, model], *some, size)
     print(f"the searching copy ({copied}) is made in {_ms(prepared)}")

@@ -20,8 +20,10 @@ from benchmarks.peers.jobs import (
 from torch import Tensor
 
 from epsball.attacks import ATTACKS as TABLE
-from epsball.evaluation.engine.engine import Choices, Engine, deterministic
-from epsball.evaluation.records.measure import read_scores
+from epsball.evaluation.engine.attacking import attack_examples
+from epsball.evaluation.engine.config import EngineConfig
+from epsball.evaluation.engine.engine import Engine, deterministic
+from epsball.evaluation.engine.examples import Examples, read_scores
 from epsball.evaluation.settings import make_settings
 from epsball.types import ModelInfo, Precision
 
@@ -40,15 +42,21 @@ def through_engine(job: Job, attack: str, *, precision: Precision, full_budget: 
     """
     (setting,) = make_settings([attack], norm=job.norm, eps=[job.eps])
     info, threads = ModelInfo(job.classes), torch.get_num_threads()
-    choices = Choices(job.device, precision, job.batch, threads, full_budget)
+    config = EngineConfig(
+        device=job.device,
+        precision=precision,
+        micro_batch=job.batch,
+        threads=threads,
+        full_budget=full_budget,
+    )
     places = torch.arange(len(job.images))
     with deterministic(threads):
-        engine = Engine(job.model, info, choices, job.seed)
+        engine = Engine(job.model, info, config, job.seed)
         clean = read_scores(engine.scores(job.images), job.labels, info)
-        right = clean.prediction == job.labels
-        (made,) = engine.attack(setting, job.images, job.labels, places, right=right)
-        read_scores(engine.scores(made.images), job.labels, info)
-    return made.images
+        examples = Examples(job.images, job.labels, places, clean)
+        (attacked,) = attack_examples(engine, setting, examples)
+        read_scores(engine.scores(attacked.images), job.labels, info)
+    return attacked.images
 
 
 def nearest(job: Job, attack: str) -> Tensor:

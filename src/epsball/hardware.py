@@ -5,6 +5,8 @@ from typing import Any, Literal, TypeAlias
 
 import torch
 
+from epsball.cores import usable_cores
+
 Units: TypeAlias = Literal["none", "vectors", "matrices"]
 _AMPERE = 8  # first CUDA capability with bfloat16 matrix units
 
@@ -36,3 +38,8 @@ def cpu_has(capability: str) -> bool:
     """Say whether the CPU has a capability, by torch's name for it; an older torch cannot tell."""
     look: Callable[[], dict[str, Any]] | None = getattr(torch.cpu, "get_capabilities", None)
     return bool(look and look().get(capability))
+
+
+def default_threads() -> int:
+    """Return the threads to use on the CPU: torch's own number, but no more than usable cores."""
+    return max(1, min(torch.get_num_threads(), usable_cores()))

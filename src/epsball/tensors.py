@@ -21,3 +21,12 @@ class Classifier(Protocol):
     def __call__(self, inputs: Tensor, /) -> Tensor:
         """Return scores, one row an image."""
         ...
+
+
+@runtime_checkable
+class RowScorer(Protocol):
+    """A classifier that counts its passes for each row of the batch under attack."""
+
+    def score_rows(self, inputs: Tensor, rows: Tensor, /) -> Tensor:
+        """Return the scores of inputs (m, c, h, w), which belong to rows (m,) of the batch."""
+        ...

@@ -17,18 +17,15 @@ class Asked:
         self.info = getattr(model, "info", None)
         self.asked = torch.zeros(count, dtype=torch.int64)
         self.shown: list[tuple[Tensor, Tensor]] = []
-        self.told: Tensor | None = None
-
-    def about(self, rows: Tensor) -> None:
-        self.told = rows
 
     def __call__(self, inputs: Tensor) -> Tensor:
-        assert self.told is not None, "nobody said which images these are"
-        assert self.told.shape == (len(inputs),)
+        raise AssertionError("the attack does not say which rows these images are")
+
+    def score_rows(self, inputs: Tensor, rows: Tensor) -> Tensor:
+        assert rows.shape == (len(inputs),)
         assert 0 <= float(inputs.min()) <= float(inputs.max()) <= 1
-        self.asked.index_add_(0, self.told, torch.ones_like(self.told))
-        self.shown.append((self.told, inputs.clone()))
-        self.told = None
+        self.asked.index_add_(0, rows, torch.ones_like(rows))
+        self.shown.append((rows, inputs.clone()))
         return self.model(inputs)
 
 

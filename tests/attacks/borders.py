@@ -41,14 +41,13 @@ class QueryCounter(nn.Module):
         super().__init__()
         self.model = model
         self.forwards = torch.zeros(count, dtype=torch.int64)
-        self.next = torch.arange(count)
-
-    def about(self, rows: Tensor) -> None:
-        self.next = rows
 
     def forward(self, inputs: Tensor) -> Tensor:
-        assert len(self.next) == len(inputs)
-        self.forwards += torch.bincount(self.next, minlength=len(self.forwards))
+        return self.score_rows(inputs, torch.arange(len(self.forwards)))
+
+    def score_rows(self, inputs: Tensor, rows: Tensor) -> Tensor:
+        assert len(rows) == len(inputs)
+        self.forwards += torch.bincount(rows, minlength=len(self.forwards))
         logits: Tensor = self.model(inputs)
         return logits
 

@@ -19,15 +19,11 @@ def linear(seed: int, classes: int = 3) -> nn.Module:
 
 
 class Known(nn.Module):
-    """A model that says what it is, and remembers what it is told."""
+    """A model that says what it is."""
 
     def __init__(self, model: nn.Module, info: ModelInfo) -> None:
         super().__init__()
         self.model, self.info = model, info
-        self.told: list[list[int]] = []
-
-    def about(self, rows: Tensor) -> None:
-        self.told.append(rows.tolist())
 
     def forward(self, inputs: Tensor) -> Tensor:
         scores: Tensor = self.model(inputs)
@@ -98,15 +94,6 @@ def test_attack_on_the_mean_fools_all_and_one_it_never_saw() -> None:
     assert fooled(one) == [True, False, True]
     assert fooled(two) == [False, True, True]
     assert fooled(ensemble([one, two])) == [True, True, True]
-
-
-def test_every_model_is_told_about_rows() -> None:
-    one, two = known(0), known(1)
-    both = ensemble([one, two])
-    both.about(torch.tensor([4, 1]))
-    assert one.told == two.told == [[4, 1]]
-    ensemble([linear(0), one]).about(torch.tensor([3]))  # one of them does not count
-    assert one.told[-1] == [3]
 
 
 def test_info_is_what_the_models_have_in_common() -> None:

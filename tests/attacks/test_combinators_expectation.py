@@ -14,15 +14,11 @@ from epsball.types import ModelInfo
 
 
 class Noisy(nn.Module):
-    """Scores times a number that is drawn once a pass; keeps the numbers, and what it is told."""
+    """Scores times a number that is drawn once a pass; keeps the numbers."""
 
     def __init__(self) -> None:
         super().__init__()
         self.drawn: list[float] = []
-        self.told: list[list[int]] = []
-
-    def about(self, rows: Tensor) -> None:
-        self.told.append(rows.tolist())
 
     def forward(self, inputs: Tensor) -> Tensor:
         self.drawn.append(float(torch.rand(())))
@@ -95,15 +91,6 @@ def test_global_randomness_stays_as_it_is(fails: bool) -> None:
         steady(images())
     assert torch.equal(torch.get_rng_state(), before)
     assert torch.initial_seed() == seed
-
-
-def test_model_is_told_its_rows_before_every_pass_of_that_question_alone() -> None:
-    model = Noisy()
-    steady = expectation(model, samples=3)
-    steady.about(torch.tensor([5, 2, 2, 0]))
-    steady(images())
-    steady(images())
-    assert model.told == [[5, 2, 2, 0]] * 3
 
 
 def test_info_and_mode_are_the_models() -> None:

@@ -238,16 +238,13 @@ class QueryCounter:
 
     def __init__(self, model: Callable[[Tensor], Tensor]) -> None:
         self.model, self.asked = model, torch.zeros(6, dtype=torch.int64)
-        self.rows: Tensor | None = None
-
-    def about(self, rows: Tensor) -> None:
-        self.rows = rows
 
     def __call__(self, inputs: Tensor) -> Tensor:
-        rows = torch.arange(len(inputs)) if self.rows is None else self.rows
+        return self.score_rows(inputs, torch.arange(len(inputs)))
+
+    def score_rows(self, inputs: Tensor, rows: Tensor) -> Tensor:
         assert len(rows) == len(inputs)
         self.asked += torch.bincount(rows, minlength=6)
-        self.rows = None
         return self.model(inputs)
 
 

@@ -29,16 +29,16 @@ class Seen(nn.Module):
 
     def __init__(self, model: nn.Module, count: int) -> None:
         super().__init__()
-        self.model, self.next = model, torch.arange(count)
+        self.model = model
         self.forwards, self.backwards = torch.zeros(count).long(), torch.zeros(count).long()
         self.widest = 0
 
-    def about(self, rows: Tensor) -> None:
-        self.next = rows
-
     def forward(self, inputs: Tensor) -> Tensor:
+        return self.score_rows(inputs, torch.arange(len(self.forwards)))
+
+    def score_rows(self, inputs: Tensor, rows: Tensor) -> Tensor:
         counted = self.backwards if inputs.requires_grad else self.forwards
-        counted += torch.bincount(self.next, minlength=len(counted))
+        counted += torch.bincount(rows, minlength=len(counted))
         self.widest = max(self.widest, len(inputs))
         logits: Tensor = self.model(inputs)
         return logits

@@ -23,16 +23,13 @@ class Liar:
 
     def __init__(self, model: Linear, labels: Tensor) -> None:
         self.model, self.labels = model, labels
-        self.rows = torch.arange(len(labels))
-
-    def about(self, rows: Tensor) -> None:
-        self.rows = rows
 
     def __call__(self, inputs: Tensor) -> Tensor:
+        return self.score_rows(inputs, torch.arange(len(inputs)))
+
+    def score_rows(self, inputs: Tensor, rows: Tensor) -> Tensor:
         scores: Tensor = self.model(inputs)
-        return scores.scatter_add(
-            1, 1 - self.labels[self.rows, None], torch.full((len(inputs), 1), 2.0)
-        )
+        return scores.scatter_add(1, 1 - self.labels[rows, None], torch.full((len(inputs), 1), 2.0))
 
 
 @pytest.mark.parametrize("attack", WALKS)

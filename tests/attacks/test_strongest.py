@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from epsball.attacks import apgd, apgd_t, autoattack, rejection, square, strongest
 from epsball.defences import MaxSoftmax
-from epsball.evaluation.engine.counting import Counted, Tally
+from epsball.evaluation.engine.recorder import Recorder
 from epsball.models.purifiers.bit_depth import BitDepth
 from epsball.models.purifiers.defended import defended
 from epsball.objectives import is_adversarial
@@ -126,7 +126,7 @@ def test_a_defence_around_a_masked_model_has_no_stand_in_and_is_attacked_all_the
     p = Problem(1, classes=3)
     masked = Rounded(p.model).eval()
     guard = MaxSoftmax(masked, threshold=0.34).fit(p.inputs, p.labels)  # hardly ever rejects
-    counted = Counted(guard, guard.info, Tally(len(p.inputs), "cpu"))
+    counted = Recorder(guard, guard.info, len(p.inputs), "cpu")
     assert counted.relaxed() is None
     made = strongest(counted, p.inputs, p.labels, eps=0.1, generator=seeded())
     assert fooled(masked, made, p.labels) > fooled(masked, p.inputs, p.labels)

@@ -10,7 +10,7 @@ from epsball.defences import DeepNeuralRejection, RbfSvm
 from epsball.defences.svm import layer as rbf_svm
 from epsball.defences.svm.kernels import exponents, main_directions
 from epsball.errors import InvalidInput, NotFitted
-from epsball.evaluation.engine.surrogate import Twin
+from epsball.evaluation.engine.surrogate import SurrogateModel
 from epsball.types import Precision
 
 LAYERS = ("conv", "first", "second")
@@ -31,12 +31,12 @@ def test_a_searching_copy_is_cheaper_and_nearly_the_same(
 ) -> None:
     rejector = DeepNeuralRejection(net, layers=LAYERS, c=1.0, combiner_gamma=0.5).fit(*images)
     before = copy.deepcopy(rejector.learned())
-    twin, new = Twin(rejector, precision), digits[0][1200:].clone().requires_grad_()
+    twin, new = SurrogateModel(rejector, precision), digits[0][1200:].clone().requires_grad_()
     theirs, ours = rejector(new), twin(new)
     wanted = torch.bfloat16 if precision == "bfloat16" else torch.float32
     assert all(
         s.support is not None and s.support.dtype == wanted
-        for s in twin._held.modules()
+        for s in twin._copy.modules()
         if isinstance(s, RbfSvm)
     )
     assert (theirs.argmax(1) == ours.argmax(1)).double().mean() > 0.97

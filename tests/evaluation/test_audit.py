@@ -198,7 +198,10 @@ audit(Slow().eval(), sample_images(96), attacks=["fgsm", "pgd"], eps=[0.1, 0.2],
 
 def run_script(out: Path, pause: float) -> "subprocess.Popen[bytes]":
     root = Path(__file__).parents[2]
-    environment = os.environ | {"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
+    environment = os.environ | {
+        "PYTHONPATH": f"{root / 'src'}{os.pathsep}{root}",
+        "OMP_NUM_THREADS": "1",
+    }
     return subprocess.Popen(
         [sys.executable, "-c", SCRIPT, str(out), str(pause)], env=environment, cwd=root
     )
@@ -242,7 +245,7 @@ def test_killed_and_continued_is_as_if_undisturbed(tmp_path: Path) -> None:
     assert hashes(broken) == hashes(whole)
     one, two = (json.loads((run / "summary.json").read_text()) for run in (whole, broken))
     for summary in (one, two):
-        del summary["cost"]
+        del summary["cost"], summary["phases"]
         for result in summary["results"]:
             del result["seconds"]
     assert one == two
@@ -285,6 +288,91 @@ def test_another_run_in_the_directory(
     audit(model, data, out=tmp_path / "run", **ASKED)
     with pytest.raises(InvalidInput, match=f"holds another run: it differs in {names}; choose"):
         audit(model, data, out=tmp_path / "run", **ASKED | changed)
+
+
+def test_a_run_of_another_version_is_refused_with_its_remedy(
+    model: nn.Module, data: tuple[Tensor, Tensor], tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    audit(model, data, out=run, **ASKED)
+    manifest = json.loads((run / "manifest.json").read_text())
+    manifest["versions"]["epsball"] = "0.1.0"
+    del manifest["engine"]["channels_last"]  # which version 0.1 did not have
+    (run / "manifest.json").write_text(json.dumps(manifest))
+    before = {f: f.read_bytes() for f in run.rglob("*") if f.is_file()}
+    with pytest.raises(InvalidInput, match=r"was begun by epsball 0\.1\.0, and this is .*--out"):
+        audit(model, data, out=run, **ASKED)
+    assert {f: f.read_bytes() for f in run.rglob("*") if f.is_file()} == before
+    for file in (run / "records").glob("*"):  # nothing is attacked yet: it may begin again
+        file.unlink()
+    assert audit(model, data, out=run, **ASKED).summary["complete"]
+
+
+def test_the_phases_add_up_to_the_call_and_count_every_pass(
+    model: nn.Module, data: tuple[Tensor, Tensor]
+) -> None:
+    class Counting(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model, self.forwards = model, 0
+
+        def forward(self, inputs: Tensor) -> Tensor:
+            self.forwards += len(inputs)
+            scores: Tensor = self.model(inputs)
+            return scores
+
+    counting = Counting().eval()
+    started = time.perf_counter()
+    report = audit(counting, data, attacks=["fgsm", "pgd"], eps=[0.1, 0.2], steps=6)
+    took = time.perf_counter() - started
+    phases = report.summary["phases"]
+    assert list(phases) == ["reading", "planning", "checks", "attacks", "measuring", "report"]
+    assert sum(spent["seconds"] for spent in phases.values()) <= took
+    counted = sum(spent["forwards"] for spent in phases.values())
+    # beside these: clean and attacked images, scored for the records, and the probing of the model
+    judged = 60 + 4 * 60
+    assert counted <= counting.forwards <= counted + judged + 20
+    assert phases["attacks"] == report.summary["cost"]
+
+
+def test_nothing_is_measured_where_batch_and_precision_are_given(
+    model: nn.Module, data: tuple[Tensor, Tensor]
+) -> None:
+    asked: dict[str, Any] = {"attacks": ["fgsm"], "eps": [0.1], "micro_batch": 16}
+    for precision in ("float32", "float32-copy"):
+        phases = audit(model, data, precision=precision, **asked).summary["phases"]
+        assert phases["measuring"]["forwards"] == 0
+    measured = audit(model, data, attacks=["fgsm"], eps=[0.1]).summary["phases"]["measuring"]
+    assert measured["forwards"] == measured["backwards"] > 0
+
+
+def test_checks_cost_a_share_of_a_long_attack(data: tuple[Tensor, Tensor]) -> None:
+    class Deaf(nn.Module):
+        """Fooled by no image, with a gradient all the same."""
+
+        def forward(self, inputs: Tensor) -> Tensor:
+            scores = nn.functional.one_hot((inputs.flatten(1) * 0).sum(1).long(), 5).float()
+            return 100 * scores + 0.1 * inputs.flatten(1)[:, :5]
+
+    images, _ = sample_images(400)
+    labels = torch.zeros(400, dtype=torch.int64)
+    report = audit(Deaf().eval(), (images, labels), attacks=["bim:steps=20"], eps=[0.1])
+    phases = report.summary["phases"]
+    assert report.summary["worst_case"][0]["robust_accuracy"] == 1
+    assert phases["checks"]["backwards"] < 0.4 * phases["attacks"]["backwards"]
+    assert phases["measuring"]["backwards"] < 0.2 * phases["attacks"]["backwards"]
+
+
+def test_queries_are_recorded_for_attacks_that_count_them(
+    model: nn.Module, data: tuple[Tensor, Tensor]
+) -> None:
+    report = audit(model, data, attacks=["square", "fgsm"], eps=[0.1], queries=40)
+    rows = report.records.partition_by("variant", as_dict=True)
+    square, fgsm = rows[("square",)], rows[("fgsm",)]
+    assert fgsm["queries"].is_null().all()
+    assert 0 < square["queries"].max() <= 40  # type: ignore[operator]  # integers
+    results = {result["variant"]: result["queries"] for result in report.summary["results"]}
+    assert results == {"square": square["queries"].sum(), "fgsm": None}
 
 
 def test_something_else_in_the_directory(

@@ -12,7 +12,8 @@ from epsball import audit
 from epsball.attacks import hopskipjump
 from epsball.data import load_data
 from epsball.evaluation.audit import Audit
-from epsball.evaluation.engine.starts import Starts
+from epsball.evaluation.engine.examples import Examples, read_scores
+from epsball.evaluation.engine.starts import choose_starts
 from epsball.evaluation.metrics.acceptance import auroc
 from epsball.evaluation.records.schema import SCHEMA, read_records
 from epsball.report.audit.page import write_report
@@ -239,15 +240,19 @@ def test_labels_alone_are_enough_where_noise_is_rejected(
     assert right["safe"].sum() == 0
 
 
-def test_a_start_is_accepted_as_another_class_and_hangs_on_no_batch() -> None:
-    pool = torch.arange(4.0).view(4, 1, 1, 1) / 4
-    starts = Starts(pool, torch.tensor([0, -1, 1, 1]))
-    own, labels = torch.full((4, 1, 1, 1), 0.9), torch.tensor([0, 1, 1, 0])
-    positions = torch.tensor([0, 0, 1, 3])
-    assert starts.of(own, labels, positions).flatten().tolist() == [0.5, 0, 0, 0.75]
+def test_a_start_is_accepted_as_another_class_and_depends_on_no_batch() -> None:
+    named = torch.tensor([0, 2, 1, 1])  # of two classes; 2: rejected
+    images, labels = torch.arange(4.0).view(4, 1, 1, 1) / 4, torch.zeros(4, dtype=torch.int64)
+    info = ModelInfo(classes=2, rejects=True)
+    clean = read_scores(torch.eye(3)[named], labels, info)
+    pool = Examples(images, labels, torch.arange(4), clean)
+    own = Examples(
+        torch.full((4, 1, 1, 1), 0.9), torch.tensor([0, 1, 1, 0]), torch.tensor([0, 0, 1, 3])
+    )
+    starts = choose_starts(pool, own)
+    assert starts.flatten().tolist() == [0.5, 0, 0, 0.75]
     for row in range(4):
         one = slice(row, row + 1)
-        alone = starts.of(own[one], labels[one], positions[one])
-        assert torch.equal(alone, starts.of(own, labels, positions)[one])
-    none = Starts(pool[:2], torch.tensor([0, -1]))
-    assert none.of(own[:1], labels[:1], positions[:1]).item() == pytest.approx(0.9)
+        assert torch.equal(choose_starts(pool, own.rows(one)), starts[one])
+    none = choose_starts(pool.rows(slice(0, 2)), own.rows(slice(0, 1)))
+    assert none.item() == pytest.approx(0.9)

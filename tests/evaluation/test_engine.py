@@ -1,7 +1,6 @@
 """The engine: counting, memory, randomness, batch sizes."""
 
 import sys
-from dataclasses import replace
 
 import pytest
 import torch
@@ -9,13 +8,16 @@ from tests.evaluation.conftest import CLASSES, sample_images
 from torch import Tensor, nn
 
 from epsball.errors import InvalidInput
-from epsball.evaluation.engine.counting import Counted, Tally
-from epsball.evaluation.engine.engine import Choices, Engine, deterministic
-from epsball.evaluation.engine.micro_batch import choose_micro_batch
+from epsball.evaluation.engine.attacking import attack_examples
+from epsball.evaluation.engine.config import EngineConfig
+from epsball.evaluation.engine.engine import Engine, deterministic
+from epsball.evaluation.engine.examples import Examples
+from epsball.evaluation.engine.measuring import Stopwatch, choose_micro_batch
+from epsball.evaluation.engine.recorder import Recorder
 from epsball.evaluation.settings import AttackSetting, make_settings
 from epsball.types import ModelInfo
 
-CHOICES = Choices("cpu", "float32", 16, 1)
+CONFIG = EngineConfig(device="cpu", micro_batch=16, threads=1)
 INFO = ModelInfo(CLASSES)
 
 
@@ -23,9 +25,9 @@ def one(text: str, eps: float = 0.2, **asked: int) -> AttackSetting:
     return make_settings([text], norm="linf", eps=[eps], **asked)[0]
 
 
-def shard(count: int = 40) -> tuple[Tensor, Tensor, Tensor]:
+def shard(count: int = 40) -> Examples:
     images, labels = sample_images(count)
-    return images.float() / 255, labels, torch.arange(count)
+    return Examples(images.float() / 255, labels, torch.arange(count))
 
 
 @pytest.mark.parametrize(
@@ -41,27 +43,27 @@ def shard(count: int = 40) -> tuple[Tensor, Tensor, Tensor]:
 def test_cost_is_counted(
     model: nn.Module, text: str, asked: dict[str, int], forwards: int, backwards: int
 ) -> None:
-    (made,) = Engine(model, INFO, CHOICES).attack(one(text, **asked), *shard())
-    assert set(made.forwards.tolist()) == {forwards}
-    assert set(made.backwards.tolist()) == {backwards}
+    (attacked,) = attack_examples(Engine(model, INFO, CONFIG), one(text, **asked), shard())
+    assert set(attacked.forwards.tolist()) == {forwards}
+    assert set(attacked.backwards.tolist()) == {backwards}
 
 
 def test_fgsm_pays_one_gradient_for_all_eps(model: nn.Module) -> None:
     (setting,) = make_settings(["fgsm"], norm="linf", eps=[0.1, 0.2, 0.3])
-    seen = Counted(model, INFO, Tally(40, "cpu"))
-    made = Engine(seen, INFO, CHOICES).attack(setting, *shard())
-    assert int(seen.tally.backwards.sum()) == 40
-    assert len(made) == 3
+    seen = Recorder(model, INFO, 40, "cpu")
+    attacked = attack_examples(Engine(seen, INFO, CONFIG), setting, shard())
+    assert int(seen.backwards.sum()) == 40
+    assert len(attacked) == 3
 
 
 @pytest.mark.parametrize("text", ["fgsm:reference=random", "bim", "pgd", "noise"])
 def test_batch_size_hardly_matters(model: nn.Module, text: str) -> None:
     count, verdicts = 400, []
     for micro_batch in (7, 64, 400):
-        engine = Engine(model, INFO, replace(CHOICES, micro_batch=micro_batch), seed=3)
-        images, labels, positions = shard(count)
-        (made,) = engine.attack(one(text), images, labels, positions)
-        verdicts.append(engine.scores(made.images).argmax(1) == labels)
+        engine = Engine(model, INFO, CONFIG.changed(micro_batch=micro_batch), seed=3)
+        examples = shard(count)
+        (attacked,) = attack_examples(engine, one(text), examples)
+        verdicts.append(engine.scores(attacked.images).argmax(1) == examples.labels)
     differing = sum(int((verdicts[0] != other).sum()) for other in verdicts[1:])
     # the issue of batch sizes is worth a number: pytest -s shows it
     sys.stdout.write(f"{text}: {differing} of {2 * count} verdicts differ between batch sizes\n")
@@ -70,18 +72,18 @@ def test_batch_size_hardly_matters(model: nn.Module, text: str) -> None:
 
 def test_same_choices_same_bits(model: nn.Module) -> None:
     def run() -> Tensor:
-        return Engine(model, INFO, CHOICES, seed=5).attack(one("pgd"), *shard())[0].images
+        return attack_examples(Engine(model, INFO, CONFIG, seed=5), one("pgd"), shard())[0].images
 
     assert torch.equal(run(), run())
-    other = Engine(model, INFO, CHOICES, seed=6).attack(one("pgd"), *shard())[0].images
+    other = attack_examples(Engine(model, INFO, CONFIG, seed=6), one("pgd"), shard())[0].images
     assert not torch.equal(run(), other)
 
 
 def test_an_image_is_given_the_same_noise_alone(model: nn.Module) -> None:
-    images, labels, positions = shard()
-    engine = Engine(model, INFO, CHOICES)
-    (all_of_them,) = engine.attack(one("noise"), images, labels, positions)
-    (last,) = engine.attack(one("noise"), images[-1:], labels[-1:], positions[-1:])
+    examples = shard()
+    engine = Engine(model, INFO, CONFIG)
+    (all_of_them,) = attack_examples(engine, one("noise"), examples)
+    (last,) = attack_examples(engine, one("noise"), examples.rows(slice(-1, None)))
     assert torch.equal(all_of_them.images[-1:], last.images)
 
 
@@ -110,33 +112,36 @@ class Greedy(nn.Module):
 )
 def test_full_memory_halves_the_batch(model: nn.Module, error: BaseException) -> None:
     greedy = Greedy(model, 5, error)
-    engine = Engine(greedy, INFO, CHOICES)
-    (made,) = engine.attack(one("bim"), *shard())
-    assert engine.choices.micro_batch == 4
+    engine = Engine(greedy, INFO, CONFIG)
+    (attacked,) = attack_examples(engine, one("bim"), shard())
+    assert engine.config.micro_batch == 4
     assert engine.halvings == 2
-    (calm,) = Engine(model, INFO, replace(CHOICES, micro_batch=4)).attack(one("bim"), *shard())
-    assert torch.equal(made.images, calm.images)
-    assert set(made.forwards.tolist()) == {10}
+    (calm,) = attack_examples(
+        Engine(model, INFO, CONFIG.changed(micro_batch=4)), one("bim"), shard()
+    )
+    assert torch.equal(attacked.images, calm.images)
+    assert set(attacked.forwards.tolist()) == {10}
 
 
 def test_not_even_one_image_fits(model: nn.Module) -> None:
     greedy = Greedy(model, 0, MemoryError())
     with pytest.raises(InvalidInput, match="one image at a time does not fit the memory of cpu"):
-        Engine(greedy, INFO, CHOICES).scores(shard()[0])
+        Engine(greedy, INFO, CONFIG).scores(shard().images)
 
 
 def test_other_errors_are_not_taken_for_a_full_memory(model: nn.Module) -> None:
     greedy = Greedy(model, 5, RuntimeError("shapes do not match"))
     with pytest.raises(RuntimeError, match="shapes do not match"):
-        Engine(greedy, INFO, CHOICES).scores(shard()[0])
+        Engine(greedy, INFO, CONFIG).scores(shard().images)
 
 
 def test_micro_batch_is_measured_within_what_fits(model: nn.Module) -> None:
     greedy = Greedy(model, 64, MemoryError())
-    size, rate = choose_micro_batch(greedy, shard()[0], "cpu", seconds=1)
+    size, rate = choose_micro_batch(Stopwatch(greedy, shard().images, "cpu", seconds=1))
     assert 1 <= size <= 64
     assert rate > 0
-    assert choose_micro_batch(Greedy(model, 1, MemoryError()), shard()[0], "cpu")[0] == 1
+    alone = Stopwatch(Greedy(model, 1, MemoryError()), shard().images, "cpu")
+    assert choose_micro_batch(alone)[0] == 1
 
 
 def test_low_precision_searches_and_verdicts_do_not(model: nn.Module) -> None:
@@ -148,12 +153,12 @@ def test_low_precision_searches_and_verdicts_do_not(model: nn.Module) -> None:
             dtypes.append(scores.dtype)
             return scores
 
-    engine = Engine(Spying(), INFO, replace(CHOICES, precision="bfloat16"))
-    (made,) = engine.attack(one("bim"), *shard())
+    engine = Engine(Spying(), INFO, CONFIG.changed(precision="bfloat16"))
+    (attacked,) = attack_examples(engine, one("bim"), shard())
     assert set(dtypes) == {torch.bfloat16}
-    assert made.images.dtype == torch.float32
+    assert attacked.images.dtype == torch.float32
     dtypes.clear()
-    engine.scores(made.images)
+    engine.scores(attacked.images)
     assert set(dtypes) == {torch.float32}
 
 

@@ -1,7 +1,6 @@
 """Every way in which an attack fails unnoticed has a model that causes it, and a finding."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +31,10 @@ from torch import Tensor, nn
 from epsball.attacks import bpda, expectation, pgd
 from epsball.errors import InvalidInput
 from epsball.evaluation.checks.findings import FINDINGS
-from epsball.evaluation.checks.recorder import Watched
-from epsball.evaluation.engine.verdicts import Batch
+from epsball.evaluation.checks.walk import Walk
+from epsball.evaluation.engine.config import EngineConfig
+from epsball.evaluation.engine.engine import Engine
+from epsball.evaluation.engine.examples import Examples
 from epsball.evaluation.settings import make_settings
 from epsball.models.purifiers.bit_depth import BitDepth
 from epsball.models.purifiers.defended import defended
@@ -240,15 +241,20 @@ def test_a_stand_in_with_the_scores_of_its_model_transfers(model: nn.Module) -> 
 
 def test_only_points_in_the_ball_of_their_own_image_count() -> None:
     images, labels = two_tones(4, 20)
-    clean = Batch(images.float() / 255, labels, torch.arange(4))
+    clean = Examples(images.float() / 255, labels, torch.tensor([7, 3, 9, 4]))
+    config = EngineConfig(device="cpu", micro_batch=4, threads=1)
+    engine = Engine(Brightness(0.0), ModelInfo(classes=2), config)
     (setting,) = make_settings(["pgd"], norm="linf", eps=[0.1])
-    watched = Watched(Brightness(0.0), ModelInfo(classes=2), clean, setting)
+    walk = Walk(engine, setting, clean)
+    watched = engine.recorder(4, walk.on_scores(clean, "model"))
     watched(1 - clean.images)  # fools all four, but lies 0.16 away
-    assert not watched.fooled.any()
-    near = Watched(Brightness(0.0), ModelInfo(classes=2), clean, replace(setting, eps=(0.2,)))
-    near.about(torch.tensor([2, 1]))
-    near(1 - clean.images[[2, 1]])
-    assert near.fooled.tolist() == [False, True, True, False]
+    assert not walk.passed.any()
+    walk = Walk(engine, setting.changed(eps=(0.2,)), clean)
+    batch = clean.rows(torch.tensor([3, 2, 1]))
+    near = engine.recorder(3, walk.on_scores(batch, "model"))
+    near.score_rows(1 - batch.images[[1, 2]], torch.tensor([1, 2]))
+    assert walk.passed.tolist() == [False, True, True, False]
+    assert not walk.claimed.any()
 
 
 def test_each_indicator_is_a_known_finding_and_the_page_names_it() -> None:

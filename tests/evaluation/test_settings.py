@@ -92,5 +92,7 @@ def test_controls_are_told_from_attacks(text: str, harm: bool) -> None:
 
 
 def test_file_names_are_plain() -> None:
-    setting = AttackSetting("pgd", "pgd:steps=3,objective=margin", "linf", (0.1,))
+    setting = AttackSetting(
+        attack="pgd", variant="pgd:steps=3,objective=margin", norm="linf", eps=(0.1,)
+    )
     assert setting.stem == "pgd_steps=3_objective=margin"

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from epsball import audit
 from epsball.evaluation.audit import Audit
-from epsball.evaluation.engine.surrogate import Twin, checked_twin
+from epsball.evaluation.engine.surrogate import SurrogateModel, checked_surrogate
 from epsball.evaluation.records.schema import MEANINGLESS_WHEN_RETIRED
 
 RADII = [0.05, 0.1, 0.2]
@@ -108,14 +108,14 @@ class Coarse(nn.Module):
 
 def test_a_copy_that_says_something_else_is_not_used() -> None:
     sample = DATA[0][:16].float() / 255
-    assert checked_twin(Coarse().eval(), sample, "bfloat16") is None
+    assert checked_surrogate(Coarse().eval(), sample, "bfloat16") is None
 
 
-def test_a_twin_leaves_the_model_alone(model: nn.Module) -> None:
+def test_a_surrogate_leaves_the_model_alone(model: nn.Module) -> None:
     assert all(p.requires_grad for p in model.parameters())
-    twin = Twin(model, "bfloat16")
+    surrogate = SurrogateModel(model, "bfloat16")
     sample = DATA[0][:16].float() / 255
-    assert torch.allclose(twin(sample), model(sample), atol=0.2)
+    assert torch.allclose(surrogate(sample), model(sample), atol=0.2)
     assert all(p.requires_grad and p.dtype == torch.float32 for p in model.parameters())
 
 

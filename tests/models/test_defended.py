@@ -34,15 +34,6 @@ def test_a_defended_model_is_the_model_of_washed_images() -> None:
     assert torch.equal(defended(lambda x: x.flatten(1), step)(inputs), step(inputs).flatten(1))
 
 
-def test_a_model_that_counts_is_told_about_rows() -> None:
-    told: list[list[int]] = []
-    model = linear()
-    defended(model, BitDepth()).about(torch.tensor([1]))  # nobody to tell
-    model.about = lambda rows: told.append(rows.tolist())  # type: ignore[assignment]  # modules take any
-    defended(defended(model, BitDepth()), Smoothing()).about(torch.tensor([3, 0]))
-    assert told == [[3, 0]]
-
-
 @pytest.mark.parametrize("train", [True, False])
 def test_mode_is_the_models(train: bool) -> None:
     model = linear().train(train)

@@ -151,16 +151,16 @@ def test_a_held_model_is_opened_and_copied_once_and_judged_alike() -> None:
     model, other = Rejecting().eval(), Rejecting().eval()
     rows = attacked(REJECTED, model, precision="float32-copy")
     assert attacked(REJECTED, model, precision="float32-copy") == rows
-    copied = [engine_for(model, images(), 0, precision="float32-copy").twin for _ in range(2)]
+    copied = [engine_for(model, images(), 0, precision="float32-copy").surrogate for _ in range(2)]
     assert copied[0] is not copied[1]
     hold(model)
     assert attacked(REJECTED, model, precision="float32-copy") == rows
     hold(model)
-    copied = [engine_for(model, images(), 0, precision="float32-copy").twin for _ in range(2)]
+    copied = [engine_for(model, images(), 0, precision="float32-copy").surrogate for _ in range(2)]
     assert copied[0] is copied[1]
-    assert engine_for(model, images(), 0).twin is None
+    assert engine_for(model, images(), 0).surrogate is None
     hold(other)  # one at a time: the first is forgotten
-    assert engine_for(model, images(), 0, precision="float32-copy").twin is not copied[0]
+    assert engine_for(model, images(), 0, precision="float32-copy").surrogate is not copied[0]
 
 
 def test_a_strip_says_what_was_rejected_and_that_it_held(tmp_path: Path) -> None:

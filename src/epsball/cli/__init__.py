@@ -1,12 +1,15 @@
 """The command `epsball`: parse, call, print. Nothing heavy is imported before it is needed."""
 
+import os
 import sys
 
+from epsball.cores import wait_passively
 from epsball.errors import EpsballError
 
 
 def main() -> None:
     """Run the command line; errors of ours are one line on standard error and exit code 2."""
+    wait_passively(os.environ)  # before anything loads torch
     from epsball.cli.app import app
     from epsball.cli.console.show import complain
 

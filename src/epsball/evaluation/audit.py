@@ -8,22 +8,23 @@ from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
-import torch
 
 from epsball.data import default_eps
 from epsball.errors import InvalidInput
 from epsball.evaluation.checks.findings import is_blocked
 from epsball.evaluation.engine.engine import deterministic
-from epsball.evaluation.engine.speed import Wanted
+from epsball.evaluation.engine.measuring import RequestedPrecision
 from epsball.evaluation.forms import attack_texts, check_radii, several, whole
-from epsball.evaluation.inputs import Data, open_data, sample_of
+from epsball.evaluation.inputs import Data, decoded_once, open_data, sample_of
 from epsball.evaluation.manifest import read_begun, settle
-from epsball.evaluation.plan import Options, make_plan
+from epsball.evaluation.phases import Phases
+from epsball.evaluation.plan import Request, make_plan
 from epsball.evaluation.progress import Progress, Silent
 from epsball.evaluation.records.schema import read_records
 from epsball.evaluation.running import run_plan
 from epsball.evaluation.settings import make_settings
 from epsball.evaluation.subject import Model, open_model
+from epsball.hardware import default_threads
 from epsball.types import Dataset, Finding
 
 DEFAULT_ATTACKS = ("fgsm", "pgd", "noise")
@@ -31,7 +32,7 @@ DEFAULT_ATTACKS = ("fgsm", "pgd", "noise")
 # not-converged tells where ten steps are not enough
 DEFAULT_ATTACKS_LARGE = ("fgsm", "pgd:steps=10", "noise")
 _LARGE = 64  # pixels a side
-_PRECISIONS: dict[str, Wanted] = {
+_PRECISIONS: dict[str, RequestedPrecision] = {
     "auto": "auto",
     "fast": "fast",
     "float32": "float32",
@@ -43,12 +44,12 @@ _RESERVE = 0.3  # of a time budget, for checks and report
 
 @dataclass(frozen=True)
 class Audit:
-    """What an audit found.
+    """The results of an audit.
 
     Args:
         summary: the content of summary.json.
         records: one row per image, attack and eps.
-        path: the run's directory; None where none was asked for.
+        path: the run's directory; None where none was given.
     """
 
     summary: dict[str, Any]
@@ -64,7 +65,7 @@ class Audit:
     @property
     def findings(self) -> list[Finding]:
         """Return the doubts about this audit."""
-        return [Finding(**found) for found in self.summary["findings"]]
+        return [Finding(**one) for one in self.summary["findings"]]
 
     @property
     def blocked(self) -> bool:
@@ -123,13 +124,13 @@ def audit(
             measure confidence, sizes and survival too. Otherwise only verdicts are sought: an
             image is done with once it is fooled, at this and at every larger eps, and one that is
             wrong when clean carries its clean image.
-        queries: how often an image may be asked about, for the attacks that count queries.
+        queries: calls of the model for an image, at most, for attacks that count queries.
         draws: of a random model, whose mean is then attacked and judged (EoT); None: one at a time.
         micro_batch: images a forward pass; None: measured.
         budget: seconds; a stratified sample is taken and the audit ends in time. None: no limit.
         out: directory of the run; one that was killed is continued. None: nothing is kept.
         command: what to print under "how to reproduce".
-        progress: is told how far the audit is.
+        progress: shows how far the audit is.
         **loading: weights, mean, std, resize, channels for a model named by a spec.
 
     Returns:
@@ -146,10 +147,10 @@ def audit(
         >>> [row["robust_accuracy"] for row in report.summary["worst_case"]]
         [1.0, 0.0]
     """
-    started = time.monotonic()
-    told = progress or Silent()
+    started, phases = time.monotonic(), Phases()
+    progress = progress or Silent()
     _check_options(limit, seed, precision, micro_batch, budget)
-    images = open_data(data)
+    images = decoded_once(open_data(data))
     settings = make_settings(
         default_attacks(images, steps) if attacks is None else attack_texts(attacks),
         norm=norm,
@@ -159,22 +160,28 @@ def audit(
         queries=whole("queries", queries),
     )
     check_radii(settings, images.shape)
-    searched = _PRECISIONS[precision]
-    if searched == "auto" and full_budget:
-        searched = "float32"
-    options = Options(limit, sample, seed, searched, full_budget, micro_batch, budget, command)
+    wanted = _PRECISIONS[precision]
+    if wanted == "auto" and full_budget:
+        wanted = "float32"
+    request = Request(
+        settings, limit, sample, seed, wanted, full_budget, micro_batch, budget, command
+    )
     with tempfile.TemporaryDirectory() as scratch:
         run = Path(scratch) / "run" if out is None else Path(out)
-        with deterministic(torch.get_num_threads()):
+        with deterministic(default_threads()), phases.during("planning"):
             subject = open_model(
                 model, sample_of(images, 2)[0], device, draws=draws, seed=seed, **loading
             )
             begun = read_begun(run)
-            plan = make_plan(subject, images, settings, options, begun=begun, told=told)
+            plan = make_plan(
+                subject, images, request, begun=begun, phases=phases, progress=progress
+            )
         plan = replace(plan, manifest=settle(run, plan.manifest))
         with deterministic(plan.manifest.engine.threads):
             ends = None if budget is None else started + budget * (1 - _RESERVE)
-            summary = run_plan(run, subject, images, plan, ends=ends, told=told)
+            summary = run_plan(
+                run, subject, images, plan, ends=ends, phases=phases, progress=progress
+            )
         return Audit(summary, read_records(run), None if out is None else run)
 
 
@@ -194,6 +201,6 @@ def _check_options(
 
 
 def default_attacks(data: Dataset, steps: int | None) -> tuple[str, ...]:
-    """Return what is run where nothing is asked for."""
+    """Return the attacks that are run where none is given."""
     small = max(data.shape[1:]) <= _LARGE
     return DEFAULT_ATTACKS if small or steps is not None else DEFAULT_ATTACKS_LARGE

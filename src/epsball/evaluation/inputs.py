@@ -2,20 +2,22 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from epsball.data import from_object, load_data, to_unit
 from epsball.errors import InvalidInput
 from epsball.evaluation.checks.before import check_range
-from epsball.types import Dataset, Finding, Positions
+from epsball.types import Dataset, Finding, Pixels, Positions
 
 # what `epsball.data.objects.from_object` takes is more than a type can say
 Data: TypeAlias = Any
 _READ = 500  # images read at once while the content is hashed
+_MEMORY = 2**30  # bytes of decoded images that are kept
 
 
 def open_data(data: Data) -> Dataset:
@@ -42,23 +44,36 @@ def open_data(data: Data) -> Dataset:
     return from_object(data)
 
 
-@dataclass(frozen=True)
-class Content:
-    """What was found while every image was read once, before the run.
+def decoded_once(data: Dataset, limit: int = _MEMORY) -> Dataset:
+    """Return the data set with every image kept that was read once, as long as memory allows.
 
     Args:
-        sha256: of pixels and labels, in order.
-        findings: images outside [0, 1].
+        data: the images; reading one may mean to decode a file.
+        limit: bytes; images beyond them are read again.
     """
+    images: dict[int, NDArray[Any]] = {}
 
-    sha256: str
-    findings: tuple[Finding, ...]
+    def read(positions: Positions) -> Pixels:
+        missing = [place for place in dict.fromkeys(positions.tolist()) if place not in images]
+        fresh = data.read(np.array(missing, dtype=np.int64)) if missing else ()
+        decoded = dict(zip(missing, fresh, strict=True))
+        each = next(iter((*decoded.values(), *images.values())), np.empty(0)).nbytes
+        for place in missing[: max(0, limit // max(1, each) - len(images))]:
+            images[place] = decoded[place]
+        if not len(positions):
+            return data.read(positions)
+        return np.stack([decoded[p] if p in decoded else images[p] for p in positions.tolist()])
+
+    return replace(data, read=read)
 
 
 def read_through(
     data: Dataset, positions: Positions, advance: Callable[[int], None] = lambda _: None
-) -> Content:
+) -> tuple[str, list[Finding]]:
     """Read every image once: a bad file stops the run here, before anything is written.
+
+    Returns:
+        The SHA-256 of pixels and labels, in order, and findings: images outside [0, 1].
 
     Raises:
         InvalidInput: an image cannot be read, or holds NaN.
@@ -79,8 +94,7 @@ def read_through(
             lowest = min(lowest, float(pixels.min()))
             highest = max(highest, float(pixels.max()))
         advance(len(chosen))
-    findings = check_range(lowest, highest) if highest >= lowest else []
-    return Content(digest.hexdigest(), tuple(findings))
+    return digest.hexdigest(), check_range(lowest, highest) if highest >= lowest else []
 
 
 def sample_of(data: Dataset, count: int) -> tuple[torch.Tensor, torch.Tensor]:

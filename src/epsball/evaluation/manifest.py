@@ -1,10 +1,8 @@
-"""The manifest of a run: what was asked, of what, on what. Enough to repeat it, bit for bit."""
+"""The manifest of a run: attacks, model, images and machine. Enough to repeat it, bit for bit."""
 
 import datetime
-import math
 import os
 import platform
-from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -12,22 +10,24 @@ from typing import Any
 import torch
 from pydantic import BaseModel, ConfigDict
 
+from epsball import __version__
 from epsball.errors import InvalidInput
-from epsball.evaluation.engine.engine import Choices
+from epsball.evaluation.engine.config import EngineConfig
 from epsball.evaluation.records.schema import RECORDS, read_manifest
 from epsball.evaluation.settings import AttackSetting
 from epsball.files import write_atomically
 
 FILE = "manifest.json"
-_PACKAGES = ("epsball", "torch", "numpy", "polars", "pillow", "scikit-learn")
+_PACKAGES = ("torch", "numpy", "polars", "pillow", "scikit-learn")
 
 
-class _Plain(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+_PLAIN = ConfigDict(frozen=True, extra="forbid")
 
 
-class ModelEntry(_Plain):
-    """The model that was asked, and the hash of its weights."""
+class ModelEntry(BaseModel):
+    """The model of a run, and the hash of its weights."""
+
+    model_config = _PLAIN
 
     spec: str
     name: str
@@ -38,8 +38,10 @@ class ModelEntry(_Plain):
     rejects: bool
 
 
-class DataEntry(_Plain):
+class DataEntry(BaseModel):
     """The images that were used, and the hash of their content."""
+
+    model_config = _PLAIN
 
     spec: str
     n: int
@@ -50,31 +52,10 @@ class DataEntry(_Plain):
     class_names: tuple[str, ...]
 
 
-class AttackEntry(_Plain):
-    """One attack setting, as data."""
-
-    attack: str
-    variant: str
-    norm: str
-    eps: tuple[float, ...]
-    knobs: dict[str, Any]
-    restarts: int
-
-
-class EngineEntry(_Plain):
-    """Choices made once and used again on resume."""
-
-    device: str
-    precision: str
-    micro_batch: int
-    threads: int
-    full_budget: bool
-    shard: int
-    probe: int
-
-
-class Manifest(_Plain):
+class Manifest(BaseModel):
     """Everything that decides what a run's records hold, and some that explain them."""
+
+    model_config = _PLAIN
 
     command: str
     created: str
@@ -82,46 +63,27 @@ class Manifest(_Plain):
     budget: float | None
     model: ModelEntry
     data: DataEntry
-    attacks: tuple[AttackEntry, ...]
-    engine: EngineEntry
+    attacks: tuple[AttackSetting, ...]
+    engine: EngineConfig
     versions: dict[str, str]
     hardware: dict[str, Any]
 
-    @property
-    def choices(self) -> Choices:
-        """Return what the engine is to use."""
-        engine = self.engine.model_dump(exclude={"shard", "probe"})
-        return Choices(**engine)
-
     def request(self) -> dict[str, Any]:
-        """Return what a run was asked: two manifests with equal requests are the same run."""
-        asked = self.model_dump(include={"seed", "model", "data", "attacks", "budget"}, mode="json")
+        """Return what decides the records: two manifests with equal requests are the same run."""
+        decided = self.model_dump(
+            include={"seed", "model", "data", "attacks", "budget"}, mode="json"
+        )
         versions = {name: self.versions.get(name) for name in ("epsball", "torch")}
         engine = {
             "device": self.engine.device,
             "precision": self.engine.precision,
             "full_budget": self.engine.full_budget,
         }
-        return asked | engine | {"versions": versions}
+        return decided | engine | {"versions": versions}
 
 
-def attack_entries(settings: Sequence[AttackSetting]) -> tuple[AttackEntry, ...]:
-    """Write attack settings as data."""
-    return tuple(
-        AttackEntry(
-            attack=s.attack,
-            variant=s.variant,
-            norm=s.norm,
-            eps=tuple(eps for eps in s.eps if math.isfinite(eps)),
-            knobs=s.knobs,
-            restarts=s.restarts,
-        )
-        for s in settings
-    )
-
-
-def surroundings() -> dict[str, Any]:
-    """Describe the machine and the versions: the parts of a manifest nobody asks for."""
+def environment_info() -> dict[str, Any]:
+    """Describe the machine and the versions, as a manifest holds them."""
     return {
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "versions": {"python": platform.python_version()} | _versions(),
@@ -145,15 +107,29 @@ def read_begun(run: Path) -> Manifest | None:
         if run.exists() and (not run.is_dir() or _is_used(run)):
             raise InvalidInput(f"--out {run} holds something else: name a new or empty directory")
         return None
+    recorded = any((run / RECORDS).glob("*.parquet"))
+    content = read_manifest(run)
+    if recorded:
+        _refuse_other_version(run, content)
     try:
-        begun = Manifest.model_validate(read_manifest(run))
+        begun = Manifest.model_validate(content)
     except ValueError as error:
         reason = str(error).splitlines()[0]
         raise InvalidInput(
             f"--out {run}: its manifest is not one of epsball's ({reason}); choose another --out"
         ) from None
     # a run that got no further than its plan, blocked perhaps, stands in nobody's way
-    return begun if any((run / RECORDS).glob("*.parquet")) else None
+    return begun if recorded else None
+
+
+def _refuse_other_version(run: Path, content: dict[str, Any]) -> None:
+    """Refuse to continue a run of another version: its records may mean something else."""
+    written = content.get("versions", {}).get("epsball")
+    if written is not None and written != __version__:
+        raise InvalidInput(
+            f"--out {run} was begun by epsball {written}, and this is {__version__}; choose "
+            f"another --out, or continue it with epsball {written}"
+        )
 
 
 def _is_used(run: Path) -> bool:
@@ -165,8 +141,8 @@ def settle(run: Path, manifest: Manifest) -> Manifest:
     """Begin a run, or continue the one that is there.
 
     Args:
-        run: its directory; made where there is none.
-        manifest: of the run that is asked for.
+        run: its directory; created if it does not exist.
+        manifest: of the requested run.
 
     Returns:
         The manifest to use: the one on disk where the same run was begun before, so that its
@@ -190,26 +166,26 @@ def settle(run: Path, manifest: Manifest) -> Manifest:
 
 
 def _differences(a: dict[str, Any], b: dict[str, Any], path: str = "") -> list[str]:
-    found = []
+    differing = []
     for key in sorted(a.keys() | b.keys()):
         one, other = a.get(key), b.get(key)
         if one == other:
             continue
         if isinstance(one, dict) and isinstance(other, dict):
-            found += _differences(one, other, f"{path}{key}.")
+            differing += _differences(one, other, f"{path}{key}.")
         else:
-            found.append(path + key)
-    return found
+            differing.append(path + key)
+    return differing
 
 
 def _versions() -> dict[str, str]:
-    found = {}
+    versions = {"epsball": __version__}
     for package in _PACKAGES:
         try:
-            found[package] = version(package)
+            versions[package] = version(package)
         except PackageNotFoundError:
-            found[package] = "not installed"
-    return found
+            versions[package] = "not installed"
+    return versions
 
 
 def _processor() -> str:

@@ -1,49 +1,51 @@
 """All that is decided, and all that can be refused, before the first byte is written."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import torch
 
-from epsball.data import choose, stratified_order, to_unit
+from epsball.data import choose, stratified_order
 from epsball.evaluation.checks import before as checks_before
 from epsball.evaluation.checks.findings import finding, is_blocked
-from epsball.evaluation.engine.engine import Choices, Engine
-from epsball.evaluation.engine.speed import Speed, Wanted, measure_speed
+from epsball.evaluation.checks.probe import Probe
+from epsball.evaluation.engine.config import EngineConfig
+from epsball.evaluation.engine.engine import Engine
+from epsball.evaluation.engine.measuring import RequestedPrecision, choose_config
 from epsball.evaluation.inputs import read_through, spread
-from epsball.evaluation.manifest import (
-    DataEntry,
-    EngineEntry,
-    Manifest,
-    ModelEntry,
-    attack_entries,
-    surroundings,
-)
+from epsball.evaluation.manifest import DataEntry, Manifest, environment_info
 from epsball.evaluation.metrics.present import eps_text
+from epsball.evaluation.phases import Phases
 from epsball.evaluation.progress import Progress
+from epsball.evaluation.records.shards import read_examples
 from epsball.evaluation.settings import AttackSetting
 from epsball.evaluation.subject import Subject, check_fit, rehearse
 from epsball.types import Dataset, Finding, Positions
 
 Sample: TypeAlias = Literal["auto", "first", "stratified"]
-_PROBED = 64  # images for the checks before and after
+_PROBED = 64  # images for the checks, at most
+_FEWEST = 16  # and at least, where there are as many
+_SHARE = 0.1  # of the passes of the attacks, for the checks before them
+_EACH = 6  # passes that these checks need for an image
 _SECONDS_A_SHARD = 30.0  # what a kill may cost, about
 _SMALLEST, _LARGEST = 16, 1024
 # shares of a time budget: for the attacks themselves, the checks after them, the measuring before
-_SEARCHING, _CHECKING, _MEASURING = 0.5, 0.15, 0.05
-_CHECKS = 6  # gradients the checks spend for one of the attack: again, longer, watched, wider
-_SLICES = 10  # a budgeted run answers about this often
+_ATTACKING, _CHECKING, _MEASURING = 0.5, 0.15, 0.05
+_CHECKS = 6  # gradients the checks spend for one of the attack
+_SLICES = 10  # a run with a time budget reports about this often
 
 
 @dataclass(frozen=True)
-class Options:
-    """How a run is to be done; see `epsball.audit` for each."""
+class Request:
+    """What a run is to be; see `epsball.audit` for each."""
 
+    settings: tuple[AttackSetting, ...]
     limit: int | None = None
     sample: Sample = "auto"
     seed: int = 0
-    precision: Wanted = "float32"
+    precision: RequestedPrecision = "float32"
     full_budget: bool = True
     micro_batch: int | None = None
     budget: float | None = None
@@ -56,15 +58,21 @@ class Plan:
 
     Args:
         manifest: what will be written.
-        positions: of its images, in the order they are done.
-        settings: its attacks.
+        positions: of its images, in the order they are attacked.
         findings: doubts from before the attacks.
+        probe: a few images of the run, with scores and gradients, for the checks; None where the
+            model cannot be called.
     """
 
     manifest: Manifest
     positions: Positions
-    settings: tuple[AttackSetting, ...]
     findings: tuple[Finding, ...]
+    probe: Probe | None
+
+    @property
+    def settings(self) -> tuple[AttackSetting, ...]:
+        """Return the run's attacks."""
+        return self.manifest.attacks
 
     @property
     def described(self) -> str:
@@ -78,82 +86,84 @@ class Plan:
             f"auditing {model.name} on {data.n:,} of {data.total:,} images of {data.spec} "
             f"({data.sample}) with {', '.join(s.variant for s in self.settings)}{ball}; "
             f"{'full budget' if engine.full_budget else 'verdicts'}, {engine.device}, "
-            f"{engine.precision}, micro-batch {engine.micro_batch}"
+            f"{engine.precision}, micro-batch {engine.micro_batch}, {engine.threads} threads"
         )
 
 
 def make_plan(
     subject: Subject,
     data: Dataset,
-    settings: tuple[AttackSetting, ...],
-    options: Options,
+    request: Request,
     *,
     begun: Manifest | None,
-    told: Progress,
+    phases: Phases,
+    progress: Progress,
 ) -> Plan:
     """Decide on images, sizes and manifest, and look for what is wrong before any attack.
 
     Args:
         subject: the model.
         data: the images.
-        settings: the attacks.
-        options: what was asked for.
-        begun: manifest of the same directory, where a run was begun there; its choices are kept.
-        told: is told how far the reading is.
+        request: the attacks, and how they are to be run.
+        begun: manifest of the same directory, where a run was begun there; its choices stay.
+        phases: adds up the cost.
+        progress: shows how far the reading is.
 
     Raises:
         EpsballError: an image cannot be read, labels do not fit, an attack refuses its settings.
     """
-    drawn = _draw(data, options)
-    probe = _probe_of(data, drawn)
-    asked = not subject.findings
-    if asked:
+    drawn = _draw(data, request)
+    images = read_examples(data, spread(drawn, _PROBED))
+    callable_model = not subject.findings
+    if callable_model:
         check_fit(subject, data, drawn)
-        rehearse(subject, settings, (probe.images, probe.labels))
-    engine, speed = _engine(subject, probe, settings, options, begun)
-    positions = drawn[: _affordable(len(drawn), speed, settings, options, begun)]
-    if options.budget is not None and begun is None:
-        slices = max(1, len(positions) // _SLICES)
-        engine = engine.model_copy(update={"shard": min(engine.shard, slices)})
-    told.begin("reading", len(positions))
-    content = read_through(data, positions, told.advance)
-    findings = [*subject.findings, *content.findings, *checks_before.check_eps(settings)]
-    if asked:
-        findings += _check_model(subject, probe, settings, engine, options)
+        rehearse(subject, request.settings, images, phases.passes)
+    with phases.during("measuring"):
+        config, rate = _config(
+            subject, images.images, request, begun, count=len(drawn), phases=phases
+        )
+    engine = Engine(subject.model, subject.info, config, request.seed, passes=phases.passes)
+    findings, probe = [*subject.findings, *checks_before.check_eps(request.settings)], None
+    if callable_model:
+        with phases.during("checks"):
+            images = images.rows(_evenly(len(images), config.probe))
+            started = time.perf_counter()
+            probe = Probe.of(engine, images, request.settings)
+            rate = rate or len(images) / (time.perf_counter() - started)
+            findings += _check_model(engine, probe)
+    positions = drawn[: _affordable(len(drawn), rate or 1.0, request, begun)]
+    if begun is None:
+        shard = _shard(config, rate or 1.0, request, len(positions))
+        config = config.changed(shard=shard)
+    with phases.during("reading"):
+        progress.begin("reading", len(positions))
+        sha256, out_of_range = read_through(data, positions, progress.advance)
     manifest = Manifest(
-        command=options.command,
-        seed=options.seed,
-        budget=options.budget,
-        model=ModelEntry(
-            spec=subject.spec,
-            name=subject.name,
-            sha256=subject.sha256,
-            parameters=subject.parameters,
-            classes=subject.info.classes,
-            gives=subject.info.gives,
-            rejects=subject.info.rejects,
-        ),
+        command=request.command,
+        seed=request.seed,
+        budget=request.budget,
+        model=subject.entry(),
         data=DataEntry(
             spec=data.name,
             n=len(positions),
             total=len(data),
             shape=data.shape,
             sample=_sample_name(positions, len(data)),
-            sha256=content.sha256,
+            sha256=sha256,
             class_names=data.class_names,
         ),
-        attacks=attack_entries(settings),
-        engine=engine,
-        **surroundings(),
+        attacks=request.settings,
+        engine=config,
+        **environment_info(),
     )
-    return Plan(manifest, positions, settings, tuple(findings))
+    return Plan(manifest, positions, (*findings, *out_of_range), probe)
 
 
-def _draw(data: Dataset, options: Options) -> Positions:
+def _draw(data: Dataset, request: Request) -> Positions:
     """Choose the images; with a time budget in an order whose every beginning is a fair sample."""
-    if options.budget is None:
-        return choose(data.labels, options.limit, how=options.sample, seed=options.seed)
-    return stratified_order(data.labels, options.seed)[: options.limit]
+    if request.budget is None:
+        return choose(data.labels, request.limit, how=request.sample, seed=request.seed)
+    return stratified_order(data.labels, request.seed)[: request.limit]
 
 
 def _sample_name(positions: Positions, total: int) -> str:
@@ -162,82 +172,83 @@ def _sample_name(positions: Positions, total: int) -> str:
     return "first" if int(positions[-1]) == len(positions) - 1 else "stratified"
 
 
-def _probe_of(data: Dataset, positions: Positions) -> checks_before.Probe:
-    chosen = spread(positions, _PROBED)
-    return checks_before.Probe(to_unit(data.read(chosen)), torch.from_numpy(data.labels[chosen]))
+def _evenly(count: int, chosen: int) -> torch.Tensor:
+    """Return the places of some images, evenly over all."""
+    return torch.linspace(0, count - 1, min(count, chosen)).long()
 
 
-def _engine(
+def _gradients(settings: Sequence[AttackSetting]) -> int:
+    """Return the gradients that all attacks may spend on an image."""
+    return sum(setting.gradients for setting in settings)
+
+
+def _config(
     subject: Subject,
-    probe: checks_before.Probe,
-    settings: Sequence[AttackSetting],
-    options: Options,
+    sample: torch.Tensor,
+    request: Request,
     begun: Manifest | None,
-) -> tuple[EngineEntry, float]:
-    """Choose sizes, and say how many gradients a second this machine makes."""
+    *,
+    count: int,
+    phases: Phases,
+) -> tuple[EngineConfig, float | None]:
+    """Choose sizes, and say how many gradients a second this machine computes, if measured."""
     if begun is not None:
-        asked = {"device": subject.device, "full_budget": options.full_budget}
-        if options.precision == "float32":
-            asked |= {"precision": options.precision}
-        return begun.engine.model_copy(update=asked), 0.0
-    measured = Speed("float32", 1, 1.0)
-    if not subject.findings:
-        measuring = 4.0 if options.budget is None else min(4.0, _MEASURING * options.budget)
-        measured = measure_speed(subject, probe.images, options.precision, measuring)
-    size, speed = options.micro_batch or measured.micro_batch, measured.rate
-    dearest = max([1, *(setting.gradients for setting in settings)])
-    images = _SECONDS_A_SHARD * speed / dearest
+        update: dict[str, object] = {
+            "device": subject.device,
+            "full_budget": request.full_budget,
+        }
+        if request.precision == "float32":
+            update["precision"] = request.precision
+        return begun.engine.changed(**update), None
+    probed = _SHARE * count * _gradients(request.settings) / _EACH
+    config = EngineConfig(
+        device=subject.device,
+        micro_batch=request.micro_batch or 1,
+        threads=torch.get_num_threads(),
+        full_budget=request.full_budget,
+        probe=int(min(max(probed, _FEWEST), _PROBED)),
+    )
+    if subject.findings:
+        return config, 1.0
+    limit = {} if request.budget is None else {"seconds": min(4.0, _MEASURING * request.budget)}
+    return choose_config(
+        subject.model,
+        sample,
+        config,
+        wanted=request.precision,
+        micro_batch=request.micro_batch,
+        most=count,
+        gradients=count * _gradients(request.settings),
+        passes=phases.passes,
+        **limit,
+    )
+
+
+def _shard(config: EngineConfig, rate: float, request: Request, count: int) -> int:
+    """Return how many images are written at once: what a kill may cost is half a minute, about."""
+    dearest = max([1, *(setting.gradients for setting in request.settings)])
+    size, images = config.micro_batch, _SECONDS_A_SHARD * rate / dearest
     shard = int(min(max(images, _SMALLEST), _LARGEST))
     shard = max(1, shard // size) * size if shard > size else shard
-    entry = EngineEntry(
-        device=subject.device,
-        precision=measured.precision,
-        micro_batch=size,
-        threads=torch.get_num_threads(),
-        full_budget=options.full_budget,
-        shard=shard,
-        probe=_PROBED if options.budget is None else _probed(speed, settings, options.budget),
-    )
-    return entry, speed
+    return shard if request.budget is None else min(shard, max(1, count // _SLICES))
 
 
-def _probed(speed: float, settings: Sequence[AttackSetting], budget: float) -> int:
-    """Return how many images the checks after the attacks may look at in a time budget."""
-    steps = [int(setting.knobs.get("steps", 1)) for setting in settings]
-    each = sum(_CHECKS * count + _CHECKS for count in steps)
-    return int(min(max(_CHECKING * budget * speed / each, 4), _PROBED))
-
-
-def _affordable(
-    count: int,
-    speed: float,
-    settings: Sequence[AttackSetting],
-    options: Options,
-    begun: Manifest | None,
-) -> int:
+def _affordable(count: int, rate: float, request: Request, begun: Manifest | None) -> int:
     """Return how many images a time budget allows; all of them without one."""
-    if options.budget is None:
+    if request.budget is None:
         return count
     if begun is not None:
         return begun.data.n
-    each = sum(setting.gradients + 1 for setting in settings)
-    return max(1, min(count, int(_SEARCHING * options.budget * speed / each)))
+    each = sum(setting.gradients + 1 for setting in request.settings)
+    return max(1, min(count, int(_ATTACKING * request.budget * rate / each)))
 
 
-def _check_model(
-    subject: Subject,
-    probe: checks_before.Probe,
-    settings: Sequence[AttackSetting],
-    engine: EngineEntry,
-    options: Options,
-) -> list[Finding]:
-    choices = Choices(**engine.model_dump(exclude={"shard", "probe"}))
-    asking = Engine(subject.model, subject.info, choices, options.seed)
-    found = checks_before.check_scores(asking, probe, subject.info)
-    if is_blocked(found):
-        return found
-    found += checks_before.check_gradients(asking, probe, settings)
-    if engine.precision != "float32" and engine.full_budget:
-        message = f"attacks searched in {engine.precision}; every verdict is float32"
-        found.append(finding("low-precision-search", message))
-    return found
+def _check_model(engine: Engine, probe: Probe) -> list[Finding]:
+    findings = checks_before.check_scores(engine, probe)
+    if is_blocked(findings):
+        return findings
+    findings += checks_before.check_gradients(probe)
+    if engine.config.precision != "float32" and engine.config.full_budget:
+        message = f"attacks searched in {engine.config.precision}; every verdict is float32"
+        findings.append(finding("low-precision-search", message))
+    return findings

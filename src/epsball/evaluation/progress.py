@@ -1,4 +1,4 @@
-"""Who is told how far a run is. The command line draws it; a library call stays silent."""
+"""Progress of a run. The command line draws it; a library call stays silent."""
 
 from typing import Protocol
 

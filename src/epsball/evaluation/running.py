@@ -1,22 +1,16 @@
-"""Doing a plan: attack shard after shard, check what came out, sum it up."""
+"""Running a plan: attack shard after shard, check the results, sum them up."""
 
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-import torch
-
-from epsball.evaluation.checks.before import check_chance
 from epsball.evaluation.checks.findings import is_blocked
-from epsball.evaluation.checks.indicators import check_indicators
-from epsball.evaluation.checks.probe import check_by_probing
-from epsball.evaluation.checks.records import check_records
+from epsball.evaluation.checks.results import check_results
 from epsball.evaluation.engine.engine import Engine
-from epsball.evaluation.engine.starts import Starts
 from epsball.evaluation.inputs import spread
 from epsball.evaluation.metrics.summary import summarise, write_summary
+from epsball.evaluation.phases import Phases
 from epsball.evaluation.plan import Plan
 from epsball.evaluation.progress import Progress
 from epsball.evaluation.records.shards import (
@@ -28,11 +22,9 @@ from epsball.evaluation.records.shards import (
     shards_of,
 )
 from epsball.evaluation.subject import Subject
-from epsball.types import Dataset, Finding, Positions
+from epsball.types import Dataset, Finding
 
 _POOL = 64  # images of the run, among which every other class is likely to be
-# the same question need not be answered the same way: checks that ask again mean nothing
-_RANDOM = ("random-forward", "few-draws")
 
 
 def run_plan(
@@ -42,37 +34,62 @@ def run_plan(
     plan: Plan,
     *,
     ends: float | None,
-    told: Progress,
+    phases: Phases,
+    progress: Progress,
 ) -> dict[str, Any]:
-    """Do what is not done yet, check it, and write the summary."""
+    """Attack what is not attacked yet, check the results, and write the summary.
+
+    Args:
+        run: the run's directory.
+        subject: the model.
+        data: the images.
+        plan: what is to be done.
+        ends: when the attacks have to end, by `time.monotonic`; None: no limit.
+        phases: adds up the cost.
+        progress: shows how far the run is.
+    """
     manifest, findings = plan.manifest, list(plan.findings)
-    engine = Engine(subject.model, subject.info, manifest.choices, manifest.seed)
+    engine = Engine(
+        subject.model, subject.info, manifest.engine, manifest.seed, passes=phases.passes
+    )
     done: list[Shard] = []
-    if not is_blocked(findings):
+    if not is_blocked(findings) and plan.probe is not None:
         if engine.info.rejects and any(s.spec.takes_starts for s in plan.settings):
             # noise, which these attacks begin with, is what such a model rejects
-            engine.starts = _starts(engine, data, plan.positions)
-        done = _attack(run, engine, data, plan, ends=ends, told=told)
-        findings += _check(run, engine, data, plan, done=done, told=told)
-    summary = _summary(run, plan, findings, done)
+            engine.starts = read_clean(engine, data, spread(plan.positions, _POOL))
+        with phases.during("attacks"):
+            done = _attack(run, engine, data, plan, ends=ends, phases=phases, progress=progress)
+        with phases.during("checks"):
+            records = read_finished(run, done, plan.settings)
+            findings += check_results(
+                engine,
+                plan.settings,
+                plan.probe,
+                records,
+                known=plan.findings,
+                progress=progress,
+            )
+    with phases.during("report"):
+        summary = _summary(run, plan, findings, done, phases)
     write_summary(run, summary)
     return summary
 
 
-def _starts(engine: Engine, data: Dataset, positions: Positions) -> Starts:
-    """Ask the model which of a few of the run's images it accepts, and as what."""
-    clean = read_clean(engine, data, spread(positions, _POOL))
-    named = torch.where(clean.reading.rejected, -1, clean.reading.prediction)
-    return Starts(clean.images, named)
-
-
 def _attack(
-    run: Path, engine: Engine, data: Dataset, plan: Plan, *, ends: float | None, told: Progress
+    run: Path,
+    engine: Engine,
+    data: Dataset,
+    plan: Plan,
+    *,
+    ends: float | None,
+    phases: Phases,
+    progress: Progress,
 ) -> list[Shard]:
     """Run shard after shard; with a time budget, stop before one that would not end in time."""
     shards = shards_of(plan.positions, plan.manifest.engine.shard)
-    told.say(plan.described)
-    told.begin("attacking", len(plan.positions) * len(plan.settings))
+    progress.say(plan.described)
+    each = sum(len(setting.eps) for setting in plan.settings)
+    progress.begin("attacking", len(plan.positions) * each)
     done: list[Shard] = []
     slowest = 0.0
     for shard in shards:
@@ -85,40 +102,19 @@ def _attack(
             shard,
             plan.settings,
             run=run,
-            advance=lambda setting, count: told.advance(count, setting.variant),
+            advance=lambda setting, count: progress.advance(count, setting.variant),
         )
         slowest = max(slowest, time.monotonic() - began)
         done.append(shard)
         if ends is not None:
-            interim = _summary(run, plan, plan.findings, done)
+            interim = _summary(run, plan, plan.findings, done, phases)
             write_summary(run, interim | {"complete": False})
-            told.say(f"so far: {interim['headline']}")
+            progress.say(f"so far: {interim['headline']}")
     return done
 
 
-def _check(
-    run: Path, engine: Engine, data: Dataset, plan: Plan, *, done: Sequence[Shard], told: Progress
-) -> list[Finding]:
-    records = read_finished(run, done, plan.settings)
-    images = records.unique("index")
-    # a model that guesses does so where it answers
-    answered = images.filter(~pl.col("clean_rejected"))
-    right = int((answered["clean_prediction"] == answered["label"]).sum())
-    found = check_chance(right, len(answered), engine.info.classes) if len(answered) else []
-    found += check_records(records, plan.settings)
-    told.begin("checking", len(plan.settings))
-    probed = spread(plan.positions[: len(images)], plan.manifest.engine.probe)
-    probe = read_clean(engine, data, probed)
-    random = any(known.code in _RANDOM for known in plan.findings)
-    for setting in plan.settings:
-        found += check_by_probing(engine, setting, probe, records, random=random)
-        found += check_indicators(engine, setting, probe, records, found, random=random)
-        told.advance(1, setting.variant)
-    return found
-
-
 def _summary(
-    run: Path, plan: Plan, findings: Sequence[Finding], done: Sequence[Shard]
+    run: Path, plan: Plan, findings: Sequence[Finding], done: Sequence[Shard], phases: Phases
 ) -> dict[str, Any]:
     manifest = plan.manifest
     return summarise(
@@ -130,4 +126,5 @@ def _summary(
         class_names=manifest.data.class_names,
         complete=sum(len(shard.positions) for shard in done) == len(plan.positions),
         full_budget=manifest.engine.full_budget,
+        phases=phases.as_dict(),
     )

@@ -1,10 +1,11 @@
-"""From what a person asks for to attack settings: "pgd:steps=100,objective=margin", "8/255"."""
+"""From the text of a request to attack settings: "pgd:steps=100,objective=margin", "8/255"."""
 
 import inspect
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Self, get_args
+
+from pydantic import BaseModel, ConfigDict, field_serializer, field_validator
 
 from epsball.attacks import ATTACKS, AttackSpec
 from epsball.errors import InvalidInput, UnsupportedNorm, unknown_name
@@ -15,9 +16,8 @@ from epsball.types import NORMS, Norm
 _FORWARDS = 3  # a gradient costs about as much as so many forward passes
 
 
-@dataclass(frozen=True)
-class AttackSetting:
-    """One attack as it will be run, at all its eps.
+class AttackSetting(BaseModel):
+    """One attack as it will be run, at all its eps; a run's manifest holds it as it is.
 
     Args:
         attack: its name in the table.
@@ -28,12 +28,29 @@ class AttackSetting:
         restarts: how often it runs.
     """
 
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
     attack: str
     variant: str
     norm: Norm | Literal["none"]
     eps: tuple[float, ...]
-    knobs: dict[str, Any] = field(default_factory=dict)
+    knobs: dict[str, Any] = {}
     restarts: int = 1
+
+    @field_validator("eps", mode="before")
+    @classmethod
+    def _read_eps(cls, eps: Any) -> Any:  # noqa: ANN401 - anything that a file may hold
+        """Read back an attack without a ball."""
+        return eps or (math.inf,)
+
+    @field_serializer("eps")
+    def _write_eps(self, eps: tuple[float, ...]) -> list[float]:
+        """Write finite radii only: JSON has no infinity."""
+        return [radius for radius in eps if math.isfinite(radius)]
+
+    def changed(self, **update: Any) -> Self:  # noqa: ANN401 - fields of this class
+        """Return a copy in which some fields differ."""
+        return self.model_copy(update=update)
 
     @property
     def spec(self) -> AttackSpec:
@@ -52,6 +69,11 @@ class AttackSetting:
         return given
 
     @property
+    def sweeps(self) -> bool:
+        """Say whether one call of the attack serves every eps."""
+        return self.spec.sweep is not None and self.restarts == 1
+
+    @property
     def stem(self) -> str:
         """Return the variant as part of a file name."""
         return "".join(c if c.isalnum() or c in "-_.=" else "_" for c in self.variant)
@@ -63,7 +85,7 @@ class AttackSetting:
         if self.spec.needs_gradient:
             each = int(self.knobs.get("steps", 1)) * int(self.knobs.get("classes", 1) or 1)
         each *= self.restarts
-        once = not self.spec.takes_eps or (self.spec.sweep and self.restarts == 1)
+        once = not self.spec.takes_eps or self.sweeps
         return each if once else each * len(self.eps)
 
     @property
@@ -97,7 +119,7 @@ def make_settings(
         eps: radii for all.
         steps: for those attacks that take steps and do not name their own.
         restarts: for those attacks that are random.
-        queries: how often an image may be asked about, for those attacks that count it.
+        queries: calls of the model for an image, at most, for attacks that count them.
 
     Returns:
         One setting an attack.
@@ -122,11 +144,11 @@ def make_settings(
         raise InvalidInput(f"queries must be >= 1, got {queries}")
     radii = tuple(sorted({parse_eps(e) for e in eps}))
     common = {"steps": steps, "queries": queries}
-    made = tuple(_setting(text, norm, radii, common, restarts) for text in attacks)
-    names = [setting.variant for setting in made]
+    settings = tuple(_setting(text, norm, radii, common, restarts) for text in attacks)
+    names = [setting.variant for setting in settings]
     if len(set(names)) < len(names):
         raise InvalidInput(f"each attack can be asked for once, got {', '.join(names)}")
-    return made
+    return settings
 
 
 def _setting(
@@ -157,9 +179,10 @@ def _setting(
     knobs = {key: _plain(value) for key, value in (knobs | changed).items()}
     variant = name + (":" if changed else "") + ",".join(f"{k}={v}" for k, v in changed.items())
     times = restarts if spec.random else 1
+    named: dict[str, Any] = {"attack": name, "variant": variant, "knobs": knobs, "restarts": times}
     if not spec.takes_norm:
-        return AttackSetting(name, variant, "none", (math.inf,), knobs, times)
-    return AttackSetting(name, variant, norm, radii, knobs, times)
+        return AttackSetting(**named, norm="none", eps=(math.inf,))
+    return AttackSetting(**named, norm=norm, eps=radii)
 
 
 def _read(attack: str, key: str, value: str, default: Any) -> Any:  # noqa: ANN401 - any knob

@@ -1,6 +1,7 @@
 """What is audited: a model on images, both checked before anything is written."""
 
 import copy
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
@@ -14,7 +15,9 @@ from epsball.errors import BrokenContract, EpsballError, InvalidInput
 from epsball.evaluation.checks.before import check_mode
 from epsball.evaluation.defended import SCHEME, open_defended
 from epsball.evaluation.engine.asking import is_out_of_memory
-from epsball.evaluation.engine.counting import Counted, Tally
+from epsball.evaluation.engine.examples import Examples
+from epsball.evaluation.engine.recorder import Recorder
+from epsball.evaluation.manifest import ModelEntry
 from epsball.evaluation.settings import AttackSetting
 from epsball.models import as_logits, count_parameters, fingerprint, load_model, probe
 from epsball.models.precision import in_own_precision
@@ -35,12 +38,12 @@ class Subject:
     Args:
         model: gives scores that can be attacked like logits; on its device.
         info: what is known of it.
-        spec: as it was asked for.
+        spec: as it was given.
         name: short, for titles.
         sha256: of its weights.
-        parameters: how many it has; None where it cannot be told.
+        parameters: how many it has; None where that is unknown.
         device: where it is.
-        findings: doubts that were seen on the way.
+        findings: doubts that came up while it was opened.
     """
 
     model: Classifier
@@ -51,6 +54,18 @@ class Subject:
     parameters: int | None
     device: str
     findings: tuple[Finding, ...] = ()
+
+    def entry(self) -> ModelEntry:
+        """Return what a manifest holds of it."""
+        return ModelEntry(
+            spec=self.spec,
+            name=self.name,
+            sha256=self.sha256,
+            parameters=self.parameters,
+            classes=self.info.classes,
+            gives=self.info.gives,
+            rejects=self.info.rejects,
+        )
 
 
 def open_model(
@@ -167,17 +182,23 @@ def check_fit(subject: Subject, data: Dataset, positions: Positions) -> None:
 def rehearse(
     subject: Subject,
     settings: Sequence[AttackSetting],
-    sample: tuple[torch.Tensor, torch.Tensor],
+    sample: Examples,
+    passes: Counter[str],
 ) -> None:
     """Run every attack for one step on two images, so that a bad setting stops the run here.
+
+    Args:
+        subject: the model.
+        settings: the attacks.
+        sample: clean images.
+        passes: adds up what is spent.
 
     Raises:
         InvalidInput: the attack refuses its settings, or needs a gradient that is not there.
         BrokenContract: the model raises.
     """
-    images, labels = sample
-    images = images[:_FEW].to(subject.device, copy=True)
-    labels = labels[:_FEW].to(subject.device)
+    images = sample.images[:_FEW].to(subject.device, copy=True)
+    labels = sample.labels[:_FEW].to(subject.device)
     for setting in settings:
         if setting.spec.needs_gradient and not subject.info.differentiable:
             raise InvalidInput(
@@ -189,9 +210,10 @@ def rehearse(
         given |= {key: min(few, given[key]) for key, few in _REHEARSED.items() if key in given}
         streams = ImageStreams.of(range(len(labels)), seed=0, purpose="rehearsal")
         streams = replace(streams, keys=streams.keys.to(subject.device))
+        recorder = Recorder(subject.model, subject.info, len(images), subject.device)
         try:
             setting.spec.attack(
-                Counted(subject.model, subject.info, Tally(len(images), subject.device)),
+                recorder,
                 images,
                 labels,
                 generator=streams,
@@ -207,3 +229,6 @@ def rehearse(
                 f"{subject.name} failed under {setting.variant} with {type(error).__name__}: "
                 f"{reason}"
             ) from error
+        passes.update(
+            forwards=int(recorder.forwards.sum()), backwards=int(recorder.backwards.sum())
+        )

@@ -217,19 +217,16 @@ class QueryCounter:
     def __init__(self, model: nn.Module, count: int) -> None:
         """Wrap a model."""
         self.model, self.queries = model, torch.zeros(count, dtype=torch.int64)
-        self._rows: Tensor | None = None
         info = getattr(model, "info", None)
         if isinstance(info, ModelInfo):
             self.info = info
 
-    def about(self, rows: Tensor) -> None:
-        """Name the images of the next call."""
-        self._rows = rows
-
     def __call__(self, inputs: Tensor) -> Tensor:
-        """Return the model's scores."""
-        rows = torch.arange(len(inputs)) if self._rows is None else self._rows
-        self._rows = None
+        """Return the model's scores of the whole batch."""
+        return self.score_rows(inputs, torch.arange(len(inputs)))
+
+    def score_rows(self, inputs: Tensor, rows: Tensor) -> Tensor:
+        """Return the model's scores of some rows of the batch."""
         self.queries.index_add_(0, rows, torch.ones_like(rows))
         scores: Tensor = self.model(inputs)
         return scores

@@ -6,10 +6,11 @@ import numpy as np
 import torch
 
 from epsball.errors import InvalidInput
-from epsball.evaluation.engine.engine import Choices, Engine
+from epsball.evaluation.engine.config import EngineConfig
+from epsball.evaluation.engine.engine import Engine
+from epsball.evaluation.engine.examples import Examples
 from epsball.evaluation.inputs import Data, open_data, sample_of
 from epsball.evaluation.metrics.statistics import wilson
-from epsball.evaluation.records.measure import Clean
 from epsball.evaluation.records.shards import read_clean, shards_of
 from epsball.evaluation.subject import Model, check_fit, open_model
 
@@ -58,12 +59,14 @@ def clean_rates(
     """
     images = open_data(data)
     subject = open_model(model, sample_of(images, 2)[0], device, **loading)
-    for found in subject.findings:
-        raise InvalidInput(f"{found.message}: {found.remedy}")
+    for one in subject.findings:
+        raise InvalidInput(f"{one.message}: {one.remedy}")
     positions = np.arange(len(images))
     check_fit(subject, images, positions)
-    choices = Choices(subject.device, "float32", _AT_ONCE, torch.get_num_threads())
-    engine = Engine(subject.model, subject.info, choices)
+    config = EngineConfig(
+        device=subject.device, micro_batch=_AT_ONCE, threads=torch.get_num_threads()
+    )
+    engine = Engine(subject.model, subject.info, config)
     counts = np.zeros(2)
     for shard in shards_of(positions, _AT_ONCE):
         clean = read_clean(engine, images, shard.positions)
@@ -72,7 +75,7 @@ def clean_rates(
     return right, rejected, len(images)
 
 
-def _count_right(clean: Clean) -> int:
+def _count_right(clean: Examples) -> int:
     """Count the images that get their label; one that is rejected does not."""
     reading = clean.reading
     return int(((reading.prediction == clean.labels) & reading.safe).sum())

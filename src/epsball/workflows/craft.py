@@ -1,5 +1,7 @@
 """Adversarial images to take away: as one npz file or as a folder of PNGs, with a table."""
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,15 +10,18 @@ import torch
 
 from epsball.data import choose, default_eps
 from epsball.errors import InvalidInput
-from epsball.evaluation.engine.engine import Choices, Engine, deterministic
-from epsball.evaluation.engine.micro_batch import choose_micro_batch
-from epsball.evaluation.inputs import Data, open_data, read_through, sample_of
+from epsball.evaluation.engine.attacking import attack_examples
+from epsball.evaluation.engine.config import EngineConfig
+from epsball.evaluation.engine.engine import Engine, deterministic
+from epsball.evaluation.engine.examples import Examples, read_scores
+from epsball.evaluation.engine.measuring import choose_config
+from epsball.evaluation.inputs import Data, decoded_once, open_data, read_through, sample_of
 from epsball.evaluation.plan import Sample
 from epsball.evaluation.progress import Progress, Silent
-from epsball.evaluation.records.measure import read_scores
 from epsball.evaluation.records.shards import read_clean, shards_of
 from epsball.evaluation.settings import AttackSetting, make_settings
 from epsball.evaluation.subject import Model, check_fit, open_model, rehearse
+from epsball.hardware import default_threads
 from epsball.types import Dataset, Finding, Positions
 from epsball.workflows.saving import TABLE, Form, Table, appearing, check_form, open_saver
 
@@ -26,7 +31,7 @@ _PROBED = 64
 
 @dataclass(frozen=True)
 class Crafted:
-    """What was written.
+    """Counts of what was written.
 
     Args:
         path: the directory.
@@ -64,7 +69,7 @@ def craft(
     Args:
         model: see `epsball.audit`.
         data: see `epsball.audit`.
-        out: directory to be made; both forms can be audited again: `npz:OUT/adversarial.npz`,
+        out: directory to be created; both forms can be audited again: `npz:OUT/adversarial.npz`,
             `folder:OUT`.
         attack: name with settings, "pgd:steps=100".
         norm: "linf" or "l2".
@@ -77,7 +82,7 @@ def craft(
         sample: see `epsball.audit`.
         seed: see `epsball.audit`.
         device: see `epsball.audit`.
-        progress: is told how far it is.
+        progress: shows how far it is.
         **loading: see `epsball.audit`.
 
     Returns:
@@ -86,8 +91,8 @@ def craft(
     Raises:
         EpsballError: bad input; nothing has been written then.
     """
-    told = progress or Silent()
-    images = open_data(data)
+    progress = progress or Silent()
+    images = decoded_once(open_data(data))
     radius = max(default_eps(images, norm)) if eps is None else eps
     (setting,) = make_settings([attack], norm=norm, eps=[radius], steps=steps, restarts=restarts)
     check_form(form, images)
@@ -95,23 +100,19 @@ def craft(
         raise InvalidInput(f"--out {out} is there already: name a new or empty directory")
     positions = choose(images.labels, limit, how=sample, seed=seed)
     engine = _engine(model, images, positions, setting, seed=seed, device=device, **loading)
-    told.begin("attacking", len(positions))
+    progress.begin("attacking", len(positions))
     with (
-        deterministic(engine.choices.threads),
+        deterministic(engine.config.threads),
         appearing(out) as beside,
         Table(beside / TABLE, images) as table,
     ):
         saver = open_saver(form, beside, images, len(positions))
         for shard in shards_of(positions, _AT_ONCE):
             clean = read_clean(engine, images, shard.positions)
-            (made,) = engine.attack(
-                setting,
-                clean.images,
-                clean.labels,
-                clean.positions,
-                lambda count: told.advance(count, setting.variant),
+            (attacked,) = attack_examples(
+                engine, setting, clean, lambda count: progress.advance(count, setting.variant)
             )
-            files, saved = saver.add(made.images, clean)
+            files, saved = saver.add(attacked.images, clean)
             reading = read_scores(engine.scores(saved), clean.labels, engine.info)
             table.add(setting, clean, files, saved, reading)
         saver.close()
@@ -129,17 +130,25 @@ def _engine(
     **loading: Any,  # noqa: ANN401 - load_model's own
 ) -> Engine:
     """Open the model and look for what is wrong, as an audit does, before anything is written."""
-    first = sample_of(dataset, _PROBED)
-    subject = open_model(model, first[0], device, **loading)
+    sample, labels = sample_of(dataset, _PROBED)
+    subject = open_model(model, sample, device, **loading)
     _refuse(subject.findings)
     check_fit(subject, dataset, positions)
-    rehearse(subject, [setting], first)
-    _refuse(read_through(dataset, positions).findings)
-    batch, _ = choose_micro_batch(subject.model, first[0], subject.device)
-    choices = Choices(subject.device, "float32", batch, torch.get_num_threads())
-    return Engine(subject.model, subject.info, choices, seed)
+    rehearse(subject, [setting], Examples(sample, labels, torch.arange(len(labels))), Counter())
+    _refuse(read_through(dataset, positions)[1])
+    count = len(positions)
+    config, _ = choose_config(
+        subject.model,
+        sample,
+        EngineConfig(device=subject.device, micro_batch=1, threads=default_threads()),
+        wanted="float32",
+        micro_batch=None,
+        most=count,
+        gradients=count * setting.gradients,
+    )
+    return Engine(subject.model, subject.info, config, seed)
 
 
-def _refuse(findings: tuple[Finding, ...]) -> None:
-    for found in findings:
-        raise InvalidInput(f"{found.message}: {found.remedy}")
+def _refuse(findings: Sequence[Finding]) -> None:
+    for one in findings:
+        raise InvalidInput(f"{one.message}: {one.remedy}")

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from epsball.errors import InvalidInput
-from epsball.evaluation.records.measure import Clean, Reading
+from epsball.evaluation.engine.examples import Examples, Reading
 from epsball.evaluation.records.survival import to_8bit
 from epsball.evaluation.settings import AttackSetting
 from epsball.files import unwritable
@@ -44,7 +44,7 @@ _COLUMNS = (
 class Saver(Protocol):
     """Something that keeps images."""
 
-    def add(self, images: Tensor, clean: Clean) -> tuple[list[str], Tensor]:
+    def add(self, images: Tensor, clean: Examples) -> tuple[list[str], Tensor]:
         """Keep (n, c, h, w); return a name each, and the images as they can be read back."""
         ...
 
@@ -96,7 +96,7 @@ class _Npz:
         self.labels = np.empty(count, dtype=np.int64)
         self.names = np.array(data.class_names, dtype=np.str_)
 
-    def add(self, images: Tensor, clean: Clean) -> tuple[list[str], Tensor]:
+    def add(self, images: Tensor, clean: Examples) -> tuple[list[str], Tensor]:
         rows = slice(self.at, self.at + len(images))
         self.images.write(images.numpy().astype("<f4").tobytes())
         self.labels[rows] = clean.labels.numpy()
@@ -124,7 +124,7 @@ class _Png:
         text = "\n".join(self.folders) + "\n"
         (out / "classes.txt").write_text(text, encoding="utf-8")
 
-    def add(self, images: Tensor, clean: Clean) -> tuple[list[str], Tensor]:
+    def add(self, images: Tensor, clean: Examples) -> tuple[list[str], Tensor]:
         batch = to_8bit(images, clean.images)
         files = []
         labels, positions = clean.labels.tolist(), clean.positions.tolist()
@@ -157,7 +157,7 @@ class Table:
     def add(
         self,
         setting: AttackSetting,
-        clean: Clean,
+        clean: Examples,
         files: list[str],
         saved: Tensor,
         reading: Reading,

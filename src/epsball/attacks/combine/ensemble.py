@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias, get_args
 import torch
 from torch import Tensor, nn
 
-from epsball.attacks.core.asking import scores, tell
+from epsball.attacks.core.asking import scores
 from epsball.attacks.core.wrapping import adopt_mode, info_of
 from epsball.errors import BrokenContract, InvalidInput, unknown_name
 from epsball.tensors import Classifier
@@ -36,11 +36,6 @@ class Ensemble(nn.Module):
     def models(self) -> list[Classifier]:
         """Return the models, in order."""
         return [getattr(self, f"model_{number}") for number in range(len(self.weights))]
-
-    def about(self, rows: Tensor) -> None:
-        """Tell every model which rows the next question is about."""
-        for model in self.models:
-            tell(model, rows)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the ensemble's scores, (n, k)."""

@@ -26,20 +26,14 @@ class Expectation(nn.Module):
         self.model = model
         self.samples = samples
         self.seed = seed
-        self._rows: Tensor | None = None
         adopt_mode(self, model)
         if (info := info_of(model)) is not None:
             self.info = info
 
-    def about(self, rows: Tensor) -> None:
-        """Remember which rows the next question is about: the model is told before every pass."""
-        self._rows = rows
-
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the mean of the scores, (n, k)."""
-        rows, self._rows = self._rows, None
         with _seeded(self._seed_of(inputs), inputs.device):
-            passes = [scores(self.model, inputs, rows) for _ in range(self.samples)]
+            passes = [scores(self.model, inputs) for _ in range(self.samples)]
         return torch.stack(passes).mean(0)
 
     def _seed_of(self, inputs: Tensor) -> int:

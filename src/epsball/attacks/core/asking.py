@@ -1,14 +1,14 @@
-"""Asking a model about some rows of a batch, so that what each row costs can be counted."""
+"""Scores and gradients of some rows of a batch, with the rows named so that passes are counted."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from epsball.errors import BrokenContract, InvalidInput
-from epsball.tensors import Classifier
+from epsball.tensors import Classifier, RowScorer
 from epsball.types import ModelInfo, Search
 
 _PAIR = 2  # the fewest classes of which one can be wrong
@@ -35,7 +35,7 @@ def cut(count: int, size: int | None) -> Iterator[slice]:
 
 @dataclass(frozen=True)
 class Part:
-    """A classifier that is asked about some rows of a batch, and says which, for the counting.
+    """A classifier for some rows of a batch; passes are counted for the rows of the whole batch.
 
     Args:
         model: the classifier of the whole batch.
@@ -44,14 +44,15 @@ class Part:
 
     model: Classifier
     whole: Tensor
-    told: list[bool] = field(default_factory=list, repr=False)
 
     def __call__(self, inputs: Tensor) -> Tensor:
-        """Return the model's scores; unless told otherwise they are about all rows, in order."""
-        if not self.told and len(inputs) == len(self.whole):
-            tell(self.model, self.whole)
-        self.told.clear()
-        return self.model(inputs)
+        """Return the model's scores of all rows, in order."""
+        rows = self.whole if len(inputs) == len(self.whole) else None
+        return call_model(self.model, inputs, rows)
+
+    def score_rows(self, inputs: Tensor, rows: Tensor) -> Tensor:
+        """Return the model's scores of some of these rows."""
+        return call_model(self.model, inputs, self.whole[rows])
 
     @property
     def info(self) -> Any:  # noqa: ANN401 - a ModelInfo, where the model has one
@@ -59,14 +60,9 @@ class Part:
         return getattr(self.model, "info", None)
 
     def relaxed(self) -> "Part | None":
-        """Return the model's differentiable stand-in for itself, if it has one."""
-        held = relaxed_of(self.model)
-        return None if held is None else Part(held, self.whole)
-
-    def about(self, rows: Tensor) -> None:
-        """Pass on which rows the next question is about."""
-        self.told.append(True)
-        tell(self.model, self.whole[rows])
+        """Return the model's differentiable version of itself, if it has one."""
+        relaxed = relaxed_of(self.model)
+        return None if relaxed is None else Part(relaxed, self.whole)
 
 
 def search_part(search: Search | None, whole: Tensor) -> Search | None:
@@ -77,24 +73,24 @@ def search_part(search: Search | None, whole: Tensor) -> Search | None:
 
 
 def relaxed_of(model: Classifier) -> Classifier | None:
-    """Return a differentiable stand-in for a model that hides its gradients, where it has one.
+    """Return the differentiable version of a model that hides its gradients, or None.
 
-    A model says so by a method `relaxed()`.
+    A model offers one by a method `relaxed()`.
     """
-    relaxed = getattr(model, "relaxed", None)
-    held: Classifier | None = relaxed() if callable(relaxed) else None
-    return held
+    method = getattr(model, "relaxed", None)
+    relaxed: Classifier | None = method() if callable(method) else None
+    return relaxed
 
 
-def tell(model: Classifier, rows: Tensor) -> None:
-    """Say which rows of the batch the next question is about, to a model that counts them."""
-    about = getattr(model, "about", None)
-    if about is not None:
-        about(rows)
+def call_model(model: Classifier, points: Tensor, rows: Tensor | None) -> Tensor:
+    """Call a model, and name the rows to one that counts passes row by row."""
+    if rows is not None and isinstance(model, RowScorer):
+        return model.score_rows(points, rows)
+    return model(points)
 
 
 def scores(model: Classifier, points: Tensor, rows: Tensor | None = None) -> Tensor:
-    """Ask the model, and check that it answers with one row of scores an image.
+    """Call the model, and check that it returns one row of scores an image.
 
     Args:
         model: the classifier.
@@ -106,11 +102,9 @@ def scores(model: Classifier, points: Tensor, rows: Tensor | None = None) -> Ten
         (m, k).
 
     Raises:
-        BrokenContract: the model answers otherwise.
+        BrokenContract: the model returns anything else.
     """
-    if rows is not None:
-        tell(model, rows)
-    logits = model(points)
+    logits = call_model(model, points, rows)
     if logits.dim() != 2 or len(logits) != len(points):
         raise BrokenContract(
             f"the model must return scores (n, k), got {tuple(logits.shape)} "

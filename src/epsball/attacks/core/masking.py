@@ -3,13 +3,13 @@
 import functools
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from epsball.attacks.core.asking import relaxed_of, tell
+from epsball.attacks.core.asking import call_model, relaxed_of
 from epsball.errors import InvalidInput
 from epsball.tensors import Classifier, Images, Labels
 
@@ -54,21 +54,20 @@ class _Masked:
         model: the classifier of the whole batch.
         clean: (n, c, h, w).
         free: (n, c, h, w), bool; what may differ from clean.
-        told: the rows that the next question is about; empty: all, in order.
     """
 
     model: Classifier
     clean: Tensor
     free: Tensor
-    told: list[Tensor] = field(default_factory=list, repr=False)
 
     def __call__(self, points: Tensor) -> Tensor:
-        clean, free = self.clean.detach(), self.free
-        if self.told:
-            rows = self.told.pop()
-            clean, free = clean[rows], free[rows]
-            tell(self.model, rows)
-        return self.model(torch.where(free, points, clean.to(points.dtype)))
+        """Return the model's scores of all rows, in order."""
+        return self.model(torch.where(self.free, points, self.clean.detach().to(points.dtype)))
+
+    def score_rows(self, points: Tensor, rows: Tensor) -> Tensor:
+        """Return the model's scores of some rows."""
+        clean = self.clean.detach()[rows].to(points.dtype)
+        return call_model(self.model, torch.where(self.free[rows], points, clean), rows)
 
     @property
     def info(self) -> Any:  # noqa: ANN401 - a ModelInfo, where the model has one
@@ -79,10 +78,6 @@ class _Masked:
         """Return the model's differentiable stand-in for itself, if it has one."""
         inner = relaxed_of(self.model)
         return None if inner is None else _Masked(inner, self.clean, self.free)
-
-    def about(self, rows: Tensor) -> None:
-        """Hear which rows the next question is about."""
-        self.told[:] = [rows]
 
 
 def _as_bool(name: str, mask: Tensor, inputs: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from epsball.attacks.core.asking import Part, class_count, search_part
+from epsball.attacks.core.asking import Part, call_model, class_count, search_part
 from epsball.attacks.core.checks import check_classes
 from epsball.attacks.core.masking import under_mask
 from epsball.errors import InvalidInput
@@ -109,7 +109,14 @@ class _KnownClasses:
             self._refuse(name, classes, classes < 0, "0 or more")
 
     def __call__(self, inputs: Tensor) -> Tensor:
-        logits = self.model(inputs)
+        """Return the model's scores."""
+        return self._checked(self.model(inputs))
+
+    def score_rows(self, inputs: Tensor, rows: Tensor) -> Tensor:
+        """Return the model's scores of some rows of the batch."""
+        return self._checked(call_model(self.model, inputs, rows))
+
+    def _checked(self, logits: Tensor) -> Tensor:
         if not isinstance(logits, Tensor) or logits.dim() != 2:
             return logits  # what asks says what is wrong
         for name, classes in self.named.items():

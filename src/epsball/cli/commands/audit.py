@@ -1,5 +1,6 @@
 """`epsball audit`: the main job."""
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -121,10 +122,14 @@ def _audited(model: str, data: str, **asked: object) -> "Audit":
 def finish(audited: "Audit", run: Path, *, figures: bool, fail_under: float | None) -> None:
     """Print what was found, write the report, and exit with the code that says how it went."""
     from epsball.cli.console.show import say, show_summary
+    from epsball.evaluation.metrics.summary import add_report_seconds
     from epsball.report import write_report
 
     show_summary(audited.summary)
-    say(f"report: {write_report(run, figures=figures)}")
+    started = time.perf_counter()
+    page = write_report(run, figures=figures)
+    add_report_seconds(run, time.perf_counter() - started)
+    say(f"report: {page}")
     if audited.blocked:
         raise typer.Exit(BLOCKED)
     rows = audited.summary["worst_case"] or audited.summary["results"]  # without a ball: each alone

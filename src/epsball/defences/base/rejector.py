@@ -260,11 +260,6 @@ class Rejector(FittedModule, ABC):
         state: dict[str, Tensor] = self.state_dict()
         return {name: value for name, value in state.items() if not name.startswith("model.")}
 
-    def about(self, rows: Tensor) -> None:
-        """Tell the model which rows of a batch the next question is about, if it counts them."""
-        if (about := getattr(self.model, "about", None)) is not None:
-            about(rows)
-
     def relaxed(self) -> "Rejector | None":
         """Return a twin for an attacker around the model's own differentiable stand-in, if any."""
         inner = getattr(self.model, "relaxed", None)

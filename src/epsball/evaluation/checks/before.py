@@ -1,21 +1,18 @@
 """What is wrong with a model or its images can often be seen before any attack is run."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from epsball.attacks import Expectation
 from epsball.evaluation.checks.findings import finding
-from epsball.evaluation.engine.asking import ask
+from epsball.evaluation.checks.probe import BATCH, Probe
 from epsball.evaluation.engine.engine import Engine
 from epsball.evaluation.metrics.statistics import wilson
 from epsball.evaluation.settings import AttackSetting
 from epsball.modes import parts_in_training
 from epsball.object_graph import modules_behind
-from epsball.objectives import cross_entropy, margin
-from epsball.rejecting import against_rejection
 from epsball.tensors import Classifier
 from epsball.types import Finding, ModelInfo
 
@@ -25,19 +22,6 @@ _ALONE = 4
 _ZERO_SHARE = 0.05
 _ALL_ZERO = 0.99
 _ONE_LEVEL = 1 / 255
-
-
-@dataclass(frozen=True)
-class Probe:
-    """A few clean images.
-
-    Args:
-        images: (m, c, h, w), float32.
-        labels: (m,), int64.
-    """
-
-    images: Tensor
-    labels: Tensor
 
 
 def check_mode(model: Classifier) -> list[Finding]:
@@ -57,16 +41,16 @@ def check_range(lowest: float, highest: float) -> list[Finding]:
     return [finding("inputs-out-of-range", message, lowest=lowest, highest=highest)]
 
 
-def check_scores(engine: Engine, probe: Probe, info: ModelInfo) -> list[Finding]:
+def check_scores(engine: Engine, probe: Probe) -> list[Finding]:
     """Look at the scores themselves: finite, logits, repeatable, independent of neighbours."""
-    scores = engine.scores(probe.images)
+    scores, info = probe.scores, engine.info
     bad = int((~scores.isfinite().all(1)).sum())
     if bad:
         message = f"{bad} of {len(scores)} images get scores that are not finite"
         return [finding("non-finite-scores", message, images=bad)]
     return [
         *_check_gives(info, scores),
-        *_check_repeatable(engine, probe.images, scores),
+        *_check_repeatable(engine, probe),
         *_check_classes(info),
     ]
 
@@ -89,18 +73,19 @@ def _check_gives(info: ModelInfo, scores: Tensor) -> list[Finding]:
     return []
 
 
-def _check_repeatable(engine: Engine, images: Tensor, scores: Tensor) -> list[Finding]:
-    """Ask twice, then one by one: random models differ at once, batch-dependent ones only then."""
-    scale = float(scores.abs().amax()) or 1.0
+def _check_repeatable(engine: Engine, probe: Probe) -> list[Finding]:
+    """Score the first batch again, and one by one: random models differ at once, others then."""
+    scale = float(probe.scores.abs().amax()) or 1.0
+    size = min(engine.config.micro_batch, BATCH)
+    scores, images = probe.scores[:size], probe.examples.images[:size]
     again = float((engine.scores(images) - scores).abs().amax()) / scale
     if again > _SAME:
-        message = f"asked twice, the model's scores differ by {again:.2g} of their size"
+        message = f"two forward passes on the same batch differ by {again:.2g} (relative)"
         return [finding("random-forward", message, difference=again)]
-    few = images[:_ALONE]
-    batch = max(_ALONE, engine.choices.micro_batch)  # measuring may have chosen single images
-    wide = Engine(engine.model, engine.info, replace(engine.choices, micro_batch=batch))
-    alone = torch.cat([engine.scores(image[None]) for image in few])
-    apart = float((alone - wide.scores(images)[: len(few)]).abs().amax()) / scale
+    alone = torch.cat([engine.scores(image[None]) for image in probe.examples.images[:_ALONE]])
+    if size < _ALONE:  # measuring may have chosen single images
+        scores = engine.changed(micro_batch=_ALONE).scores(probe.examples.images[:_ALONE])
+    apart = float((alone - scores[:_ALONE]).abs().amax()) / scale
     if apart > _SAME and (draws := _draws_of(engine.model)):
         message = (
             f"the model's scores are means of {draws} draws, and differ by {apart:.2g} of their "
@@ -109,8 +94,8 @@ def _check_repeatable(engine: Engine, images: Tensor, scores: Tensor) -> list[Fi
         return [finding("few-draws", message, difference=apart, draws=draws)]
     if apart > _SAME:
         message = (
-            f"asked alone instead of in a batch of {len(images)}, an image's scores "
-            f"differ by {apart:.2g} of their size"
+            f"an image's scores alone and in a batch of {len(scores)} differ by {apart:.2g} "
+            "(relative)"
         )
         return [finding("batch-dependent", message, difference=apart)]
     return []
@@ -141,41 +126,24 @@ def check_chance(right: int, count: int, classes: int) -> list[Finding]:
     return [finding("near-chance", message, accuracy=right / count, chance=1 / classes)]
 
 
-def check_gradients(
-    engine: Engine, probe: Probe, settings: Sequence[AttackSetting]
-) -> list[Finding]:
-    """Look at the gradient each clean image gives, for cross-entropy and for the margin."""
-    if not any(setting.spec.needs_gradient for setting in settings) or len(probe.images) == 0:
+def check_gradients(probe: Probe) -> list[Finding]:
+    """Look at the gradient of each clean image, of cross-entropy and of the margin."""
+    if probe.loss_slopes is None or probe.margin_slopes is None or not len(probe.scores):
         return []
-    slopes = [torch.cat(parts) for parts in zip(*_each_slope(engine, probe), strict=True)]
-    point = slopes[0]
+    slopes = [probe.loss_slopes.flatten(1), probe.margin_slopes.flatten(1)]
+    count = len(probe.scores)
     zero, flat = [float((s == 0).all(1).float().mean()) for s in slopes]
     if flat >= _ALL_ZERO:
-        message = f"{flat:.0%} of {len(point)} clean images have no gradient at all"
+        message = f"{flat:.0%} of {count} clean images have no gradient at all"
         return [finding("no-gradient", message, cross_entropy=zero, margin=flat)]
-    found = []
+    findings = []
     if max(zero, flat) >= _ZERO_SHARE:
         message = (
-            f"the gradient is exactly zero for {zero:.0%} of {len(point)} clean images with "
+            f"the gradient is exactly zero for {zero:.0%} of {count} clean images with "
             f"cross-entropy, for {flat:.0%} with the margin"
         )
-        found.append(finding("zero-gradient", message, cross_entropy=zero, margin=flat))
-    return found + _check_constant(slopes[0])
-
-
-def _each_slope(engine: Engine, probe: Probe) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield gradients of cross-entropy and margin, one micro-batch after the other."""
-    few, device = engine.choices.micro_batch, engine.choices.device
-    for first in range(0, len(probe.images), few):
-        rows = slice(first, first + few)
-        point = probe.images[rows].to(device, copy=True).requires_grad_()
-        truth = probe.labels[rows].to(device)
-        with torch.enable_grad():
-            logits = ask(engine.model, point).float()
-            logits = against_rejection(logits, truth, engine.info.classes)
-            values = [cross_entropy(logits, truth), margin(logits, truth)]
-        slopes = [torch.autograd.grad(v.sum(), point, retain_graph=True)[0] for v in values]
-        yield slopes[0].flatten(1).cpu(), slopes[1].flatten(1).cpu()
+        findings.append(finding("zero-gradient", message, cross_entropy=zero, margin=flat))
+    return findings + _check_constant(slopes[0])
 
 
 def _check_constant(slopes: Tensor) -> list[Finding]:

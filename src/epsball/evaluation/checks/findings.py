@@ -82,7 +82,7 @@ FINDINGS: dict[str, FindingSpec] = {
     "outside-box": FindingSpec("blocking", "mend the attack: its pixels leave [0, 1]"),
     "unclipped": FindingSpec("info", "leave clip=false out unless a source is reproduced with it"),
     "accuracy-mismatch": FindingSpec(
-        "blocking", "the model answers differently when asked again: make it deterministic"
+        "blocking", "the model's scores change from call to call: make it deterministic"
     ),
     "larger-eps-helps": FindingSpec(
         "warning", "the attack oversteps or its gradient is masked: use pgd with more steps"
@@ -135,19 +135,18 @@ FINDINGS: dict[str, FindingSpec] = {
 }
 
 
-def finding(code: str, message: str, severity: Severity | None = None, **evidence: Any) -> Finding:  # noqa: ANN401 - any value
+def finding(code: str, message: str, **evidence: Any) -> Finding:  # noqa: ANN401 - any value
     """Make a finding of a known code.
 
     Args:
         code: a key of `FINDINGS`.
-        message: what was seen, in one sentence.
-        severity: where it differs from the table's.
+        message: the observation, in one sentence.
         evidence: the numbers behind it.
     """
     spec = FINDINGS[code]
-    return Finding(code, severity or spec.severity, message, evidence, spec.remedy)
+    return Finding(code, spec.severity, message, evidence, spec.remedy)
 
 
 def is_blocked(findings: list[Finding]) -> bool:
     """Say whether any finding forbids printing a rate."""
-    return any(found.severity == "blocking" for found in findings)
+    return any(one.severity == "blocking" for one in findings)

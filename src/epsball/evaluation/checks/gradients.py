@@ -1,14 +1,10 @@
 """Does the loss rise where the gradient says that it rises?"""
 
-from collections.abc import Sequence
-
 import torch
-from torch import Tensor
 
 from epsball.evaluation.checks.findings import finding
-from epsball.evaluation.engine.asking import ask
+from epsball.evaluation.checks.probe import Probe
 from epsball.evaluation.engine.engine import Engine
-from epsball.evaluation.engine.verdicts import Batch
 from epsball.evaluation.settings import AttackSetting
 from epsball.geometry import size
 from epsball.objectives import margin
@@ -23,35 +19,34 @@ _KEPT = 0.3
 _ROUNDING = 1e-4  # of the largest score: a smaller rise cannot be told from float32 rounding
 
 
-def box_radius(setting: AttackSetting, few: Batch) -> float:
+def box_radius(setting: AttackSetting, probe: Probe) -> float:
     """Return the radius of a ball that holds the whole box, wherever its centre lies."""
     norm = "linf" if setting.norm == "none" else setting.norm
-    return float(size(torch.ones_like(few.images[:1]), norm))
+    return float(size(torch.ones_like(probe.examples.images[:1]), norm))
 
 
-def check_promise(
-    engine: Engine, setting: AttackSetting, few: Batch, found: Sequence[Finding]
-) -> list[Finding]:
+def check_promise(engine: Engine, setting: AttackSetting, probe: Probe) -> list[Finding]:
     """Move along the gradient by several lengths: at one of them the loss must do as it says.
 
     Args:
         engine: the run's engine.
         setting: one of the run's attacks, at one eps.
-        few: images that are right when clean.
-        found: what is known already; the gradient is the same for every attack.
+        probe: images that are right when clean, with gradients.
     """
-    if any(known.code == "gradient-noise" for known in found):
+    examples, slope = probe.examples, probe.margin_slopes
+    if slope is None:
         return []
-    slope, scores = _slopes(engine, few)
-    start = margin(scores, few.labels)
-    pixel = min(setting.eps[0] / box_radius(setting, few), _LARGEST)
-    best = torch.full((len(few),), -torch.inf, dtype=torch.float64)
+    labels, classes = examples.labels, engine.info.classes
+    start = margin(against_rejection(probe.scores, labels, classes), labels)
+    scale = probe.scores.abs().amax(1)
+    pixel = min(setting.eps[0] / box_radius(setting, probe), _LARGEST)
+    best = torch.full((len(examples),), -torch.inf, dtype=torch.float64)
     for length in _LENGTHS:
-        moved = (few.images + length * pixel * slope.sign()).clamp(0, 1)
-        promised = (slope * (moved - few.images)).double().flatten(1).sum(1)
-        logits = against_rejection(engine.scores(moved), few.labels, engine.info.classes)
-        rise = margin(logits, few.labels) - start
-        clear = promised > _ROUNDING * scores.abs().amax(1)
+        moved = (examples.images + length * pixel * slope.sign()).clamp(0, 1)
+        promised = (slope * (moved - examples.images)).double().flatten(1).sum(1)
+        logits = against_rejection(engine.scores(moved), labels, classes)
+        rise = margin(logits, labels) - start
+        clear = promised > _ROUNDING * scale
         best = torch.where(clear, torch.maximum(best, rise.double() / promised), best)
     looked = best > -torch.inf
     broken, count = int((best[looked] < _KEPT).sum()), int(looked.sum())
@@ -63,20 +58,3 @@ def check_promise(
         f"{_LENGTHS[-1] * pixel:.2g} a pixel"
     )
     return [finding("gradient-noise", message, images=broken, of=count)]
-
-
-def _slopes(engine: Engine, few: Batch) -> tuple[Tensor, Tensor]:
-    """Return the gradient of each image's margin, and its scores, rejection counted in."""
-
-    def work(rows: slice) -> tuple[Tensor, Tensor]:
-        point = few.images[rows].to(engine.choices.device, copy=True).requires_grad_()
-        with torch.enable_grad():
-            truth = few.labels[rows].to(point.device)
-            logits = ask(engine.model, point).float()
-            logits = against_rejection(logits, truth, engine.info.classes)
-            value = margin(logits, truth)
-        (slope,) = torch.autograd.grad(value.sum(), point)
-        return slope.cpu(), logits.detach().cpu()
-
-    slopes, scores = zip(*engine.each_batch(len(few), work), strict=True)
-    return torch.cat(slopes), torch.cat(scores)

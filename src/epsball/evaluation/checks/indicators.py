@@ -7,7 +7,6 @@ its variance, which every steep model has.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import polars as pl
@@ -15,21 +14,20 @@ import torch
 from torch import Tensor
 
 from epsball.attacks import ATTACKS
+from epsball.attacks.core.asking import relaxed_of
 from epsball.evaluation.checks.findings import finding
 from epsball.evaluation.checks.gradients import box_radius, check_promise
-from epsball.evaluation.checks.recorder import watch_attack
+from epsball.evaluation.checks.probe import AttackedProbe, Probe, safe_rows
+from epsball.evaluation.engine.attacking import attack_examples
 from epsball.evaluation.engine.engine import Engine
-from epsball.evaluation.engine.verdicts import Batch
-from epsball.evaluation.records.measure import Clean, read_scores
 from epsball.evaluation.settings import AttackSetting, make_settings
 from epsball.objectives import OBJECTIVES
 from epsball.types import Finding
 
 _FEW = 16  # images
 _OPEN_STEPS = (20, 50)  # with the whole box open every honest gradient arrives in so many
-_WALK_STEPS = 100
 _FAR_STEPS = 40
-_STAND_IN = "apgd:steps=20,objective=margin"
+_RELAXED_ATTACK = "apgd:steps=20,objective=margin"
 _SURVIVING = 0.1
 _LOST = 0.25
 _MORE_FOOLED = 0.05
@@ -37,76 +35,67 @@ _MORE_FOOLED = 0.05
 
 def check_indicators(
     engine: Engine,
-    setting: AttackSetting,
-    probe: Clean,
+    attacked: AttackedProbe,
     records: pl.DataFrame,
-    found: Sequence[Finding],
-    *,
-    random: bool,
+    known: Sequence[Finding],
 ) -> list[Finding]:
-    """Open the ball, watch the walk and follow the gradient, on at most 16 images.
+    """Open the ball, look at the walk and follow the gradient, on at most 16 images.
 
     Args:
         engine: the run's engine.
-        setting: one of the run's attacks.
-        probe: a few images of the run.
+        attacked: a few images of the run under one of its attacks, at its largest eps.
         records: of the run.
-        found: what is known already; it is not said twice.
-        random: the model answers differently each time. Then nothing is looked at: what fooled one
-            draw need not fool the next, and `random-forward` has said so already.
+        known: findings so far; none is raised twice.
     """
-    few, widest = _chosen(probe), replace(setting, eps=setting.eps[-1:], restarts=1)
+    setting, rows = attacked.setting, _right(attacked.probe)
     harmful = setting.means_harm and setting.is_plain and setting.norm != "none"
-    if random or not len(few) or not harmful or widest.eps[0] == 0:
+    if not len(rows) or not harmful:
         return []
+    few = attacked.probe.rows(rows)
     if setting.spec.adaptive:
-        return _check_stand_in(engine, widest, few)
+        return _check_relaxed(engine, setting, few)
     if not setting.spec.needs_gradient:
         return []
-    told = check_promise(engine, widest, few, found)
+    findings = []
+    if not _is_known("gradient-noise", known):
+        findings = check_promise(engine, setting, few)
     if setting.spec.kind == "minimal":
-        return told + _check_nearest(engine, widest, records)
-    if not setting.spec.takes_eps or "steps" not in setting.knobs or "queries" in setting.knobs:
-        return told
-    told += _check_open(engine, widest, few)
-    return told + _check_walk(engine, widest, few, found)
+        findings += _check_nearest(engine, setting, records)
+    elif setting.spec.takes_eps and "steps" in setting.knobs and "queries" not in setting.knobs:
+        findings += _check_open(engine, setting, few)
+        findings += _check_walk(engine, attacked, rows, known)
+    return findings
 
 
-def _chosen(probe: Clean) -> Batch:
-    """Return a few images that are right when clean, evenly over all."""
-    right = (probe.reading.prediction == probe.labels).nonzero()[:, 0]
-    places = torch.linspace(0, max(0, len(right) - 1), min(_FEW, len(right))).long()
-    rows = right[places]
-    return Batch(probe.images[rows], probe.labels[rows], probe.positions[rows])
+def _is_known(code: str, known: Sequence[Finding], variant: str | None = None) -> bool:
+    return any(one.code == code and variant in (None, one.evidence.get("variant")) for one in known)
 
 
-def _fooled(engine: Engine, images: Tensor, few: Batch) -> Tensor:
-    return ~read_scores(engine.scores(images), few.labels, engine.info).safe
-
-
-def _exact(engine: Engine, *, full_budget: bool) -> Engine:
-    """Return an engine that searches on the model itself."""
-    choices = replace(engine.choices, full_budget=full_budget, precision="float32")
-    return Engine(engine.model, engine.info, choices, engine.seed)
+def _right(probe: Probe) -> Tensor:
+    """Return the rows of a few images that are right when clean, evenly over all."""
+    examples = probe.examples
+    right = (examples.reading.prediction == examples.labels).nonzero()[:, 0]
+    return right[torch.linspace(0, max(0, len(right) - 1), min(_FEW, len(right))).long()]
 
 
 def _freely(setting: AttackSetting, steps: int) -> AttackSetting:
-    """Return the attack with so many steps, as long as it chooses by itself."""
+    """Return the attack with so many steps, of a length that it chooses by itself if it can."""
     knobs = setting.knobs | {"steps": steps}
     if "step_size" in knobs and setting.spec.knobs["step_size"] is None:
         knobs["step_size"] = None
-    return replace(setting, knobs=knobs)
+    return setting.changed(knobs=knobs)
 
 
-def _check_open(engine: Engine, setting: AttackSetting, few: Batch) -> list[Finding]:
+def _check_open(engine: Engine, setting: AttackSetting, few: Probe) -> list[Finding]:
     """With every image allowed, a useful gradient leads from anywhere to another class."""
     fewest, most = _OPEN_STEPS
     free = _freely(_unhurried(setting), min(max(setting.knobs["steps"], fewest), most))
     far = box_radius(setting, few)
-    free = replace(free, eps=(far / 4, far))  # a step across the whole box may overshoot
-    verdicts = _exact(engine, full_budget=False)
-    made = verdicts.attack(free, few.images, few.labels, few.positions)[-1].images
-    return _unfooled(engine, setting, int((~_fooled(engine, made, few)).sum()), len(few))
+    free = free.changed(eps=(far / 4, far))  # a step across the whole box may overshoot
+    verdicts = engine.changed(full_budget=False, precision="float32")
+    images = attack_examples(verdicts, free, few.examples)[-1].images
+    count = len(few.examples)
+    return _unfooled(engine, setting, int(safe_rows(engine, images, few).sum()), count)
 
 
 def _unhurried(setting: AttackSetting) -> AttackSetting:
@@ -115,13 +104,13 @@ def _unhurried(setting: AttackSetting) -> AttackSetting:
     A random image of the whole box is noise, and wrong without any help by a gradient.
     """
     if "random_start" in setting.knobs:
-        return replace(setting, knobs=setting.knobs | {"random_start": False})
+        return setting.changed(knobs=setting.knobs | {"random_start": False})
     if not setting.spec.random or setting.norm not in ATTACKS["pgd"].norms:
         return setting
     objective = setting.knobs.get("objective")
     objective = objective if objective in OBJECTIVES else "margin"
-    asked = f"pgd:random_start=false,objective={objective}"
-    return make_settings([asked], norm=setting.norm, eps=setting.eps)[0]
+    text = f"pgd:random_start=false,objective={objective}"
+    return make_settings([text], norm=setting.norm, eps=setting.eps)[0]
 
 
 def _check_nearest(engine: Engine, setting: AttackSetting, records: pl.DataFrame) -> list[Finding]:
@@ -144,21 +133,22 @@ def _unfooled(engine: Engine, setting: AttackSetting, left: int, count: int) -> 
 
 
 def _check_walk(
-    engine: Engine, setting: AttackSetting, few: Batch, found: Sequence[Finding]
+    engine: Engine, attacked: AttackedProbe, few: Tensor, known: Sequence[Finding]
 ) -> list[Finding]:
-    """Watch the attack as the run ran it."""
-    steps = min(setting.knobs["steps"], _WALK_STEPS)
-    short = replace(setting, knobs=setting.knobs | {"steps": steps})
-    walk = watch_attack(engine, short, few)
-    told = _transferred(setting, walk.claimed, walk.returned, "its cheaper copy")
-    passed = int((walk.passed & ~walk.returned).sum())
+    """Look at what the attack passed on its way, as the run ran it."""
+    setting, walk = attacked.setting, attacked.walk
+    returned = ~attacked.safe[few]
+    findings = _transferred(setting, walk.claimed.cpu()[few], returned, "its cheaper copy")
+    passed = int((walk.passed.cpu()[few] & ~returned).sum())
     if passed:
         message = (
             f"at eps {setting.eps[0]:.4g}, {setting.variant} passes a point that fools the model "
             f"on {passed} of {len(few)} images, and returns one that does not"
         )
-        told.append(finding("silent-success", message, variant=setting.variant, images=passed))
-    return told + _check_reach(engine, setting, few, walk.returned, found)
+        findings.append(finding("silent-success", message, variant=setting.variant, images=passed))
+    if _is_known("not-converged", known, setting.variant):
+        return findings
+    return findings + _check_reach(engine, setting, attacked.probe.rows(few), returned)
 
 
 def _transferred(
@@ -177,43 +167,38 @@ def _transferred(
 
 
 def _check_reach(
-    engine: Engine,
-    setting: AttackSetting,
-    few: Batch,
-    returned: Tensor,
-    found: Sequence[Finding],
+    engine: Engine, setting: AttackSetting, few: Probe, returned: Tensor
 ) -> list[Finding]:
-    """Doubling steps that are far too short changes nothing: look what steps that suffice do."""
+    """Repeat with a step size that can cross the ball, where the one given cannot.
+
+    Doubling the number of such steps would change nothing.
+    """
     steps, length = setting.knobs["steps"], setting.knobs.get("step_size")
-    told = any(
-        known.code == "not-converged" and known.evidence.get("variant") == setting.variant
-        for known in found
-    )
-    if told or length is None or steps * length >= setting.eps[0]:
+    if length is None or steps * length >= setting.eps[0]:
         return []
     longer = _freely(setting, max(steps, _FAR_STEPS))
-    verdicts = _exact(engine, full_budget=False)
-    made = verdicts.attack(longer, few.images, few.labels, few.positions)[0].images
-    fooled, more = int(returned.sum()), int((returned | _fooled(engine, made, few)).sum())
-    if more - fooled <= max(1, _MORE_FOOLED * len(few)):
+    verdicts = engine.changed(full_budget=False, precision="float32")
+    images = attack_examples(verdicts, longer, few.examples)[0].images
+    count, fooled = len(returned), int(returned.sum())
+    more = int((returned | ~safe_rows(engine, images, few)).sum())
+    if more - fooled <= max(1, _MORE_FOOLED * count):
         return []
     message = (
         f"{steps} steps of {length:.4g} cannot cross a ball of {setting.eps[0]:.4g}: "
-        f"{setting.variant} fools {fooled} of {len(few)} images, and {more} with "
+        f"{setting.variant} fools {fooled} of {count} images, and {more} with "
         f"{longer.knobs['steps']} steps that can"
     )
     evidence: dict[str, Any] = {"variant": setting.variant, "fooled": fooled, "longer": more}
     return [finding("not-converged", message, **evidence)]
 
 
-def _check_stand_in(engine: Engine, setting: AttackSetting, few: Batch) -> list[Finding]:
-    """Attack a model's own stand-in for itself, and try the results on the model."""
-    relaxed = getattr(engine.model, "relaxed", None)
-    held = relaxed() if callable(relaxed) else None
-    if held is None:
+def _check_relaxed(engine: Engine, setting: AttackSetting, few: Probe) -> list[Finding]:
+    """Attack a model's own differentiable version, and try the results on the model."""
+    relaxed = relaxed_of(engine.model)
+    if relaxed is None:
         return []
-    (attack,) = make_settings([_STAND_IN], norm=setting.norm, eps=setting.eps)
-    smoother = replace(_exact(engine, full_budget=True), model=held)
-    made = smoother.attack(attack, few.images, few.labels, few.positions)[0].images
-    claimed = _fooled(smoother, made, few)
-    return _transferred(setting, claimed, _fooled(engine, made, few), "its stand-in relaxed()")
+    (attack,) = make_settings([_RELAXED_ATTACK], norm=setting.norm, eps=setting.eps)
+    smoother = engine.of(relaxed).changed(full_budget=True, precision="float32")
+    images = attack_examples(smoother, attack, few.examples)[0].images
+    claimed, returned = (~safe_rows(one, images, few) for one in (smoother, engine))
+    return _transferred(setting, claimed, returned, "its stand-in relaxed()")

@@ -20,13 +20,13 @@ _LITTLE_MORE = 1.25
 def check_records(records: pl.DataFrame, settings: Sequence[AttackSetting]) -> list[Finding]:
     """Check every record against ball and box, and the attacks against each other."""
     by_name = {setting.variant: setting for setting in settings}
-    found = [*_check_finite(records), *_check_ball(records), *_check_box(records, by_name)]
+    findings = [*_check_finite(records), *_check_ball(records), *_check_box(records, by_name)]
     for (norm,), part in records.group_by("norm", maintain_order=True):
         verdicts = _Verdicts(part, str(norm))
-        found += _check_larger_eps(verdicts, by_name)
-        found += _check_orderings(verdicts, by_name)
-        found += _check_noise(verdicts, by_name)
-    return found + _check_8bit(records)
+        findings += _check_larger_eps(verdicts, by_name)
+        findings += _check_orderings(verdicts, by_name)
+        findings += _check_noise(verdicts, by_name)
+    return findings + _check_8bit(records)
 
 
 class _Verdicts:
@@ -84,17 +84,17 @@ def _check_ball(records: pl.DataFrame) -> list[Finding]:
 
 def _check_box(records: pl.DataFrame, settings: dict[str, AttackSetting]) -> list[Finding]:
     outside = records.filter((pl.col("lowest") < -_ROUNDING) | (pl.col("highest") > 1 + _ROUNDING))
-    found = []
+    findings = []
     for (variant,), part in outside.group_by("variant", maintain_order=True):
         unclipped = settings[str(variant)].knobs.get("clip") is False
         message = f"{len(part)} results of {variant} have pixels outside [0, 1]"
         code = "unclipped" if unclipped else "outside-box"
-        found.append(finding(code, message, variant=variant, results=len(part)))
-    return found
+        findings.append(finding(code, message, variant=variant, results=len(part)))
+    return findings
 
 
 def _check_larger_eps(verdicts: _Verdicts, settings: dict[str, AttackSetting]) -> list[Finding]:
-    found = []
+    findings = []
     for variant in dict.fromkeys(name for name, _ in verdicts.safe):
         if not settings[variant].means_harm:
             continue
@@ -105,15 +105,15 @@ def _check_larger_eps(verdicts: _Verdicts, settings: dict[str, AttackSetting]) -
                     f"{variant} fools {counts[0]} images at eps {small:.4g} and only {counts[1]} "
                     f"at {large:.4g} ({verdicts.norm})"
                 )
-                found.append(
+                findings.append(
                     finding("larger-eps-helps", message, variant=variant, eps=[small, large])
                 )
-    return found
+    return findings
 
 
 def _check_orderings(verdicts: _Verdicts, settings: dict[str, AttackSetting]) -> list[Finding]:
     """One step must not beat many, and few steps must not beat more of the same."""
-    found = []
+    findings = []
     for a, b in product(verdicts.safe, verdicts.safe):
         one, two = settings[a[0]], settings[b[0]]
         comparable = a[1] == b[1] and one.is_plain and two.is_plain
@@ -134,13 +134,13 @@ def _check_orderings(verdicts: _Verdicts, settings: dict[str, AttackSetting]) ->
             f"at eps {a[1]:.4g} ({verdicts.norm}) {a[0]} with {steps[0]} steps fools "
             f"{verdicts.fooled(a)} images, {b[0]} with {steps[1]} only {verdicts.fooled(b)}"
         )
-        found.append(finding(code, message, fewer=a[0], more=b[0], eps=a[1]))
-    return found
+        findings.append(finding(code, message, fewer=a[0], more=b[0], eps=a[1]))
+    return findings
 
 
 def _check_noise(verdicts: _Verdicts, settings: dict[str, AttackSetting]) -> list[Finding]:
     """Compare every gradient attack with those that need no gradient, noise above all."""
-    found = []
+    findings = []
     wrong = int((~verdicts.clean).sum())
     for blind, seeing in product(verdicts.safe, verdicts.safe):
         if blind[1] != seeing[1] or blind[1] == 0:
@@ -151,16 +151,16 @@ def _check_noise(verdicts: _Verdicts, settings: dict[str, AttackSetting]) -> lis
         if sees or not (two.spec.needs_gradient and two.is_plain):
             continue
         counts = verdicts.fooled(blind), verdicts.fooled(seeing)
-        told = (
+        message = (
             f"at eps {blind[1]:.4g} ({verdicts.norm}) {blind[0]} leaves {counts[0]} images wrong, "
             f"{seeing[0]} {counts[1]}; {wrong} are wrong when clean"
         )
         evidence: dict[str, Any] = {"blind": blind[0], "gradient": seeing[0], "eps": blind[1]}
         if verdicts.beats(blind, seeing):
-            found.append(finding("black-box-stronger", told, **evidence))
+            findings.append(finding("black-box-stronger", message, **evidence))
         elif one.spec.kind != "query" and _hardly_stronger(*(count - wrong for count in counts)):
-            found.append(finding("noise-as-strong", told, **evidence))
-    return found
+            findings.append(finding("noise-as-strong", message, **evidence))
+    return findings
 
 
 def _hardly_stronger(blind: int, seeing: int) -> bool:
@@ -169,10 +169,10 @@ def _hardly_stronger(blind: int, seeing: int) -> bool:
 
 
 def _check_8bit(records: pl.DataFrame) -> list[Finding]:
-    kept = records.group_by("variant", "norm", "eps", maintain_order=True).agg(
+    shares = records.group_by("variant", "norm", "eps", maintain_order=True).agg(
         share=pl.col("survives_8bit").mean(), fooled=pl.col("survives_8bit").count()
     )
-    lost = kept.filter((pl.col("share") < _KEPT) & (pl.col("fooled") > 0)).sort("share")
+    lost = shares.filter((pl.col("share") < _KEPT) & (pl.col("fooled") > 0)).sort("share")
     if lost.is_empty():
         return []
     worst = lost.row(0, named=True)

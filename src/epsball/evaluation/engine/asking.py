@@ -1,4 +1,4 @@
-"""Asking a model, so that whatever it does wrong is said in one line."""
+"""Calling a model, so that whatever it does wrong is reported in one line."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,9 @@ from torch import Tensor
 from epsball.errors import BrokenContract, EpsballError
 
 
-def ask(model: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
+def ask(
+    model: Callable[[Tensor], Tensor], inputs: Tensor, *, channels_last: bool = False
+) -> Tensor:
     """Return the model's scores, one row an image.
 
     The model gets a copy: one that changes its input in place changes nothing of ours.
@@ -16,27 +18,31 @@ def ask(model: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
     Args:
         model: any callable.
         inputs: (n, c, h, w), on the model's device.
+        channels_last: give the copy in that memory format.
 
     Raises:
-        BrokenContract: the model raises, or answers in another shape.
+        BrokenContract: the model raises, or returns another shape.
     """
+    copied = inputs.clone()
+    if channels_last:
+        copied = copied.to(memory_format=torch.channels_last)
     try:
-        scores = model(inputs.clone())
+        scores = model(copied)
     except EpsballError:
         raise
     except Exception as error:
         if is_out_of_memory(error):
             raise
-        told = str(error).strip().splitlines() or [""]
+        lines = str(error).strip().splitlines() or [""]
         raise BrokenContract(
-            f"the model raised {type(error).__name__}: {told[0]}; it was given "
+            f"the model raised {type(error).__name__}: {lines[0]}; it was given "
             f"{tuple(inputs.shape)} {inputs.dtype} on {inputs.device}"
         ) from error
     if not isinstance(scores, Tensor) or scores.dim() != 2 or len(scores) != len(inputs):
-        found = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
+        value = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
         raise BrokenContract(
             f"the model must return one row of scores an image, (n, k); for {len(inputs)} "
-            f"images it returned {found}"
+            f"images it returned {value}"
         )
     return scores
 

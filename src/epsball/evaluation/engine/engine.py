@@ -1,43 +1,22 @@
-"""Runs attacks over micro-batches: sizes them, counts what they cost, survives a full memory."""
+"""A model in micro-batches: scores, recorders, and what to do where the memory is full."""
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from types import TracebackType
 
 import torch
 from torch import Tensor
 
 from epsball.errors import InvalidInput
 from epsball.evaluation.engine.asking import ask, is_out_of_memory
-from epsball.evaluation.engine.starts import Starts
-from epsball.evaluation.engine.surrogate import twin_of
-from epsball.evaluation.engine.verdicts import Attacked, Batch, attack_all, seek_verdicts
-from epsball.evaluation.settings import AttackSetting
+from epsball.evaluation.engine.config import EngineConfig
+from epsball.evaluation.engine.examples import Examples
+from epsball.evaluation.engine.recorder import OnScores, Recorder
+from epsball.evaluation.engine.surrogate import surrogate_of
 from epsball.tensors import Classifier
-from epsball.types import ModelInfo, Precision
-
-Result = TypeVar("Result")
-
-
-@dataclass(frozen=True)
-class Choices:
-    """What is chosen once for a run, written to its manifest and used again on resume.
-
-    Args:
-        device: "cpu", "cuda", "cuda:1", "mps".
-        precision: of the search; verdicts are always float32.
-        micro_batch: images a forward pass.
-        threads: torch's threads on the CPU.
-        full_budget: every image gets every step, fooled or wrong already. Otherwise only verdicts
-            are sought, and an image is done with as soon as it is fooled.
-    """
-
-    device: str
-    precision: Precision
-    micro_batch: int
-    threads: int
-    full_budget: bool = True
+from epsball.types import ModelInfo
 
 
 @dataclass
@@ -47,25 +26,38 @@ class Engine:
     Args:
         model: the caller's classifier, on the device already; never changed.
         info: what is known of it.
-        choices: device, precision and sizes.
+        config: device, precision and sizes.
         seed: the run's seed.
-        twin: a cheaper copy to search on, where the choices name one.
-        starts: images that fool, for attacks that begin at one; None: they find their own.
+        surrogate: a cheaper copy to search on, where the precision asks for one.
+        starts: clean images with their scores read, among which attacks that begin at an
+            adversarial image choose one; None: they find their own.
+        passes: "forwards" and "backwards" of all images that went through the model.
         halvings: how often a full memory halved the micro-batch.
     """
 
     model: Classifier
     info: ModelInfo
-    choices: Choices
+    config: EngineConfig
     seed: int = 0
-    twin: Classifier | None = None
-    starts: Starts | None = None
+    surrogate: Classifier | None = None
+    starts: Examples | None = None
+    passes: Counter[str] = field(default_factory=Counter)
     halvings: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
         """See that a search in low precision has something to search on."""
-        if self.choices.precision != "float32" and self.twin is None:
-            self.twin = twin_of(self.model, self.choices.precision)
+        if self.config.precision == "float32":
+            self.surrogate = None
+        elif self.surrogate is None:
+            self.surrogate = surrogate_of(self.model, self.config.precision)
+
+    def changed(self, **update: object) -> "Engine":
+        """Return an engine in which some fields of the config differ; its passes count here too."""
+        return replace(self, config=self.config.changed(**update))
+
+    def of(self, model: Classifier) -> "Engine":
+        """Return an engine of another model with the same classes; its passes count here too."""
+        return replace(self, model=model, surrogate=None)
 
     def scores(self, images: Tensor) -> Tensor:
         """Return float32 scores of the caller's model, (n, k), on the CPU.
@@ -73,79 +65,82 @@ class Engine:
         Args:
             images: (n, c, h, w), on any device.
         """
+        config, parts = self.config, list[Tensor]()
+        for micro_batch in self.batches(len(images)):
+            with micro_batch as rows, torch.no_grad():
+                inputs = images[rows].to(config.device)
+                scores = ask(self.model, inputs, channels_last=config.channels_last)
+                parts.append(scores.float().cpu())
+        self.passes["forwards"] += len(images)
+        return torch.cat(parts)
 
-        def batch(rows: slice) -> Tensor:
-            with torch.no_grad():
-                return ask(self.model, images[rows].to(self.choices.device)).float().cpu()
+    def recorder(
+        self, count: int, on_scores: OnScores | None = None, *, surrogate: bool = False
+    ) -> Recorder:
+        """Return a recorder of the model, or of its surrogate, for a batch of count images."""
+        device = self.config.device
+        if surrogate and self.surrogate is not None:
+            return Recorder(self.surrogate, self.info, count, device, on_scores)
+        nhwc = self.config.channels_last
+        return Recorder(self.model, self.info, count, device, on_scores, channels_last=nhwc)
 
-        return torch.cat(list(self.each_batch(len(images), batch)))
-
-    def attack(
-        self,
-        setting: AttackSetting,
-        images: Tensor,
-        labels: Tensor,
-        positions: Tensor,
-        advance: Callable[[int], None] = lambda _: None,
-        *,
-        right: Tensor | None = None,
-    ) -> list[Attacked]:
-        """Attack a shard at every eps of a setting.
+    def batches(self, count: int, size: int | None = None) -> Iterator["MicroBatch"]:
+        """Yield micro-batches that cover a count; one whose memory was full comes again, halved.
 
         Args:
-            setting: the attack.
-            images: (n, c, h, w), float32 in [0, 1], on the CPU.
-            labels: (n,), the true classes.
-            positions: (n,), positions in the data set; they key the random streams.
-            advance: told the number of images that are done.
-            right: (n,), bool, which clean images do not fool the model: right, or rejected. Where
-                only verdicts are sought the others are not attacked. None: all.
-
-        Returns:
-            For each eps of the setting, in order, what came out.
-        """
-        batch = Batch(images, labels, positions)
-        if self.choices.full_budget:
-            return attack_all(self, setting, batch, advance)
-        going = torch.arange(len(images)) if right is None else right.nonzero()[:, 0]
-        advance(len(images) - len(going))
-        return seek_verdicts(self, setting, batch, going, advance)
-
-    def each_batch(
-        self, count: int, work: Callable[[slice], Result], size: int | None = None
-    ) -> Iterator[Result]:
-        """Yield the work's results batch by batch, halving the batch when memory is full.
-
-        Work that takes all images at once (`size`) reads the micro-batch itself.
+            count: of all images.
+            size: images at once, for work that reads the micro-batch itself; None: a micro-batch.
         """
         first = 0
         while first < count:
-            rows = slice(first, min(first + (size or self.choices.micro_batch), count))
-            try:
-                result = work(rows)
-            except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error):
-                    raise
-                self._halve()
-                continue
-            yield result
-            first = rows.stop
+            stop = min(first + (size or self.config.micro_batch), count)
+            batch = MicroBatch(self, slice(first, stop))
+            yield batch
+            first = stop if batch.done else first
 
-    def _halve(self) -> None:
-        if self.choices.micro_batch == 1:
+    def halve(self) -> None:
+        """Halve the micro-batch.
+
+        Raises:
+            InvalidInput: it is a single image already.
+        """
+        if self.config.micro_batch == 1:
             raise InvalidInput(
-                f"one image at a time does not fit the memory of {self.choices.device}: "
+                f"one image at a time does not fit the memory of {self.config.device}: "
                 "use a smaller model or images, or another --device"
             ) from None
-        self.choices = replace(self.choices, micro_batch=self.choices.micro_batch // 2)
+        self.config = self.config.changed(micro_batch=self.config.micro_batch // 2)
         self.halvings += 1
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
 
+@dataclass
+class MicroBatch:
+    """A slice of a batch; a full memory inside its `with` block halves the engine's micro-batch."""
+
+    engine: Engine
+    rows: slice
+    done: bool = False
+
+    def __enter__(self) -> slice:
+        """Return the rows."""
+        return self.rows
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> bool:
+        """Halve the micro-batch where the memory was full; let every other error pass."""
+        self.done = error is None
+        if not isinstance(error, RuntimeError | MemoryError) or not is_out_of_memory(error):
+            return False
+        self.engine.halve()
+        return True
+
+
 @contextmanager
 def deterministic(threads: int) -> Iterator[None]:
-    """Fix what would change results from run to run; put it back afterwards."""
+    """Fix what would change results from run to run; restore it afterwards."""
     before = torch.get_num_threads()
     cudnn, products = torch.backends.cudnn, torch.backends.cuda.matmul
     flags = cudnn.deterministic, cudnn.benchmark, cudnn.allow_tf32, products.allow_tf32

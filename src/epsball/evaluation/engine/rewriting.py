@@ -27,15 +27,15 @@ def rewritten(module: nn.Module, sample: Tensor) -> nn.Module:
         after max-pooling instead of before it (the two commute). Where the module cannot be traced
         as one fixed sequence of operations, or what is traced says something else: a plain copy.
     """
-    held = copy.deepcopy(module)
-    graph = _traced(held)
+    copied = copy.deepcopy(module)
+    graph = _traced(copied)
     if graph is None:
-        return held
+        return copied
     _fold_batch_norms(graph)
     _pool_first(graph)
     graph.graph.lint()
     graph.recompile()
-    return graph if _agree(module, graph, sample) else held
+    return graph if _agree(module, graph, sample) else copied
 
 
 def _agree(one: nn.Module, other: nn.Module, sample: Tensor) -> bool:
@@ -72,25 +72,25 @@ def _is_watched(part: nn.Module) -> bool:
     return bool(part._forward_hooks or part._forward_pre_hooks or part._backward_hooks)
 
 
-def _fold_batch_norms(held: fx.GraphModule) -> None:
-    parts = dict(held.named_modules())
-    for node in list(held.graph.nodes):
+def _fold_batch_norms(graph: fx.GraphModule) -> None:
+    parts = dict(graph.named_modules())
+    for node in list(graph.graph.nodes):
         if not _is_call(parts, node, nn.BatchNorm2d) or parts[node.target].training:
             continue
         before = node.args[0]
         if not _is_call(parts, before, nn.Conv2d) or len(before.users) > 1:
             continue
-        if _calls(held, before.target) > 1 or parts[node.target].running_mean is None:
+        if _calls(graph, before.target) > 1 or parts[node.target].running_mean is None:
             continue
         parts[before.target] = fuse_conv_bn_eval(parts[before.target], parts[node.target])
-        held.set_submodule(before.target, parts[before.target])
+        graph.set_submodule(before.target, parts[before.target])
         node.replace_all_uses_with(before)
-        held.graph.erase_node(node)
+        graph.graph.erase_node(node)
 
 
-def _pool_first(held: fx.GraphModule) -> None:
-    parts = dict(held.named_modules())
-    for node in list(held.graph.nodes):
+def _pool_first(graph: fx.GraphModule) -> None:
+    parts = dict(graph.named_modules())
+    for node in list(graph.graph.nodes):
         if not _is_call(parts, node, nn.ReLU) or len(node.users) != 1:
             continue
         pool = next(iter(node.users))
@@ -109,5 +109,5 @@ def _is_call(parts: dict[str, nn.Module], node: object, kind: type[nn.Module]) -
     return type(parts[str(node.target)]) is kind and len(node.args) == 1
 
 
-def _calls(held: fx.GraphModule, target: object) -> int:
-    return sum(node.op == "call_module" and node.target == target for node in held.graph.nodes)
+def _calls(graph: fx.GraphModule, target: object) -> int:
+    return sum(node.op == "call_module" and node.target == target for node in graph.graph.nodes)

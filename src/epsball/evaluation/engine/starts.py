@@ -1,36 +1,26 @@
-"""Images to begin with, for attacks that need one that fools: clean ones of another class."""
-
-from dataclasses import dataclass
+"""Images to begin with, for attacks that need an adversarial one: clean ones of another class."""
 
 import torch
 from torch import Tensor
 
+from epsball.evaluation.engine.examples import Examples
 
-@dataclass(frozen=True)
-class Starts:
-    """Clean images, and what the model says of them.
+
+def choose_starts(pool: Examples, examples: Examples) -> Tensor:
+    """Choose a start for each image; it depends only on the image, not on its batch.
 
     Args:
-        images: (m, c, h, w), on the CPU.
-        named: (m,), the class each is taken for; -1: rejected.
+        pool: m clean images, their scores read.
+        examples: n images to be attacked.
+
+    Returns:
+        (n, c, h, w), an image that is taken for another class than the label, and not rejected;
+        where there is none, the image itself.
     """
-
-    images: Tensor
-    named: Tensor
-
-    def of(self, images: Tensor, labels: Tensor, positions: Tensor) -> Tensor:
-        """Choose a start for each image; which one hangs on the image alone, not on its batch.
-
-        Args:
-            images: (n, c, h, w).
-            labels: (n,), the true classes.
-            positions: (n,), positions in the data set.
-
-        Returns:
-            (n, c, h, w), an image that is taken for another class; where there is none, its own.
-        """
-        turn = (positions[:, None] + torch.arange(len(self.named))) % len(self.named)  # (n, m)
-        named = self.named[turn]
-        fools = (named >= 0) & (named != labels[:, None])
-        chosen = turn.gather(1, fools.int().argmax(1, keepdim=True))[:, 0]
-        return torch.where(fools.any(1)[:, None, None, None], self.images[chosen], images)
+    named = torch.where(pool.reading.rejected, -1, pool.reading.prediction)  # (m,)
+    turn = (examples.positions[:, None] + torch.arange(len(named))) % len(named)  # (n, m)
+    named = named[turn]
+    fools = (named >= 0) & (named != examples.labels[:, None])
+    chosen = turn.gather(1, fools.int().argmax(1, keepdim=True))[:, 0]
+    any_fools = fools.any(1)[:, None, None, None]
+    return torch.where(any_fools, pool.images[chosen], examples.images)

@@ -18,13 +18,13 @@ from epsball.hardware import bfloat16_units
 from epsball.tensors import Classifier
 from epsball.types import Precision
 
-_ALIKE = 0.9  # share of images on which the copy must say what the model says
+_ALIKE = 0.9  # share of images on which the copy must predict the model's class
 _FEW = 4  # images on which a rewritten copy is compared with the model
 _HEAVY = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.Linear)
 
 
-class Twin:
-    """A copy of a module that costs less to ask.
+class SurrogateModel:
+    """A copy of a module that costs less to call.
 
     Args:
         module: the caller's model; it is copied, never changed.
@@ -32,19 +32,19 @@ class Twin:
     """
 
     def __init__(self, module: nn.Module, precision: Precision) -> None:
-        """Copy the model as it is now; what is made of the copy depends on the first images."""
-        self._held, self._ready = copy.deepcopy(module).requires_grad_(requires_grad=False), False
+        """Copy the model as it is now; how it is rewritten depends on the first images."""
+        self._copy, self._ready = copy.deepcopy(module).requires_grad_(requires_grad=False), False
         self._half = precision == "bfloat16"
 
     def _prepare(self, sample: Tensor) -> None:
         """Make the copy cheap."""
-        held = rewritten(self._held, sample)
-        for layer in held.modules():
+        module = rewritten(self._copy, sample)
+        for layer in module.modules():
             if self._half and type(layer) in _HEAVY:  # a subclass may do anything with its weights
                 layer.to(torch.bfloat16)
             elif isinstance(layer, RbfSvm):
                 layer.search_cheaply(half=self._half)
-        self._held = held.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
+        self._copy = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
         self._ready = True
 
     def __call__(self, inputs: Tensor) -> Tensor:
@@ -53,12 +53,12 @@ class Twin:
             self._prepare(inputs[:_FEW].detach())
         nhwc = inputs.to(memory_format=torch.channels_last)
         with torch.autocast(inputs.device.type, torch.bfloat16, enabled=self._half):
-            scores: Tensor = self._held(nhwc)
+            scores: Tensor = self._copy(nhwc)
         return scores.float()
 
 
 def copy_for(device: torch.device | str) -> Precision:
-    """Return what a cheaper copy had better compute in on a device."""
+    """Return the precision in which a cheaper copy runs fastest on a device."""
     return "float32-copy" if bfloat16_units(device) == "none" else "bfloat16"
 
 
@@ -72,7 +72,7 @@ def autocast_of(model: Classifier) -> Callable[[Tensor], Tensor]:
     return cheaper
 
 
-def twin_of(model: Classifier, precision: Precision) -> Classifier:
+def surrogate_of(model: Classifier, precision: Precision) -> Classifier:
     """Make a cheaper copy; a model that cannot be copied is used as it is, or under autocast.
 
     Args:
@@ -81,14 +81,14 @@ def twin_of(model: Classifier, precision: Precision) -> Classifier:
     """
     if isinstance(model, nn.Module):
         try:
-            return Twin(model, precision)
+            return SurrogateModel(model, precision)
         except (RuntimeError, TypeError, NotImplementedError):  # deepcopy refuses some modules
             pass
     return autocast_of(model) if precision == "bfloat16" else model
 
 
-def checked_twin(model: Classifier, sample: Tensor, precision: Precision) -> Classifier | None:
-    """Make a cheaper copy, or return None where it fails or says something else.
+def checked_surrogate(model: Classifier, sample: Tensor, precision: Precision) -> Classifier | None:
+    """Make a cheaper copy, or return None where it fails or disagrees with the model.
 
     Args:
         model: the classifier, on its device.
@@ -96,12 +96,12 @@ def checked_twin(model: Classifier, sample: Tensor, precision: Precision) -> Cla
         precision: "bfloat16" or "float32-copy".
     """
     try:
-        twin = twin_of(model, precision)
-        if twin is model:
+        surrogate = surrogate_of(model, precision)
+        if surrogate is model:
             return None
         with torch.no_grad():
-            theirs, ours = ask(model, sample), ask(twin, sample)
+            scores, copied = ask(model, sample), ask(surrogate, sample)
     except (EpsballError, RuntimeError, TypeError, NotImplementedError, ValueError):
         return None
-    alike = (theirs.argmax(1) == ours.argmax(1)).float().mean()
-    return twin if bool(ours.isfinite().all()) and float(alike) >= _ALIKE else None
+    alike = (scores.argmax(1) == copied.argmax(1)).float().mean()
+    return surrogate if bool(copied.isfinite().all()) and float(alike) >= _ALIKE else None

@@ -58,8 +58,8 @@ def compare(a: Path, b: Path) -> dict[str, Any]:
 
 
 def _refuse_blocked(run: Path) -> None:
-    findings = [Finding(**found) for found in read_summary(run)["findings"]]
-    blocking = [found.code for found in findings if found.severity == "blocking"]
+    findings = [Finding(**one) for one in read_summary(run)["findings"]]
+    blocking = [one.code for one in findings if one.severity == "blocking"]
     if blocking:
         raise InvalidInput(
             f"{run} has a blocking finding ({blocking[0]}): mend it and audit again first"

@@ -100,8 +100,7 @@ def _result(name: Plain, part: pl.DataFrame, classes: int) -> Plain:
         "median_distance": _median_distance(part),
         "forwards": int(part["forwards"].sum()),
         "backwards": int(part["backwards"].sum()),
-        "queries": None,
-        "parts": None,
+        "queries": None if part["queries"].is_null().all() else int(part["queries"].sum()),
     }
 
 

@@ -39,7 +39,7 @@ def rejections(
         `threshold`, and the rates of `rates_at` over all images, clean (`clean_...`) and
         attacked. Empty where nothing is known of acceptance.
     """
-    told = []
+    rows = []
     known = records.filter(
         pl.col("acceptance").is_not_nan() & pl.col("clean_acceptance").is_not_nan()
     )
@@ -49,7 +49,7 @@ def rejections(
         if not fine.any():
             continue
         area = auroc(clean[fine], attacked[fine])
-        told.append(
+        rows.append(
             {
                 **dict(zip(_BY, key, strict=True)),
                 "n": int(fine.sum()),
@@ -60,7 +60,7 @@ def rejections(
                 "at": [_at(share, clean, fine, attacked, still) for share in false_rejections],
             }
         )
-    return told
+    return rows
 
 
 def _at(

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import polars as pl
 from epsball.evaluation.metrics import rates as metrics
 from epsball.evaluation.metrics.present import eps_text, percent
 from epsball.evaluation.metrics.rejection import rejections
+from epsball.evaluation.records.schema import read_summary
 from epsball.evaluation.settings import AttackSetting
 from epsball.files import write_atomically
 from epsball.types import Finding
@@ -31,7 +32,6 @@ _KEPT_WHEN_BLOCKED = (
     "backwards",
     "queries",
     "seconds",
-    "parts",
 )
 
 
@@ -45,6 +45,7 @@ def summarise(
     class_names: Sequence[str],
     complete: bool,
     full_budget: bool = True,
+    phases: Mapping[str, dict[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """Build the content of summary.json.
 
@@ -55,10 +56,12 @@ def summarise(
         seconds: (variant, eps) -> seconds spent.
         classes: k.
         class_names: in label order; as many as there are labels, at least.
-        complete: whether every image that was asked for is in.
+        complete: whether every requested image is in.
         full_budget: whether every image had the whole attack.
+        phases: {phase: {seconds, forwards, backwards}} of this process; the attacks' are taken
+            from the records, so that those of earlier processes count.
     """
-    blocked = any(found.severity == "blocking" for found in findings)
+    blocked = any(one.severity == "blocking" for one in findings)
     results = metrics.results(records, classes) if len(records) else _empty(settings)
     for result in results:
         result["seconds"] = seconds.get((result["variant"], result["eps"]), 0.0)
@@ -78,9 +81,11 @@ def summarise(
         "confusion": metrics.confusion(records) if rates else {"clean": [], "attacked": []},
         "rejection": rejections(records) if rates and full_budget else [],
         "comparisons": metrics.comparisons(records) if rates else [],
-        "findings": [found.as_dict() for found in findings],
+        "findings": [one.as_dict() for one in findings],
         "cost": _cost(results, settings),
     }
+    if phases is not None:
+        summary["phases"] = {**phases, "attacks": summary["cost"]}
     return dict(_finite(summary))
 
 
@@ -111,6 +116,13 @@ def write_summary(run: Path, summary: dict[str, Any]) -> None:
     write_atomically(
         run / "summary.json", lambda file: file.write_text(text + "\n", encoding="utf-8")
     )
+
+
+def add_report_seconds(run: Path, seconds: float) -> None:
+    """Add the time of drawing the page to the summary's phase "report"."""
+    summary = read_summary(run)
+    summary["phases"]["report"]["seconds"] += seconds
+    write_summary(run, summary)
 
 
 def _rejects(records: pl.DataFrame) -> bool:
@@ -163,7 +175,7 @@ def _empty(settings: Sequence[AttackSetting]) -> list[dict[str, Any]]:
     rows = []
     for s in settings:
         named = {k: s.knobs.get(k) for k in ("steps", "objective", "direction", "reference")}
-        spent = {"n": 0, "forwards": 0, "backwards": 0, "queries": None, "parts": None}
+        spent = {"n": 0, "forwards": 0, "backwards": 0, "queries": None}
         rows += [
             {
                 "variant": s.variant,
@@ -180,6 +192,6 @@ def _empty(settings: Sequence[AttackSetting]) -> list[dict[str, Any]]:
 
 
 def _blanked(result: dict[str, Any]) -> dict[str, Any]:
-    """Keep what was asked and what it cost; every rate becomes null, under the same keys."""
+    """Keep the request and its cost; every rate becomes null, under the same keys."""
     rates = dict.fromkeys((*metrics.RATES, *result))
     return rates | {key: result[key] for key in _KEPT_WHEN_BLOCKED}

@@ -2,7 +2,7 @@
 
 A run is a directory:
 
-    manifest.json               what was asked, of what, on what (see manifest.py)
+    manifest.json               attacks, model, images, machine (see manifest.py)
     records/00000-fgsm.parquet  one file per finished shard and attack; a row per image and eps
     records/00000-fgsm.json     its seconds: apart, so that records stay bitwise equal
     images/00000-fgsm.npz     a few adversarial images of the first shard, for the report

@@ -1,9 +1,10 @@
 """One shard: a few images under every attack. What is finished is on disk and never done twice."""
 
+import functools
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,10 @@ import polars as pl
 import torch
 
 from epsball.data import to_unit
+from epsball.evaluation.engine.attacking import Attacked, attack_examples
 from epsball.evaluation.engine.engine import Engine
-from epsball.evaluation.engine.verdicts import Attacked
-from epsball.evaluation.records.measure import Clean, read_scores, record_frame
+from epsball.evaluation.engine.examples import Examples, read_scores
+from epsball.evaluation.records.measure import record_frame
 from epsball.evaluation.records.schema import IMAGES, RECORDS, read_records
 from epsball.evaluation.settings import AttackSetting
 from epsball.files import write_atomically
@@ -46,12 +48,17 @@ def shards_of(positions: Positions, size: int) -> list[Shard]:
     ]
 
 
-def read_clean(engine: Engine, data: Dataset, positions: Positions) -> Clean:
-    """Read images and ask the model about them, clean."""
-    images = to_unit(data.read(positions))
-    labels = torch.from_numpy(data.labels[positions])
-    reading = read_scores(engine.scores(images), labels, engine.info)
-    return Clean(torch.from_numpy(positions), labels, images, reading)
+def read_examples(data: Dataset, positions: Positions) -> Examples:
+    """Read images and labels; the model is not called."""
+    images, labels = to_unit(data.read(positions)), torch.from_numpy(data.labels[positions])
+    return Examples(images, labels, torch.from_numpy(positions))
+
+
+def read_clean(engine: Engine, data: Dataset, positions: Positions) -> Examples:
+    """Read images and labels, and what the model says of the clean images."""
+    examples = read_examples(data, positions)
+    reading = read_scores(engine.scores(examples.images), examples.labels, engine.info)
+    return replace(examples, clean=reading)
 
 
 def run_shard(
@@ -71,7 +78,7 @@ def run_shard(
         shard: which ones.
         settings: the run's attacks.
         run: the run's directory.
-        advance: told the attack and the number of images after every micro-batch.
+        advance: called with the attack and the number of images that are finished at one eps.
 
     Returns:
         How many attacks were run.
@@ -79,48 +86,43 @@ def run_shard(
     missing = [s for s in settings if not _records(run, shard, s).exists()]
     for setting in settings:
         if setting not in missing:
-            advance(setting, len(shard.positions))
+            advance(setting, len(shard.positions) * len(setting.eps))
     if not missing:
         return 0
-    clean = read_clean(engine, data, shard.positions)
+    examples = read_clean(engine, data, shard.positions)
     for setting in missing:
-        _run_setting(engine, clean, shard, setting, run=run, advance=advance)
+        started = time.perf_counter()
+        attacked = attack_examples(engine, setting, examples, functools.partial(advance, setting))
+        seconds = time.perf_counter() - started
+        _write(engine, examples, shard, setting, attacked, run=run, seconds=seconds)
     return len(missing)
 
 
-def _run_setting(
+def _write(
     engine: Engine,
-    clean: Clean,
+    examples: Examples,
     shard: Shard,
     setting: AttackSetting,
+    attacked: Sequence[Attacked],
     *,
     run: Path,
-    advance: Callable[[AttackSetting, int], None],
+    seconds: float,
 ) -> None:
-    started = time.perf_counter()
-    made = engine.attack(
-        setting,
-        clean.images,
-        clean.labels,
-        clean.positions,
-        lambda count: advance(setting, count),
-        right=clean.reading.stands(clean.labels),
-    )
-    seconds = time.perf_counter() - started
+    """Judge the results of one attack and write them, the records last."""
     frames = [
         record_frame(
             setting,
             eps,
-            clean,
+            examples,
             one,
             scores=engine.scores,
             info=engine.info,
-            full_budget=engine.choices.full_budget,
+            full_budget=engine.config.full_budget,
         )
-        for eps, one in zip(setting.eps, made, strict=True)
+        for eps, one in zip(setting.eps, attacked, strict=True)
     ]
     if shard.number == 0:
-        _keep_images(run / IMAGES / f"{shard.stem(setting)}.npz", setting, clean, made)
+        _save_images(run / IMAGES / f"{shard.stem(setting)}.npz", setting, examples, attacked)
     each = {"seconds": {repr(eps): seconds / len(setting.eps) for eps in setting.eps}}
     file = _records(run, shard, setting)
     # the records come last: that they exist means that everything else does
@@ -132,18 +134,18 @@ def _records(run: Path, shard: Shard, setting: AttackSetting) -> Path:
     return run / RECORDS / f"{shard.stem(setting)}.parquet"
 
 
-def _keep_images(
-    file: Path, setting: AttackSetting, clean: Clean, made: Sequence[Attacked]
+def _save_images(
+    file: Path, setting: AttackSetting, examples: Examples, attacked: Sequence[Attacked]
 ) -> None:
-    right = (clean.reading.prediction == clean.labels).numpy()
-    labels = clean.labels.numpy()
+    right = (examples.reading.prediction == examples.labels).numpy()
+    labels = examples.labels.numpy()
     first_right = [int(np.flatnonzero(right & (labels == c))[0]) for c in np.unique(labels[right])]
     chosen = sorted(first_right)[:_SHOWN] or list(range(min(_SHOWN, len(labels))))
-    kept = {
-        "positions": clean.positions.numpy()[chosen],
+    arrays = {
+        "positions": examples.positions.numpy()[chosen],
         "labels": labels[chosen],
-        "clean": clean.images.numpy()[chosen],
-        "adversarial": np.stack([one.images.numpy()[chosen] for one in made]),
+        "clean": examples.images.numpy()[chosen],
+        "adversarial": np.stack([one.images.numpy()[chosen] for one in attacked]),
         "eps": np.array(setting.eps),
         "variant": np.array(setting.variant),
         "norm": np.array(setting.norm),
@@ -151,7 +153,7 @@ def _keep_images(
 
     def write(beside: Path) -> None:
         with beside.open("wb") as stream:  # a name would have .npz appended
-            np.savez_compressed(stream, allow_pickle=False, **kept)
+            np.savez_compressed(stream, allow_pickle=False, **arrays)
 
     write_atomically(file, write)
 

@@ -48,11 +48,6 @@ class Defended(nn.Module):
         """Return the model's scores for images (n, c, h, w) in [0, 1]."""
         return self.model(self.step(inputs))
 
-    def about(self, rows: Tensor) -> None:
-        """Tell the model which rows of a batch the next question is about, if it counts them."""
-        if (about := getattr(self.model, "about", None)) is not None:
-            about(rows)
-
     @property
     def remedies(self) -> frozenset[Remedy]:
         """Return what an attacker has to do about this step and those behind it."""

@@ -1,5 +1,7 @@
 """Cost: what each attack spent on an image."""
 
+from typing import Any
+
 import altair as alt
 import polars as pl
 
@@ -7,7 +9,7 @@ from epsball.report.audit.run import Run, setting_of, unique
 from epsball.report.drawing.figure import WIDE, Chart, Figure
 from epsball.report.drawing.numbers import count, distance, duration
 from epsball.report.drawing.palette import FILL, INK, SOFT
-from epsball.report.drawing.table import table
+from epsball.report.drawing.table import Table, table
 
 KINDS = {"forwards": "forward passes", "backwards": "backward passes", "queries": "queries"}
 
@@ -32,14 +34,29 @@ def cost_figure(run: Run) -> Figure | None:
     heads = "attack|norm|#eps|#images|#forwards|#backwards|#queries|#time"
     return Figure(
         key="cost",
-        caption=f"The whole run took {count(cost.get('forwards'))} forward and "
+        caption=f"The run took {count(cost.get('forwards'))} forward and "
         f"{count(cost.get('backwards'))} backward passes of one image, and "
-        f"{duration(cost.get('seconds'))}. Bars are means over the images; an image that is "
-        "fooled early costs less where the attack may stop.",
+        f"{duration(cost.get('seconds'))}, for its attacks. Bars are means over the images; an "
+        "image that is fooled early costs less where the attack may stop.",
         alt="Mean number of forward and backward passes that each attack spent on an image.",
         draw=lambda width: draw_cost(frame, width),
         table=table("Passes and time of each setting", heads, rows),
     )
+
+
+def phases_table(run: Run) -> Table | None:
+    """Return what each phase of the run cost; None for a run of an older version.
+
+    The phase "report" is left out: it is not over while this page is drawn.
+    """
+    phases: dict[str, dict[str, Any]] = run.summary.get("phases") or {}
+    rows = [
+        [name, count(spent["forwards"]), count(spent["backwards"]), duration(spent["seconds"])]
+        for name, spent in phases.items()
+        if name != "report"
+    ]
+    heads = "phase|#forwards|#backwards|#time"
+    return table("Passes and time of each phase of the run", heads, rows) if rows else None
 
 
 def cost_frame(run: Run) -> pl.DataFrame:

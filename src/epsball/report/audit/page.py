@@ -8,7 +8,7 @@ from typing import Any
 from epsball.files import write_bytes
 from epsball.report.audit.classes import class_figure
 from epsball.report.audit.confusion import confusion_figure
-from epsball.report.audit.cost import cost_figure
+from epsball.report.audit.cost import cost_figure, phases_table
 from epsball.report.audit.curve import curve_figure
 from epsball.report.audit.rejection import rejection_tables
 from epsball.report.audit.results import (
@@ -64,6 +64,7 @@ def write_report(run: Path, *, figures: bool = False) -> Path:
         distances=distance_table(seen),
         rejecting=rejection_tables(seen),
         strips=image_strips(seen),
+        phases=phases_table(seen),
         facts=facts(seen),
     )
     if figures:
@@ -82,8 +83,7 @@ def facts(run: Run) -> list[tuple[str, list[tuple[str, str]]]]:
     """
     manifest = run.manifest
     general = {
-        "made": manifest.get("created"),
-        "epsball": manifest.get("epsball_version"),
+        "created": manifest.get("created"),
         "budget": manifest.get("budget"),
         "seed": manifest.get("seed"),
     }

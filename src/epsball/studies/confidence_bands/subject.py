@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from epsball.data import to_unit
 from epsball.errors import InvalidInput
-from epsball.evaluation.engine.speed import resolved
-from epsball.evaluation.engine.surrogate import checked_twin
+from epsball.evaluation.engine.measuring import resolved
+from epsball.evaluation.engine.surrogate import checked_surrogate
 from epsball.evaluation.subject import Subject, choose_device, open_model
 from epsball.models import fingerprint
 from epsball.studies.core.workspace import Workspace
@@ -71,7 +71,7 @@ def _opened(data: str, device: str, model: str, weights: str, precision: Precisi
     _check(subject, images)
     gradients: Classifier | None = subject.model
     if precision != "float32":
-        gradients = checked_twin(subject.model, sample.to(subject.device), precision)
+        gradients = checked_surrogate(subject.model, sample.to(subject.device), precision)
     if gradients is None:
         raise InvalidInput(
             f"{model}: a {precision} copy disagrees with the model: add precision=float32 to --grid"

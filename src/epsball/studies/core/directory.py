@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from epsball.errors import InvalidInput
-from epsball.evaluation.manifest import surroundings
+from epsball.evaluation.manifest import environment_info
 from epsball.files import write_bytes
 from epsball.studies.claims.story import Story
 from epsball.studies.claims.table import load_claims
@@ -65,7 +65,7 @@ def open_directory(
     Raises:
         InvalidInput: the directory cannot be written to.
     """
-    manifest = _request(study, options, data) | {"command": command} | surroundings()
+    manifest = _request(study, options, data) | {"command": command} | environment_info()
     write_bytes(out / MANIFEST, (json.dumps(manifest, indent=2) + "\n").encode())
 
 

@@ -1,11 +1,13 @@
 """Several processes of this machine run the cells of a study, to the same rows as one process."""
 
 import multiprocessing
+import os
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 
+from epsball.cores import divided_cores
 from epsball.errors import InvalidInput
 from epsball.studies.core.cell import Cell
 from epsball.studies.core.store import Failure, Store
@@ -33,11 +35,12 @@ class Processes:
 
     def run(self, cells: Sequence[Cell], work: Work, store: Store, tracker: Tracker) -> None:
         """See `Executor`."""
-        pool = _ProcessPool(self.count, work)
-        try:
-            run_cells(cells, pool, store, tracker)
-        finally:
-            pool.close()
+        with divided_cores(os.environ, self.count):
+            pool = _ProcessPool(self.count, work)
+            try:
+                run_cells(cells, pool, store, tracker)
+            finally:
+                pool.close()
 
 
 class _ProcessPool:

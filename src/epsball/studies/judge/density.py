@@ -7,8 +7,7 @@ from torch import nn
 from epsball.attacks import rejection
 from epsball.data import to_unit
 from epsball.defences import KernelDensity
-from epsball.evaluation.engine.counting import Counted, Tally
-from epsball.evaluation.records.measure import read_scores
+from epsball.evaluation.engine.examples import read_scores
 from epsball.evaluation.records.shards import read_clean
 from epsball.randomness import ImageStreams
 from epsball.studies.core.store import Row
@@ -56,20 +55,19 @@ def judge_crowded(
     """
     engine = engine_for(model, dataset, seed, precision="fast")
     clean = read_clean(engine, dataset, np.arange(len(dataset)))
-    place = torch.device(engine.choices.device)
+    place = torch.device(engine.config.device)
     density = _density(known).to(place)
     safe, crowd = [], []
-    size = engine.choices.micro_batch
+    size = engine.config.micro_batch
     search = Search(
-        retire=False, confirm=engine.model, precision=engine.choices.precision, micro_batch=size
+        retire=False, confirm=engine.model, precision=engine.config.precision, micro_batch=size
     )
     for rows in (slice(at, at + size) for at in range(0, len(dataset), size)):
         streams = ImageStreams.of(
             clean.positions[rows], seed=seed, purpose="rejection", device=place
         )
         images, labels = clean.images[rows].to(place), clean.labels[rows].to(place)
-        tally = Tally(len(images), engine.choices.device)
-        searched = Counted(engine.twin or engine.model, engine.info, tally)
+        searched = engine.recorder(len(images), surrogate=True)
         made = rejection(
             searched,
             images,

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from epsball.errors import InvalidInput
+from epsball.evaluation.engine.attacking import Attacked, attack_examples
 from epsball.evaluation.engine.engine import Engine
-from epsball.evaluation.engine.verdicts import Attacked
+from epsball.evaluation.engine.examples import Examples, Reading, read_scores
 from epsball.evaluation.metrics.acceptance import (
     auroc,
     auroc_interval,
@@ -20,7 +21,6 @@ from epsball.evaluation.metrics.acceptance import (
     risk_curve,
 )
 from epsball.evaluation.metrics.rejection import FALSE_REJECTIONS
-from epsball.evaluation.records.measure import Clean, Reading, read_scores
 from epsball.evaluation.records.shards import read_clean
 from epsball.evaluation.settings import make_settings
 from epsball.files import write_atomically
@@ -140,7 +140,7 @@ def fooled_images(
     engine = engine_for(model, dataset, seed, precision=precision)
     clean = read_clean(engine, dataset, np.arange(len(dataset)))
     made, reading = _attack(engine, clean, attack, eps)
-    fooled = clean.reading.stands(clean.labels) & ~reading.safe
+    fooled = clean.not_yet_adversarial & ~reading.safe
     kept, labels = made.images[fooled], clean.labels[fooled]
     write_atomically(file, lambda beside: _write(beside, kept, labels))
     return [
@@ -153,10 +153,10 @@ def fooled_images(
     ]
 
 
-def _attack(engine: Engine, clean: Clean, attack: str, eps: float) -> tuple[Attacked, Reading]:
+def _attack(engine: Engine, clean: Examples, attack: str, eps: float) -> tuple[Attacked, Reading]:
     """Attack all clean images, and read what the model says of what came out."""
     setting = make_settings([attack], norm="l2", eps=[eps])[0]
-    made = engine.attack(setting, clean.images, clean.labels, clean.positions)[0]
+    made = attack_examples(engine, setting, clean)[0]
     return made, read_scores(engine.scores(made.images), clean.labels, engine.info)
 
 
@@ -173,7 +173,7 @@ def _row(reading: Reading, labels: Tensor, where: Row, *, clean: bool) -> Row:
     }
 
 
-def _apart(clean: Clean, reading: Reading) -> dict[str, float]:
+def _apart(clean: Examples, reading: Reading) -> dict[str, float]:
     """Say how well acceptance tells attacked images from the clean ones they were made of."""
     if clean.reading.acceptance is None or reading.acceptance is None:
         return {}

@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from epsball.data import to_unit
-from epsball.evaluation.records.measure import read_scores
+from epsball.evaluation.engine.attacking import attack_examples
+from epsball.evaluation.engine.examples import Examples, read_scores
 from epsball.evaluation.settings import make_settings
 from epsball.files import write_atomically
 from epsball.studies.core.store import Row
@@ -55,7 +56,9 @@ def keep_strip(
     )  # the first image at all, where none is right
     one, its, where = images[first : first + 1], labels[:1], torch.tensor([int(positions[first])])
     setting = make_settings([attack], norm=norm, eps=list(eps))[0]
-    made = torch.cat([one, *(a.images for a in engine.attack(setting, one, its, where))])
+    made = torch.cat(
+        [one, *(a.images for a in attack_examples(engine, setting, Examples(one, its, where)))]
+    )
     write_atomically(file, lambda beside: _write(beside, made))
     reading = read_scores(engine.scores(made), its.repeat(len(made)), engine.info)
     shared = {"attack": attack, "mode": "strip", "position": int(where)}

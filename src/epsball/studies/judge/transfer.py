@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from epsball.errors import InvalidInput
-from epsball.evaluation.records.measure import read_scores
+from epsball.evaluation.engine.attacking import attack_examples
+from epsball.evaluation.engine.examples import read_scores
 from epsball.evaluation.records.shards import read_clean, shards_of
 from epsball.evaluation.settings import make_settings
 from epsball.files import write_atomically
@@ -50,7 +51,7 @@ def make_examples(
     for shard in shards_of(np.arange(len(dataset)), _AT_ONCE):
         clean = read_clean(engine, dataset, shard.positions)
         for setting in settings:
-            whole = engine.attack(setting, clean.images, clean.labels, clean.positions)
+            whole = attack_examples(engine, setting, clean)
             for e, one in zip(setting.eps, whole, strict=True):
                 made[setting.variant, e].append(one.images)
                 spent[setting.variant, e] += int(one.backwards.sum())

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -13,10 +13,12 @@ from torch.nn.functional import cross_entropy
 
 from epsball.data import to_unit
 from epsball.evaluation.audit import audit
-from epsball.evaluation.engine.engine import Choices, Engine
-from epsball.evaluation.engine.speed import resolved
+from epsball.evaluation.engine.attacking import attack_examples
+from epsball.evaluation.engine.config import EngineConfig
+from epsball.evaluation.engine.engine import Engine
+from epsball.evaluation.engine.examples import Examples, Reading, read_scores
+from epsball.evaluation.engine.measuring import resolved
 from epsball.evaluation.inputs import sample_of
-from epsball.evaluation.records.measure import Clean, Reading, read_scores
 from epsball.evaluation.records.shards import read_clean, shards_of
 from epsball.evaluation.settings import AttackSetting, make_settings
 from epsball.evaluation.subject import Subject, open_model
@@ -86,10 +88,15 @@ def engine_for(
     held = _HELD.get(model, _Held())
     subject = held.subject = held.subject or open_model(model, sample_of(dataset, 2)[0], "auto")
     searched = resolved(precision, subject.device)
-    choices = Choices(subject.device, searched, micro_batch, torch.get_num_threads())
-    engine = Engine(subject.model, subject.info, choices, seed, held.copies.get(searched))
-    if engine.twin is not None:
-        held.copies[searched] = engine.twin
+    config = EngineConfig(
+        device=subject.device,
+        precision=searched,
+        micro_batch=micro_batch,
+        threads=torch.get_num_threads(),
+    )
+    engine = Engine(subject.model, subject.info, config, seed, held.copies.get(searched))
+    if engine.surrogate is not None:
+        held.copies[searched] = engine.surrogate
     return engine
 
 
@@ -119,10 +126,10 @@ def hold(model: nn.Module) -> None:
 
 
 def _attack(
-    engine: Engine, setting: AttackSetting, clean: Clean, sums: dict[tuple[str, float], "_Sum"]
+    engine: Engine, setting: AttackSetting, clean: Examples, sums: dict[tuple[str, float], "_Sum"]
 ) -> None:
-    made = engine.attack(setting, clean.images, clean.labels, clean.positions)
-    for eps, one in zip(setting.eps, made, strict=True):
+    attacked = attack_examples(engine, setting, clean)
+    for eps, one in zip(setting.eps, attacked, strict=True):
         reading = read_scores(engine.scores(one.images), clean.labels, engine.info)
         sums[setting.variant, eps].add(reading, clean.labels, one.forwards, one.backwards)
 
@@ -278,15 +285,14 @@ def judge_unchecked(
         As `judge_verdicts`, without findings.
     """
     whole = engine_for(model, dataset, seed, precision="fast")
-    engine = replace(whole, choices=replace(whole.choices, full_budget=False))
+    engine = whole.changed(full_budget=False)
     setting = make_settings([attack], norm=norm, eps=list(eps), restarts=restarts)[0]
     clean = read_clean(engine, dataset, np.arange(len(dataset)))
-    right = clean.reading.stands(clean.labels)
     started = time.perf_counter()
-    made = engine.attack(setting, clean.images, clean.labels, clean.positions, right=right)
+    results = attack_examples(engine, setting, clean)
     seconds = (time.perf_counter() - started) / len(setting.eps)
     rows: list[Row] = []
-    for one, attacked in zip(setting.eps, made, strict=True):
+    for one, attacked in zip(setting.eps, results, strict=True):
         safe = read_scores(engine.scores(attacked.images), clean.labels, engine.info).safe
         rows.append(
             {

@@ -1,0 +1,109 @@
+"""What the results of a run say about the run: its records, and its attacks on the probe again."""
+
+from collections.abc import Sequence
+
+import polars as pl
+import torch
+
+from epsball.evaluation.checks.before import check_chance
+from epsball.evaluation.checks.indicators import check_indicators
+from epsball.evaluation.checks.probe import AttackedProbe, Probe
+from epsball.evaluation.checks.records import check_records
+from epsball.evaluation.checks.repeats import (
+    check_eps_zero,
+    check_loss,
+    check_recomputed,
+    check_recorded,
+    check_steps,
+)
+from epsball.evaluation.engine.engine import Engine
+from epsball.evaluation.progress import Progress
+from epsball.evaluation.settings import AttackSetting
+from epsball.types import Finding
+
+# the same image need not get the same scores: checks that repeat an attack mean nothing
+_RANDOM = ("random-forward", "few-draws")
+_SHARE = 0.15  # of an attack's own passes, for the attacks that repeat it
+_FEWEST, _FEWEST_DEAR = 16, 4  # images that are attacked again all the same, where there are any
+_ONCE, _WITH_DOUBLED = 1, 3  # attacks on an image: a repetition, and one with twice the steps
+_GRADIENT = 3  # forward passes that a gradient costs, about
+
+
+def check_results(
+    engine: Engine,
+    settings: Sequence[AttackSetting],
+    probe: Probe,
+    records: pl.DataFrame,
+    *,
+    known: Sequence[Finding],
+    progress: Progress,
+) -> list[Finding]:
+    """Check the records, then repeat every attack on a few images and watch it.
+
+    Args:
+        engine: the run's engine.
+        settings: the run's attacks.
+        probe: a few images of the run.
+        records: of all finished shards.
+        known: findings from before the attacks.
+        progress: shows how far the checks are.
+    """
+    images = records.unique("index")
+    # a model that guesses does so where it does not reject
+    named = images.filter(~pl.col("clean_rejected"))
+    right = int((named["clean_prediction"] == named["label"]).sum())
+    findings = check_chance(right, len(named), engine.info.classes) if len(named) else []
+    findings += check_records(records, settings)
+    progress.begin("checking", len(settings))
+    probe = probe.among(torch.tensor(images["index"].to_list()))
+    random = any(one.code in _RANDOM for one in known)
+    for setting in settings:
+        few = probe.first(_count(setting, records))
+        findings += _check_setting(engine, setting, few, records, findings, random=random)
+        progress.advance(1, setting.variant)
+    return findings
+
+
+def _count(setting: AttackSetting, records: pl.DataFrame) -> int:
+    """Return how many images may be attacked again: a share of what the attack itself cost."""
+    own = records.filter(variant=setting.variant)
+    calls = len(setting.eps) if setting.sweeps else 1  # one call served every eps
+    forwards, backwards = (int(own[key].sum()) / calls for key in ("forwards", "backwards"))
+    spent = (_GRADIENT - 1) * backwards + forwards  # in forward passes
+    widest = setting.changed(eps=setting.eps[-1:], restarts=1)
+    attacks = _WITH_DOUBLED if "steps" in setting.knobs and setting.means_harm else _ONCE
+    affordable = int(_SHARE * spent / (_GRADIENT * attacks * max(1, widest.gradients)))
+    return max(affordable, _FEWEST_DEAR if setting.spec.adaptive else _FEWEST)
+
+
+def _check_setting(
+    engine: Engine,
+    setting: AttackSetting,
+    probe: Probe,
+    records: pl.DataFrame,
+    known: Sequence[Finding],
+    *,
+    random: bool,
+) -> list[Finding]:
+    """Attack the probe with eps = 0, as the run did, with twice the steps, and without a ball.
+
+    Where the model is random whatever relies on repetition is left out: what fooled one draw need
+    not fool the next, and `random-forward` says so.
+    """
+    findings = [] if random else check_eps_zero(engine, setting, probe)
+    widest = setting.changed(eps=setting.eps[-1:], restarts=1)
+    if widest.eps[0] == 0:
+        return findings
+    attacked = AttackedProbe.of(engine, widest, probe)
+    if not random:
+        findings += check_recomputed(engine, attacked)
+        # what depends on the other images of a batch is another attack on these few
+        if setting.restarts == 1 and not setting.spec.adaptive:
+            findings += check_recorded(engine, attacked, records)
+    if "steps" in setting.knobs and setting.means_harm:
+        findings += check_steps(engine, attacked)
+        if setting.is_plain and setting.spec.kind == "budget" and not setting.spec.adaptive:
+            findings += check_loss(attacked)
+    if random:
+        return findings
+    return findings + check_indicators(engine, attacked, records, [*known, *findings])
