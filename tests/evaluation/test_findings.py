@@ -376,7 +376,8 @@ def test_what_depends_on_the_batch_by_design_is_no_mismatch(
         return whole(model, inputs, labels, **k) if len(inputs) > 70 else inputs.clone()
 
     broken_attack("strongest", crowded)
-    found = run(model, sample_images(100), attacks=["strongest"], eps=[0.3], full_budget=False)
+    asked: dict[str, Any] = {"attacks": ["strongest"], "eps": [0.3], "micro_batch": 128}
+    found = run(model, sample_images(100), full_budget=False, **asked)
     assert found.summary["results"][0]["robust_accuracy"] < 0.5
     assert "accuracy-mismatch" not in codes(found)
 

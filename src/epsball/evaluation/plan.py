@@ -9,6 +9,7 @@ import torch
 
 from epsball.data import choose, stratified_order
 from epsball.evaluation.checks import before as checks_before
+from epsball.evaluation.checks.before import check_range
 from epsball.evaluation.checks.findings import finding, is_blocked
 from epsball.evaluation.checks.probe import Probe
 from epsball.evaluation.engine.config import EngineConfig
@@ -117,6 +118,8 @@ def make_plan(
     callable_model = not subject.findings
     if callable_model:
         check_fit(subject, data, drawn)
+    # attacks refuse images outside [0, 1] that the finding below is about
+    if callable_model and not check_range(*_extremes(images.images)):
         rehearse(subject, request.settings, images, phases.passes)
     with phases.during("measuring"):
         config, rate = _config(
@@ -170,6 +173,10 @@ def _sample_name(positions: Positions, total: int) -> str:
     if len(positions) == total:
         return "all"
     return "first" if int(positions[-1]) == len(positions) - 1 else "stratified"
+
+
+def _extremes(images: torch.Tensor) -> tuple[float, float]:
+    return float(images.amin()), float(images.amax())
 
 
 def _evenly(count: int, chosen: int) -> torch.Tensor:

@@ -20,7 +20,7 @@ _FORMAT = 1.05  # so has another memory format
 _SURROGATE = 1.3  # so has a surrogate: each of its successes is confirmed on the model itself
 _FEWER = 0.97  # fewer threads are taken where they lose no more than this
 _SHARE = 0.02  # of the time that the attacks will take, for each model that is measured
-_LEAST, _MOST = 0.02, 4.0  # seconds
+_LEAST, _MOST = 0.05, 4.0  # seconds
 _FIRST, _LARGEST = 32, 4096
 # how far scores and gradients in another memory format may differ, as a share of the largest
 _ALIKE = (1e-4, 1e-2)
@@ -81,10 +81,11 @@ class Stopwatch:
         if inputs.is_cuda:
             torch.cuda.synchronize(inputs.device)
         wall, computing = time.perf_counter() - started, time.process_time() - begun
-        self.spent += wall
         self.passes.update(forwards=len(inputs), backwards=len(inputs))
         alone = inputs.device.type == "cpu" and torch.get_num_threads() == 1
-        return computing if alone and computing else wall  # a coarse clock may not have moved
+        seconds = computing if alone and computing else wall  # a coarse clock may not have moved
+        self.spent += seconds
+        return seconds
 
 
 def choose_micro_batch(watch: Stopwatch, most: int = _LARGEST) -> tuple[int, float]:
