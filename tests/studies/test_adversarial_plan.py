@@ -5,8 +5,9 @@ from collections import Counter
 import pytest
 
 from epsball.errors import InvalidInput
-from epsball.studies.adversarial_training.rows import LINES
-from epsball.studies.adversarial_training.study import ADVERSARIAL_TRAINING, plan
+from epsball.studies.adversarial_training.plan import plan
+from epsball.studies.adversarial_training.study import ADVERSARIAL_TRAINING
+from epsball.studies.adversarial_training.trainings import TRAININGS
 from epsball.studies.core.cell import Cell, in_order
 from epsball.studies.core.data_summary import DataSummary
 from epsball.studies.core.options import Options
@@ -23,7 +24,7 @@ def nets(options: Options, data: DataSummary = MNIST) -> dict[str, Cell]:
 
 def test_the_whole_plan() -> None:
     cells = plan(Options(seeds=2), MNIST)
-    count = 2 * len(LINES)
+    count = 2 * len(TRAININGS)
     assert Counter(cell.kind for cell in cells) == {
         "train": count + 2 * 3,  # the two static sources and the held-out model
         "examples": 2,

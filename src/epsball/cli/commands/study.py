@@ -47,6 +47,12 @@ def study(
     ] = None,
     threads: Annotated[int | None, typer.Option(help="Of torch; part of every cell.")] = None,
     workers: Annotated[int, typer.Option(help="Processes at once; the rows are the same.")] = 1,
+    executor: options.ExecutorName = options.Executor.local,
+    address: options.Address = None,
+    storage: options.StorageUrl = None,
+    gpus_per_cell: Annotated[
+        float, typer.Option(help="GPUs that a cell reserves on a cluster; 0.5: two share one.")
+    ] = 0.0,
     device: options.Device = "auto",
     page: Annotated[
         Path | None, typer.Option(help="Also write the Markdown page to this file.")
@@ -78,6 +84,15 @@ def study(
     from epsball.errors import InvalidInput
     from epsball.studies import run_study
 
+    if executor is options.Executor.local:
+        options.refuse_cluster_options(
+            address=address, storage=storage, gpus_per_cell=gpus_per_cell
+        )
+        cluster = None
+    else:
+        from epsball.studies.executors.ray import Ray
+
+        cluster = Ray(address, storage, gpus_per_cell)
     if out is None:
         raise InvalidInput(
             "study: --out is missing: name a directory, or use --plan to run nothing"
@@ -87,6 +102,7 @@ def study(
             name,
             out,
             workers=workers,
+            executor=cluster,
             command=options.command_line(),
             progress=bars,
             **chosen,

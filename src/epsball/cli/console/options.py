@@ -53,6 +53,40 @@ Restarts = Annotated[int, typer.Option(help="For attacks that are random.")]
 NormName = Annotated[str, typer.Option(help="linf, l2, l1 or l0, where the attack has it.")]
 
 
+class Executor(StrEnum):
+    """Where cells or shards run."""
+
+    local = "local"
+    ray = "ray"
+
+
+ExecutorName = Annotated[Executor, typer.Option(help="local, or ray: on a Ray cluster.")]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        help="Of the cluster: HOST:PORT, ray://HOST:PORT or auto. Left out: the cluster of this "
+        "machine, or a new one of this machine alone."
+    ),
+]
+StorageUrl = Annotated[
+    str | None,
+    typer.Option(help="Directory or fsspec URL that all nodes share; --out if left out."),
+]
+
+
+def refuse_cluster_options(**values: object) -> None:
+    """Refuse options of a cluster where none is used.
+
+    Raises:
+        InvalidInput: one of them is given.
+    """
+    for name, value in values.items():
+        if value:
+            raise InvalidInput(
+                f"--{name.replace('_', '-')} is for a cluster: add --executor ray, or leave it out"
+            )
+
+
 class Sample(StrEnum):
     """How images are chosen under --limit."""
 

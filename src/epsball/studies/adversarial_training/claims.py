@@ -1,8 +1,9 @@
-"""What came out for each claim about adversarial training. Imports no torch."""
+"""The verdict on each claim about adversarial training. Imports no torch."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from epsball.studies.adversarial_training.trainings import HELPERS
 from epsball.studies.claims.estimates import Estimate
 from epsball.studies.claims.study_rows import Point, StudyRows
 from epsball.studies.claims.table import (
@@ -15,67 +16,67 @@ from epsball.studies.claims.table import (
     not_run,
 )
 from epsball.studies.core.data_summary import DataSummary
+from epsball.studies.core.notes import read_notes
 
 NAME = "adversarial-training"
 _USUAL = ("mnist", "cifar10")
-_ALIKE = 0.005  # of clean accuracy: what is called performing alike
-_FALLS = 0.5  # of the accuracy under FGSM: less than that under PGD is falling
-_LINEAR = 0.9  # of the spread that a straight line explains: what is called almost linear
+_ALIKE = 0.005  # difference of clean accuracy that counts as performing alike
+_FALLS = 0.5  # of the accuracy under FGSM: less than that under PGD counts as falling
+_LINEAR = 0.9  # share of the variance explained by a line that counts as almost linear
 _ONE_STEP = ("fgsm-only", "fgsm-mix")
-_LEAKING = (*_ONE_STEP, "fgsm-only-long", "fast")  # made by one step with the true label
-_MISSING = "the rows that it compares were not all run"
+_LEAKING = (*_ONE_STEP, "fgsm-only-long", "fast")  # trained on one step with the true label
+NOTES = read_notes("epsball.studies.adversarial_training")
 
 
 @dataclass(frozen=True)
 class Case:
-    """What claims are judged on.
+    """The rows and departures on which claims are judged.
 
     Args:
-        found: the rows.
-        eps: the study's.
-        differs: what is not as in the source.
-        partly: how the networks were trained on less than there is.
+        rows: of the study.
+        eps: of the study.
+        differs: departures from the source.
+        partly: how the networks were trained on a part of the images; empty if on all.
     """
 
-    found: StudyRows
+    rows: StudyRows
     eps: float
     differs: tuple[str, ...]
     partly: tuple[str, ...] = ()
 
     def at(self, row: str, attack: str = "none", *, eps: float | None = None) -> Point:
-        """Return where a row was measured under an attack; clean without one."""
+        """Return the point of a row under an attack; clean without one."""
         radius = 0.0 if attack == "none" else self.eps if eps is None else eps
         return Point({"row": row}, attack, radius)
 
     def finding(self, claim: Claim, least: Estimate, *, holds: bool, note: str) -> Verdict:
-        """Judge a finding on the number that decides."""
+        """Judge a finding by the number that decides."""
         differs = (*self.differs, *self.partly)
         return judge_finding(claim, least, holds=holds, note=note, differs=differs)
 
 
 def judge(
-    found: StudyRows, eps: float, data: DataSummary, trained: int | None = None
+    rows: StudyRows, eps: float, data: DataSummary, trained: int | None = None
 ) -> list[Verdict]:
     """Judge every claim.
 
-    The slides state neither data nor network, so none can differ from theirs; digits of 8 x 8
-    pixels are so much easier that they are held not to refute, and so are networks that were given
-    a part of the training images.
+    The slides state neither data nor network, so there is no departure from them. Digits of 8 x 8
+    pixels are so much easier that they cannot refute a claim, and neither can networks trained on a
+    part of the images.
 
     Args:
-        found: the rows.
-        eps: the study's.
-        data: on which images.
-        trained: how many training images were used; None: all.
+        rows: of the study.
+        eps: of the study.
+        data: facts about the images.
+        trained: number of training images that were used; None: all.
 
     Returns:
-        A verdict for each claim of the source, in the order of the list.
+        One verdict per claim of the source, in the order of the list.
     """
-    strange = data.name not in _USUAL
-    differs = (f"measured on {data.name}",) if strange else ()
+    differs = () if data.name in _USUAL else (f"measured on {data.name}",)
     partly = trained is not None and trained < data.train
     less = (f"trained on {trained:,} of {data.train:,} images",) if partly else ()
-    case = Case(found, eps, differs, less)
+    case = Case(rows, eps, differs, less)
     return complete(NAME, [_one(claim, case, data) for claim in load_claims(NAME)])
 
 
@@ -88,126 +89,108 @@ def _one(claim: Claim, case: Case, data: DataSummary) -> Verdict:
 
 def _goodfellow(claim: Claim, case: Case, data: DataSummary) -> Verdict:
     row = "none" if claim.id.endswith("before") else "fgsm-mix"
-    right = case.found.estimate(case.at(row))
+    right = case.rows.estimate(case.at(row))
     if right is None or data.name != "mnist":
-        return not_run(claim, "a number of MNIST; the row was not run on it")
+        return not_run(claim, NOTES.text("reason-goodfellow"))
     error = replace(right, value=1 - right.value, low=1 - right.high, high=1 - right.low)
     return judge_value(claim, error, differs=("base-cnn, not Goodfellow's maxout network",))
 
 
-def _higher(more: tuple[str, str], less: tuple[str, str], words: str) -> Callable[..., Verdict]:
-    """Return a judge of an ordering of two (row, attack)."""
+def _higher(more: tuple[str, str], less: tuple[str, str], condition: str) -> Callable[..., Verdict]:
+    """Return a function that judges an ordering of two (row, attack)."""
 
     def judged(claim: Claim, case: Case) -> Verdict:
-        gap = case.found.gap(case.at(*more), case.at(*less))
+        gap = case.rows.gap(case.at(*more), case.at(*less))
         if gap is None:
-            return not_run(claim, _MISSING)
-        values = [_shown(case, where) for where in (more, less)]
-        note = f"{words}: {values[0]} against {values[1]}"
+            return not_run(claim, NOTES.text("reason-missing"))
+        values = {"more": _shown(case, more), "less": _shown(case, less)}
+        note = NOTES.text("reason-ordering", condition=condition, **values)
         return case.finding(claim, gap, holds=gap.value > 0, note=note)
 
     return judged
 
 
 def _shown(case: Case, where: tuple[str, str]) -> str:
-    found = case.found.estimate(case.at(*where))
-    return "-" if found is None else f"{found.value:.1%}"
+    estimate = case.rows.estimate(case.at(*where))
+    return "-" if estimate is None else f"{estimate.value:.1%}"
 
 
 def _offline(claim: Claim, case: Case) -> Verdict:
-    gap = case.found.gap(case.at("offline"), case.at("dropout"))
+    gap = case.rows.gap(case.at("offline"), case.at("dropout"))
     if gap is None:
-        return not_run(claim, _MISSING)
-    under = [_shown(case, (row, "fgsm")) for row in ("offline", "dropout")]
-    note = (
-        f"clean accuracy differs by {gap.value:+.4f} (alike: at most {_ALIKE:g}, or an interval "
-        f"around 0); under FGSM, which the slides do not compare, {under[0]} against {under[1]}"
-    )
+        return not_run(claim, NOTES.text("reason-missing"))
+    attacked = {row: _shown(case, (row, "fgsm")) for row in ("offline", "dropout")}
+    note = NOTES.text("reason-offline", gap=gap.value, alike=_ALIKE, **attacked)
     return case.finding(claim, gap, holds=abs(gap.value) <= _ALIKE or gap.holds(0), note=note)
 
 
 def _capacity(claim: Claim, case: Case) -> Verdict:
     rows = ("fgsm-mix-narrow", "fgsm-mix", "fgsm-mix-wide")
     pairs = ((rows[1], rows[0]), (rows[2], rows[1]))
-    gaps = [case.found.gap(case.at(a, "fgsm"), case.at(b, "fgsm")) for a, b in pairs]
+    gaps = [case.rows.gap(case.at(a, "fgsm"), case.at(b, "fgsm")) for a, b in pairs]
     known = [gap for gap in gaps if gap is not None]
     if len(known) < len(pairs):
-        return not_run(claim, _MISSING)
+        return not_run(claim, NOTES.text("reason-missing"))
     least = min(known, key=lambda gap: gap.value)
-    fgsm, hard = ([_shown(case, (row, attack)) for row in rows] for attack in ("fgsm", "strongest"))
-    note = (
-        f"the FGSM mix at a quarter, once and twice the width keeps {', '.join(fgsm)} under FGSM, "
-        f"and {', '.join(hard)} under strongest"
-    )
+    shown = {a: [_shown(case, (row, a)) for row in rows] for a in ("fgsm", "strongest")}
+    note = NOTES.text("reason-capacity", **shown)
     return case.finding(claim, least, holds=least.value > 0, note=note)
 
 
 def _leak(claim: Claim, case: Case) -> Verdict:
-    gaps = {row: case.found.gap(case.at(row, "fgsm"), case.at(row)) for row in _LEAKING}
+    gaps = {row: case.rows.gap(case.at(row, "fgsm"), case.at(row)) for row in _LEAKING}
     known = {row: gap for row, gap in gaps.items() if gap is not None}
     if not known:
-        return not_run(claim, _MISSING)
+        return not_run(claim, NOTES.text("reason-missing"))
     row = max(known, key=lambda name: known[name].low)
-    note = (
-        f"{row}: {_shown(case, (row, 'fgsm'))} under FGSM with the true label, "
-        f"{_shown(case, (row, 'none'))} clean; one such case bears 'can' out"
-    )
+    fgsm, clean = (_shown(case, (row, attack)) for attack in ("fgsm", "none"))
+    note = NOTES.text("reason-leak", row=row, fgsm=fgsm, clean=clean)
     holds = known[row].low > 0
-    few = () if holds else ("the networks tried here are too few to refute that it can",)
+    few = () if holds else (NOTES.text("reason-leak-few"),)
     differs = (*case.differs, *case.partly, *few)
     return judge_finding(claim, known[row], holds=holds, note=note, differs=differs)
 
 
 def _one_step_fails(claim: Claim, case: Case) -> Verdict:
-    """Judge mix and FGSM alone: FGSM leaves more than without, PGD less than half of it."""
+    """Judge mix and FGSM only: more accurate under FGSM than without, under PGD less than half."""
     gaps = {}
     for row in _ONE_STEP:
-        helps = case.found.gap(case.at(row, "fgsm"), case.at("none", "fgsm"))
-        falls = case.found.gap(case.at(row, "fgsm"), case.at(row, "pgd"))
+        helps = case.rows.gap(case.at(row, "fgsm"), case.at("none", "fgsm"))
+        falls = case.rows.gap(case.at(row, "fgsm"), case.at(row, "pgd"))
         if helps is not None and falls is not None:
             gaps[row] = (helps, falls)
     if not gaps:
-        return not_run(claim, _MISSING)
-    held = []
+        return not_run(claim, NOTES.text("reason-missing"))
+    verdicts = []
     for row, (helps, _) in gaps.items():
-        left = case.found.estimate(case.at(row, "pgd"))
-        step = case.found.estimate(case.at(row, "fgsm"))
+        left = case.rows.estimate(case.at(row, "pgd"))
+        step = case.rows.estimate(case.at(row, "fgsm"))
         if left is not None and step is not None:
-            held.append(helps.value > 0 and left.value < _FALLS * step.value)
-    note = "; ".join(
-        f"{row}: {_shown(case, (row, 'fgsm'))} under FGSM, {_shown(case, (row, 'pgd'))} under PGD"
-        for row in gaps
-    )
+            verdicts.append(helps.value > 0 and left.value < _FALLS * step.value)
     least = min((falls for _, falls in gaps.values()), key=lambda gap: gap.value)
-    note = f"{note}; falling is read as less than half of what FGSM leaves"
-    return case.finding(claim, least, holds=all(held), note=note)
+    shown = [(row, _shown(case, (row, "fgsm")), _shown(case, (row, "pgd"))) for row in gaps]
+    note = NOTES.text("reason-one-step", rows=shown)
+    return case.finding(claim, least, holds=all(verdicts), note=note)
 
 
 def _eight_bit(claim: Claim, case: Case) -> Verdict:
     near, far = (
-        case.found.estimate(case.at("none", "levels", eps=part / 255)) for part in (0.45, 0.9)
+        case.rows.estimate(case.at("none", "levels", eps=part / 255)) for part in (0.45, 0.9)
     )
     if near is None or far is None:
-        return not_run(claim, _MISSING)
-    note = (
-        f"rounded to the nearest level, {near.value:.1%} of the moved pixels keep a move of 0.45 "
-        f"levels, and {far.value:.1%} one of 0.9: what vanishes is below half a level, unless "
-        "images are truncated towards the original"
-    )
+        return not_run(claim, NOTES.text("reason-missing"))
+    note = NOTES.text("reason-eight-bit", near=near.value, far=far.value)
     holds = near.value == 0 and far.value == 0
     # what rounding does to a pixel has nothing to do with how a network was trained
     return judge_finding(claim, far, holds=holds, note=note, differs=case.differs)
 
 
 def _linear(claim: Claim, case: Case) -> Verdict:
-    found = case.found.estimate(case.at("none", "slopes"))
-    if found is None:
-        return not_run(claim, _MISSING)
-    note = (
-        f"a straight line explains {found.value:.1%} of how logits move along the gradient sign "
-        f"up to eps {case.eps:.3g} (median image); almost linear is read as {_LINEAR:.0%}"
-    )
-    return case.finding(claim, found, holds=found.value >= _LINEAR, note=note)
+    fit = case.rows.estimate(case.at("none", "slopes"))
+    if fit is None:
+        return not_run(claim, NOTES.text("reason-missing"))
+    note = NOTES.text("reason-linear", explained=fit.value, eps=case.eps, least=_LINEAR)
+    return case.finding(claim, fit, holds=fit.value >= _LINEAR, note=note)
 
 
 _JUDGES: Mapping[str, Callable[[Claim, Case], Verdict]] = {
@@ -230,8 +213,7 @@ _JUDGES: Mapping[str, Callable[[Claim, Case], Verdict]] = {
 }
 
 
-def rows_of(found: StudyRows) -> Sequence[str]:
-    """Return the rows that were run, in the order of the plan, helpers left out."""
-    helpers = ("source-0", "source-1", "held-out")
-    names = [str(setting["row"]) for setting in found.settings(["row"])]
-    return [name for name in names if name not in helpers]
+def rows_of(rows: StudyRows) -> Sequence[str]:
+    """Return the trainings that were run, in the order of the plan, without helpers."""
+    names = [str(setting["row"]) for setting in rows.settings(["row"])]
+    return [name for name in names if name not in HELPERS]

@@ -83,6 +83,7 @@ def run_study(
     """
     runner = executor or (InProcess() if workers == 1 else Processes(workers))
     plan = make_plan(name, Path(out), grid=grid, classes=classes, only=only, **options)
+    runner.check()
     open_directory(plan.workspace.out, plan.spec.name, plan.options, plan.data, command)
     return run_plan(plan, runner, progress or Silent())
 

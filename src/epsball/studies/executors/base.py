@@ -37,6 +37,14 @@ class Outcome:
 class Executor(Protocol):
     """Runs the cells of a plan."""
 
+    def check(self) -> None:
+        """Check what the executor needs, before anything is written.
+
+        Raises:
+            InvalidInput: it is missing.
+        """
+        ...
+
     def run(self, cells: Sequence[Cell], work: Work, store: Store, tracker: Tracker) -> None:
         """Run every cell that is not done yet, each after those it needs, and store its rows.
 
@@ -58,7 +66,15 @@ class Executor(Protocol):
 class Pool(Protocol):
     """Something that runs a number of cells at once."""
 
-    slots: int
+    @property
+    def slots(self) -> int:
+        """Return how many cells may be submitted at once; it may change."""
+        ...
+
+    @property
+    def parallel(self) -> int:
+        """Return how many of them run at once."""
+        ...
 
     def submit(self, cell: Cell) -> None:
         """Start a cell."""
@@ -74,11 +90,11 @@ def run_cells(cells: Sequence[Cell], pool: Pool, store: Store, tracker: Tracker)
     ordered = in_order(cells)
     done = {cell.hash for cell in ordered if store.has(cell.hash)}
     waiting = [cell for cell in ordered if cell.hash not in done]
-    tracker.begin(ordered, done, pool.slots)
+    tracker.begin(ordered, done, pool.parallel)
     running = 0
     while waiting or running:
         ready = [cell for cell in waiting if done.issuperset(cell.needs)]
-        for cell in ready[: pool.slots - running]:
+        for cell in ready[: max(0, pool.slots - running)]:
             waiting.remove(cell)
             pool.submit(cell)
             running += 1
@@ -121,6 +137,9 @@ def failure_of(error: BaseException) -> Failure:
 class InProcess:
     """Runs one cell after another; a kill loses at most the one that is running."""
 
+    def check(self) -> None:
+        """See `Executor`; it needs nothing."""
+
     def run(self, cells: Sequence[Cell], work: Work, store: Store, tracker: Tracker) -> None:
         """See `Executor`."""
         run_cells(cells, _OneAtATime(work), store, tracker)
@@ -129,7 +148,7 @@ class InProcess:
 class _OneAtATime:
     """The pool of this process."""
 
-    slots = 1
+    slots = parallel = 1
 
     def __init__(self, work: Work) -> None:
         self.work, self.cells = work, list[Cell]()

@@ -33,6 +33,9 @@ class Processes:
         if self.count < 1:
             raise InvalidInput(f"study: workers must be 1 or more, got {self.count}")
 
+    def check(self) -> None:
+        """See `Executor`; it needs nothing."""
+
     def run(self, cells: Sequence[Cell], work: Work, store: Store, tracker: Tracker) -> None:
         """See `Executor`."""
         with divided_cores(os.environ, self.count):
@@ -47,7 +50,8 @@ class _ProcessPool:
     """Fresh processes: torch's threads do not survive a fork."""
 
     def __init__(self, slots: int, work: Work) -> None:
-        self.slots, self.work = slots, work
+        self.slots = self.parallel = slots
+        self.work = work
         self.running: dict[Future[Outcome], Cell] = {}
         self.pool = self._start()
 

@@ -1,0 +1,1 @@
+"""Running functions on a Ray cluster, and files that its nodes share."""
