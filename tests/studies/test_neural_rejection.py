@@ -19,9 +19,8 @@ from epsball.studies.core.planning import make_options
 from epsball.studies.core.running import perform
 from epsball.studies.core.workspace import Workspace
 from epsball.studies.neural_rejection import works as neural_rejection_works
-from epsball.studies.neural_rejection.base import as_stated
-from epsball.studies.neural_rejection.measured import Results
-from epsball.studies.neural_rejection.notes import notes
+from epsball.studies.neural_rejection.networks import as_stated
+from epsball.studies.neural_rejection.results import Results
 from epsball.studies.neural_rejection.study import NEURAL_REJECTION
 from epsball.studies.neural_rejection.subjects import NETS, SUBJECTS
 from epsball.studies.neural_rejection.tables import base_table
@@ -105,7 +104,7 @@ def test_a_network_that_is_taken_stands_on_the_page_once(study: StudyResult) -> 
         named = [row[0] for row in base_table(results).rows]
         assert sum(str(name).endswith(", lr 0.1") for name in named) == told
         assert as_stated(results) == taken
-        words = " ".join(notes(results))
+        words = " ".join(NOTES.items("notes", **choices(results)))
         assert ("with the source's settings, in float32" in words) == taken
         assert ("trained at a tenth of that rate" in words) != taken
 

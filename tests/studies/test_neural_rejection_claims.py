@@ -11,7 +11,7 @@ from epsball.studies.claims.table import Verdict, load_claims
 from epsball.studies.core.data_summary import DataSummary
 from epsball.studies.core.options import Options
 from epsball.studies.neural_rejection.claims import judge
-from epsball.studies.neural_rejection.measured import Results
+from epsball.studies.neural_rejection.results import Results
 
 MNIST = DataSummary("mnist", "abc", 60_000, 10_000, (1, 28, 28), 10)
 ASKED = Options(seeds=5, limit=1000, train_limit=30_000)
@@ -331,7 +331,7 @@ def test_what_decides_is_told_with_what_the_strongest_attack_says() -> None:
     # beyond 3 DNR falls by 0.08 for each 1 of eps, NR by 0.12: the least lead is at 4
     assert found["crossover"].value == pytest.approx(0.04)
     assert found["crossover"].interval_kind == "Student t over 5 draws"
-    assert "strongest: 0.0 points apart at most up to eps 3" in found["crossover"].note
+    assert "strongest: at most 0.0 points apart up to eps 3" in found["crossover"].note
     # mean over six eps: 0.04 * (1 + 2 + 3) / 6; half as much again under the strongest
     assert found["dnr-over-nr"].value == pytest.approx(0.04)
     assert "under strongest +6.0 points" in found["dnr-over-nr"].note
@@ -347,7 +347,7 @@ def test_what_decides_is_told_with_what_the_strongest_attack_says() -> None:
     assert found["weaker-attack"].value == pytest.approx(0.5)
     # 50 s against 50 epochs, ten of which take 800 s less an eighth
     assert found["cheaper"].value == pytest.approx(50 / 3500)
-    assert "a fit is worth 0.7 of them" in found["cheaper"].note
+    assert "a fit costs 0.7 of them" in found["cheaper"].note
     assert "0.07 of the 10 that PGD trains for here" in found["cheaper"].note
     assert found["cheaper"].interval is None
 
@@ -415,7 +415,7 @@ def test_the_first_draw_is_compared_with_the_first_draw() -> None:
         (ASKED, DataSummary("digits", "a", 30_000, 1000, (1, 28, 28), 10), "measured on digits"),
         (replace(ASKED, train_limit=5000), MNIST, "trained on 5,000 images, not 30,000"),
         (replace(ASKED, seeds=4), MNIST, "4 of 5 draws of images"),
-        (replace(ASKED, limit=500), MNIST, "500 of 1,000 images a draw"),
+        (replace(ASKED, limit=500), MNIST, "500 of 1,000 images per draw"),
         (replace(ASKED, epochs=10), MNIST, "epochs 10, not 50"),
         (replace(ASKED, grid={"theta": (0.5,)}), MNIST, "theta 0.5, not 0.9"),
     ],

@@ -7,14 +7,14 @@ import pytest
 
 from epsball.studies.neural_rejection.costs import attacking_table, fitting_table, training_table
 from epsball.studies.neural_rejection.figures import accuracy_curves, coverage_curves
-from epsball.studies.neural_rejection.measured import Results
-from epsball.studies.neural_rejection.notes import notes
+from epsball.studies.neural_rejection.page import choices
+from epsball.studies.neural_rejection.results import Results
 from epsball.studies.neural_rejection.tables import (
     base_table,
-    crowd_table,
-    doubts_table,
+    density_table,
+    findings_table,
     ladder_table,
-    numbers_table,
+    source_table,
     verdicts_table,
 )
 
@@ -58,7 +58,7 @@ def test_the_lowest_of_each_column_is_marked() -> None:
 
 
 def test_only_who_rejects_has_a_rejection_rate() -> None:
-    table = numbers_table(
+    table = source_table(
         results(
             *(judged(name, "none", 0.0, 0.9) for name in ("none", "nr")),
             *(judged(name, "source", 2.0, 0.5) for name in ("none", "nr")),
@@ -77,12 +77,12 @@ def test_what_the_checks_doubted() -> None:
         judged("nr", "strongest", 2.0, 0.2, findings="masked", eps_asked=None),
         judged("dnr", "rejection", 1.0, 0.2, findings=""),
     )
-    assert doubts_table(found).rows == [
+    assert findings_table(found).rows == [
         ["NR", "strongest", "masked"],
         ["NR", "strongest", "near-chance"],
     ]
     assert [row[0] for row in verdicts_table(found, "strongest").rows] == ["NR"]
-    assert doubts_table(results(judged("nr", "source", 1.0, 0.5))).rows == []
+    assert findings_table(results(judged("nr", "source", 1.0, 0.5))).rows == []
 
 
 def test_a_blocked_verdict_is_a_dash() -> None:
@@ -123,7 +123,7 @@ def test_training_is_set_against_plain_training() -> None:
     ]
     found = results(*rows)
     assert [row[3] for row in training_table(found).rows] == ["1.0", "8.0"]
-    assert any("PGD takes 7 steps" in note for note in notes(found))
+    assert choices(found)["pgd"]["steps"] == "7"
 
 
 def test_fits_that_share_their_machines_are_told_apart_by_the_combiner() -> None:
@@ -164,7 +164,7 @@ def test_base_networks_stand_beside_the_source() -> None:
 
 def test_density_stands_beside_accuracy() -> None:
     rows = [judged("nr", f"rung:crowd-{w}", 3.0, 0.5, log_density=-10.0 + w) for w in (0, 1)]
-    line = crowd_table(results(*rows)).rows[0]
+    line = density_table(results(*rows)).rows[0]
     assert (line[0], line[2], line[4]) == ("NR", "-10.000", "-9.000")
 
 
@@ -196,7 +196,7 @@ def test_coverage_is_drawn_clean_and_at_the_middle_eps() -> None:
 
 def test_nothing_was_measured() -> None:
     empty = Results(pl.DataFrame())
-    tables = (numbers_table, ladder_table, crowd_table, base_table, doubts_table)
+    tables = (source_table, ladder_table, density_table, base_table, findings_table)
     assert not verdicts_table(empty, "rejection").rows
     assert not any(table(empty).rows for table in tables)
     assert not accuracy_curves(empty).points

@@ -12,11 +12,11 @@ from epsball.studies.core.options import Options
 from epsball.studies.neural_rejection.subjects import (
     NETS,
     PAIRED,
-    RUNGS,
     SUBJECTS,
     UNCHECKED,
+    VARIANTS,
+    AttackVariant,
     Net,
-    Rung,
     Subject,
 )
 from epsball.training import TrainSettings, default_settings
@@ -44,15 +44,28 @@ SOURCE_ATTACK = (
     "keep=last"
 )
 OURS, STRONGEST = "rejection", "strongest"
+_SHAPE = (1, 28, 28)
+
+
+def plan(options: Options, data: DataSummary) -> list[Cell]:
+    """Plan the source's experiments, the subjects beside them, and our expensive attacks last."""
+    if data.shape != _SHAPE:
+        raise InvalidInput(
+            f"study {NAME} needs images of {_SHAPE}, got {data.shape} from {data.name};"
+            " take mnist or digits"
+        )
+    planner = Planner(options, data)
+    cells = [*planner.bases(), *planner.source(), *planner.beside(), *planner.expensive_attacks()]
+    return list({cell.hash: cell for cell in cells}.values())
 
 
 @dataclass(frozen=True)
 class Planner:
-    """Plans cells; those that others need come out the same however often they are asked for.
+    """Plans cells; planning one twice gives the same cell.
 
     Args:
-        options: what was asked for.
-        data: on which images.
+        options: of the study.
+        data: facts about the images.
     """
 
     options: Options
@@ -60,28 +73,28 @@ class Planner:
 
     @cached_property
     def attack(self) -> str:
-        """Return the source's attack, with its unstated values filled in."""
+        """Return the source's attack, with values for what it leaves unstated."""
         return self._filled(SOURCE_ATTACK)
 
     @cached_property
     def eps(self) -> list[float]:
-        """Return all radii; 0 stands for clean images."""
+        """Return all radii; 0 means clean images."""
         return [float(e or 0) for e in self.options.grid.get("eps", EPS)]
 
     def one(self, name: str) -> Plain:
-        """Return the one value of a parameter: all are compared under the same one."""
+        """Return the only value of a parameter: all subjects are compared at the same one."""
         values = self.options.grid.get(name, (KNOWN[name],))
         if len(values) > 1:
             raise InvalidInput(f"grid: study {NAME} takes one {name} at a time, got {len(values)}")
         return values[0]
 
     def bases(self) -> list[Cell]:
-        """Plan the networks that see clean images only, and what they amount to."""
+        """Plan the networks that are trained on clean images only, and their losses."""
         nets = [self.net(name) for name in ("source", "base")]
         return [one for net in nets for one in (net, self._losses(net))]
 
     def source(self) -> list[Cell]:
-        """Plan the source's attack, draw by draw; the bare network's images of the first."""
+        """Plan the source's attack, draw by draw, and its images on the bare network."""
         names = [name for name, subject in SUBJECTS.items() if subject.whole]
         cells = [self.owner(name) for name in names]
         for repeat in range(self.options.seeds):
@@ -95,19 +108,19 @@ class Planner:
         asked = [self.harvest(name) for name in ("none", "dnr")]
         return [*asked, *(c for name in names for c in (self.owner(name), *self.curves(name, 0)))]
 
-    def dear(self) -> list[Cell]:
-        """Plan our attacks on the first draw: rungs on some, the strongest on everybody."""
+    def expensive_attacks(self) -> list[Cell]:
+        """Plan our attacks on the first draw: on all subjects, in variants on some."""
         if not self.options.searched:
             return []
-        climbed = [name for name, subject in SUBJECTS.items() if subject.climbed]
+        names = [name for name, subject in SUBJECTS.items() if subject.variants]
         ours = [self.strong(name, OURS) for name in SUBJECTS]
-        rungs = [self.rung(name, rung) for name in climbed for rung in RUNGS]
-        # at every eps it would take longer on DNR than all else does; at one it is a rung
-        quick = [name for name in climbed if SUBJECTS[name].defence != "dnr"]
-        return [*ours, *rungs, *(self.strong(name, STRONGEST) for name in quick)]
+        variants = [self.variant(name, variant) for name in names for variant in VARIANTS]
+        # on DNR, at every eps, it would take longer than the rest of the study
+        quick = [name for name in names if SUBJECTS[name].defence != "dnr"]
+        return [*ours, *variants, *(self.strong(name, STRONGEST) for name in quick)]
 
     def net(self, name: str) -> Cell:
-        """Plan a network's training; its parameters hold every setting that is not the usual."""
+        """Plan a network's training; its parameters hold every setting that is not the default."""
         net = NETS[name]
         changed = self._training(net).model_dump(exclude_defaults=True, mode="json")
         parameters = {"net": name} | {f"train_{key}": value for key, value in changed.items()}
@@ -123,23 +136,24 @@ class Planner:
         return self.net(subject.net) if subject.defence is None else self._fit(subject)
 
     def harvest(self, name: str) -> Cell:
-        """Plan the attack on training images, the fooling ones among which are kept."""
+        """Plan the attack on training images; those that fool the model are kept."""
         images = self.options.limit or _IMAGES
         return self._about(name, "harvest", 0, _on(images, self._middle) | self._search)
 
     def curves(self, name: str, repeat: int) -> list[Cell]:
-        """Plan the source's attack on a subject, one cell an eps; DNR's variants get three."""
+        """Plan the source's attack on a subject, one cell per eps; DNR with a change gets three."""
         subject, radii = SUBJECTS[name], self.eps
-        if subject.variant and not subject.retrained:
+        if subject.changed and not subject.retrained:
             near = min(self.eps, key=lambda eps: abs(eps - self._middle))
             radii = [eps for eps in self.eps if eps in {self.eps[0], near, self.eps[-1]}]
         return [self._curve(name, repeat, eps) for eps in radii]
 
     def shown(self, name: str) -> list[Cell]:
-        """Plan to show a defence what was made on the bare network."""
-        made = [(eps, self._curve("none", 0, eps)) for eps in self.eps if eps > 0]
+        """Plan to give a defence the images that were attacked on the bare network."""
+        attacked = [(eps, self._curve("none", 0, eps)) for eps in self.eps if eps > 0]
         return [
-            self._about(name, "limited", 0, _on(self._images, eps), one.hash) for eps, one in made
+            self._about(name, "limited", 0, _on(self._images, eps), one.hash)
+            for eps, one in attacked
         ]
 
     def strip(self, name: str) -> Cell:
@@ -147,26 +161,26 @@ class Planner:
         return self._about(name, "strip", 0, {"attack": self.attack, "all_eps": self._radii})
 
     def strong(self, name: str, attack: str) -> Cell:
-        """Plan one of our attacks, the dearer one on fewer images; at all eps in one go.
+        """Plan one of our attacks at all eps at once, the more expensive one on fewer images.
 
-        What is fooled within a small ball is not asked about again in a larger one.
+        An image that is fooled within a small ball is not attacked again within a larger one.
         """
         few = min(self.options.searched, self._images)
         count = few if attack == STRONGEST else self._images
-        radii = f"{self._middle:g}" if SUBJECTS[name].variant else self._radii
+        radii = f"{self._middle:g}" if SUBJECTS[name].changed else self._radii
         more: dict[str, Plain] = {"attack": attack, "restarts": 1, "all_eps": radii}
         more |= UNCHECKED if SUBJECTS[name].defence == "dnr" else {}
         return self._about(name, "strong", 0, {"images": count} | more)
 
-    def rung(self, name: str, rung: Rung) -> Cell:
-        """Plan one way of attacking, at one eps."""
+    def variant(self, name: str, variant: AttackVariant) -> Cell:
+        """Plan an attack variant, at one eps."""
         count = min(self.options.searched, self._images)
-        more: dict[str, Plain] = {"rung": rung.name, "restarts": rung.restarts}
+        more: dict[str, Plain] = {"rung": variant.name, "restarts": variant.restarts}
         more |= PAIRED
-        if rung.density is not None:
-            more = {"rung": rung.name, "density_weight": rung.density, **PAIRED}
+        if variant.density is not None:
+            more = {"rung": variant.name, "density_weight": variant.density, **PAIRED}
             return self._about(name, "crowded", 0, _on(count, self._middle) | more)
-        more |= _on(count, self._middle) | {"attack": self._filled(rung.attack)}
+        more |= _on(count, self._middle) | {"attack": self._filled(variant.attack)}
         more |= UNCHECKED if SUBJECTS[name].defence == "dnr" else {}
         return self._about(name, "ladder", 0, more)
 
@@ -179,7 +193,7 @@ class Planner:
             "content": self.data.content,
             "train_images": self.options.train_limit,
         }
-        whole = dict(parameters) | common  # a cell is told by its first parameters
+        whole = dict(parameters) | common  # the label of a cell shows its first parameters
         return Cell(NAME, kind, whole, repeat, self.options.threads, VERSION, needs)
 
     @property
@@ -190,7 +204,7 @@ class Planner:
         return {"attack": self.attack, "precision": precision}
 
     def _filled(self, attack: str) -> str:
-        """Return an attack's text with what the source states, or the study says for it."""
+        """Return an attack with the study's steps and tolerance."""
         return attack.format(steps=self.one("steps"), tolerance=self.one("tolerance"))
 
     def _losses(self, net: Cell) -> Cell:
@@ -226,14 +240,14 @@ class Planner:
         count = min(self.options.train_limit or self.data.train, self.data.train)
         own: dict[str, Any] = {k: self.one(k) for k in ("lr", "batch_size", "dropout", "epochs")}
         own |= {"optimizer": "sgd", "momentum": 0.9, "decay": 1e-6}
-        asked: dict[str, Any] = dict(net.settings)
-        asked |= {"eps": self.one("train_eps")} if net.attacked else {}
-        # the last weights, watched by nobody: the judges look at every network anyway
-        asked |= {"validation": 0.0, "watch_every": 0}
-        asked |= {} if self.options.epochs is None else {"epochs": self.options.epochs}
+        given: dict[str, Any] = dict(net.settings)
+        given |= {"eps": self.one("train_eps")} if net.attacked else {}
+        # the last weights, without watching: the other cells evaluate every network
+        given |= {"validation": 0.0, "watch_every": 0}
+        given |= {} if self.options.epochs is None else {"epochs": self.options.epochs}
         if net.proposed:
-            return default_settings("base-cnn", count, by_recipe=False, **asked)
-        return TrainSettings(**{**own, **asked})
+            return default_settings("base-cnn", count, by_recipe=False, **given)
+        return TrainSettings(**{**own, **given})
 
     @property
     def _radii(self) -> str:
@@ -254,3 +268,26 @@ _IMAGES = 1000  # of a draw, and of a harvest
 
 def _on(images: int, eps: float) -> dict[str, Plain]:
     return {"images": images, "eps_asked": eps}
+
+
+# gradients of an image by kind of cell; a pass through DNR costs about fifty of the network
+_GRADIENTS = {"curve": 60, "limited": 1, "harvest": 60, "strip": 1, "strong": 300, "ladder": 150}
+_SECONDS = {"none": 4e-4, "msp": 4e-4, "nr": 2e-3}  # of one gradient, by subject; others: DNR
+_DNR_SECONDS, _FIT_SECONDS = 2e-2, 2e-2  # of a gradient; of fitting, per image
+
+
+def cost(cell: Cell, data: DataSummary) -> float:
+    """Return the expected seconds of a cell on one core of a Xeon at 2.1 GHz."""
+    values: Any = cell.parameters
+    trained = min(values["train_images"] or data.train, data.train)
+    if cell.kind == "train":
+        times = 8 if values.get("train_recipe") == "pgd" else 1
+        return float(trained * (values.get("train_epochs") or 50) * times * 4e-4)
+    if cell.kind == "fit":
+        return float(trained * _FIT_SECONDS)
+    if cell.kind == "losses":
+        return float(trained * 4e-4)
+    gradients = _GRADIENTS.get(cell.kind, 100)
+    bare = SUBJECTS[values["subject"]].defence is None
+    gradient = 4e-4 if bare else _SECONDS.get(values["subject"], _DNR_SECONDS)
+    return float(values.get("images", 64) * gradients * gradient)

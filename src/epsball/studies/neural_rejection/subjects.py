@@ -1,4 +1,4 @@
-"""Who is attacked in study `neural-rejection`: networks, bare or behind a defence. No torch."""
+"""The attacked models of study `neural-rejection`, and the variants of attacks. No torch."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,16 +6,12 @@ from dataclasses import dataclass, field
 from epsball.studies.core.cell import Plain
 
 LAYERS = ("layer5", "layer7", "layer8")  # of `base-cnn`, numbered as the source numbers them
-
-
 # a cell's parameter: no checks of an audit, which on DNR take longer than the attack
 UNCHECKED: Mapping[str, Plain] = {"checked": "no"}
-
-# a cell's parameter: all ways of attacking start where the others do
+# a cell's parameter: all attack variants share their random starts
 PAIRED: Mapping[str, Plain] = {"starts": "shared"}
-
-# of test images right: below the first a network knows nothing of digits; from the second on it
-# is, within a point, what the source reports (98.95 %)
+# test accuracy: below the first a network has learned nothing; from the second on it is, within a
+# point, what the source reports (98.95 %)
 LEARNED, GOOD = 0.5, 0.98
 
 
@@ -24,16 +20,16 @@ class Net:
     """One way of training the network.
 
     Args:
-        words: for people.
+        title: in tables.
         settings: of `TrainSettings`, over the source's own.
-        base: what defences are put around: the network of the source's settings where that is
-            `GOOD`, else one that is trained at a tenth of the learning rate.
-        proposed: over `default_settings` instead: the source does not say how it is done.
+        base: the network that defences are put around: that of the source's settings where its
+            test accuracy is `GOOD`, else one that is trained at a tenth of the learning rate.
+        proposed: over `default_settings` instead: the source does not state how it is done.
         attacked: whether the recipe makes examples, within the study's `train_eps` in l2.
-        retrained: on the images, and on the examples that fooled it; else as the base was.
+        retrained: on the images, and on the examples that fooled it; else as the base.
     """
 
-    words: str
+    title: str
     settings: Mapping[str, Plain] = field(default_factory=dict)
     base: bool = False
     proposed: bool = False
@@ -41,8 +37,10 @@ class Net:
     retrained: bool = False
 
 
-# what training on examples wants here: no dropout, an eps that rises, averaged weights; few
-# epochs, since each of PGD costs eight
+# the source knows no bfloat16, and its numbers are compared
+_FLOAT32: Mapping[str, Plain] = {"precision": "float32"}
+# training on examples: no dropout, an eps that rises, averaged weights; few epochs, since one of
+# PGD costs eight
 _MIN_MAX: Mapping[str, Plain] = {
     "norm": "l2",
     "epochs": 6,
@@ -50,41 +48,35 @@ _MIN_MAX: Mapping[str, Plain] = {
     "eps_warmup": 0.2,
     "ema": 0.998,
 }
+_PGD: Mapping[str, Plain] = {"recipe": "pgd", "attack_steps": 7, **_MIN_MAX}
+_GENERATOR: Mapping[str, Plain] = {"recipe": "generator", **_MIN_MAX}
 
 NETS: Mapping[str, Net] = {
-    # its numbers are held against the source's, which knows no bfloat16
-    "source": Net("as in the source", {"precision": "float32"}),
-    "base": Net("a tenth of the learning rate", {"precision": "float32"}, base=True),
-    "retrained": Net("trained again with what fooled it", {"precision": "float32"}, retrained=True),
-    "pgd": Net(
-        "PGD training, l2",
-        {"recipe": "pgd", "attack_steps": 7, **_MIN_MAX},
-        proposed=True,
-        attacked=True,
-    ),
-    "generator": Net(
-        "generator network, l2", {"recipe": "generator", **_MIN_MAX}, proposed=True, attacked=True
-    ),
+    "source": Net("as in the source", _FLOAT32),
+    "base": Net("a tenth of the learning rate", _FLOAT32, base=True),
+    "retrained": Net("retrained with the examples that fooled it", _FLOAT32, retrained=True),
+    "pgd": Net("PGD training, l2", _PGD, proposed=True, attacked=True),
+    "generator": Net("generator network, l2", _GENERATOR, proposed=True, attacked=True),
 }
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A network behind a defence, or bare.
+    """A network with a defence, or without.
 
     Args:
-        words: for people.
+        title: in tables.
         net: in `NETS`.
         defence: its name in `REJECTORS`; None: bare.
-        fit: whose fit it shares: the subjects of a fit differ in their combiner alone.
-        combiner: what DNR's last machine is fitted on.
-        layers: that DNR looks at.
+        fit: whose fit it shares: the subjects of a fit differ in their combiner only.
+        combiner: kind of DNR's last machine.
+        layers: that DNR reads.
         retrained: fitted on the images, and on the examples that fooled DNR.
-        whole: judged on every draw of images; others on the first.
-        climbed: attacked in all the ways of `RUNGS`; but for DNR also by the strongest, at all eps.
+        whole: attacked on every draw of images; others on the first.
+        variants: attacked by all `VARIANTS`; except DNR also by the strongest, at all eps.
     """
 
-    words: str
+    title: str
     net: str = "base"
     defence: str | None = None
     fit: str = ""
@@ -92,127 +84,114 @@ class Subject:
     layers: tuple[str, ...] = ()
     retrained: bool = False
     whole: bool = False
-    climbed: bool = False
+    variants: bool = False
 
     @property
-    def variant(self) -> bool:
-        """Say whether it is DNR with something else changed."""
+    def changed(self) -> bool:
+        """Say whether it is DNR with a change."""
         return self.defence == "dnr" and not self.whole
 
 
+def _dnr(
+    title: str,
+    fit: str = "dnr",
+    combiner: str = "in-sample",
+    layers: tuple[str, ...] = LAYERS,
+    *,
+    retrained: bool = False,
+    whole: bool = False,
+) -> Subject:
+    return Subject(title, "base", "dnr", fit, combiner, layers, retrained, whole, variants=whole)
+
+
 SUBJECTS: Mapping[str, Subject] = {
-    "none": Subject("bare network", whole=True, climbed=True),
+    "none": Subject("bare network", whole=True, variants=True),
     "msp": Subject("softmax threshold", defence="msp", fit="msp", whole=True),
-    "nr": Subject("NR", defence="nr", fit="nr", layers=LAYERS[2:], whole=True, climbed=True),
-    "dnr": Subject(
-        "DNR",
-        defence="dnr",
-        fit="dnr",
-        combiner="in-sample",
-        layers=LAYERS,
-        whole=True,
-        climbed=True,
-    ),
-    "dnr-out-of-fold": Subject(
-        "DNR, combiner out of fold", defence="dnr", fit="dnr", combiner="out-of-fold", layers=LAYERS
-    ),
-    "dnr-late": Subject(
-        "DNR without layer 5",
-        defence="dnr",
-        fit="dnr-late",
-        combiner="in-sample",
-        layers=LAYERS[1:],
-    ),
+    "nr": Subject("NR", defence="nr", fit="nr", layers=LAYERS[2:], whole=True, variants=True),
+    "dnr": _dnr("DNR", whole=True),
+    "dnr-out-of-fold": _dnr("DNR, combiner out of fold", combiner="out-of-fold"),
+    "dnr-late": _dnr("DNR without layer 5", "dnr-late", layers=LAYERS[1:]),
     "retrained": Subject("bare network, retrained", net="retrained"),
-    "dnr-retrained": Subject(
-        "DNR, refitted",
-        defence="dnr",
-        fit="dnr-retrained",
-        combiner="in-sample",
-        layers=LAYERS,
-        retrained=True,
-    ),
+    "dnr-retrained": _dnr("DNR, refitted", "dnr-retrained", retrained=True),
     "generator": Subject("trained on a generator network", net="generator"),
     "pgd": Subject("trained on PGD", net="pgd"),
 }
 
 
 @dataclass(frozen=True)
-class Rung:
+class AttackVariant:
     """One way of attacking, for verdicts.
 
     Args:
         name: in the rows.
-        words: for people.
+        title: in the table of variants.
         attack: with settings; {steps} and {tolerance} are the study's.
-        restarts: how often it starts.
-        density: weight of the density term, for which the attack is ours on scores; None: none.
-        alone: words that do not hang on the way before it.
+        restarts: number of starts.
+        density: weight of the density term, for our attack on scores; None: no such term.
+        alone: a title that does not refer to the variant before; the same if empty.
     """
 
     name: str
-    words: str
+    title: str
     attack: str = "rejection"
     restarts: int = 1
     density: float | None = None
     alone: str = ""
 
     @property
-    def title(self) -> str:
-        """Return words that tell it wherever they stand."""
-        return self.alone or self.words
+    def full_title(self) -> str:
+        """Return a title that is clear outside the table."""
+        return self.alone or self.title
 
 
 _HINGE = "rejection:objective=reject-hinge,scale=probabilities"
-_MARGIN = "the margin to rejection, on raw scores"
+_HINGE_ONE = "rejection:objective=reject-hinge-one,scale=probabilities"
+_SCORES = "the margin to rejection, on raw scores"
 _STEPS = "steps={steps:g}"
 _STOP = f"tolerance={{tolerance:g}},{_STEPS}"
-RUNGS: tuple[Rung, ...] = (
-    Rung(
+_V = AttackVariant
+VARIANTS: tuple[AttackVariant, ...] = (
+    _V(
         "raw",
         "the source's hinge, fixed steps of 1 times the gradient",
         f"{_HINGE},gradient=raw,step_size=1,{_STOP}",
     ),
-    Rung("hinge", "the source's hinge, step length searched for", f"{_HINGE},{_STOP}"),
-    Rung(
+    _V("hinge", "the source's hinge, line search for the step length", f"{_HINGE},{_STOP}"),
+    _V(
         "restarts",
         "the same, 5 starts",
         f"{_HINGE},{_STOP}",
         restarts=5,
         alone="the source's hinge from 5 starts",
     ),
-    Rung(
-        "hinge-one",
-        "the hinge of one machine alone",
-        f"rejection:objective=reject-hinge-one,scale=probabilities,{_STOP}",
-    ),
-    Rung("patient", "the source's hinge, without the early stop", f"{_HINGE},{_STEPS}"),
-    Rung(
+    _V("hinge-one", "the hinge of one machine alone", f"{_HINGE_ONE},{_STOP}"),
+    _V("patient", "the source's hinge, without the early stop", f"{_HINGE},{_STEPS}"),
+    _V(
         "margin-probabilities",
         "the margin to rejection, on probabilities",
         f"rejection:scale=probabilities,{_STEPS}",
     ),
-    Rung("scores", "the hinge on raw scores", f"rejection:objective=reject-hinge,{_STEPS}"),
-    Rung("margin", _MARGIN, f"rejection:{_STEPS}"),
-    Rung("margin-long", "the same, 100 steps", alone=f"{_MARGIN}, 100 steps"),
-    Rung(
+    _V("scores", "the hinge on raw scores", f"rejection:objective=reject-hinge,{_STEPS}"),
+    _V("margin", _SCORES, f"rejection:{_STEPS}"),
+    _V("margin-long", "the same, 100 steps", alone=f"{_SCORES}, 100 steps"),
+    _V(
         "margin-restarts",
         "the same, 100 steps from each of 5 starts",
         restarts=5,
-        alone=f"{_MARGIN}, 100 steps from each of 5 starts",
+        alone=f"{_SCORES}, 100 steps from each of 5 starts",
     ),
-    Rung(
+    _V(
         "crowd-0",
         "100 steps from one start, every image to the end",
         density=0.0,
-        alone=f"{_MARGIN}, every image to the end",
+        alone=f"{_SCORES}, every image to the end",
     ),
-    Rung(
+    _V(
         "crowd-1",
         "the same, with a density term of weight 1",
         density=1.0,
-        alone=f"{_MARGIN}, with a density term",
+        alone=f"{_SCORES}, with a density term",
     ),
-    Rung("black-box", "Square: scores only, 1,000 questions", "square:queries=1000"),
-    Rung("strongest", "strongest", "strongest"),
+    _V("black-box", "Square: scores only, 1,000 queries", "square:queries=1000"),
+    _V("strongest", "strongest", "strongest"),
 )

@@ -1,198 +1,216 @@
-"""The tables of study `neural-rejection` about what is left. Imports no torch."""
+"""The tables of study `neural-rejection`. Imports no torch."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from epsball.evaluation.metrics.present import interval, percent
-from epsball.studies.claims.estimates import Estimate
-from epsball.studies.claims.story import CellText, TableBlock
+from epsball.studies.claims.story import MISSING, CellText, TableBlock, share_text
 from epsball.studies.claims.table import load_claims
-from epsball.studies.neural_rejection.measured import (
+from epsball.studies.neural_rejection.case import NOTES
+from epsball.studies.neural_rejection.results import (
     CLEAN,
     LIMITED,
     OURS,
-    SAID,
     SOURCE,
+    TITLES,
     Results,
 )
-from epsball.studies.neural_rejection.subjects import NETS, RUNGS, SUBJECTS, UNCHECKED
+from epsball.studies.neural_rejection.subjects import NETS, SUBJECTS, UNCHECKED, VARIANTS
 
-DASH = "\N{EN DASH}"
 REJECTORS = tuple(name for name, subject in SUBJECTS.items() if subject.defence)
-CLIMBED = tuple(name for name, subject in SUBJECTS.items() if subject.climbed)
+VARIED = tuple(name for name, subject in SUBJECTS.items() if subject.variants)
 WHOLE = tuple(name for name, subject in SUBJECTS.items() if subject.whole)
+DEFENDED = tuple(name for name in WHOLE if name in REJECTORS)
+KNOWLEDGE = {
+    LIMITED: "limited knowledge",
+    SOURCE: "perfect knowledge",
+    OURS: "our rejection attack",
+}
 _TRAINED_ON = ("none", "retrained", "dnr", "dnr-retrained", "pgd", "generator")
-KNOWING = (
-    (LIMITED, "limited knowledge"),
-    (SOURCE, "perfect knowledge"),
-    (OURS, "our rejection attack"),
-)
 _METRICS = ("loss", "accuracy")
+_SHARES = ("5%", "1%", "10%")  # of clean images rejected; the first stands above
+Rows = list[list[CellText]]
 
 
 def base_table(results: Results) -> TableBlock:
-    """Set losses and accuracies of networks that saw clean images only beside the source's."""
-    rows: list[list[CellText]] = []
+    """Compare losses and accuracies of the networks trained on clean images with the source's."""
+    rows: Rows = []
     for row in results.of_kind("train").iter_rows(named=True):
-        if row.get("taken"):
-            continue  # the network above it
-        splits = [
-            results.one("losses", net=row["net"], repeat=row["repeat"], split=split)
-            for split in ("train", "test")
-        ]
-        if splits == [None, None]:
-            continue
-        cells: list[CellText] = [_metric(c, row[f"train_{c}"]) for c in _METRICS]
-        cells += [_metric(c, one[c]) if one else DASH for one in splits for c in _METRICS]
+        same = {"net": row["net"], "repeat": row["repeat"]}
+        splits = [results.one("losses", split=split, **same) for split in ("train", "test")]
+        if row.get("taken") or splits == [None, None]:
+            continue  # the network above it, or one that was trained on examples
+        cells = [_metric(c, row[f"train_{c}"]) for c in _METRICS]
+        cells += [_metric(c, one[c]) if one else MISSING for one in splits for c in _METRICS]
         lr = row.get("lr") or row.get("train_lr")
-        rate = "" if lr is None else f", lr {lr:g}"
-        rows.append([f"{NETS[row['net']].words}{rate}", *cells])
+        rows.append([NETS[row["net"]].title + ("" if lr is None else f", lr {lr:g}"), *cells])
     stated = {claim.id.rpartition(".")[2]: claim.value for claim in load_claims("neural-rejection")}
     train, test = ([_metric(c, stated[f"{s}-{c}"]) for c in _METRICS] for s in ("train", "test"))
     if rows:
-        rows.append(["the source reports", *train, DASH, DASH, *test])
-    heads = (
-        "training|#train loss|#train accuracy|#loss, dropout off|#accuracy, dropout off|#test loss|"
-        "#test accuracy"
-    )
-    return TableBlock("Before anybody attacks; while training, dropout is on", heads, rows)
+        rows.append(["the source reports", *train, MISSING, MISSING, *test])
+    heads = "training|#train loss|#train accuracy|#loss, dropout off|#accuracy, dropout off"
+    return TableBlock(NOTES.text("base-table"), f"{heads}|#test loss|#test accuracy", rows)
 
 
 def _metric(column: str, value: float | None) -> str:
     if value is None:
-        return DASH
+        return MISSING
     return f"{value:.4f}" if column == "loss" else percent(value, digits=2)
 
 
-def numbers_table(results: Results) -> TableBlock:
-    """Show accuracy and rejection rate of everybody under the source's attack."""
+def source_table(results: Results) -> TableBlock:
+    """Show accuracy and rejection rate of all subjects under the source's attack."""
     rows = [_line(results, name, SOURCE, rejected=True) for name in SUBJECTS]
-    caption = "The source's attack: accuracy, its 95 % interval, and the share that is rejected"
-    return TableBlock(caption, _heads(results, "defence"), _known(rows))
+    return TableBlock(
+        NOTES.text("source-table"), _heads(results, "defence", clean=True), rows_of(rows)
+    )
 
 
 def verdicts_table(results: Results, attack: str) -> TableBlock:
     """Show accuracy under one of our attacks, on images of the first draw."""
     rows = [_line(results, name, attack, draw=0) for name in SUBJECTS]
-    rows = [row for row in rows if any(cell != DASH for cell in row[2:])]  # clean alone is none
-    words, images = SAID[attack], images_of(results, attack)
-    caption = f"{words[:1].upper()}{words[1:]}: accuracy on {images:,} images of the first draw"
-    clean = max(
-        (results.found.images(results.at(name, CLEAN, 0.0, draw=0)) for name in SUBJECTS),
-        default=0,
+    clean = [
+        results.rows_by_point.images(results.at(name, CLEAN, 0.0, draw=0)) for name in SUBJECTS
+    ]
+    caption = NOTES.text(
+        "verdicts-table",
+        attack=_capital(TITLES[attack]),
+        images=images_of(results, attack),
+        clean=max(clean, default=0),
     )
-    if clean != images:
-        caption += f" (clean: on {clean:,})"
-    return TableBlock(caption, _heads(results, "defence"), rows)
+    return TableBlock(caption, _heads(results, "defence", clean=True), rows_of(rows, skip=2))
 
 
 def images_of(results: Results, attack: str) -> int:
     """Return on how many images an attack was judged, at most."""
-    places = [results.at(name, attack, eps) for name in SUBJECTS for eps in results.eps]
-    return max((results.found.images(place) for place in places), default=0)
+    points = [results.at(name, attack, eps) for name in SUBJECTS for eps in results.eps]
+    return max((results.rows_by_point.images(point) for point in points), default=0)
 
 
-def doubts_table(results: Results) -> TableBlock:
-    """List what the checks doubted of verdicts under our attacks; an audit judges all eps."""
-    rows: list[list[CellText]] = []
-    said = dict(SAID) | {f"rung:{rung.name}": rung.title for rung in RUNGS}
+def findings_table(results: Results) -> TableBlock:
+    """List the findings of the checks on verdicts under our attacks; an audit judges all eps."""
+    rows: Rows = []
+    titles = dict(TITLES) | {f"rung:{v.name}": v.full_title for v in VARIANTS}
     for name, subject in SUBJECTS.items():
         part = results.of_kind("strong", "ladder", subject=name)
         if "checked" in part.columns and len(part.filter(checked=UNCHECKED["checked"])):
-            rows.append([subject.words, "all of ours", "not checked: the checks take too long"])
-        told = part.drop_nulls("findings") if "findings" in part.columns else part.clear()
+            rows.append([subject.title, "all of ours", "not checked: the checks take too long"])
+        found = part.drop_nulls("findings") if "findings" in part.columns else part.clear()
         codes = {
             (row["attack"], code): None
-            for row in told.iter_rows(named=True)
+            for row in found.iter_rows(named=True)
             for code in row["findings"].split()
         }
-        rows += [[subject.words, said.get(attack, attack), code] for attack, code in codes]
-    return TableBlock("What the checks doubted", "defence|attack|doubt", rows)
+        rows += [[subject.title, titles.get(attack, attack), code] for attack, code in codes]
+    return TableBlock(NOTES.text("findings-table"), "defence|attack|finding", rows)
 
 
 def knowledge_table(results: Results) -> TableBlock:
-    """Set perfect beside limited knowledge of each defence, first draw."""
-    rows: list[list[CellText]] = []
-    for name in (one for one in WHOLE if one in REJECTORS):
-        for attack, words in KNOWING:
-            cells = [_cell(results, name, attack, eps, draw=0) for eps in results.eps]
-            rows.append([f"{SUBJECTS[name].words}, {words}", *cells])
-    heads = "|".join(["defence, knowledge", *(f"#eps {eps:g}" for eps in results.eps)])
-    return TableBlock("Accuracy by what the attacker knows, first draw", heads, _known(rows))
+    """Compare perfect and limited knowledge of each defence, first draw."""
+    rows: Rows = [
+        [
+            f"{SUBJECTS[name].title}, {title}",
+            *(_cell(results, name, attack, eps, draw=0) for eps in results.eps),
+        ]
+        for name in DEFENDED
+        for attack, title in KNOWLEDGE.items()
+    ]
+    heads = _heads(results, "defence, knowledge")
+    return TableBlock(NOTES.text("knowledge-table"), heads, rows_of(rows))
 
 
 def ladder_table(results: Results) -> TableBlock:
-    """Show every way of attacking at one eps, the lowest accuracy of a column marked."""
+    """Show every attack variant at one eps, the lowest accuracy of a column marked."""
     eps = results.middle or 0.0
-    found = {
-        (rung.name, name): results.estimate(name, f"rung:{rung.name}", eps)
-        for rung in RUNGS
-        for name in CLIMBED
-        if eps
-    }
-    known = [(key[1], one.value) for key, one in found.items() if one is not None]
+    keys = [(v.name, name) for v in VARIANTS for name in VARIED]
+    found = {(v, n): results.estimate(n, f"rung:{v}", eps) if eps else None for v, n in keys}
+    known = [(name, one.value) for (_, name), one in found.items() if one is not None]
     least = {name: min(v for n, v in known if n == name) for name, _ in known}
-    rows: list[list[CellText]] = [
-        [rung.words, *(_marked(found.get((rung.name, n)), least.get(n)) for n in CLIMBED)]
-        for rung in RUNGS
-    ]
-    heads = "|".join(["attack", *(f"#{SUBJECTS[name].words}" for name in CLIMBED)])
-    images = [results.found.images(results.at(n, f"rung:{r}", eps)) for r, n in found]
-    caption = f"Accuracy at eps {eps:g} on {max(images, default=0):,} images"
-    return TableBlock(caption, heads, _known(rows))
+
+    def marked(variant: str, name: str) -> CellText:
+        one, cell = found[variant, name], share_text(found[variant, name])
+        return (*cell, "lowest") if one and one.value == least[name] else cell
+
+    rows: Rows = [[v.title, *(marked(v.name, name) for name in VARIED)] for v in VARIANTS]
+    heads = "|".join(["attack", *(f"#{SUBJECTS[name].title}" for name in VARIED)])
+    images = [results.rows_by_point.images(results.at(n, f"rung:{v}", eps)) for v, n in keys]
+    caption = NOTES.text("ladder-table", eps=f"{eps:g}", images=max(images, default=0))
+    return TableBlock(caption, heads, rows_of(rows))
 
 
-def _marked(found: Estimate | None, least: float | None) -> CellText:
-    if found is None:
-        return DASH
-    cell = (percent(found.value), interval(found.interval))
-    return (*cell, "lowest") if found.value == least else cell
-
-
-def crowd_table(results: Results) -> TableBlock:
-    """Show what the density term does to accuracy, and to where the images end up."""
-    rungs, eps = [rung for rung in RUNGS if rung.density is not None], results.middle or 0.0
-    rows: list[list[CellText]] = []
-    for name in CLIMBED:
+def density_table(results: Results) -> TableBlock:
+    """Show the effect of the density term on accuracy, and on the density of the images."""
+    variants, eps = [v for v in VARIANTS if v.density is not None], results.middle or 0.0
+    rows: Rows = []
+    for name in VARIED if eps else ():
         cells: list[CellText] = []
-        for rung in rungs:
-            place = results.at(name, f"rung:{rung.name}", eps, "log_density")
-            crowd = results.values(place) if eps else []
-            cells += [_cell(results, name, f"rung:{rung.name}", eps)] if eps else [DASH]
-            cells.append(f"{crowd[0]:,.3f}" if crowd else DASH)
-        rows.append([SUBJECTS[name].words, *cells])
-    heads = [
-        f"#{c}, weight {rung.density:g}" for rung in rungs for c in ("accuracy", "log-density")
-    ]
-    caption = "The density term: accuracy, and the mean log-density of the images made"
-    return TableBlock(caption, "|".join(["defence", *heads]), _known(rows))
+        for variant in variants:
+            attack = f"rung:{variant.name}"
+            density = results.values(results.at(name, attack, eps, "log_density"))
+            cells.append(_cell(results, name, attack, eps))
+            cells.append(f"{density[0]:,.3f}" if density else MISSING)
+        rows.append([SUBJECTS[name].title, *cells])
+    heads = [f"#{c}, weight {v.density:g}" for v in variants for c in ("accuracy", "log-density")]
+    return TableBlock(NOTES.text("density-table"), "|".join(["defence", *heads]), rows_of(rows))
 
 
 def retraining_table(results: Results, attack: str) -> TableBlock:
-    """Set those that were trained on examples beside those that were not, first draw."""
+    """Compare those trained on examples with those that were not, first draw."""
     rows = [_line(results, name, attack, draw=0) for name in _TRAINED_ON]
-    if attack != SOURCE:
-        rows = [row for row in rows if any(cell != DASH for cell in row[2:])]
-    words = SAID[attack]
-    caption = f"{words[:1].upper()}{words[1:]}, first draw: trained on examples, and not"
-    return TableBlock(caption, _heads(results, "network, defence"), _known(rows))
+    caption = NOTES.text("retraining-table", attack=_capital(TITLES[attack]))
+    measured = rows_of(rows, skip=1 if attack == SOURCE else 2)
+    return TableBlock(caption, _heads(results, "network, defence", clean=True), measured)
 
 
 def harvest_table(results: Results) -> TableBlock:
-    """Say how many examples there were to retrain on."""
-    rows = [
-        [SUBJECTS[row["subject"]].words, f"{row['n']:,}", f"{row['kept']:,}"]
+    """Show how many examples there were to retrain on."""
+    rows: Rows = [
+        [SUBJECTS[row["subject"]].title, f"{row['n']:,}", f"{row['kept']:,}"]
         for row in results.of_kind("harvest").iter_rows(named=True)
     ]
-    caption = f"Training images attacked at eps {results.middle or 0:g} for retraining"
-    return TableBlock(caption, "attacked|#images|#fooled it, and were kept", rows)
+    caption = NOTES.text("harvest-table", eps=f"{results.middle or 0:g}")
+    return TableBlock(caption, "attacked|#images|#fooled it, and were added", rows)
+
+
+def auroc_table(results: Results) -> TableBlock:
+    """Show how well each rejector separates attacked images from clean ones, first draw."""
+    columns = ("auroc", "auroc_low", "auroc_high")
+
+    def area(name: str, eps: float) -> CellText:
+        values = [results.values(results.at(name, SOURCE, eps, c, draw=0)) for c in columns]
+        if not values[0]:
+            return MISSING
+        area, low, high = (one[0] for one in values)
+        return f"{area:.3f}", f"{low:.3f} to {high:.3f}"
+
+    rows: Rows = [[SUBJECTS[n].title, *(area(n, e) for e in results.eps)] for n in REJECTORS]
+    return TableBlock(NOTES.text("auroc-table"), _heads(results, "defence"), rows_of(rows))
+
+
+def safe_table(results: Results) -> TableBlock:
+    """Show accuracy at thresholds that reject 5, 1 and 10 % of the clean images."""
+
+    def safe(name: str, eps: float, column: str) -> CellText:
+        known = [results.estimate(name, SOURCE, eps, f"{column}_{s}", draw=0) for s in _SHARES]
+        first, *others = (None if one is None else percent(one.value) for one in known)
+        notes = [f"{s[:-1]} %: {one}" for s, one in zip(_SHARES[1:], others, strict=True) if one]
+        return MISSING if first is None else (first, *notes)
+
+    rows: Rows = []
+    for name in REJECTORS:
+        clean = safe(name, min(results.eps), "clean_at") if results.eps else MISSING
+        cells = [safe(name, eps, "safe_at") for eps in results.eps]
+        rows.append([SUBJECTS[name].title, clean, *cells])
+    heads = _heads(results, "defence|#clean right")
+    return TableBlock(NOTES.text("safe-table"), heads, rows_of(rows))
 
 
 def _line(
     results: Results, name: str, attack: str, *, draw: int | None = None, rejected: bool = False
 ) -> list[CellText]:
-    clean = _cell(results, name, CLEAN, 0.0, draw=draw, rejected=rejected)
-    cells = [_cell(results, name, attack, e, draw=draw, rejected=rejected) for e in results.eps]
-    return [SUBJECTS[name].words, clean, *cells]
+    at = [(CLEAN, 0.0), *((attack, eps) for eps in results.eps)]
+    cells = [_cell(results, name, *one, draw=draw, rejected=rejected) for one in at]
+    return [SUBJECTS[name].title, *cells]
 
 
 def _cell(
@@ -205,17 +223,21 @@ def _cell(
     rejected: bool = False,
 ) -> CellText:
     ours = results.estimate(name, attack, eps, draw=draw)
-    if ours is None:
-        return DASH
-    share = results.estimate(name, attack, eps, "rejected", draw=draw)
-    more = (f"rejected {percent(share.value)}",) if rejected and share and name in REJECTORS else ()
-    return percent(ours.value), interval(ours.interval), *more
+    share = results.estimate(name, attack, eps, "rejected", draw=draw) if rejected else None
+    if ours is None or share is None or name not in REJECTORS:
+        return share_text(ours)
+    return percent(ours.value), interval(ours.interval), f"rejected {percent(share.value)}"
 
 
-def _heads(results: Results, first: str) -> str:
-    return "|".join([first, "#clean", *(f"#eps {eps:g}" for eps in results.eps)])
+def _heads(results: Results, first: str, *, clean: bool = False) -> str:
+    eps = [f"#eps {eps:g}" for eps in results.eps]
+    return "|".join([first, *(["#clean"] if clean else []), *eps])
 
 
-def _known(rows: Sequence[list[CellText]]) -> list[list[CellText]]:
-    """Leave out rows of which nothing was measured."""
-    return [row for row in rows if any(cell != DASH for cell in row[1:])]
+def rows_of(rows: Sequence[Any], skip: int = 1) -> Rows:
+    """Return the rows that have a measured value after the first columns."""
+    return [row for row in rows if any(cell != MISSING for cell in row[skip:])]
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

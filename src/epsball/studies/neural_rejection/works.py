@@ -1,8 +1,9 @@
-"""The works of study `neural-rejection`: training, fitting, attacking. One cell in, rows out."""
+"""The work of study `neural-rejection`: training, fitting, attacking. One cell in, rows out."""
 
 import resource
 import shutil
 import time
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from epsball.files import read_json
 from epsball.models.zoo.base_cnn import build_base_cnn
 from epsball.studies.core.cell import Cell
 from epsball.studies.core.nets import train_net, trained_net
+from epsball.studies.core.spec import CellWork
 from epsball.studies.core.store import Row
 from epsball.studies.core.workspace import Workspace, part_of
 from epsball.studies.judge.density import judge_crowded
@@ -29,7 +31,7 @@ from epsball.types import Dataset
 
 NAME = "neural-rejection"
 OTHER_COMBINER: Combiner = "out-of-fold"
-_SHOWN = 7  # the digit of the strip
+_DIGIT = 7  # of the strip
 _NORM = "l2"
 
 
@@ -48,7 +50,7 @@ def train(cell: Cell, workspace: Workspace) -> list[Row]:
     taken = net.base and _is_good(
         trained_net(workspace, cell.needs[0], _network(workspace)), workspace
     )
-    if taken:  # the same training, found done
+    if taken:  # the same training was already done
         shutil.copytree(
             workspace.model(cell.needs[0]), workspace.model(cell.hash), dirs_exist_ok=True
         )
@@ -61,15 +63,15 @@ def train(cell: Cell, workspace: Workspace) -> list[Row]:
 
 
 def _is_good(model: nn.Module, workspace: Workspace) -> bool:
-    """Say whether a network is as good on test images as what the source reports, nearly."""
-    (found,) = judge_losses(model, workspace.test_set(), "test")
-    return float(found["accuracy"] or 0) >= GOOD
+    """Say whether a network's test accuracy is close to what the source reports."""
+    (row,) = judge_losses(model, workspace.test_set(), "test")
+    return float(row["accuracy"] or 0) >= GOOD
 
 
 def _rate_of(workspace: Workspace, cell: str) -> float:
     """Return the learning rate that a cell's network was trained at."""
-    told = read_json(workspace.model(cell) / "training.json", "training")
-    return float(told["settings"]["lr"])
+    record = read_json(workspace.model(cell) / "training.json", "training")
+    return float(record["settings"]["lr"])
 
 
 def losses(cell: Cell, workspace: Workspace) -> list[Row]:
@@ -112,8 +114,8 @@ def harvest(cell: Cell, workspace: Workspace) -> list[Row]:
 
 
 def curve(cell: Cell, workspace: Workspace) -> list[Row]:
-    """Judge a model under the source's attack at one eps; what a bare network gets is kept."""
-    kept = workspace.examples(cell.hash) if _as(cell, "subject") == "none" else None
+    """Judge a model under the source's attack at one eps; keep the images of a bare network."""
+    file = workspace.examples(cell.hash) if _as(cell, "subject") == "none" else None
     return judge_attacked(
         _model(cell, workspace),
         _drawn(cell, workspace.test_set()),
@@ -121,25 +123,25 @@ def curve(cell: Cell, workspace: Workspace) -> list[Row]:
         _as(cell, "eps_asked"),
         name="source",
         seed=cell.seed,
-        file=kept,
+        file=file,
         precision=_as(cell, "precision"),
     )
 
 
 def limited(cell: Cell, workspace: Workspace) -> list[Row]:
-    """Judge a defence on the images that were made on the bare network."""
+    """Judge a defence on the images that were attacked on the bare network."""
     file, eps = workspace.examples(cell.needs[1]), _as(cell, "eps_asked")
     images = _drawn(cell, workspace.test_set())
     return judge_shown(_model(cell, workspace), images, file, eps, name="limited")
 
 
 def strong(cell: Cell, workspace: Workspace) -> list[Row]:
-    """Ask one of our attacks for verdicts at all eps."""
+    """Run one of our attacks for verdicts at all eps."""
     return _verdicts(cell, workspace, _radii(cell))
 
 
 def ladder(cell: Cell, workspace: Workspace) -> list[Row]:
-    """Ask for verdicts of one rung; its rows have a name of their own."""
+    """Run an attack variant for verdicts; its rows have a name of their own."""
     rows = _verdicts(cell, workspace, [_as(cell, "eps_asked")])
     return [dict(row) | {"attack": f"rung:{_as(cell, 'rung')}"} for row in rows]
 
@@ -175,7 +177,7 @@ def _radii(cell: Cell) -> list[float]:
 
 
 def crowded(cell: Cell, workspace: Workspace) -> list[Row]:
-    """Attack with a term that keeps the walk where images are."""
+    """Attack with a term that keeps the search where the density of images is high."""
     train_set = workspace.train_set(_as(cell, "train_images"))
     return judge_crowded(
         _model(cell, workspace),
@@ -191,20 +193,20 @@ def crowded(cell: Cell, workspace: Workspace) -> list[Row]:
 def strip(cell: Cell, workspace: Workspace) -> list[Row]:
     """Keep one digit under the source's attack at every eps."""
     images = workspace.test_set()
-    shown = _SHOWN if (images.labels == _SHOWN).any() else int(np.min(images.labels))
+    label = _DIGIT if (images.labels == _DIGIT).any() else int(np.min(images.labels))
     return keep_strip(
         _model(cell, workspace),
         images,
         _as(cell, "attack"),
         _radii(cell),
-        label=shown,
+        label=label,
         norm=_NORM,
         seed=cell.seed,
         file=workspace.images(cell.hash),
     )
 
 
-WORKS = {
+WORKS: Mapping[str, CellWork] = {
     "train": train,
     "losses": losses,
     "fit": fit,
@@ -227,10 +229,9 @@ def _network(workspace: Workspace) -> nn.Module:
 
 
 def _model(cell: Cell, workspace: Workspace) -> nn.Module:
-    """Return the network of a cell, behind its defence where it has one.
+    """Return the network of a cell, with its defence if it has one.
 
-    The cell that the first need names trained it or fitted it; a fit says whose network it is
-    around.
+    The first need of the cell trained or fitted it; "around" names the network of a fit.
     """
     subject = SUBJECTS[_as(cell, "subject")]
     if subject.defence is None:
@@ -244,7 +245,7 @@ def _model(cell: Cell, workspace: Workspace) -> nn.Module:
 
 @lru_cache(maxsize=1)
 def _defended(folder: Path, around: str, workspace: Workspace) -> Rejector:
-    """Read a defence, or find the one that was read last."""
+    """Read a defence; the last one is cached."""
     return load(folder, trained_net(workspace, around, _network(workspace)))
 
 
@@ -252,7 +253,7 @@ def _drawn(cell: Cell, whole: Dataset) -> Dataset:
     """Draw a repetition's images: the same ones for all subjects, attacks and eps."""
     count = min(_as(cell, "images"), len(whole))
     random = np.random.default_rng(cell.shared_seed("content"))
-    # fewer of a draw are among its more
+    # a smaller number of images is a part of the larger one
     return part_of(whole, np.sort(random.permutation(len(whole))[:count]))
 
 
@@ -262,23 +263,23 @@ def _images(cell: Cell, workspace: Workspace, harvested: int) -> Dataset:
     Args:
         cell: of a training or a fit.
         workspace: the study's.
-        harvested: the workspace of the harvest among the needs.
+        harvested: the index of the harvest among the needs.
     """
     whole = workspace.train_set(_as(cell, "train_images"))
     if len(cell.needs) <= harvested:
         return whole
     with np.load(workspace.examples(cell.needs[harvested]), allow_pickle=False) as kept:
-        more, marks = kept["images"], kept["labels"]
+        more, more_labels = kept["images"], kept["labels"]
     images = whole.read(np.arange(len(whole)))
     if images.dtype == np.uint8:
         images = images.astype(np.float32) / np.float32(255)
-    images, labels = np.concatenate([images, more]), np.concatenate([whole.labels, marks])
+    images, labels = np.concatenate([images, more]), np.concatenate([whole.labels, more_labels])
     names = whole.class_names
     return Dataset(f"{whole.name} and more", labels, names, whole.shape, lambda rows: images[rows])
 
 
 def _settings(cell: Cell) -> dict[str, Any]:
-    """Return what a defence is built with."""
+    """Return the arguments of a defence."""
     given: dict[str, Any] = {"threshold": _as(cell, "theta")}
     if _as(cell, "defence") == "msp":
         return given
@@ -294,7 +295,7 @@ def _settings(cell: Cell) -> dict[str, Any]:
 
 
 def _sizes(built: Rejector, combiner: str) -> dict[str, Any]:
-    """Return how large a defence came out, and the most memory this process has had."""
+    """Return the size of a defence, and the largest memory of this process so far."""
     machines = [part for part in built.modules() if isinstance(part, RbfSvm)]
     counts = [machine.support_count_ for machine in machines]
     numbers = sum(buffer.numel() for buffer in built.learned().values())

@@ -1,41 +1,41 @@
-"""What came out for the claims about the source's own network. Imports no torch."""
+"""The verdicts on the claims about the source's own network. Imports no torch."""
 
 import math
 from statistics import fmean
 
 from epsball.studies.claims.estimates import Estimate, difference, over_seeds
-from epsball.studies.claims.table import Claim, Verdict, judge_finding, judge_value, not_run
-from epsball.studies.neural_rejection.case import MISSING, Case, bare
-from epsball.studies.neural_rejection.measured import Results
+from epsball.studies.claims.table import Claim, Verdict, judge_finding, judge_value
+from epsball.studies.neural_rejection.case import NOTES, Case, without_interval
+from epsball.studies.neural_rejection.results import Results
 from epsball.studies.neural_rejection.subjects import LEARNED, NETS, SUBJECTS
 
 AS_STATED, USED = "source", SUBJECTS["none"].net
 
 
-def judge_number(claim: Claim, case: Case) -> Verdict:
-    """Judge a loss or an accuracy of the network that is trained as the source says."""
+def judge_number(claim: Claim, case: Case) -> Verdict | None:
+    """Judge a loss or an accuracy of the network with the source's settings; None: not run."""
     split, column = claim.setting["split"], claim.id.rpartition("-")[2]
     values = base_values(case.results, AS_STATED, split, column)
     measured = _estimate(case.results, values, split, column)
     if measured is None:
-        return not_run(claim, MISSING)
+        return None
     format_ = ".4f" if column == "loss" else ".4g"
     each = ", ".join(f"{value:{format_}}" for value in values)
-    told = [f"trainings {each}"] if len(values) > 1 else []
+    parts = [f"trainings {each}"] if len(values) > 1 else []
     other = [] if as_stated(case.results) else base_values(case.results, USED, split, column)
-    told += [f"{NETS[USED].words} {other[0]:{format_}}"] if other else []
-    told += ["dropout on, over the last epoch, as Keras reports it"] if split == "train" else []
-    found = judge_value(claim, measured, differs=case.network, note="; ".join(told))
-    return bare(found) if measured.low == measured.high else found
+    parts += [f"{NETS[USED].title} {other[0]:{format_}}"] if other else []
+    parts += ["dropout on, over the last epoch, as Keras reports it"] if split == "train" else []
+    verdict = judge_value(claim, measured, differs=case.network, note="; ".join(parts))
+    return without_interval(verdict) if measured.low == measured.high else verdict
 
 
 def base_values(results: Results, net: str, split: str, column: str) -> list[float]:
-    """Return a metric of a network, one value a training.
+    """Return a metric of a network, one value per training.
 
     Args:
         results: the rows.
         net: in `NETS`.
-        split: "train": while training in the last epoch, with dropout on; "test".
+        split: "train": during the last epoch of training, with dropout on; "test".
         column: "loss" or "accuracy".
     """
     if split == "train":
@@ -67,33 +67,37 @@ def _images(results: Results, split: str) -> int:
 
 
 def as_stated(results: Results) -> bool:
-    """Say whether what defences are put around is the network of the source's own settings."""
+    """Say whether the defended network is the one of the source's own settings."""
     row = results.one("train", net=USED)
     return bool(row and row.get("taken"))
 
 
 def learned(results: Results, net: str) -> bool:
-    """Say whether a network knows anything, the mean over its trainings."""
+    """Say whether a network is better than chance by far, the mean over its trainings."""
     right = base_values(results, net, "test", "accuracy")
     return bool(right) and fmean(right) >= LEARNED
 
 
-def train_below_test(claim: Claim, case: Case) -> Verdict:
+def train_below_test(claim: Claim, case: Case) -> Verdict | None:
     """Judge whether metrics in training, dropout on, are below those of the test, dropout off.
 
-    On the source's network, or on the one that is used where the source's knows nothing.
+    On the source's network, or on the one that is used where the source's learned nothing.
     """
     net = AS_STATED if learned(case.results, AS_STATED) else USED
     names = [(split, column) for column in ("accuracy", "loss") for split in ("train", "test")]
     known = [base_values(case.results, net, *name) for name in names]
     if not all(known):
-        return not_run(claim, MISSING)
+        return None
     train, test, train_loss, test_loss = map(fmean, known)
     gap = Estimate(test - train, test - train, test - train, 1, "images")
-    note = (
-        f"{NETS[net].words}: accuracy {train:.2%} in training with dropout on, {test:.2%} in test; "
-        f"loss {train_loss:.4f} and {test_loss:.4f}"
+    note = NOTES.text(
+        "reason-train-below-test",
+        network=NETS[net].title,
+        train=train,
+        test=test,
+        train_loss=train_loss,
+        test_loss=test_loss,
     )
     holds = test > train and test_loss < train_loss
-    differs = case.network if net == AS_STATED else (*case.network, NETS[net].words)
-    return bare(judge_finding(claim, gap, holds=holds, note=note, differs=differs))
+    differs = case.network if net == AS_STATED else (*case.network, NETS[net].title)
+    return without_interval(judge_finding(claim, gap, holds=holds, note=note, differs=differs))
