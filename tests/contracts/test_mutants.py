@@ -136,7 +136,7 @@ MUTANTS = {
         "check_pure",
     ),
     "auto step downhill": (
-        "gradient/apgd_steps.py",
+        "gradient/auto_step.py",
         "self._inside(point + length * steepest",
         "self._inside(point - length * steepest",
         "apgd",

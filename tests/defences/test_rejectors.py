@@ -50,7 +50,13 @@ def twin(rejector: Rejector) -> Rejector:
     return copy.deepcopy(rejector)
 
 
-@pytest.fixture(params=REJECTORS)
+def params() -> list[Any]:
+    """Check a rejector with an SVM and one with a score by default."""
+    slow = pytest.mark.slow
+    return [pytest.param(n, marks=() if n in ("nr", "energy") else slow) for n in REJECTORS]
+
+
+@pytest.fixture(params=params())
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -70,6 +76,7 @@ def same(one: list[Any], other: list[Any]) -> bool:
     return tensors and one[1:] == other[1:]
 
 
+@pytest.mark.parametrize("name", REJECTORS)
 def test_scores_have_one_more_column(
     name: str, fitted: Fitted, digits: tuple[Tensor, Tensor]
 ) -> None:
@@ -83,6 +90,7 @@ def test_scores_have_one_more_column(
     assert info.gives == rejector.gives
 
 
+@pytest.mark.parametrize("name", REJECTORS)
 def test_the_last_column_wins_where_acceptance_is_below_the_threshold(
     name: str, fitted: Fitted, digits: tuple[Tensor, Tensor]
 ) -> None:
@@ -98,6 +106,7 @@ def test_the_last_column_wins_where_acceptance_is_below_the_threshold(
     assert torch.equal(scores.argmax(1) == 10, rejected)
 
 
+@pytest.mark.parametrize("name", REJECTORS)
 def test_clean_images_are_named_right_and_noise_is_rejected_more(
     name: str, fitted: Fitted, digits: tuple[Tensor, Tensor]
 ) -> None:
@@ -211,6 +220,7 @@ def test_what_is_kept_apart_is_a_tenth_of_each_class() -> None:
     assert not bool(calibration_mask(torch.arange(9) // 9).any())
 
 
+@pytest.mark.parametrize("name", REJECTORS)
 def test_saved_and_loaded_it_says_the_same(
     name: str, fitted: Fitted, net: nn.Module, digits: tuple[Tensor, Tensor], tmp_path: Path
 ) -> None:

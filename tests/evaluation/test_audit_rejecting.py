@@ -94,6 +94,7 @@ def whole(
     )
 
 
+@pytest.mark.slow
 def test_an_honest_rejecting_model_raises_no_doubt(whole: Audit) -> None:
     assert {found.code for found in whole.findings} <= HARMLESS
 
@@ -185,6 +186,7 @@ def test_verdicts_agree_with_the_full_budget(
         assert ours["robust_accuracy"] == pytest.approx(theirs["robust_accuracy"], abs=0.03)
 
 
+@pytest.mark.slow
 def test_strongest_and_blind_attacks(model: nn.Module, few: tuple[Tensor, Tensor]) -> None:
     asked = ["rejection", "square:queries=300", "strongest"]
     found = audit(model, few, attacks=asked, norm="l2", eps=[0.8], limit=40)
@@ -213,6 +215,7 @@ def test_records_of_an_older_version_are_read(whole: Audit, tmp_path: Path) -> N
     assert again["acceptance"].null_count() == len(again)
 
 
+@pytest.mark.slow
 def test_labels_alone_are_enough_where_noise_is_rejected(
     model: nn.Module, few: tuple[Tensor, Tensor]
 ) -> None:

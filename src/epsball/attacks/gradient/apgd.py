@@ -7,7 +7,7 @@ from torch import Tensor
 from epsball.attacks.core.ascent import BestSeen, Goal, ascend
 from epsball.attacks.core.checks import check_call
 from epsball.attacks.core.validated import validated
-from epsball.attacks.gradient.apgd_steps import AutoStep, SparseStep
+from epsball.attacks.gradient.auto_step import AutoStep, SparseStep
 from epsball.attacks.gradient.pgd import Mislead
 from epsball.attacks.spec import AttackSpec
 from epsball.geometry import project_into_box, random_in_ball, size

@@ -8,7 +8,7 @@ import altair as alt
 import polars as pl
 
 from epsball.report.audit.curve_dots import draw_dots
-from epsball.report.audit.curve_key import ACCURACY, CONFIDENCE, PANELS, Key
+from epsball.report.audit.key import ACCURACY, CONFIDENCE, PANELS, Key
 from epsball.report.audit.run import Run
 from epsball.report.drawing.figure import WIDE, Chart, Figure
 from epsball.report.drawing.numbers import distance, interval, listing, percent

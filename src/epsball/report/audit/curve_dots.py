@@ -3,7 +3,7 @@
 import altair as alt
 import polars as pl
 
-from epsball.report.audit.curve_key import PANELS, Key
+from epsball.report.audit.key import PANELS, Key
 from epsball.report.drawing.figure import WIDE, Chart
 from epsball.report.drawing.palette import SOFT
 

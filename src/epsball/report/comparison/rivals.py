@@ -7,7 +7,7 @@ import polars as pl
 
 from epsball.report.audit.classes import ALL
 from epsball.report.audit.curve import POINTS, bounds, draw_curve
-from epsball.report.audit.curve_key import ACCURACY, Key
+from epsball.report.audit.key import ACCURACY, Key
 from epsball.report.audit.run import unique, unique_names
 from epsball.report.drawing.figure import Chart, Figure
 from epsball.report.drawing.numbers import (

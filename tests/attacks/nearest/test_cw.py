@@ -114,6 +114,7 @@ def test_passes_are_what_the_knobs_say() -> None:
     assert (counting.forwards == 1 + 3 * (9 + 1) + 4).all()
 
 
+@pytest.mark.slow
 def test_giving_up_saves_passes() -> None:
     model, inputs, labels = linear_problem(0, 2)
     spent = []

@@ -37,7 +37,10 @@ def test_finds_the_border_of_a_linear_model(norm: Norm, seed: int) -> None:
 
 
 @pytest.mark.parametrize("norm", SMOOTH)
-@pytest.mark.parametrize("classes", [3, 10, 1000])
+@pytest.mark.parametrize(
+    "classes",
+    [3, pytest.param(10, marks=pytest.mark.slow), pytest.param(1000, marks=pytest.mark.slow)],
+)
 def test_finds_the_nearest_of_many_borders_mostly(norm: Norm, classes: int) -> None:
     """Which of several borders is nearest cannot be seen from one gradient."""
     ratios = []
@@ -189,11 +192,7 @@ def test_without_slope_the_clean_image_comes_back(norm: Norm, value: float) -> N
     assert torch.equal(fmn(flat, inputs, torch.tensor([0, 0]), norm=norm, steps=5), inputs)
 
 
-@pytest.mark.parametrize("norm", NORMS)
-def test_reaches_targets(norm: Norm) -> None:
-    sparsest.check_reaches_targets(partial(short, norm=norm))
-
-
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", NORMS)
 def test_a_thousand_classes(norm: Norm) -> None:
     sparsest.check_a_thousand_classes(partial(short, norm=norm))
@@ -239,15 +238,6 @@ def test_nearest_of_all_seen(norm: Norm, targeted: bool) -> None:
         assert firmly.any()
         nearest = size(shown - p.inputs[row], norm)[firmly].min()
         assert size(made - p.inputs[row], norm) <= (1 + 1e-6) * nearest
-
-
-def test_pure() -> None:
-    sparsest.check_pure(short)
-
-
-@pytest.mark.parametrize("norm", NORMS)
-def test_rows_alone(norm: Norm) -> None:
-    sparsest.check_rows_alone(partial(short, norm=norm))
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,10 @@ def test_finds_the_border_of_a_linear_model(seed: int) -> None:
     assert (found <= 1.002 * true + ROUNDING).all()
 
 
-@pytest.mark.parametrize("classes", [3, 10, 1000])
+@pytest.mark.parametrize(
+    "classes",
+    [3, pytest.param(10, marks=pytest.mark.slow), pytest.param(1000, marks=pytest.mark.slow)],
+)
 def test_finds_the_nearest_of_many_borders_mostly(classes: int) -> None:
     ratios = []
     for seed in range(3):

@@ -33,7 +33,7 @@ def test_the_box_is_no_obstacle() -> None:
     assert (size(made - inputs, "l1") <= 1.05 * model.distance(inputs, labels, "l1")).all()
 
 
-@pytest.mark.parametrize("factor", [1e-4, 1e4])
+@pytest.mark.parametrize("factor", [pytest.param(1e-4, marks=pytest.mark.slow), 1e4])
 def test_the_scale_of_scores_is_no_obstacle(factor: float) -> None:
     model, inputs, labels = linear_problem(1, 3)
     made = ead(lambda x: factor * model(x), inputs, labels)
@@ -106,6 +106,7 @@ def test_passes_are_what_the_knobs_say() -> None:
     assert (counting.forwards == 2 + 3 * (10 + 1) + 4 * found).all()
 
 
+@pytest.mark.slow
 def test_nearest_of_all_seen() -> None:
     sparsest.check_nearest_of_all_seen(short, "l1")
 

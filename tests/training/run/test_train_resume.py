@@ -19,7 +19,7 @@ from epsball.errors import InvalidInput
 from epsball.training import train
 from epsball.types import Dataset
 
-SCRIPT = Path(__file__).with_name("killed_run.py")
+SCRIPT = Path(__file__).parents[1] / "killed_run.py"
 
 
 def measured(out: Path) -> list[dict[str, Any]]:
@@ -46,6 +46,7 @@ def test_kill_9_in_mid_epoch_changes_nothing(recipe: str, tmp_path: Path) -> Non
     assert measured(killed) == measured(whole)
 
 
+@pytest.mark.slow
 def test_kill_9_while_the_source_model_is_trained_changes_nothing(tmp_path: Path) -> None:
     """The first training that reaches epoch 2 is that of the source."""
     killed, whole = tmp_path / "killed", tmp_path / "whole"

@@ -1,6 +1,7 @@
 """Every corruption against what it is defined by."""
 
 import io
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,6 +24,10 @@ WITHOUT_CHANCE = {
 UNORDERED = {("elastic_transform", 32), ("elastic_transform", 96)}
 
 
+def slow(value: object) -> Any:
+    return pytest.param(value, marks=pytest.mark.slow)
+
+
 def seeded(seed: int = 1) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
@@ -42,7 +47,10 @@ def rms(delta: Tensor) -> float:
 
 
 @pytest.mark.parametrize("kind", CORRUPTIONS)
-@pytest.mark.parametrize("shape", [(1, 1, 8, 8), (2, 2, 3, 4), (2, 3, 20, 33), (1, 3, 70, 66)])
+@pytest.mark.parametrize(
+    "shape",
+    [(2, 3, 20, 33), *(slow(shape) for shape in [(1, 1, 8, 8), (2, 2, 3, 4), (1, 3, 70, 66)])],
+)
 def test_results_are_images(kind: str, shape: tuple[int, ...]) -> None:
     x = torch.rand(shape, generator=seeded())
     for severity in (1, 3, 5):
@@ -53,6 +61,7 @@ def test_results_are_images(kind: str, shape: tuple[int, ...]) -> None:
         assert made.max() <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", CORRUPTIONS)
 def test_large_images_work(kind: str) -> None:
     x = scenes(1, 1, 300, 290)
@@ -62,13 +71,13 @@ def test_large_images_work(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", CORRUPTIONS)
-@pytest.mark.parametrize("value", [0.0, 1.0])
+@pytest.mark.parametrize("value", [0.0, slow(1.0)])
 def test_black_and_white_images_stay_finite(kind: str, value: float) -> None:
     x = torch.full((1, 3, 12, 12), value)
     assert corrupt(x, kind, 5, seeded()).isfinite().all()
 
 
-@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("dtype", [slow(torch.float64), torch.bfloat16])
 @pytest.mark.parametrize("kind", CORRUPTIONS)
 def test_other_precisions_work(kind: str, dtype: torch.dtype) -> None:
     x = scenes(1, 3, 16, 16)
@@ -88,7 +97,7 @@ def test_the_seed_decides_and_nothing_else(kind: str) -> None:
     assert rms(first - x) > 0.01
 
 
-@pytest.mark.parametrize("side", [32, 96])
+@pytest.mark.parametrize("side", [32, slow(96)])
 @pytest.mark.parametrize("kind", CORRUPTIONS)
 def test_severity_adds_distance(kind: str, side: int) -> None:
     x = scenes(6, 3, side, side)
