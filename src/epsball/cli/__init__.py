@@ -3,8 +3,8 @@
 import os
 import sys
 
-from epsball.cores import wait_passively
 from epsball.errors import EpsballError
+from epsball.machine.cores import wait_passively
 
 
 def main() -> None:

@@ -24,7 +24,7 @@ from epsball.evaluation.records.schema import read_records
 from epsball.evaluation.running import run_plan
 from epsball.evaluation.settings import make_settings
 from epsball.evaluation.subject import Model, open_model
-from epsball.hardware import default_threads
+from epsball.machine.hardware import default_threads
 from epsball.types import Dataset, Finding
 
 DEFAULT_ATTACKS = ("fgsm", "pgd", "noise")

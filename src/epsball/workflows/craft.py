@@ -21,7 +21,7 @@ from epsball.evaluation.progress import Progress, Silent
 from epsball.evaluation.records.shards import read_clean, shards_of
 from epsball.evaluation.settings import AttackSetting, make_settings
 from epsball.evaluation.subject import Model, check_fit, open_model, rehearse
-from epsball.hardware import default_threads
+from epsball.machine.hardware import default_threads
 from epsball.types import Dataset, Finding, Positions
 from epsball.workflows.saving import TABLE, Form, Table, appearing, check_form, open_saver
 

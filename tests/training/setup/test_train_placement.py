@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from epsball import hardware
 from epsball.errors import BrokenContract, InvalidInput
+from epsball.machine import hardware
 from epsball.training import RECIPES, TrainSettings, train
 from epsball.training.setup.placement import Placement, choose_placement, placed
 from epsball.types import Dataset, ModelInfo

@@ -14,7 +14,7 @@ from epsball.defences import RbfSvm
 from epsball.errors import EpsballError
 from epsball.evaluation.engine.asking import ask
 from epsball.evaluation.engine.rewriting import rewritten
-from epsball.hardware import bfloat16_units
+from epsball.machine.hardware import bfloat16_units
 from epsball.tensors import Classifier
 from epsball.types import Precision
 

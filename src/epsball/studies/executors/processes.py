@@ -7,8 +7,8 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 
-from epsball.cores import divided_cores
 from epsball.errors import InvalidInput
+from epsball.machine.cores import divided_cores
 from epsball.studies.core.cell import Cell
 from epsball.studies.core.store import Failure, Store
 from epsball.studies.core.tracker import Tracker

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from epsball.errors import InvalidInput
-from epsball.hardware import bfloat16_units
+from epsball.machine.hardware import bfloat16_units
 from epsball.training.setup.modes import evaluating
 from epsball.training.setup.settings import TrainSettings
 

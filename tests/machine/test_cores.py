@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from epsball.cores import cpu_quota, divided_cores, usable_cores, wait_passively
+from epsball.machine.cores import cpu_quota, divided_cores, usable_cores, wait_passively
 
 
 def test_no_control_group_sets_no_limit(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_passive_waiting_unless_the_user_says_otherwise() -> None:
 
 def test_the_command_line_sets_it_before_torch_is_loaded() -> None:
     code = (
-        "import sys, os, epsball.cores as cores\n"
+        "import sys, os, epsball.machine.cores as cores\n"
         "real = cores.wait_passively\n"
         "def checked(environment):\n"
         "    assert 'torch' not in sys.modules\n"

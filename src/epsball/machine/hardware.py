@@ -5,7 +5,7 @@ from typing import Any, Literal, TypeAlias
 
 import torch
 
-from epsball.cores import usable_cores
+from epsball.machine.cores import usable_cores
 
 Units: TypeAlias = Literal["none", "vectors", "matrices"]
 _AMPERE = 8  # first CUDA capability with bfloat16 matrix units
