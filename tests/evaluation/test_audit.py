@@ -323,16 +323,18 @@ def test_the_phases_add_up_to_the_call_and_count_every_pass(
 
     counting = Counting().eval()
     started = time.perf_counter()
-    report = audit(counting, data, attacks=["fgsm", "pgd"], eps=[0.1, 0.2], steps=6)
+    asked: dict[str, Any] = {"attacks": ["fgsm", "pgd"], "eps": [0.1, 0.2], "steps": 6}
+    report = audit(counting, data, precision="float32", **asked)
     took = time.perf_counter() - started
     phases = report.summary["phases"]
     assert list(phases) == ["reading", "planning", "checks", "attacks", "measuring", "report"]
     assert sum(spent["seconds"] for spent in phases.values()) <= took
     counted = sum(spent["forwards"] for spent in phases.values())
-    # beside these: clean and attacked images, scored for the records, and the probing of the model
-    judged = 60 + 4 * 60
-    assert counted <= counting.forwards <= counted + judged + 20
-    assert phases["attacks"] == report.summary["cost"]
+    assert counted <= counting.forwards <= counted + 20  # the probing of the model, on two images
+    cost = report.summary["cost"]
+    for key in ("seconds", "forwards", "backwards"):  # clean and attacked images are scored, too
+        assert phases["attacks"][key] >= cost[key] > 0
+    assert phases["attacks"]["backwards"] == cost["backwards"]
 
 
 def test_nothing_is_measured_where_batch_and_precision_are_given(
@@ -360,7 +362,6 @@ def test_checks_cost_a_share_of_a_long_attack(data: tuple[Tensor, Tensor]) -> No
     phases = report.summary["phases"]
     assert report.summary["worst_case"][0]["robust_accuracy"] == 1
     assert phases["checks"]["backwards"] < 0.4 * phases["attacks"]["backwards"]
-    assert phases["measuring"]["backwards"] < 0.2 * phases["attacks"]["backwards"]
 
 
 def test_queries_are_recorded_for_attacks_that_count_them(

@@ -58,8 +58,8 @@ def summarise(
         class_names: in label order; as many as there are labels, at least.
         complete: whether every requested image is in.
         full_budget: whether every image had the whole attack.
-        phases: {phase: {seconds, forwards, backwards}} of this process; the attacks' are taken
-            from the records, so that those of earlier processes count.
+        phases: {phase: {seconds, forwards, backwards}} of this process, so that of a continued
+            run those of earlier processes are missing; the key "cost" has the attacks of all.
     """
     blocked = any(one.severity == "blocking" for one in findings)
     results = metrics.results(records, classes) if len(records) else _empty(settings)
@@ -85,7 +85,7 @@ def summarise(
         "cost": _cost(results, settings),
     }
     if phases is not None:
-        summary["phases"] = {**phases, "attacks": summary["cost"]}
+        summary["phases"] = dict(phases)
     return dict(_finite(summary))
 
 
