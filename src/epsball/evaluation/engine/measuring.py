@@ -48,11 +48,16 @@ class Stopwatch:
     seconds: float = _MOST
     passes: Counter[str] = field(default_factory=Counter)
     spent: float = field(default=0.0, init=False)
+    on_the_wall: dict[int, float] = field(default_factory=dict, init=False)
 
     def rate(self, size: int) -> float:
-        """Return the input gradients a second in batches of a size; 0 where memory runs out."""
+        """Return the input gradients a second in batches of a size; 0 where memory runs out.
+
+        What the clock on the wall says, waiting included, is noted in `on_the_wall`.
+        """
         inputs = self.sample[torch.arange(size) % len(self.sample)].to(self.device)
         try:
+            begun = time.perf_counter()
             times = [self._seconds(inputs) for _ in range(2)]  # the first one warms up
             if self.gradients is not None:
                 whole = self.gradients * times[-1] / size
@@ -64,6 +69,7 @@ class Stopwatch:
             if is_out_of_memory(error):
                 return 0.0
             raise
+        self.on_the_wall[size] = size * len(times) / (time.perf_counter() - begun)
         return size / min(times[1:])
 
     def _seconds(self, inputs: Tensor) -> float:
@@ -157,7 +163,7 @@ def choose_config(
         passes: adds up what is spent.
 
     Returns:
-        The config, and input gradients a second; None where neither micro-batch nor precision was
+        The config, and input gradients a second on the wall; None where neither micro-batch nor precision was
         left open, so that nothing was measured.
     """
     precision, surrogate = resolved(wanted, config.device), None
@@ -188,7 +194,8 @@ def choose_config(
         watch, size, rate = own
         config = config.changed(micro_batch=size, precision="float32")
         config, rate = _choose_format(watch, config, rate)
-    return _choose_threads(watch, config, rate)
+    config = _choose_threads(watch, config, rate)
+    return config, watch.on_the_wall.get(config.micro_batch, rate)
 
 
 def _choose_format(
@@ -233,12 +240,10 @@ def _scores_and_slope(
     return scores.detach(), torch.autograd.grad((scores * weights).sum(), point)[0]
 
 
-def _choose_threads(
-    watch: Stopwatch, config: EngineConfig, rate: float
-) -> tuple[EngineConfig, float]:
+def _choose_threads(watch: Stopwatch, config: EngineConfig, rate: float) -> EngineConfig:
     """Take fewer threads where they are hardly slower: a small network leaves most of them idle."""
     if not config.device.startswith("cpu"):
-        return config, rate
+        return config
     before = torch.get_num_threads()
     threads, most = config.threads, rate
     try:
@@ -246,7 +251,7 @@ def _choose_threads(
             torch.set_num_threads(threads // 2)
             if (fewer := watch.rate(config.micro_batch)) < _FEWER * most:
                 break
-            threads, rate, most = threads // 2, fewer, max(fewer, most)
+            threads, most = threads // 2, max(fewer, most)
     finally:
         torch.set_num_threads(before)
-    return config.changed(threads=threads), rate
+    return config.changed(threads=threads)
