@@ -27,7 +27,7 @@ from epsball.types import Dataset, Finding, Positions
 
 Sample: TypeAlias = Literal["auto", "first", "stratified"]
 _PROBED = 64  # images for the checks, at most
-_FEWEST = 16  # and at least, where there are as many
+_FEWEST, _FEWEST_IN_TIME = 16, 4  # and at least, where there are as many; with a time budget
 _SHARE = 0.1  # of the passes of the attacks, for the checks before them
 _EACH = 6  # passes that these checks need for an image
 _SECONDS_A_SHARD = 30.0  # what a kill may cost, about
@@ -218,7 +218,7 @@ def _config(
     if subject.findings:
         return config, 1.0
     limit = {} if request.budget is None else {"seconds": min(4.0, _MEASURING * request.budget)}
-    return choose_config(
+    config, rate = choose_config(
         subject.model,
         sample,
         config,
@@ -229,6 +229,12 @@ def _config(
         passes=phases.passes,
         **limit,
     )
+    if request.budget is not None and rate is not None:
+        steps = [int(setting.knobs.get("steps", 1)) for setting in request.settings]
+        each = sum(_CHECKS * (number + 1) for number in steps)
+        affordable = int(_CHECKING * request.budget * rate / each)
+        config = config.changed(probe=min(config.probe, max(affordable, _FEWEST_IN_TIME)))
+    return config, rate
 
 
 def _shard(config: EngineConfig, rate: float, request: Request, count: int) -> int:

@@ -163,8 +163,8 @@ def choose_config(
         passes: adds up what is spent.
 
     Returns:
-        The config, and input gradients a second on the wall; None where neither micro-batch nor precision was
-        left open, so that nothing was measured.
+        The config, and input gradients a second on the wall; None where neither micro-batch nor
+        precision was left open, so that nothing was measured.
     """
     precision, surrogate = resolved(wanted, config.device), None
     if precision != "float32":
