@@ -9,6 +9,7 @@ from torch import nn
 
 from epsball.errors import InvalidInput, unknown_name
 from epsball.models.purifiers.bit_depth import BitDepth
+from epsball.models.purifiers.camera import Camera
 from epsball.models.purifiers.defended import Remedy
 from epsball.models.purifiers.jpeg import JpegCompression
 from epsball.models.purifiers.random_resizing import RandomResizing
@@ -47,6 +48,7 @@ DEFENCES = {
     for spec in (
         DefenceSpec("jpeg", JpegCompression, "bpda", "Guo et al. 2018, arXiv:1711.00117"),
         DefenceSpec("bit-depth", BitDepth, "bpda", "Xu et al. 2018, arXiv:1704.01155"),
+        DefenceSpec("camera", Camera, "expectation", "Kurakin et al. 2017, arXiv:1607.02533"),
         DefenceSpec("smoothing", Smoothing, "none", "Xu et al. 2018, arXiv:1704.01155"),
         DefenceSpec(
             "random-resizing", RandomResizing, "expectation", "Xie et al. 2018, arXiv:1711.01991"
