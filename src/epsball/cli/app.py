@@ -14,6 +14,8 @@ COMMANDS: Mapping[str, str] = {
     "audit": "audit",
     "attack": "attack",
     "fool": "fool",
+    "sheet": "sheet",
+    "photo": "photo",
     "train": "train",
     "defend": "defend",
     "layers": "defend:layers",

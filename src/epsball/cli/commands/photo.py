@@ -1,0 +1,45 @@
+"""`epsball photo`: what the model says of a photograph of a printed sheet."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from epsball.cli.console import options
+
+
+def photo(
+    folder: Annotated[Path, typer.Argument(help="What `epsball sheet --out` made.")],
+    photographs: Annotated[list[Path], typer.Argument(help="Photographs, a page each.")],
+    out: Annotated[Path, typer.Option(help="Directory to be made.", show_default=False)],
+    model: Annotated[
+        str | None, typer.Option(help="Another model than the one of the sheet.")
+    ] = None,
+    weights: options.Weights = None,
+    mean: options.Mean = None,
+    std: options.Std = None,
+    resize: options.Resize = None,
+    channels: options.Channels = None,
+    device: options.Device = "auto",
+) -> None:
+    """Find the images in photographs of a sheet, cut them out, and score them.
+
+    Example: epsball photo sheet IMG_0001.jpg IMG_0002.jpg --out photographed
+    """
+    from epsball.cli.console.show import say
+    from epsball.evaluation.metrics.present import interval, percent
+    from epsball.workflows.sheet import score_photographs
+
+    made = score_photographs(
+        folder,
+        photographs,
+        model=model,
+        out=out,
+        device=device,
+        **options.loading(weights, mean, std, resize, channels),
+    )
+    say(
+        f"{made.pairs} pairs: {made.clean_right} clean photographs get their label; the photograph "
+        f"undoes {made.destroyed} adversarial images, destruction rate "
+        f"{percent(made.destruction_rate)} ({interval(made.interval)}); {made.path}"
+    )

@@ -1,0 +1,1 @@
+"""From adversarial images to paper and back: printable sheets, and photographs of them."""

@@ -1,0 +1,253 @@
+"""A printable sheet of clean and adversarial pairs, and the scores of photographs of it."""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from epsball.data import to_unit
+from epsball.data.images import decode
+from epsball.errors import InvalidInput
+from epsball.evaluation.inputs import Data, open_data
+from epsball.evaluation.metrics.statistics import wilson
+from epsball.evaluation.progress import Progress
+from epsball.evaluation.records.survival import as_image
+from epsball.evaluation.subject import Model, open_model
+from epsball.physical.layout import Pair, Sheet, read_sheet, write_sheet
+from epsball.physical.photographs import cut_out, read_photograph
+from epsball.physical.printing import PDF, draw_pages, write_pdf
+from epsball.workflows.craft import craft
+from epsball.workflows.saving import TABLE, appearing
+
+PHOTO_TABLE = "photo.csv"
+_TRIED = 20  # images attacked for each pair that is wanted, at most
+_COLUMNS = (
+    "photograph",
+    "pair",
+    "index",
+    "label",
+    "prediction_of_the_file",
+    "photographed_clean",
+    "photographed",
+    "confidence",
+    "destroyed",
+)
+
+
+def make_sheet(
+    model: Model,
+    data: Data,
+    *,
+    out: Path,
+    attack: str = "fgsm",
+    norm: str = "linf",
+    eps: float | str | None = None,
+    steps: int | None = None,
+    count: int = 6,
+    seed: int = 0,
+    device: str = "auto",
+    progress: Progress | None = None,
+    **loading: Any,  # noqa: ANN401 - load_model's own
+) -> Sheet:
+    """Attack images and lay out those that fool the model, beside the clean ones, for printing.
+
+    Args:
+        model: see `epsball.audit`.
+        data: see `epsball.audit`.
+        out: directory to be made: `sheet.pdf`, a PNG a page, `sheet.json`.
+        attack: name with settings.
+        norm: of the ball.
+        eps: its radius; None: the largest that suits the data.
+        steps: of the attack.
+        count: pairs; of images that are right when clean and fool the model as files of 8 bits.
+        seed: of everything random.
+        device: see `epsball.audit`.
+        progress: is told how far it is.
+        **loading: see `epsball.audit`.
+
+    Returns:
+        What was laid out.
+
+    Raises:
+        InvalidInput: bad input, or too few images fool the model; nothing has been written then.
+    """
+    if count < 1:
+        raise InvalidInput(f"sheet: count must be at least 1, got {count}")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InvalidInput(f"--out {out} is there already: name a new or empty directory")
+    images = open_data(data)
+    with TemporaryDirectory() as folder:
+        files = Path(folder) / "files"
+        craft(
+            model,
+            images,
+            out=files,
+            attack=attack,
+            norm=norm,
+            eps=eps,
+            steps=steps,
+            form="png",
+            limit=min(_TRIED * count, len(images)),
+            seed=seed,
+            device=device,
+            progress=progress,
+            **loading,
+        )
+        rows = _chosen(files, count)
+        channels = images.shape[0]
+        moved = np.stack([decode(files / r["file"], r["file"], channels=channels) for r in rows])
+    clean = _levels(images.read(np.array([int(row["index"]) for row in rows])))
+    pairs = tuple(
+        Pair(
+            int(row["index"]),
+            int(row["label"]),
+            int(row["clean_prediction"]),
+            int(row["prediction"]),
+        )
+        for row in rows
+    )
+    spec = model if isinstance(model, str) else type(model).__name__
+    sheet = Sheet(
+        pairs, images.shape, images.class_names, spec, rows[0]["attack"], norm,
+        float(rows[0]["eps"]),
+    )  # fmt: skip
+    pages = draw_pages(sheet, clean, moved)
+    with appearing(out) as beside:
+        write_sheet(sheet, beside)
+        write_pdf(pages, beside / PDF)
+        for number, page in enumerate(pages, start=1):
+            page.save(beside / f"page-{number}.png", compress_level=3)
+    return sheet
+
+
+@dataclass(frozen=True)
+class Photographed:
+    """What the model says of the photographs.
+
+    Args:
+        path: the table.
+        pairs: photographed pairs.
+        clean_right: how many clean photographs get their label.
+        destroyed: how many adversarial photographs get the label of the clean image: the
+            photograph has undone them.
+    """
+
+    path: Path
+    pairs: int
+    clean_right: int
+    destroyed: int
+
+    @property
+    def destruction_rate(self) -> float:
+        """Return the share of adversarial images that the photograph makes harmless.
+
+        Source: Kurakin et al. 2017, arXiv:1607.02533, equation 1: of the images that are right when
+            clean and fool the model as files, which all images of a sheet are.
+        """
+        return self.destroyed / self.pairs
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Return the 95 % interval of the destruction rate."""
+        return wilson(self.destroyed, self.pairs)
+
+
+def score_photographs(
+    folder: Path,
+    photographs: Sequence[Path],
+    *,
+    model: Model | None = None,
+    out: Path,
+    device: str = "auto",
+    **loading: Any,  # noqa: ANN401 - load_model's own
+) -> Photographed:
+    """Cut the images out of photographs of a sheet, and show them to the model.
+
+    Args:
+        folder: what `make_sheet` wrote.
+        photographs: one or more files, each of one page.
+        model: None: the one that the sheet was made for.
+        out: directory to be made: `photo.csv`, and the images as they were cut out.
+        device: see `epsball.audit`.
+        **loading: see `epsball.audit`.
+
+    Raises:
+        InvalidInput: a photograph without all markers, no photograph, another sheet; nothing has
+            been written then.
+    """
+    sheet = read_sheet(folder)
+    if not photographs:
+        raise InvalidInput("photo: name at least one photograph")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InvalidInput(f"--out {out} is there already: name a new or empty directory")
+    found = [
+        (file, one)
+        for file in photographs
+        for one in cut_out(read_photograph(file), sheet, str(file))
+    ]
+    clean = np.stack([one.clean for _, one in found])
+    moved = np.stack([one.adversarial for _, one in found])
+    subject = open_model(model or sheet.model, to_unit(clean[:2]), device, **loading)
+    if subject.info.classes != len(sheet.class_names):
+        raise InvalidInput(
+            f"photo: {subject.name} knows {subject.info.classes} classes, the sheet "
+            f"{len(sheet.class_names)}: name the model that the sheet was made for"
+        )
+    with torch.no_grad():
+        before, after = (
+            subject.model(to_unit(part).to(subject.device)).double().softmax(1).cpu()
+            for part in (clean, moved)
+        )
+    sure, prediction = after.max(1)
+    clean_right = destroyed = 0
+    with appearing(out) as beside, (beside / PHOTO_TABLE).open("w", newline="") as stream:
+        table = csv.writer(stream)
+        table.writerow(_COLUMNS)
+        for row, (file, one) in enumerate(found):
+            pair, said = sheet.pairs[one.pair], int(prediction[row])
+            named = int(before[row].argmax())
+            clean_right += named == pair.label
+            destroyed += said == pair.label
+            classes = (pair.label, pair.prediction, named, said)
+            words = [sheet.class_names[number] for number in classes]
+            table.writerow(
+                [
+                    file,
+                    one.pair,
+                    pair.index,
+                    *words,
+                    f"{float(sure[row]):.6f}",
+                    int(said == pair.label),
+                ]
+            )
+            for part, kind in ((one.clean, "clean"), (one.adversarial, "adversarial")):
+                as_image(part).save(beside / f"{row:03d}-{kind}.png")
+    return Photographed(out / PHOTO_TABLE, len(found), clean_right, destroyed)
+
+
+def _chosen(files: Path, count: int) -> list[dict[str, str]]:
+    """Return the rows of the first images that are right when clean and fool the model."""
+    with (files / TABLE).open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    fooled = [
+        row for row in rows if row["clean_prediction"] == row["label"] and row["fooled"] == "1"
+    ]
+    if len(fooled) < count:
+        raise InvalidInput(
+            f"sheet: {count} pairs are wanted, and of {len(rows)} attacked images {len(fooled)} "
+            "are right when clean and fool the model: take a larger --eps, another --attack, or a "
+            "smaller --count"
+        )
+    return fooled[:count]
+
+
+def _levels(images: NDArray[Any]) -> NDArray[np.uint8]:
+    if images.dtype == np.uint8:
+        return images
+    return (images * 255).round().astype(np.uint8)
