@@ -5,7 +5,15 @@ from epsball.studies.class_imbalance.study import CLASS_IMBALANCE
 from epsball.studies.confidence_bands.study import CONFIDENCE_BANDS
 from epsball.studies.core.spec import StudySpec
 from epsball.studies.neural_rejection.study import NEURAL_REJECTION
+from epsball.studies.physical.study import PHYSICAL
 from epsball.studies.red_blue.study import RED_BLUE
 
-_ALL = (RED_BLUE, ADVERSARIAL_TRAINING, NEURAL_REJECTION, CONFIDENCE_BANDS, CLASS_IMBALANCE)
+_ALL = (
+    RED_BLUE,
+    ADVERSARIAL_TRAINING,
+    NEURAL_REJECTION,
+    CONFIDENCE_BANDS,
+    CLASS_IMBALANCE,
+    PHYSICAL,
+)
 STUDIES: dict[str, StudySpec] = {spec.name: spec for spec in _ALL}

@@ -12,10 +12,10 @@ from torch import Tensor
 from epsball.attacks import fgsm
 from epsball.files import write_atomically
 from epsball.kinds.labelling import KINDS
-from epsball.studies.confidence_bands.subject import Victim
 from epsball.studies.core.cell import Cell
 from epsball.studies.core.store import Row
 from epsball.studies.core.workspace import Workspace
+from epsball.studies.judge.victim import Victim
 from epsball.types import Dataset
 
 _PAIRS = 4  # of each kind

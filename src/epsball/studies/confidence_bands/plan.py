@@ -15,11 +15,11 @@ from epsball.errors import InvalidInput, unknown_name
 from epsball.kinds.relatives import related_by
 from epsball.studies.confidence_bands.bands import parse_bands
 from epsball.studies.confidence_bands.reading import KNOWN, READING, reading_of
-from epsball.studies.confidence_bands.subject import identity_of, precision_of
 from epsball.studies.core.cell import Cell, Plain
 from epsball.studies.core.data_summary import DataSummary
 from epsball.studies.core.options import Options, each_setting
 from epsball.studies.core.workspace import Workspace
+from epsball.studies.judge.victim import identity_of, precision_of
 
 NAME, VERSION = "confidence-bands", 1
 REFERENCES = ("least_likely", "predicted", "least_likely_top5")

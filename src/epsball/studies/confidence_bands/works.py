@@ -14,11 +14,11 @@ from epsball.attacks.gradient.fgsm import fgsm_sweep
 from epsball.data import to_unit
 from epsball.studies.confidence_bands.gallery import keep_black, keep_gallery
 from epsball.studies.confidence_bands.kinds import with_kinds
-from epsball.studies.confidence_bands.subject import Victim, open_victim
 from epsball.studies.core.cell import Cell
 from epsball.studies.core.spec import CellWork
 from epsball.studies.core.store import Row, Store
 from epsball.studies.core.workspace import Workspace
+from epsball.studies.judge.victim import Victim, open_victim
 from epsball.types import Dataset
 
 TOP = 5

@@ -1,4 +1,4 @@
-"""The model of the study: how it is named, identified and read."""
+"""A model that a study attacks without training it: named, identified and read."""
 
 import hashlib
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from epsball.types import Dataset, Precision
 _PIXELS = 50 * 3 * 224 * 224  # of a batch: fits the caches' neighbourhood and any memory
 _MOST = 500  # images of a batch
 _SAMPLE = 8  # images on which the cheaper copy is compared with the model
-_NOWHERE = Path()  # nothing is written while a model is opened
+NOWHERE = Path()  # nothing is written while a model is opened
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def open_victim(workspace: Workspace, model: str, weights: str, precision: str) 
 
 @cache
 def _opened(data: str, device: str, model: str, weights: str, precision: Precision) -> Victim:
-    images = Workspace(_NOWHERE, data).test_set()
+    images = Workspace(NOWHERE, data).test_set()
     sample = to_unit(images.read(np.arange(min(_SAMPLE, len(images)))))
     subject = open_model(model, sample, device, weights=weights or None)
     _check(subject, images)
@@ -103,12 +103,12 @@ def _check(subject: Subject, images: Dataset) -> None:
     info = subject.info
     if info.rejects or not info.differentiable:
         raise InvalidInput(
-            f"study confidence-bands needs a model with gradients that does not reject, "
+            f"the study needs a model with gradients that does not reject, "
             f"{subject.name} is none: name another with --grid model=..."
         )
     if info.classes != len(images.class_names):
         raise InvalidInput(
-            f"study confidence-bands: {subject.name} knows {info.classes} classes and "
+            f"study: {subject.name} knows {info.classes} classes and "
             f"{images.name} has {len(images.class_names)}: give data with the model's classes "
             "(a folder with classes.txt), or another model"
         )

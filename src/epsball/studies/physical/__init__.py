@@ -1,0 +1,1 @@
+"""Study `physical`: which adversarial images survive print and photograph?"""

@@ -1,0 +1,204 @@
+"""The page and the verdicts of study `physical`. Imports no torch."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from epsball.evaluation.metrics.present import eps_text
+from epsball.studies.claims.estimates import Estimate, difference, over_seeds
+from epsball.studies.claims.story import (
+    Block,
+    CellText,
+    PlotBlock,
+    Story,
+    TableBlock,
+    plot_point,
+    share_text,
+)
+from epsball.studies.claims.table import (
+    Claim,
+    Verdict,
+    complete,
+    judge_finding,
+    judge_value,
+    load_claims,
+    not_run,
+)
+from epsball.studies.core.data_summary import DataSummary
+from epsball.studies.core.notes import read_notes, write_story
+from epsball.studies.core.options import Options
+from epsball.studies.physical.plan import METHODS, NAME
+
+FILE, MIDDLE = 0, 3  # severities: the file itself; the one at which claims are judged
+_FAR = 16 / 255
+_TOP = 5
+_FEWEST = 10  # fooled images, for a destruction rate that says anything
+
+
+@dataclass(frozen=True)
+class Photographs:
+    """The rows of the study.
+
+    Args:
+        rows: of all cells.
+    """
+
+    rows: pl.DataFrame
+
+    def of(self, method: str | None, eps: float | None, shot: int) -> pl.DataFrame:
+        """Return the rows of one method (None: clean images) at a severity, by index."""
+        kind = "clean" if method is None else "attack"
+        found = self.rows.filter((pl.col("kind") == kind) & (pl.col("shot") == shot))
+        if method is not None:
+            if "method" not in found.columns:
+                return found.clear()
+            near = (pl.col("eps") - eps).abs() < 1e-9
+            found = found.filter((pl.col("method") == method) & near)
+        return found.sort("index")
+
+    def eps(self) -> list[float]:
+        """Return the radii that were run, rising."""
+        if "eps" not in self.rows.columns:
+            return []
+        return sorted(self.rows["eps"].drop_nulls().unique().to_list())
+
+    def error(self, method: str | None, eps: float | None, shot: int, k: int) -> Estimate | None:
+        """Return the share of all images whose label is not among the first k."""
+        found = self.of(method, eps, shot)
+        if not len(found):
+            return None
+        return over_seeds([float((found["label_rank"] > k).sum()) / len(found)], len(found))
+
+    def destroyed(self, method: str, eps: float, shot: int) -> tuple[int, int]:
+        """Count the adversarial images that the photograph makes harmless, and those there are.
+
+        An image counts where it is right when clean and its adversarial file is wrong.
+        """
+        files, photographs = self.of(method, eps, FILE), self.of(method, eps, shot)
+        clean = self.of(None, None, FILE).select("index", clean_rank="label_rank")
+        joined = files.select("index", file_rank="label_rank").join(clean, on="index")
+        joined = joined.join(photographs.select("index", "label_rank"), on="index")
+        fooled = joined.filter((pl.col("clean_rank") == 1) & (pl.col("file_rank") > 1))
+        return int((fooled["label_rank"] == 1).sum()), len(fooled)
+
+    def destruction(self, method: str, eps: float, shot: int) -> Estimate | None:
+        """Return the destruction rate; None where fewer than ten images are fooled."""
+        undone, fooled = self.destroyed(method, eps, shot)
+        return over_seeds([undone / fooled], fooled) if fooled >= _FEWEST else None
+
+
+def summarise(rows: pl.DataFrame, options: Options, data: DataSummary) -> Story:  # noqa: ARG001 - the signature of a study
+    """Return the content of the page.
+
+    Args:
+        rows: of all cells.
+        options: of the study.
+        data: facts about the images.
+    """
+    notes = read_notes("epsball.studies.physical")
+    if not len(rows) or "attack" not in rows["kind"].to_list():
+        return write_story(notes, {"fast": None}, {}, complete(NAME, []))
+    found = Photographs(rows)
+    model = str(rows["model"][0])
+    differs = (f"measured on {model} and {data.name}", "an imitated print and photograph, no paper")
+    verdicts = [_judge(claim, found, differs) for claim in load_claims(NAME)]
+    return write_story(notes, _answer(found, model), _blocks(found), complete(NAME, verdicts))
+
+
+def _answer(found: Photographs, model: str) -> Mapping[str, Any]:
+    fast, iterative = (found.destruction(method, _FAR, MIDDLE) for method in ("fast", "iterative"))
+    if fast is None or iterative is None:
+        return {"fast": None}
+    return {"fast": fast.value, "iterative": iterative.value, "model": model}
+
+
+def _judge(claim: Claim, found: Photographs, differs: tuple[str, ...]) -> Verdict:
+    if claim.kind == "value":
+        k = _TOP if claim.id.endswith("top5") else 1
+        ours = found.error("fast", _FAR, MIDDLE, k)
+        if ours is None:
+            return not_run(claim, "the fast method was not run at eps 16/255")
+        clean = found.error(None, None, MIDDLE, k)
+        beside = "" if clean is None else f"clean photographs: {clean.value:.3f}"
+        return judge_value(claim, ours, differs=differs, note=f"severity {MIDDLE}; {beside}")
+    return _survival(claim, found, differs)
+
+
+def _survival(claim: Claim, found: Photographs, differs: tuple[str, ...]) -> Verdict:
+    """Compare destruction rates at every eps and severity; the largest eps decides."""
+    pairs = []
+    for eps in found.eps():
+        for shot in range(1, 6):
+            fast = found.destroyed("fast", eps, shot)
+            for other in ("iterative", "least-likely"):
+                slow = found.destroyed(other, eps, shot)
+                if min(fast[1], slow[1]) >= _FEWEST:
+                    gap = difference(
+                        [slow[0] / slow[1]], [fast[0] / fast[1]], min(fast[1], slow[1])
+                    )
+                    pairs.append((eps, shot, other, gap))
+    decisive = [pair for pair in pairs if pair[0] == max(p[0] for p in pairs)]
+    if not decisive:
+        return not_run(claim, "too few images were fooled by both methods")
+    eps, shot, other, least = min(decisive, key=lambda pair: pair[3].value)
+    right = sum(pair[3].value > 0 for pair in decisive)
+    everywhere = sum(pair[3].value > 0 for pair in pairs)
+    note = (
+        f"at eps {eps_text(eps)} the photograph undoes fewer fast images in {right} of "
+        f"{len(decisive)} comparisons (all eps: {everywhere} of {len(pairs)}); the least "
+        f"difference, {least.value:+.3f}, is to {other} at severity {shot}"
+    )
+    return judge_finding(claim, least, holds=right == len(decisive), note=note, differs=differs)
+
+
+def _blocks(found: Photographs) -> dict[str, list[Block]]:
+    return {
+        "destruction": [_destruction_table(found), _destruction_figure(found)],
+        "errors": [_error_table(found, 1), _error_table(found, _TOP)],
+    }
+
+
+def _destruction_table(found: Photographs) -> TableBlock:
+    rows: list[list[CellText]] = []
+    for method in METHODS:
+        for eps in found.eps():
+            fooled = found.destroyed(method, eps, 1)[1]
+            if not len(found.of(method, eps, FILE)):
+                continue
+            cells = [share_text(found.destruction(method, eps, shot)) for shot in range(1, 6)]
+            rows.append([method, eps_text(eps), f"{fooled:,}", *cells])
+    heads = "method|#eps|#fooled files|" + "|".join(f"#severity {s}" for s in range(1, 6))
+    return TableBlock("Destruction rate", heads, rows)
+
+
+def _error_table(found: Photographs, k: int) -> TableBlock:
+    rows: list[list[CellText]] = [
+        ["clean", "0", *(share_text(found.error(None, None, shot, k)) for shot in range(6))]
+    ]
+    for method in METHODS:
+        for eps in found.eps():
+            if len(found.of(method, eps, FILE)):
+                cells = [share_text(found.error(method, eps, shot, k)) for shot in range(6)]
+                rows.append([method, eps_text(eps), *cells])
+    heads = "method|#eps|#file|" + "|".join(f"#severity {s}" for s in range(1, 6))
+    return TableBlock(f"Top-{k} error of all images", heads, rows, folded=k > 1)
+
+
+def _destruction_figure(found: Photographs) -> PlotBlock:
+    points = [
+        plot_point(one, shot, series=method, panel=f"eps {eps_text(eps)}")
+        for eps in found.eps()
+        for method in METHODS
+        for shot in range(1, 6)
+        if (one := found.destruction(method, eps, shot)) is not None
+    ]
+    return PlotBlock(
+        "destruction",
+        "Share of adversarial images that the photograph makes harmless",
+        "Destruction rate against severity of the camera, a line a method, a panel an eps",
+        "severity of the camera",
+        "destruction rate",
+        points,
+    )
