@@ -17,8 +17,8 @@ from epsball.errors import InvalidInput
 from epsball.evaluation.inputs import Data, open_data
 from epsball.evaluation.metrics.statistics import wilson
 from epsball.evaluation.progress import Progress
-from epsball.evaluation.records.survival import as_image
 from epsball.evaluation.subject import Model, open_model
+from epsball.image_codec import as_pillow
 from epsball.physical.layout import Pair, Sheet, read_sheet, write_sheet
 from epsball.physical.photographs import cut_out, read_photograph
 from epsball.physical.printing import PDF, draw_pages, write_pdf
@@ -227,7 +227,7 @@ def score_photographs(
                 ]
             )
             for part, kind in ((one.clean, "clean"), (one.adversarial, "adversarial")):
-                as_image(part).save(beside / f"{row:03d}-{kind}.png")
+                as_pillow(part).save(beside / f"{row:03d}-{kind}.png")
     return Photographed(out / PHOTO_TABLE, len(found), clean_right, destroyed)
 
 

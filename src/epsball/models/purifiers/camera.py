@@ -2,15 +2,13 @@
 
 import math
 from dataclasses import dataclass
-from io import BytesIO
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor, nn
 
 from epsball.errors import InvalidInput
+from epsball.image_codec import through_jpeg
 from epsball.models.loading.request import optional
 from epsball.models.purifiers.defended import Remedy
 from epsball.randomness import Randomness, normal, uniform
@@ -198,14 +196,6 @@ def _between(like: Tensor, low: float, high: float, generator: Randomness) -> Te
 
 def _through_jpeg(images: Tensor, quality: list[int]) -> Tensor:
     """Write and read images as JPEG, each with its own quality."""
-    levels = (images * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
-    read = [_read_again(one, worth) for one, worth in zip(levels, quality, strict=True)]
-    return torch.from_numpy(np.stack(read)).permute(0, 3, 1, 2).to(images) / 255
-
-
-def _read_again(levels: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
-    file = BytesIO()
-    grey = levels.shape[2] == 1
-    Image.fromarray(levels[:, :, 0] if grey else levels).save(file, "JPEG", quality=quality)
-    with Image.open(file) as image:
-        return np.array(image).reshape(levels.shape)
+    levels = (images * 255).round().byte().cpu().numpy()
+    read = [through_jpeg(levels[i : i + 1], worth) for i, worth in enumerate(quality)]
+    return torch.from_numpy(np.concatenate(read)).to(images) / 255

@@ -1,0 +1,1 @@
+"""Where a network looks: saliency, feature maps, and what maximises a unit."""
