@@ -29,7 +29,8 @@ class Convolving(nn.Module):
             self.layer.weight[0, 0, 1, 1] = 1.0
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.layer(images).mean((2, 3))
+        maps: Tensor = self.layer(images)
+        return maps.mean((2, 3))
 
 
 @pytest.mark.parametrize("method", ["gradient", "integrated"])
