@@ -20,6 +20,7 @@ COMMANDS: Mapping[str, str] = {
     "defend": "defend",
     "layers": "defend:layers",
     "report": "report",
+    "kinds": "kinds",
     "compare": "compare",
     "study": "study",
     "list": "list:list_table",

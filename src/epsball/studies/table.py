@@ -4,6 +4,7 @@ from epsball.studies.adversarial_training.study import ADVERSARIAL_TRAINING
 from epsball.studies.class_imbalance.study import CLASS_IMBALANCE
 from epsball.studies.confidence_bands.study import CONFIDENCE_BANDS
 from epsball.studies.core.spec import StudySpec
+from epsball.studies.fooling.study import FOOLING
 from epsball.studies.neural_rejection.study import NEURAL_REJECTION
 from epsball.studies.physical.study import PHYSICAL
 from epsball.studies.red_blue.study import RED_BLUE
@@ -15,5 +16,6 @@ _ALL = (
     CONFIDENCE_BANDS,
     CLASS_IMBALANCE,
     PHYSICAL,
+    FOOLING,
 )
 STUDIES: dict[str, StudySpec] = {spec.name: spec for spec in _ALL}

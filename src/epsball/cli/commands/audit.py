@@ -69,6 +69,9 @@ def audit(
     out: Annotated[
         Path | None, typer.Option(help="Directory of the run; a killed one is continued.")
     ] = None,
+    saliency: Annotated[
+        bool, typer.Option("--saliency", help="Show what the model looks at in the report.")
+    ] = False,
     figures: Annotated[
         bool, typer.Option("--figures", help="Write the figures as SVG, PNG and PDF too.")
     ] = False,
@@ -107,6 +110,10 @@ def audit(
         out=run,
         **loading,
     )
+    if saliency and not audited.blocked:
+        from epsball.workflows.explain import explain
+
+        explain(run, model, device=device, **loading)
     finish(audited, run, figures=figures, fail_under=fail_under)
 
 

@@ -6,6 +6,7 @@ A run is a directory:
     records/00000-fgsm.parquet  one file per finished shard and attack; a row per image and eps
     records/00000-fgsm.json     its seconds: apart, so that records stay bitwise equal
     images/00000-fgsm.npz     a few adversarial images of the first shard, for the report
+    saliency.npz                where the model looks, for a few of these images, if asked for
     summary.json  report.html
 """
 
@@ -22,6 +23,7 @@ from epsball.files import read_json
 
 RECORDS = "records"
 IMAGES = "images"
+SALIENCY = "saliency.npz"
 
 _COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
     "index": pl.Int64,  # position in the data set

@@ -19,6 +19,7 @@ from epsball.report.audit.results import (
     survival_table,
 )
 from epsball.report.audit.run import Run, load_run
+from epsball.report.audit.saliency import saliency_strips
 from epsball.report.audit.sizes import size_figure
 from epsball.report.comparison.duels import duel_figure
 from epsball.report.drawing.document import render
@@ -65,6 +66,7 @@ def write_report(run: Path, *, figures: bool = False) -> Path:
         rejecting=rejection_tables(seen),
         strips=image_strips(seen),
         phases=phases_table(seen),
+        explained=saliency_strips(seen),
         facts=facts(seen),
     )
     if figures:

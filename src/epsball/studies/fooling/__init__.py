@@ -1,0 +1,1 @@
+"""Study `fooling`: are images that mean nothing to people named with confidence?"""

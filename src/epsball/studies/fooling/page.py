@@ -1,0 +1,96 @@
+"""The page and the verdict of study `fooling`. Imports no torch."""
+
+import polars as pl
+
+from epsball.studies.claims.estimates import Estimate, over_seeds
+from epsball.studies.claims.story import CellText, Story, TableBlock, share_text
+from epsball.studies.claims.table import (
+    Verdict,
+    complete,
+    judge_finding,
+    load_claims,
+    not_run,
+)
+from epsball.studies.core.data_summary import DataSummary
+from epsball.studies.core.notes import read_notes, write_story
+from epsball.studies.core.options import Options
+from epsball.studies.fooling.plan import NAME, WAYS
+
+_HALF = 0.5  # the statement holds where most classes have such an image, by every way
+
+
+def summarise(rows: pl.DataFrame, options: Options, data: DataSummary) -> Story:  # noqa: ARG001 - the signature of a study
+    """Return the content of the page.
+
+    Args:
+        rows: of all cells.
+        options: of the study.
+        data: facts about the images.
+    """
+    notes = read_notes("epsball.studies.fooling")
+    if not len(rows):
+        return write_story(notes, {"reached": None}, {}, complete(NAME, []))
+    shares = {way: _share(rows, way) for way in WAYS}
+    best = max((one for one in shares.values() if one is not None), key=lambda one: one.value)
+    values = {
+        "reached": best.value,
+        "confidence": float(rows["confidence"][0]),
+        "model": str(rows["model"][0]),
+        "way": next(way for way, one in shares.items() if one is best),
+    }
+    blocks = {"ways": [_table(rows, shares)]}
+    verdicts = [_judge(shares, str(rows["model"][0]), data)]
+    return write_story(notes, values, blocks, complete(NAME, verdicts))
+
+
+def _share(rows: pl.DataFrame, way: str) -> Estimate | None:
+    """Return the share of classes that reach the confidence, over seeds."""
+    found = rows.filter(pl.col("way") == way)
+    if not len(found):
+        return None
+    reached = found.with_columns(hit=pl.col("reached_confidence") >= pl.col("confidence"))
+    each = reached.group_by("repeat", maintain_order=True).agg(pl.col("hit").mean(), n=pl.len())
+    return over_seeds(each["hit"].to_list(), int(each["n"][0]))
+
+
+def _judge(shares: dict[str, Estimate | None], model: str, data: DataSummary) -> Verdict:
+    (claim,) = load_claims(NAME)
+    known = {way: one for way, one in shares.items() if one is not None}
+    if not known:
+        return not_run(claim, "no search was run")
+    way, best = max(known.items(), key=lambda item: item[1].value)
+    note = (
+        f"{way}: {best.value:.1%} of the classes have an image that {model} names with the wanted "
+        "confidence and that began as noise or nothing; no person was asked whether it is "
+        "recognisable, the contact sheet lets the reader judge"
+    )
+    return judge_finding(
+        claim,
+        best,
+        holds=best.value > _HALF,
+        note=note,
+        beside=(f"measured on {model} and {data.name}",),
+    )
+
+
+def _table(rows: pl.DataFrame, shares: dict[str, Estimate | None]) -> TableBlock:
+    lines: list[list[CellText]] = []
+    for way, share in shares.items():
+        found = rows.filter(pl.col("way") == way)
+        if not len(found):
+            continue
+        sure = found["reached_confidence"]
+        lines.append(
+            [
+                way,
+                f"{found['class_number'].n_unique()}",
+                share_text(share),
+                f"{sure.median():.3f}",
+                f"{sure.min():.3f}",
+                f"{found['queries'].median():,.0f}",
+            ]
+        )
+    heads = (
+        "way|#classes|#reach the confidence|#median confidence|#least confidence|#queries, median"
+    )
+    return TableBlock("Ways of searching", heads, lines)

@@ -1,0 +1,80 @@
+"""What a cell of study `fooling` does."""
+
+import numpy as np
+import torch
+
+from epsball.files import write_atomically
+from epsball.fooling.evolution import evolve
+from epsball.fooling.gradient import ascend_class
+from epsball.fooling.result import Fooling
+from epsball.studies.core.cell import Cell
+from epsball.studies.core.spec import CellWork
+from epsball.studies.core.store import Row
+from epsball.studies.core.workspace import Workspace
+from epsball.studies.fooling.plan import WAYS, classes_of
+from epsball.studies.judge.victim import open_victim
+from epsball.types import Dataset
+
+_BATCH = 6_000_000  # pixels
+
+
+def _search(cell: Cell, workspace: Workspace) -> list[Row]:
+    """Search an image for each class, and keep the images."""
+    images = workspace.test_set()
+    targets = torch.tensor(classes_of(cell, len(images.class_names)))
+    found = _found(cell, workspace, images, targets)
+    kept = (found.images * 255).round().byte().numpy()
+
+    def write(beside: object) -> None:
+        with open(str(beside), "wb") as stream:  # noqa: PTH123 - a name would have .npz appended
+            np.savez_compressed(stream, allow_pickle=False, images=kept, targets=targets.numpy())
+
+    write_atomically(workspace.images(cell.hash), write)
+    return [
+        {"class_number": target, "class_name": images.class_names[target]}
+        | {"reached_confidence": sure, "queries": spent}
+        for target, sure, spent in zip(
+            targets.tolist(), found.confidence.tolist(), found.queries.tolist(), strict=True
+        )
+    ]
+
+
+def _found(cell: Cell, workspace: Workspace, images: Dataset, targets: torch.Tensor) -> Fooling:
+    values, how = cell.parameters, WAYS[str(cell.parameters["way"])]
+    victim = open_victim(workspace, str(values["model"]), str(values["weights"]), "float32")
+    model, device = victim.subject.model, victim.subject.device
+    confidence, targets = float(str(values["confidence"])), targets.to(device)
+    if how["by"] == "evolution":
+        return evolve(
+            model,
+            targets,
+            classes=len(images.class_names),
+            shape=images.shape,
+            encoding=how["encoding"],
+            confidence=confidence,
+            evaluations=int(str(values["evaluations"])),
+            seed=cell.seed,
+        )
+    generator = torch.Generator().manual_seed(cell.seed)
+    size = max(1, _BATCH // int(np.prod(images.shape)))
+    parts = []
+    for chosen in targets.split(size):
+        start = torch.zeros(len(chosen), *images.shape)
+        if how["start"] == "noise":
+            start = torch.rand(start.shape, generator=generator)
+        steps = int(str(values["steps"]))
+        parts.append(
+            ascend_class(
+                model,
+                start.to(device),
+                chosen,
+                confidence=confidence,
+                steps=steps,
+                generator=generator,
+            )
+        )
+    columns = zip(*((p.images, p.targets, p.confidence, p.queries) for p in parts), strict=True)
+    return Fooling(*(torch.cat(column) for column in columns))
+
+
+WORKS: dict[str, CellWork] = {"search": _search}

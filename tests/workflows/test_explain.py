@@ -1,0 +1,50 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from epsball.errors import InvalidInput
+from epsball.evaluation.audit import audit
+from epsball.report import write_report
+from epsball.workflows.explain import explain
+
+
+class Net(nn.Sequential):
+    """A small network that convolves."""
+
+    def __init__(self) -> None:
+        torch.manual_seed(0)
+        super().__init__(
+            nn.Conv2d(1, 4, 3, stride=2), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 13 * 13, 10)
+        )
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("explain") / "run"
+    audit(
+        Net().eval(), "digits", attacks=["fgsm"], eps=[0.3], limit=60, micro_batch=30,
+        precision="float32", full_budget=True, out=out,
+    )  # fmt: skip
+    return out
+
+
+def test_the_report_shows_clean_and_attacked_maps(run: Path) -> None:
+    assert "What the model looks at" not in write_report(run).read_text()
+    file = explain(run, Net().eval())
+    with np.load(file) as kept:
+        assert kept["map_gradient"].shape == kept["clean_map_grad-cam"].shape
+        assert kept["clean_map_integrated"].max() <= 1
+        assert len(kept["positions"]) <= 5
+        changed = kept["images"] != kept["clean_images"]
+        assert changed.reshape(len(changed), -1).any(1).all()
+    page = write_report(run).read_text()
+    assert "What the model looks at" in page
+    assert "integrated gradients" in page
+
+
+def test_a_run_without_images_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="kept no images"):
+        explain(tmp_path, Net().eval())
