@@ -1,5 +1,6 @@
 """The page and the verdict of study `fooling`. Imports no torch."""
 
+import numpy as np
 import polars as pl
 
 from epsball.studies.claims.estimates import Estimate, over_seeds
@@ -79,15 +80,15 @@ def _table(rows: pl.DataFrame, shares: dict[str, Estimate | None]) -> TableBlock
         found = rows.filter(pl.col("way") == way)
         if not len(found):
             continue
-        sure = found["reached_confidence"]
+        sure = found["reached_confidence"].to_numpy()
         lines.append(
             [
                 way,
                 f"{found['class_number'].n_unique()}",
                 share_text(share),
-                f"{sure.median():.3f}",
+                f"{np.median(sure):.3f}",
                 f"{sure.min():.3f}",
-                f"{found['queries'].median():,.0f}",
+                f"{np.median(found['queries'].to_numpy()):,.0f}",
             ]
         )
     heads = (

@@ -55,11 +55,10 @@ def plan(options: Options, data: DataSummary) -> list[Cell]:
     cells = []
     for way, how in WAYS.items():
         gradient = how["by"] == "gradient"
-        own: dict[str, Plain] = {"way": way}
         name = "steps" if gradient else "evaluations"
-        own |= {name: values[name], "classes": values[f"{how['by']}_classes"]}
+        search = {"way": way, name: values[name], "classes": values[f"{how['by']}_classes"]}
         cells += [
-            Cell(NAME, "search", base | own, seed, options.threads, VERSION)
+            Cell(NAME, "search", base | search, seed, options.threads, VERSION)
             for seed in range(options.seeds)
         ]
     return cells

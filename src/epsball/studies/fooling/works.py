@@ -58,7 +58,7 @@ def _found(cell: Cell, workspace: Workspace, images: Dataset, targets: torch.Ten
     generator = torch.Generator().manual_seed(cell.seed)
     size = max(1, _BATCH // int(np.prod(images.shape)))
     parts = []
-    for chosen in targets.split(size):
+    for chosen in torch.split(targets, size):
         start = torch.zeros(len(chosen), *images.shape)
         if how["start"] == "noise":
             start = torch.rand(start.shape, generator=generator)
