@@ -1,0 +1,95 @@
+"""What maximises a unit of a network."""
+
+import torch
+from torch import Tensor, nn
+
+from epsball.errors import InvalidInput, unknown_name
+from epsball.fooling.gradient import ascend_class
+from epsball.randomness import Randomness
+
+
+class Channels(nn.Module):
+    """A model up to a layer: the mean activation of each of the layer's channels.
+
+    Args:
+        module: the model; it is not changed.
+        layer: name of one of its modules, as `named_modules` has it.
+
+    Raises:
+        InvalidInput: the model has no such layer.
+
+    Example:
+        >>> net = nn.Sequential(nn.Conv2d(1, 3, 3), nn.Flatten())
+        >>> tuple(Channels(net, "0")(torch.zeros(2, 1, 8, 8)).shape)
+        (2, 3)
+    """
+
+    def __init__(self, module: nn.Module, layer: str) -> None:
+        super().__init__()
+        layers = dict(module.named_modules())
+        if layer not in layers or not layer:
+            raise unknown_name("layer", layer, filter(None, layers))
+        self.module = module
+        self.layer = layer
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return (n, channels)."""
+        seen: list[Tensor] = []
+        layer = self.module.get_submodule(self.layer)
+        handle = layer.register_forward_hook(lambda _module, _inputs, output: seen.append(output))
+        try:
+            self.module(inputs)
+        finally:
+            handle.remove()
+        if not seen or not isinstance(seen[-1], Tensor):
+            raise InvalidInput(f"layer {self.layer!r} gives no tensor: name another layer")
+        activation = seen[-1]
+        return activation.flatten(2).mean(2) if activation.dim() > 2 else activation
+
+
+def unit_images(
+    module: nn.Module,
+    layer: str,
+    channels: list[int],
+    shape: tuple[int, int, int],
+    *,
+    steps: int = 60,
+    step_size: float = 0.02,
+    generator: Randomness = None,
+) -> Tensor:
+    """Search, for each of some channels, an image that drives it most.
+
+    Args:
+        module: maps (n, c, h, w) in [0, 1] to scores.
+        layer: see `Channels`.
+        channels: of the layer.
+        shape: (c, h, w) of the images.
+        steps: gradients.
+        step_size: of Adam, in input units.
+        generator: of the shifts that keep the images smooth.
+
+    Returns:
+        (len(channels), c, h, w), in [0, 1]; begun at grey, shifted and smoothed on the way.
+
+    Raises:
+        InvalidInput: no such layer or channel.
+
+    Source: Erhan et al. 2009, Visualizing higher-layer features; regularised as `ascend_class` is.
+    """
+    part = Channels(module, layer)
+    start = torch.full((len(channels), *shape), 0.5)
+    with torch.no_grad():
+        count = part(start[:1]).shape[1]
+    for channel in channels:
+        if not 0 <= channel < count:
+            raise InvalidInput(f"layer {layer!r} has channels 0 to {count - 1}, got {channel}")
+    found = ascend_class(
+        part,
+        start,
+        torch.tensor(channels),
+        steps=steps,
+        step_size=step_size,
+        regularised=True,
+        generator=generator,
+    )
+    return found.images
