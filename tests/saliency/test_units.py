@@ -8,10 +8,9 @@ from epsball.saliency.units import Channels, unit_images
 
 def net() -> nn.Sequential:
     """The first channel answers to bright images, the second to dark ones."""
-    layer = nn.Conv2d(1, 2, 3, padding=1)
+    layer = nn.Conv2d(1, 2, 3, padding=1, bias=False)
     with torch.no_grad():
         layer.weight.copy_(torch.tensor([1.0, -1.0]).view(2, 1, 1, 1).expand(2, 1, 3, 3))
-        layer.bias.zero_()
     return nn.Sequential(layer, nn.Flatten())
 
 
