@@ -5,10 +5,40 @@ from typing import Any, Literal, TypeAlias
 
 import torch
 
+from epsball.errors import InvalidInput
 from epsball.machine.cores import usable_cores
 
 Units: TypeAlias = Literal["none", "vectors", "matrices"]
 _AMPERE = 8  # first CUDA capability with bfloat16 matrix units
+
+
+def choose_device(name: str, own: str | None = None) -> str:
+    """Resolve "auto", and refuse a device that cannot be used here.
+
+    Args:
+        name: "auto" or a torch device: "cpu", "cuda", "cuda:1", "mps".
+        own: the device that a model is on already; "auto" leaves it there.
+
+    Returns:
+        The name of a device that holds tensors.
+
+    Raises:
+        InvalidInput: no such device here.
+
+    Example:
+        >>> choose_device("cpu"), choose_device("auto", own="cpu")
+        ('cpu', 'cpu')
+    """
+    if name == "auto":
+        return own or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        torch.empty(1, device=name)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise InvalidInput(
+            f"--device {name} cannot be used here ({reason}); take --device cpu or auto"
+        ) from None
+    return name
 
 
 def bfloat16_units(device: torch.device | str) -> Units:

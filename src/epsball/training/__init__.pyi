@@ -1,7 +1,7 @@
 from .recipes.spec import RecipeSpec as RecipeSpec
 from .recipes.table import RECIPES as RECIPES
 from .run.history import EpochRow as EpochRow
-from .run.results import Progress as Progress
+from .run.results import EpochProgress as EpochProgress
 from .run.results import TrainResult as TrainResult
 from .run.trainer import train as train
 from .setup.defaults import default_settings as default_settings

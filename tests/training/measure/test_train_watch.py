@@ -15,7 +15,7 @@ from epsball.training import EpochRow, TrainSettings, train
 from epsball.training.measure.notes import notes_on
 from epsball.training.measure.watch import watched_rows
 from epsball.training.run.history import History
-from epsball.training.setup.context import furnish
+from epsball.training.setup.context import build_context
 from epsball.training.setup.randomness import seeded
 from epsball.types import Dataset
 
@@ -33,7 +33,7 @@ def test_it_measures_clean_fgsm_and_pgd_accuracy_on_held_out_images(
     model = build()
     settings = QUICK.changed(epochs=1, precision="float32")
     row = train(model, dataset, settings, out=tmp_path).epochs[0]
-    rows = furnish(model, dataset, settings, None).feed.validation_rows
+    rows = build_context(model, dataset, settings, None).feed.validation_rows
     images = torch.from_numpy(dataset.read(rows)).float() / 255
     labels = torch.from_numpy(dataset.labels[rows])
     starts = seeded(0, 0, "watch")

@@ -17,7 +17,7 @@ from epsball.training.recipes.awp import weights_uphill
 from epsball.training.recipes.table import recipe_of
 from epsball.training.setup.augmenting import crop_and_flip
 from epsball.training.setup.average import Average
-from epsball.training.setup.context import furnish
+from epsball.training.setup.context import build_context
 from epsball.training.setup.optimizers import build_optimizer, learning_rate
 from epsball.training.setup.placement import Placement
 from epsball.types import Dataset
@@ -111,7 +111,7 @@ def test_the_averaged_weights_are_validated_and_kept(
     assert torch.equal(kept["0.weight"], held["ema.0.weight"])
     assert torch.equal(kept["1.running_var"], held["ema.1.running_var"])
     assert not torch.equal(kept["0.weight"], held["model.0.weight"])
-    rows = furnish(model, dataset, settings, None).feed.validation_rows
+    rows = build_context(model, dataset, settings, None).feed.validation_rows
     images = torch.from_numpy(dataset.read(rows)).float() / 255
     with torch.no_grad():
         right = (model(images).argmax(1).numpy() == dataset.labels[rows]).mean()
@@ -161,14 +161,14 @@ def test_replayed_batches_come_in_a_row_and_whole_passes_see_every_image_once(
     dataset: Dataset, build: Build
 ) -> None:
     asked = QUICK.changed(recipe="free", eps=0.1, replays=3, precision="float32")
-    shop = furnish(build(), dataset, asked, None)
-    walk = [images for epoch in (1, 2, 3) for images, _ in shop.lesson(epoch, HERE)]
+    context = build_context(build(), dataset, asked, None)
+    walk = [images for epoch in (1, 2, 3) for images, _ in context.epoch_batches(epoch, HERE)]
     assert len(walk) == 3 * 8
     for first in range(0, 24, 3):
         assert torch.equal(walk[first], walk[first + 1])
         assert torch.equal(walk[first], walk[first + 2])
     once = torch.cat(walk[::3]).flatten(1)
-    known = torch.from_numpy(dataset.read(shop.feed.train_rows)).float().flatten(1) / 255
+    known = torch.from_numpy(dataset.read(context.feed.train_rows)).float().flatten(1) / 255
     assert sorted(once.tolist()) == sorted(known.tolist())
 
 
@@ -207,13 +207,15 @@ def test_crop_and_flip_shifts_and_mirrors_and_nothing_else() -> None:
 
 def test_augmented_batches_depend_on_seed_and_place_alone(dataset: Dataset, build: Build) -> None:
     def walk(epoch: int, **changes: Any) -> torch.Tensor:
-        shop = furnish(build(), dataset, QUICK.changed(augment="crop-flip", **changes), None)
-        return torch.cat([images for images, _ in shop.lesson(epoch, HERE)])
+        context = build_context(
+            build(), dataset, QUICK.changed(augment="crop-flip", **changes), None
+        )
+        return torch.cat([images for images, _ in context.epoch_batches(epoch, HERE)])
 
     assert torch.equal(walk(2), walk(2))
     assert not torch.equal(walk(2), walk(2, seed=1))
-    plain = furnish(build(), dataset, QUICK, None)
-    assert not torch.equal(walk(1), torch.cat([x for x, _ in plain.lesson(1, HERE)]))
+    plain = build_context(build(), dataset, QUICK, None)
+    assert not torch.equal(walk(1), torch.cat([x for x, _ in plain.epoch_batches(1, HERE)]))
     replayed = walk(1, recipe="free", eps=0.1, replays=2)
     assert torch.equal(replayed[:20], replayed[20:40])
 

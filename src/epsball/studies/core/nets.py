@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 from safetensors.torch import load_file
 from torch import nn
 
@@ -94,10 +93,4 @@ def trained_net(workspace: Workspace, cell: str, model: nn.Module) -> nn.Module:
             "give the command again"
         )
     model.load_state_dict(load_file(file))
-    return model.eval().to(_device(workspace.device))
-
-
-def _device(asked: str) -> str:
-    if asked != "auto":
-        return asked
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    return model.eval().to(choose_device(workspace.device))

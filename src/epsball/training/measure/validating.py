@@ -16,8 +16,8 @@ def validate(run: TrainRun, epoch: int, meter: Meter) -> tuple[float | None, flo
 
     The same random classes in every epoch, so that epochs are compared on equal terms.
     """
-    shop, settings = run.shop, run.shop.settings
-    if not shop.feed.validated:
+    context, settings = run.context, run.context.settings
+    if not context.feed.validated:
         return None, None
     plain = settings.changed(
         l1=0.0, l2=0.0, label_smoothing=0.0, class_weights="none", logit_adjustment=0.0
@@ -26,19 +26,19 @@ def validate(run: TrainRun, epoch: int, meter: Meter) -> tuple[float | None, flo
     mean = Mean(run.placement.device)
     meter.start_over()
     with torch.no_grad(), named_failure(f"epoch {epoch}, validation"), run.placement.autocast():
-        for images, labels in shop.feed.validation(settings.batch_size, run.placement):
+        for images, labels in context.feed.validation(settings.batch_size, run.placement):
             meter.expect(labels, images)
-            batch = Batch(images, labels, plain, generator, shop.sources)
-            task = shop.recipe.task(shop.model, batch, judging=True, aside=meter.aside)
+            batch = Batch(images, labels, plain, generator, context.sources)
+            task = context.recipe.task(context.model, batch, judging=True, aside=meter.aside)
             mean.add(task.total(), len(labels))
             if meter.waits:
-                shop.model(images)  # the recipe looked at examples only
+                context.model(images)  # the recipe looked at examples only
     return finite(mean.value, run, epoch), meter.accuracy
 
 
 def watch(run: TrainRun, epoch: int) -> Watched | None:
     """Return what the watch sees after an epoch; None where it does not look."""
-    every = watch_interval(run.shop.settings)
+    every = watch_interval(run.context.settings)
     if not every or epoch % every:
         return None
     with named_failure(f"epoch {epoch}, watch"):

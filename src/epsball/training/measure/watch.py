@@ -33,7 +33,7 @@ def look(run: TrainRun) -> Watched:
     Returns:
         Accuracies. They are those of a few images under a short attack: a curve, no verdict.
     """
-    settings, model = run.shop.settings, run.shop.model
+    settings, model = run.context.settings, run.context.model
     eps = settings.watch_eps or settings.eps or 0.0
     generator = seeded(settings.seed, 0, "watch", run.placement.device)
     right, count = torch.zeros(3, dtype=torch.int64), 0
@@ -65,9 +65,9 @@ def watched_rows(validation_rows: Positions, train_rows: Positions) -> Positions
 
 
 def _images(run: TrainRun) -> Iterator[tuple[Tensor, Tensor]]:
-    feed = run.shop.feed
+    feed = run.context.feed
     rows = watched_rows(feed.validation_rows, feed.train_rows)
-    return feed.batches(rows, run.shop.settings.batch_size, run.placement)
+    return feed.batches(rows, run.context.settings.batch_size, run.placement)
 
 
 def _right(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:

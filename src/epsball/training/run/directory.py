@@ -26,7 +26,7 @@ from epsball.training.run.history import EpochRow, History
 from epsball.training.run.manifest import open_manifest, write_manifest
 from epsball.training.run.results import Preparation, TrainResult
 from epsball.training.setup.average import Average
-from epsball.training.setup.context import Workshop
+from epsball.training.setup.context import TrainingContext
 from epsball.training.setup.modes import dropping, evaluating
 from epsball.training.setup.optimizers import build_optimizer, optimizer_tensors, restore_optimizer
 from epsball.training.setup.placement import Placement, placed
@@ -40,7 +40,7 @@ class TrainRun:
     """A run that is under way, or over.
 
     Attributes:
-        shop: what it works with.
+        context: what it works with.
         out: its directory.
         placement: where and how it computes.
         preparation: what was done before the first epoch.
@@ -54,14 +54,14 @@ class TrainRun:
     average: Average | None
     memory: dict[str, Tensor]
 
-    def __init__(self, shop: Workshop, out: Path) -> None:
+    def __init__(self, context: TrainingContext, out: Path) -> None:
         """Find the run in its directory, or begin it there.
 
         Raises:
             InvalidInput: the directory holds another run, or cannot be written to.
         """
-        self.shop, self.out = shop, out
-        self._manifest = open_manifest(shop, out)
+        self.context, self.out = context, out
+        self._manifest = open_manifest(context, out)
         self.placement = Placement(**self._manifest["placement"])
         self.history = History()
         self.preparation = Preparation(**self._manifest.get("preparation", {}))
@@ -79,15 +79,15 @@ class TrainRun:
         However the block ends, the model is in eval mode; where it ends with an error, with the
         weights of the last finished epoch.
         """
-        model = self.shop.model
+        model = self.context.model
         with ExitStack() as places:
-            for source in self.shop.sources:
+            for source in self.context.sources:
                 places.enter_context(evaluating(source))
                 places.enter_context(placed(source, self.placement))
             places.enter_context(placed(model, self.placement))
-            places.enter_context(dropping(model, self.shop.settings.dropout))
-            self.optimizer = build_optimizer(model, self.shop.settings)
-            self.average = Average(model, ema) if (ema := self.shop.settings.ema) else None
+            places.enter_context(dropping(model, self.context.settings.dropout))
+            self.optimizer = build_optimizer(model, self.context.settings)
+            self.average = Average(model, ema) if (ema := self.context.settings.ema) else None
             self.memory = {}
             if (self.out / CHECKPOINT).exists():
                 self._load()
@@ -102,13 +102,13 @@ class TrainRun:
 
     def begin_at(self, state: dict[str, Tensor]) -> None:
         """Begin at other weights than the model came with."""
-        self.shop.model.load_state_dict(state)
+        self.context.model.load_state_dict(state)
         if self.average:
-            self.average = Average(self.shop.model, self.shop.settings.ema)
+            self.average = Average(self.context.model, self.context.settings.ema)
 
     def judged(self) -> AbstractContextManager[None]:
         """Return a context in which the model has the weights that are validated and kept."""
-        return self.average.in_place(self.shop.model) if self.average else nullcontext()
+        return self.average.in_place(self.context.model) if self.average else nullcontext()
 
     def keep(self, row: EpochRow) -> None:
         """Write down a finished epoch.
@@ -116,10 +116,10 @@ class TrainRun:
         Raises:
             InvalidInput: the disk is full, or the place may not be written to.
         """
-        self.history = self.history.after(row, self.shop.settings)
+        self.history = self.history.after(row, self.context.settings)
         if self.history.best_epoch == row.epoch:
             with self.judged():
-                self._best = state_of(self.shop.model)
+                self._best = state_of(self.context.model)
         self._save()
         self._describe()
 
@@ -131,8 +131,8 @@ class TrainRun:
     def result(self) -> TrainResult:
         """Leave the best weights in the model, in eval mode; return what a finished run gave."""
         weights, _ = read_tensors(self.out / WEIGHTS)
-        self.shop.model.load_state_dict(weights)
-        self.shop.model.eval()
+        self.context.model.load_state_dict(weights)
+        self.context.model.eval()
         return TrainResult(
             self.out,
             self.out / WEIGHTS,
@@ -145,7 +145,7 @@ class TrainRun:
 
     def _save(self) -> None:
         groups = {
-            "model": state_of(self.shop.model),
+            "model": state_of(self.context.model),
             "optimizer": optimizer_tensors(self.optimizer),
             "best": self._best,
             "ema": self.average.tensors if self.average else {},
@@ -162,7 +162,7 @@ class TrainRun:
         for key, value in tensors.items():
             group, _, name = key.partition(".")
             groups[group][name] = value
-        self.shop.model.load_state_dict(groups["model"])
+        self.context.model.load_state_dict(groups["model"])
         restore_optimizer(self.optimizer, groups["optimizer"])
         if self.average:
             self.average.restore(groups["ema"])
@@ -176,7 +176,7 @@ class TrainRun:
     def _describe(self, *, finished: bool = False) -> None:
         changes: dict[str, Any] = {
             "finished": finished,
-            "stopped_early": self.history.stops_early(self.shop.settings),
+            "stopped_early": self.history.stops_early(self.context.settings),
             "best_epoch": self.history.best_epoch,
             "preparation": asdict(self.preparation),
             "notes": [note.as_dict() for note in self.history.notes],

@@ -29,10 +29,10 @@ def run_epoch(run: TrainRun) -> EpochRow:
     Raises:
         BrokenContract: a loss or a weight is no longer a finite number, or the model raised.
     """
-    start, model = time.perf_counter(), run.shop.model
+    start, model = time.perf_counter(), run.context.model
     epoch = len(run.history.rows) + 1
-    own = own_random_state(run.shop.settings.seed, epoch, run.placement.device)
-    with own, Meter(model, run.shop.sources) as meter:
+    own = own_random_state(run.context.settings.seed, epoch, run.placement.device)
+    with own, Meter(model, run.context.sources) as meter:
         model.train()
         loss = _train(run, epoch, meter)
         accuracy = meter.accuracy
@@ -59,32 +59,32 @@ def run_epoch(run: TrainRun) -> EpochRow:
 
 def _train(run: TrainRun, epoch: int, meter: Meter) -> float:
     """Take one step per batch; return the mean loss."""
-    shop, settings = run.shop, run.shop.settings
+    context, settings = run.context, run.context.settings
     examples = seeded(settings.seed, epoch, "examples", run.placement.device)
     mean = Mean(run.placement.device)
-    counts = shop.class_counts(run.placement)
-    for number, (images, labels) in enumerate(shop.lesson(epoch, run.placement), 1):
-        update = (epoch - 1) * shop.batches + number - 1
-        rate = learning_rate(settings, update, shop.updates)
+    counts = context.class_counts(run.placement)
+    for number, (images, labels) in enumerate(context.epoch_batches(epoch, run.placement), 1):
+        update = (epoch - 1) * context.batches + number - 1
+        rate = learning_rate(settings, update, context.updates)
         set_learning_rate(run.optimizer, rate)
         meter.expect(labels)
-        asked = warmed_up(settings, update, shop.updates)
-        batch = Batch(images, labels, asked, examples, shop.sources, run.memory, counts)
+        asked = warmed_up(settings, update, context.updates)
+        batch = Batch(images, labels, asked, examples, context.sources, run.memory, counts)
         with named_failure(f"epoch {epoch}, batch {number}"):
             mean.add(take_step(run, batch, update, meter), len(labels))
-        if number % _PULSE == 0 and number < shop.batches:
+        if number % _PULSE == 0 and number < context.batches:
             loss = finite(mean.value, run, epoch)
             _tell(run, epoch, number, {"loss": loss, "accuracy": meter.accuracy, "lr": rate})
     loss = finite(mean.value, run, epoch)
     # the last update can break weights that no loss of this epoch has seen
-    if not all(bool(weight.isfinite().all()) for weight in shop.model.parameters()):
+    if not all(bool(weight.isfinite().all()) for weight in context.model.parameters()):
         raise diverged("a weight is no longer a finite number", run, epoch)
     return loss
 
 
 def _tell(run: TrainRun, epoch: int, batch: int, metrics: dict[str, float]) -> None:
-    if run.shop.progress is not None:
-        run.shop.progress(epoch, batch, run.shop.batches, metrics)
+    if run.context.progress is not None:
+        run.context.progress(epoch, batch, run.context.batches, metrics)
 
 
 def _tell_end(run: TrainRun, row: EpochRow) -> None:
@@ -94,4 +94,4 @@ def _tell_end(run: TrainRun, row: EpochRow) -> None:
         metrics["validation_accuracy"] = row.validation_accuracy
     if row.fgsm_accuracy is not None and row.pgd_accuracy is not None:
         metrics |= {"fgsm_accuracy": row.fgsm_accuracy, "pgd_accuracy": row.pgd_accuracy}
-    _tell(run, row.epoch, run.shop.batches, metrics)
+    _tell(run, row.epoch, run.context.batches, metrics)

@@ -16,7 +16,7 @@ from epsball.models import fingerprint
 from epsball.runs.directory import check_vacant, differences, refuse_other_run
 from epsball.runs.environment import versions
 from epsball.training.recipes.table import recipe_settings
-from epsball.training.setup.context import Workshop
+from epsball.training.setup.context import TrainingContext
 from epsball.training.setup.feeding import Feed
 from epsball.training.setup.placement import choose_placement
 from epsball.training.setup.settings import TrainSettings
@@ -25,11 +25,11 @@ MANIFEST = "training.json"
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")  # of objects without a repr: new in every process
 
 
-def open_manifest(shop: Workshop, out: Path) -> dict[str, Any]:
+def open_manifest(context: TrainingContext, out: Path) -> dict[str, Any]:
     """Find the run that is to be continued, or begin one.
 
     Args:
-        shop: what the run works with.
+        context: what the run works with.
         out: its directory; made if need be.
 
     Returns:
@@ -39,16 +39,16 @@ def open_manifest(shop: Workshop, out: Path) -> dict[str, Any]:
         InvalidInput: the directory holds another run, an unfinished one of another torch, or
             cannot be written to.
     """
-    asked = _identity(shop)
+    asked = _identity(context)
     if (out / MANIFEST).exists():
         return _same_run(out, asked)
     check_vacant(out)
     manifest = {
-        "recipe": shop.settings.recipe,
+        "recipe": context.settings.recipe,
         **asked,
-        "idle": sorted(recipe_settings() - set(shop.recipe.parameters)),  # settings not read
+        "idle": sorted(recipe_settings() - set(context.recipe.parameters)),  # settings not read
         "placement": choose_placement(
-            shop.model, shop.sample, shop.settings, shop.sources
+            context.model, context.sample, context.settings, context.sources
         ).as_dict(),
         "versions": versions("epsball", "torch", "numpy"),
         "finished": False,
@@ -76,11 +76,11 @@ def architecture_fingerprint(model: nn.Module) -> str:
     return hashlib.sha256(f"{_ADDRESS.sub('', repr(model))}{shapes}".encode()).hexdigest()
 
 
-def _identity(shop: Workshop) -> dict[str, dict[str, Any]]:
+def _identity(context: TrainingContext) -> dict[str, dict[str, Any]]:
     """Return what two runs must share to be one run."""
-    data, model = shop.feed.dataset, shop.model
+    data, model = context.feed.dataset, context.model
     return {
-        "settings": shop.settings.model_dump(mode="json"),
+        "settings": context.settings.model_dump(mode="json"),
         "model": {
             "name": type(model).__name__,
             "parameters": sum(weight.numel() for weight in model.parameters()),
@@ -90,19 +90,19 @@ def _identity(shop: Workshop) -> dict[str, dict[str, Any]]:
             "name": data.name,
             "images": len(data),
             "shape": list(data.shape),
-            "content": shop.feed.fingerprint(),
-            **_counted(shop),
+            "content": context.feed.fingerprint(),
+            **_counted(context),
         },
         "sources": {
             f"{number} ({type(source).__name__})": fingerprint(source)
-            for number, source in enumerate(shop.sources, 1)
+            for number, source in enumerate(context.sources, 1)
         },
     }
 
 
-def _counted(shop: Workshop) -> dict[str, Any]:
+def _counted(context: TrainingContext) -> dict[str, Any]:
     """Return what is known of a training set that is imbalanced, or validated on another set."""
-    settings, feed, entry = shop.settings, shop.feed, {}
+    settings, feed, entry = context.settings, context.feed, {}
     if settings.imbalance is not None or settings.resample != "none":
         counts = class_counts(feed.train_labels, len(feed.dataset.class_names)).tolist()
         entry["class_counts"] = dict(zip(feed.dataset.class_names, counts, strict=True))

@@ -9,7 +9,7 @@ from epsball.training.run.history import EpochRow
 from epsball.types import Finding
 
 
-class Progress(Protocol):
+class EpochProgress(Protocol):
     """Called every few batches, and once at the end of every epoch."""
 
     def __call__(

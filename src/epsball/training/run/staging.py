@@ -41,7 +41,7 @@ def prepare(run: TrainRun, train: Callable[..., TrainResult]) -> None:
         InvalidInput: something cannot be written, or examples that were written cannot be read.
         BrokenContract: training the source diverged.
     """
-    wanted, file = run.shop.recipe.made_once, run.out / EXAMPLES
+    wanted, file = run.context.recipe.made_once, run.out / EXAMPLES
     if wanted is None:
         return
     begun = bool(run.history.rows)
@@ -54,8 +54,8 @@ def prepare(run: TrainRun, train: Callable[..., TrainResult]) -> None:
     tensors, note = read_tensors(file)
     run.preparation = Preparation(**json.loads(note))
     if run.preparation.added:
-        feed = run.shop.feed.with_added(tensors["images"], tensors["labels"])
-        run.shop = replace(run.shop, feed=feed)
+        feed = run.context.feed.with_added(tensors["images"], tensors["labels"])
+        run.context = replace(run.context, feed=feed)
 
 
 def plainly(settings: TrainSettings) -> TrainSettings:
@@ -75,16 +75,16 @@ def plainly(settings: TrainSettings) -> TrainSettings:
 
 def _source(run: TrainRun, train: Callable[..., TrainResult]) -> tuple[nn.Module, Preparation]:
     """Return the model to be attacked, with its weights, and what it cost."""
-    shop = run.shop
-    if shop.sources:
-        return shop.sources[0], Preparation()
-    model = copy.deepcopy(shop.model)
+    context = run.context
+    if context.sources:
+        return context.sources[0], Preparation()
+    model = copy.deepcopy(context.model)
     result = train(
         model,
-        shop.feed.dataset,
-        plainly(shop.settings),
+        context.feed.dataset,
+        plainly(context.settings),
         out=run.out / SOURCE,
-        progress=shop.progress,
+        progress=context.progress,
     )
     return model, Preparation(result.gradient_evaluations, result.seconds)
 
@@ -93,13 +93,13 @@ def _write_examples(
     run: TrainRun, source: nn.Module, wanted: MadeOnce, file: Path, spent: Preparation
 ) -> None:
     """Attack all training images, those held out excepted."""
-    shop, start = run.shop, time.perf_counter()
-    settings = shop.settings
+    context, start = run.context, time.perf_counter()
+    settings = context.settings
     generator = seeded(settings.seed, 0, "made once", run.placement.device)
     made: list[tuple[Tensor, Tensor]] = []
     with Meter(source) as meter, evaluating(source), run.placement.autocast():
-        for images, labels in shop.feed.batches(
-            shop.feed.train_rows, settings.batch_size, run.placement
+        for images, labels in context.feed.batches(
+            context.feed.train_rows, settings.batch_size, run.placement
         ):
             batch = Batch(images, labels, settings, generator)
             made.append(_examples(source, batch, wanted))
@@ -108,7 +108,7 @@ def _write_examples(
         spent,
         gradient_evaluations=spent.gradient_evaluations + meter.gradient_evaluations,
         seconds=spent.seconds + time.perf_counter() - start,
-        attacked=len(shop.feed.train_rows),
+        attacked=len(context.feed.train_rows),
         added=len(labels),
     )
     write_tensors(file, {"images": images, "labels": labels}, json.dumps(asdict(cost)))

@@ -22,18 +22,18 @@ def take_step(run: TrainRun, batch: Batch, update: int, meter: Meter) -> Tensor:
     Returns:
         The loss of the batch, a scalar without gradient.
     """
-    shop, awp = run.shop, batch.settings.awp
+    context, awp = run.context, batch.settings.awp
     run.optimizer.zero_grad(set_to_none=True)
-    task = shop.recipe.task(shop.model, batch, aside=meter.aside)
-    with weights_uphill(shop.model, lambda: _data_loss(run, task), awp):
+    task = context.recipe.task(context.model, batch, aside=meter.aside)
+    with weights_uphill(context.model, lambda: _data_loss(run, task), awp):
         with run.placement.autocast():
             loss = task.total()
         torch.autograd.backward(loss)
-    if shop.recipe.learned is not None:
-        shop.recipe.learned(batch, task.examples)
+    if context.recipe.learned is not None:
+        context.recipe.learned(batch, task.examples)
     run.optimizer.step()
     if run.average is not None:
-        run.average.update(shop.model, update)
+        run.average.update(context.model, update)
     return loss.detach()
 
 

@@ -7,10 +7,10 @@ from torch import nn
 
 from epsball.training.run.directory import TrainRun
 from epsball.training.run.epochs import run_epoch
-from epsball.training.run.results import Progress, TrainResult
+from epsball.training.run.results import EpochProgress, TrainResult
 from epsball.training.run.staging import prepare
 from epsball.training.setup.arithmetic import without_denormals
-from epsball.training.setup.context import furnish
+from epsball.training.setup.context import build_context
 from epsball.training.setup.settings import TrainSettings
 from epsball.types import Dataset
 
@@ -21,7 +21,7 @@ def train(
     settings: TrainSettings,
     *,
     out: Path,
-    progress: Progress | None = None,
+    progress: EpochProgress | None = None,
     sources: Sequence[nn.Module] = (),
     validation_set: Dataset | None = None,
 ) -> TrainResult:
@@ -62,8 +62,10 @@ def train(
         >>> train(model, data, asked, out=Path(tempfile.mkdtemp())).best.validation_accuracy
         1.0
     """
-    shop = furnish(model, train_set, settings, progress, sources=sources, held_out=validation_set)
-    run = TrainRun(shop, out)
+    context = build_context(
+        model, train_set, settings, progress, sources=sources, held_out=validation_set
+    )
+    run = TrainRun(context, out)
     if not run.finished:
         with without_denormals(), run.under_way():
             prepare(run, train)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from epsball.data import class_counts
 from epsball.training.recipes.spec import RecipeSpec
 from epsball.training.recipes.table import recipe_of
-from epsball.training.run.results import Progress
+from epsball.training.run.results import EpochProgress
 from epsball.training.setup.augmenting import crop_and_flip
 from epsball.training.setup.feeding import Feed, batch_count, open_feed
 from epsball.training.setup.placement import Placement
@@ -22,7 +22,7 @@ from epsball.types import Dataset, Positions
 
 
 @dataclass(frozen=True)
-class Workshop:
+class TrainingContext:
     """What a run works with.
 
     Args:
@@ -41,11 +41,11 @@ class Workshop:
     feed: Feed
     sample: Tensor
     settings: TrainSettings
-    progress: Progress | None
+    progress: EpochProgress | None
     sources: Sequence[nn.Module] = ()
     classes: int = 0
 
-    def lesson(self, epoch: int, placement: Placement) -> Iterator[tuple[Tensor, Tensor]]:
+    def epoch_batches(self, epoch: int, placement: Placement) -> Iterator[tuple[Tensor, Tensor]]:
         """Give the batches of one epoch, in an order that depends on seed and epoch alone.
 
         Where batches are replayed, every one comes several times in a row, across the end of an
@@ -89,15 +89,15 @@ class Workshop:
         return self.settings.epochs * self.batches
 
 
-def furnish(
+def build_context(
     model: nn.Module,
     dataset: Dataset,
     settings: TrainSettings,
-    progress: Progress | None,
+    progress: EpochProgress | None,
     *,
     sources: Sequence[nn.Module] = (),
     held_out: Dataset | None = None,
-) -> Workshop:
+) -> TrainingContext:
     """Check that recipe, settings, models and images go together, and gather them.
 
     Raises:
@@ -109,4 +109,4 @@ def furnish(
     check_eps(feed, settings)
     check_dropout(model, settings.dropout)
     check_sources(model, sources, sample, recipe, settings.recipe)
-    return Workshop(model, recipe, feed, sample, settings, progress, tuple(sources), classes)
+    return TrainingContext(model, recipe, feed, sample, settings, progress, tuple(sources), classes)

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from epsball.errors import InvalidInput
-from epsball.machine.hardware import bfloat16_units
+from epsball.machine.hardware import bfloat16_units, choose_device
 from epsball.training.setup.modes import evaluating
 from epsball.training.setup.settings import TrainSettings
 
@@ -78,7 +77,7 @@ def choose_placement(
     Raises:
         InvalidInput: no such device here.
     """
-    device = _device(settings.device)
+    device = choose_device(settings.device)
     convolves = any(isinstance(module, nn.Conv2d) for module in model.modules())
     precision: Arithmetic = "float32"
     if settings.precision == "bfloat16" or (
@@ -86,7 +85,7 @@ def choose_placement(
     ):
         precision = "bfloat16"
     channels_last = convolves and all(_takes_channels_last(m, sample) for m in (model, *sources))
-    return Placement(str(device), precision, channels_last, torch.get_num_threads())
+    return Placement(device, precision, channels_last, torch.get_num_threads())
 
 
 @contextmanager
@@ -99,7 +98,7 @@ def placed(model: nn.Module, placement: Placement) -> Iterator[None]:
     Raises:
         InvalidInput: the device is not here.
     """
-    device, threads = _device(placement.device), torch.get_num_threads()
+    device, threads = choose_device(placement.device), torch.get_num_threads()
     home = next((w.device for w in model.parameters()), torch.device("cpu"))
     laid: RemovableHandle | None = None
     try:
@@ -137,20 +136,6 @@ def _arrange(model: nn.Module, layout: torch.memory_format) -> None:
     for tensor in [*model.parameters(), *model.buffers()]:
         if tensor.dim() == _MAPS:
             tensor.data = tensor.data.contiguous(memory_format=layout)
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise InvalidInput(
-            f"train: device {name!r} cannot be used here ({str(error).splitlines()[0]}); "
-            "take --device cpu or auto"
-        ) from None
-    return device
 
 
 def _takes_channels_last(model: nn.Module, sample: Tensor) -> bool:

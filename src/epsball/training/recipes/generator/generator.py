@@ -27,10 +27,10 @@ def generator_examples(model: nn.Module, batch: Batch) -> Tensor:
     ones. On every batch the generator takes a step up the classifier's loss, and, by `gan_weight`,
     towards what the discriminator takes for clean; then the discriminator takes one of its own.
 
-    A batch costs one gradient evaluation of the classifier, which is the generator's lesson (in
-    eval mode, see `mixed_loss`), however many steps PGD would take; and passes of the two small
-    networks, which no count of gradient evaluations sees, but the seconds do. What is saved is
-    paid in strength: a generator lags behind the classifier, and knows no image's own gradient.
+    A batch costs one gradient evaluation of the classifier, which trains the generator (in eval
+    mode, see `mixed_loss`), however many steps PGD would take; and passes of the two small
+    networks, which count in the seconds but not as gradient evaluations. The price is strength: a
+    generator lags behind the classifier, and does not see the gradient of an image.
 
     Args:
         model: gives logits (n, k); its parameters get no gradient.
