@@ -255,7 +255,7 @@ BAD = {
     "no such layer": (("--layer", "layer9"), "unknown layer 'layer9': known: 0, 1, 2, 3, 4"),
     "no such defence": (("--with", "drn"), "unknown rejector 'drn': did you mean 'dnr'?"),
     "no such setting": (("--with", "dnr:gama=1"), "did you mean 'gamma'?"),
-    "no value": (("--with", "dnr:gamma"), "dnr: write gamma=VALUE, got 'gamma'"),
+    "no value": (("--with", "dnr:gamma"), "dnr: write settings as dnr:gamma=VALUE, got 'gamma'"),
     "a layer too many": (("--with", "nr", "--layer", "0", "--layer", "3"), "looks at one layer"),
     "a layer for none": (("--with", "msp", "--layer", "0"), "msp looks at no layer"),
     "threshold": (("--threshold", "1"), "threshold"),

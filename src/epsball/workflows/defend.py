@@ -11,16 +11,16 @@ from epsball.data import choose
 from epsball.defences import RbfSvm, rejector_named
 from epsball.defences.base.rejector import Rejector
 from epsball.defences.table import RejectorSpec
-from epsball.errors import InvalidInput, unknown_name
+from epsball.errors import InvalidInput
 from epsball.evaluation.defended import BASE, open_bare
 from epsball.evaluation.inputs import sample_of
 from epsball.evaluation.subject import choose_device
 from epsball.files import write_bytes
+from epsball.named_settings import read_settings, split_named
 from epsball.types import Dataset, Positions
 
 _FEW = 2
 _OF_FILES = ("onnx", "pt2", "hf")  # sources that may name a file or a folder
-_TRUTH = {"true": True, "false": False, "none": None}
 _ELSEWHERE = {  # settings that are no one word
     "layers": "by --layer, once for each (layers=... in Python)",
     "search": "in Python alone (search={'c': (0.1, 1, 10)})",
@@ -124,31 +124,14 @@ def parse_defence(text: str) -> tuple[RejectorSpec, dict[str, Any]]:
         >>> parse_defence("nr:gamma=scale,c=10,standardise=true")[1]
         {'gamma': 'scale', 'c': 10.0, 'standardise': True}
     """
-    name, _, rest = text.partition(":")
-    spec, settings = rejector_named(name), {}
-    for part in filter(None, rest.split(",")):
-        key, equals, value = (piece.strip() for piece in part.partition("="))
-        if key not in spec.knobs:
-            raise unknown_name(f"setting of {name}", key, spec.knobs)
-        if not equals or not value:
-            raise InvalidInput(f"{name}: write {key}=VALUE, got {part!r}")
-        if key in _ELSEWHERE:
-            raise InvalidInput(f"{name}: {key} is given {_ELSEWHERE[key]}, got {part!r}")
-        settings[key] = value if key == "layer" else _read(key, value, spec.knobs[key])
-    return spec, settings
-
-
-def _read(name: str, text: str, default: object) -> Any:  # noqa: ANN401 - any setting
-    if text.lower() in _TRUTH:
-        return _TRUTH[text.lower()]
-    if isinstance(default, bool):
-        raise InvalidInput(f"{name} must be true or false, got {text!r}")
-    for kind in (int,) if isinstance(default, int) else (float,):
-        try:
-            return kind(text)
-        except ValueError:
-            pass
-    return text
+    name, texts = split_named(text)
+    spec = rejector_named(name)
+    for key in _ELSEWHERE.keys() & texts.keys():
+        raise InvalidInput(
+            f"{name}: {key} is given {_ELSEWHERE[key]}, got {key}={texts[key]}; leave it out here"
+        )
+    named = {key: texts.pop(key) for key in ("layer",) if key in texts and key in spec.knobs}
+    return spec, named | read_settings(name, texts, spec.knobs, words=True)
 
 
 def _layered(name: str, knobs: Mapping[str, Any], layers: Sequence[str]) -> dict[str, Any]:

@@ -194,7 +194,7 @@ def test_defences_are_built_by_name(text: str, step: nn.Module) -> None:
         ("smoothing:kernel=1", "kernel must be 2 to 31, got 1"),
         ("smoothing:kind=mean", "unknown kind of smoothing 'mean'"),
         ("random-resizing:smallest=0", "smallest must be above 0 and at most 1, got 0.0"),
-        ("random-resizing:smallest=nan", "smallest must be above 0 and at most 1, got nan"),
+        ("random-resizing:smallest=nan", "random-resizing: smallest must be a number, got 'nan'"),
         ("random-resizing:smallest=big", "smallest must be a number, got 'big'"),
     ],
 )

@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
+_ROUNDING = 1e-13  # a spread below this share of the mean is rounding
+
 
 class Sigmoid(NamedTuple):
     """P(positive | f) = 1 / (1 + exp(slope * f + offset)); the slope is usually below 0."""
@@ -35,13 +37,14 @@ def fit_sigmoid(values: NDArray[np.float64], positive: NDArray[np.bool_]) -> Sig
     """
     n_positive, n_negative = int(positive.sum()), int((~positive).sum())
     targets = np.where(positive, (n_positive + 1) / (n_positive + 2), 1 / (n_negative + 2))
-    scale = float(values.std())
-    if scale == 0:  # the value says nothing: the mean of the targets is the best answer
+    centre, scale = float(values.mean()), float(values.std())
+    if scale <= _ROUNDING * abs(centre):  # the values say nothing: the mean of the targets is best
         mean = float(targets.mean())
         return Sigmoid(0.0, float(np.log1p(-mean) - np.log(mean)))
-    doubled = np.tile((values / scale)[:, None], (2, 1))
+    doubled = np.tile(((values - centre) / scale)[:, None], (2, 1))
     answers = np.repeat([1, 0], len(values))
     weights = np.concatenate((targets, 1 - targets))
     model = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-8, max_iter=200)
     model.fit(doubled, answers, sample_weight=weights)
-    return Sigmoid(-float(model.coef_[0, 0]) / scale, -float(model.intercept_[0]))
+    slope = -float(model.coef_[0, 0]) / scale
+    return Sigmoid(slope, -float(model.intercept_[0]) - slope * centre)

@@ -7,13 +7,14 @@ from typing import Any
 
 from torch import nn
 
-from epsball.errors import InvalidInput, unknown_name
+from epsball.errors import unknown_name
 from epsball.models.purifiers.bit_depth import BitDepth
 from epsball.models.purifiers.camera import Camera
 from epsball.models.purifiers.defended import Remedy
 from epsball.models.purifiers.jpeg import JpegCompression
 from epsball.models.purifiers.random_resizing import RandomResizing
 from epsball.models.purifiers.smoothing import Smoothing
+from epsball.named_settings import read_settings, split_named
 
 
 @dataclass(frozen=True)
@@ -74,23 +75,8 @@ def defence_named(text: str) -> nn.Module:
         >>> defence_named("jpeg:quality=50")
         JpegCompression(quality=50)
     """
-    name, _, rest = text.partition(":")
+    name, texts = split_named(text)
     if name not in DEFENCES:
         raise unknown_name("defence", name, DEFENCES)
     spec = DEFENCES[name]
-    settings = {}
-    for part in filter(None, rest.split(",")):
-        key, _, value = (piece.strip() for piece in part.partition("="))
-        if key not in spec.knobs:
-            raise unknown_name(f"setting of {name}", key, spec.knobs)
-        settings[key] = _read(name, key, value, spec.knobs[key])
-    return spec.build(**settings)
-
-
-def _read(name: str, key: str, value: str, default: int | float | str) -> int | float | str:
-    """Read a setting in the manner of its default."""
-    try:
-        return type(default)(value)
-    except ValueError:
-        wanted = "a whole number" if isinstance(default, int) else "a number"
-        raise InvalidInput(f"{name}: {key} must be {wanted}, got {value!r}") from None
+    return spec.build(**read_settings(name, texts, spec.knobs))
