@@ -87,8 +87,10 @@ def test_the_bar(
 ) -> None:
     fast = ("--attack", "fgsm", "--out", "run")
     assert epsball(monkeypatch, *AUDIT, *fast, "--fail-under", "0") == 0
-    assert epsball(monkeypatch, *AUDIT, *fast, "--fail-under", "1") == 1
-    assert "is below --fail-under 1" in capsys.readouterr().out
+    assert epsball(monkeypatch, *AUDIT, *fast, "--fail-under", "100%") == 1
+    assert "is below the bar of 100.0 %" in capsys.readouterr().out
+    assert epsball(monkeypatch, *AUDIT, *fast, "--fail-under", "40", "--judge", "lower") == 2
+    assert "--fail-under must be in [0, 1], got '40'; write 40% or 0.4" in capsys.readouterr().err
 
 
 def test_same_command_same_directory(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,13 +1,8 @@
 """The manifest of a run: attacks, model, images and machine. Enough to repeat it, bit for bit."""
 
-import datetime
-import os
-import platform
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import torch
 from pydantic import BaseModel, ConfigDict
 
 from epsball import __version__
@@ -16,9 +11,9 @@ from epsball.evaluation.engine.config import EngineConfig
 from epsball.evaluation.records.schema import RECORDS, read_manifest
 from epsball.evaluation.settings import AttackSetting
 from epsball.files import write_atomically
+from epsball.runs.directory import check_same_run, check_vacant
 
 FILE = "manifest.json"
-_PACKAGES = ("torch", "numpy", "polars", "pillow", "scikit-learn")
 
 
 _PLAIN = ConfigDict(frozen=True, extra="forbid")
@@ -82,21 +77,6 @@ class Manifest(BaseModel):
         return decided | engine | {"versions": versions}
 
 
-def environment_info() -> dict[str, Any]:
-    """Describe the machine and the versions, as a manifest holds them."""
-    return {
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "versions": {"python": platform.python_version()} | _versions(),
-        "hardware": {
-            "machine": platform.machine(),
-            "system": platform.system(),
-            "processor": _processor(),
-            "cores": os.cpu_count(),
-            "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        },
-    }
-
-
 def read_begun(run: Path) -> Manifest | None:
     """Read the manifest of the run that was begun in a directory; None where there is none.
 
@@ -104,8 +84,7 @@ def read_begun(run: Path) -> Manifest | None:
         InvalidInput: the directory holds something else, or a manifest that is none of ours.
     """
     if not (run / FILE).exists():
-        if run.exists() and (not run.is_dir() or _is_used(run)):
-            raise InvalidInput(f"--out {run} holds something else: name a new or empty directory")
+        check_vacant(run)
         return None
     recorded = any((run / RECORDS).glob("*.parquet"))
     content = read_manifest(run)
@@ -132,11 +111,6 @@ def _refuse_other_version(run: Path, content: dict[str, Any]) -> None:
         )
 
 
-def _is_used(run: Path) -> bool:
-    """Say whether a directory holds anything but what a kill in the first write left."""
-    return any(not entry.name.endswith(".part") for entry in run.iterdir())
-
-
 def settle(run: Path, manifest: Manifest) -> Manifest:
     """Begin a run, or continue the one that is there.
 
@@ -156,43 +130,5 @@ def settle(run: Path, manifest: Manifest) -> Manifest:
         text = manifest.model_dump_json(indent=2)
         write_atomically(run / FILE, lambda file: file.write_text(text + "\n", encoding="utf-8"))
         return manifest
-    differing = _differences(begun.request(), manifest.request())
-    if differing:
-        raise InvalidInput(
-            f"--out {run} holds another run: it differs in {', '.join(differing)}; "
-            "choose another --out"
-        )
+    check_same_run(run, "run", begun.request(), manifest.request())
     return begun
-
-
-def _differences(a: dict[str, Any], b: dict[str, Any], path: str = "") -> list[str]:
-    differing = []
-    for key in sorted(a.keys() | b.keys()):
-        one, other = a.get(key), b.get(key)
-        if one == other:
-            continue
-        if isinstance(one, dict) and isinstance(other, dict):
-            differing += _differences(one, other, f"{path}{key}.")
-        else:
-            differing.append(path + key)
-    return differing
-
-
-def _versions() -> dict[str, str]:
-    versions = {"epsball": __version__}
-    for package in _PACKAGES:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            versions[package] = "not installed"
-    return versions
-
-
-def _processor() -> str:
-    """Return the processor's name; Linux keeps it in a file, other systems in `platform`."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()

@@ -16,13 +16,14 @@ from epsball.evaluation.engine.config import EngineConfig
 from epsball.evaluation.engine.engine import Engine
 from epsball.evaluation.engine.measuring import RequestedPrecision, choose_config
 from epsball.evaluation.inputs import read_through, spread
-from epsball.evaluation.manifest import DataEntry, Manifest, environment_info
+from epsball.evaluation.manifest import DataEntry, Manifest
 from epsball.evaluation.metrics.present import eps_text
 from epsball.evaluation.phases import Phases
 from epsball.evaluation.progress import Progress
 from epsball.evaluation.records.shards import read_examples
 from epsball.evaluation.settings import AttackSetting
 from epsball.evaluation.subject import Subject, check_fit, rehearse
+from epsball.runs.environment import environment
 from epsball.types import Dataset, Finding, Positions
 
 Sample: TypeAlias = Literal["auto", "first", "stratified"]
@@ -157,7 +158,7 @@ def make_plan(
         ),
         attacks=request.settings,
         engine=config,
-        **environment_info(),
+        **environment(),
     )
     return Plan(manifest, positions, (*findings, *out_of_range), probe)
 

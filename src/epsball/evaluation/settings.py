@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, field_serializer, field_validator
 
 from epsball.attacks import ATTACKS, AttackSpec
 from epsball.errors import InvalidInput, UnsupportedNorm, unknown_name
+from epsball.named_settings import read_settings, split_named
 from epsball.objectives import named_objective
 from epsball.radii import parse_eps
 from epsball.types import NORMS, Norm
@@ -158,24 +159,16 @@ def _setting(
     common: Mapping[str, int | None],
     restarts: int,
 ) -> AttackSetting:
-    name, _, rest = text.partition(":")
+    name, texts = split_named(text)
     if name not in ATTACKS:
         raise unknown_name("attack", name, ATTACKS)
     spec = ATTACKS[name]
     if spec.takes_norm and norm not in spec.norms:
         raise UnsupportedNorm(f"{name}: norm must be one of {', '.join(spec.norms)}; got {norm!r}")
-    knobs, changed = dict(spec.knobs), {}
+    defaults = {key: _kind(spec, key, value) for key, value in spec.knobs.items()}
+    changed = read_settings(name, texts, defaults)
+    knobs = dict(spec.knobs)
     knobs |= {key: n for key, n in common.items() if n is not None and key in knobs}
-    for part in filter(None, rest.split(",")):
-        key, equals, value = (piece.strip() for piece in part.partition("="))
-        if key not in knobs:
-            raise unknown_name(f"setting of {name}", key, knobs)
-        if not equals or not value:
-            raise InvalidInput(f"{name}: write settings as {name}:{key}=VALUE, got {part!r}")
-        parameter = inspect.signature(spec.attack).parameters.get(key)
-        hint = None if parameter is None else parameter.annotation
-        number = knobs[key] is None and float in get_args(hint)
-        changed[key] = _read(name, key, value, math.nan if number else knobs[key])
     knobs = {key: _plain(value) for key, value in (knobs | changed).items()}
     variant = name + (":" if changed else "") + ",".join(f"{k}={v}" for k, v in changed.items())
     times = restarts if spec.random else 1
@@ -185,22 +178,11 @@ def _setting(
     return AttackSetting(**named, norm=norm, eps=radii)
 
 
-def _read(attack: str, key: str, value: str, default: Any) -> Any:  # noqa: ANN401 - any knob
-    """Read a setting in the manner of its default."""
-    if isinstance(default, bool):
-        if value.lower() in ("true", "false"):
-            return value.lower() == "true"
-        raise InvalidInput(f"{attack}: {key} must be true or false, got {value!r}")
-    if isinstance(default, int):
-        if value.isdecimal():
-            return int(value)
-        raise InvalidInput(f"{attack}: {key} must be a whole number, got {value!r}")
-    if isinstance(default, float):
-        try:
-            return parse_eps(value)
-        except InvalidInput:
-            raise InvalidInput(f"{attack}: {key} must be a number, got {value!r}") from None
-    return value
+def _kind(spec: AttackSpec, key: str, default: Any) -> Any:  # noqa: ANN401 - any knob
+    """Return a value of the kind that a setting takes: where it may be a float, a float."""
+    parameter = inspect.signature(spec.attack).parameters.get(key)
+    hint = None if parameter is None else parameter.annotation
+    return math.nan if default is None and float in get_args(hint) else default
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - any knob

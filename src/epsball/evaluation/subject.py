@@ -19,6 +19,7 @@ from epsball.evaluation.engine.examples import Examples
 from epsball.evaluation.engine.recorder import Recorder
 from epsball.evaluation.manifest import ModelEntry
 from epsball.evaluation.settings import AttackSetting
+from epsball.hardware import choose_device
 from epsball.models import as_logits, count_parameters, fingerprint, load_model, probe
 from epsball.models.precision import in_own_precision
 from epsball.models.readiness import check_ready
@@ -93,7 +94,7 @@ def open_model(
     """
     spec = model if isinstance(model, str) else _name_of(model)
     check_ready(model)
-    place = choose_device(device, model)
+    place = device_for(device, model)
     classifier, name = _placed(model, sample, place, loading)
     findings = tuple(check_mode(classifier))
     # a forward pass in train mode would change its statistics: such a model is not asked at all
@@ -135,17 +136,10 @@ def _placed(
     return model, _name_of(model)
 
 
-def choose_device(device: str, model: Model | None = None) -> str:
-    """Resolve "auto", and refuse a device that is not there."""
-    if device == "auto":
-        own = next(filter(None, map(_device_of, modules_behind(model).values())), None)
-        return own or ("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise InvalidInput(f"--device {device} cannot be used ({reason}); try auto") from None
-    return device
+def device_for(device: str, model: Model | None = None) -> str:
+    """Resolve "auto", which leaves a model where it is, and refuse a device that is not there."""
+    modules = modules_behind(model).values()
+    return choose_device(device, next(filter(None, map(_device_of, modules)), None))
 
 
 def _device_of(model: nn.Module) -> str | None:

@@ -7,6 +7,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from epsball import __version__
+
 PACKAGES = ("epsball", "torch", "numpy", "polars", "pillow", "scikit-learn")
 
 
@@ -29,13 +31,13 @@ def environment() -> dict[str, Any]:
 
 def versions(*packages: str) -> dict[str, str]:
     """Return the versions of Python and of some packages, by default those that move numbers."""
-    found = {"python": platform.python_version()}
+    known = {"python": platform.python_version()}
     for package in packages or PACKAGES:
         try:
-            found[package] = version(package)
+            known[package] = __version__ if package == "epsball" else version(package)
         except PackageNotFoundError:
-            found[package] = "not installed"
-    return found
+            known[package] = "not installed"
+    return known
 
 
 def processor() -> str:

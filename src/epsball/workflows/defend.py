@@ -14,7 +14,7 @@ from epsball.defences.table import RejectorSpec
 from epsball.errors import InvalidInput
 from epsball.evaluation.defended import BASE, open_bare
 from epsball.evaluation.inputs import sample_of
-from epsball.evaluation.subject import choose_device
+from epsball.evaluation.subject import device_for
 from epsball.files import write_bytes
 from epsball.named_settings import read_settings, split_named
 from epsball.types import Dataset, Positions
@@ -95,7 +95,7 @@ def defend(
     spec, settings = parse_defence(defence)
     settings |= _layered(spec.name, spec.knobs, layers)
     settings |= _one_threshold(threshold, false_rejection)
-    base = open_bare(model, sample_of(data, _FEW)[0], choose_device(device), loading)
+    base = open_bare(model, sample_of(data, _FEW)[0], device_for(device), loading)
     rejector = spec.build(base, **settings)
     rows = choose(data.labels, limit)
     start = time.perf_counter()

@@ -12,7 +12,7 @@ from epsball.defences.base.model import check_mode
 from epsball.errors import EpsballError, InvalidInput
 from epsball.evaluation.defended import open_bare
 from epsball.evaluation.inputs import Data, open_data, sample_of
-from epsball.evaluation.subject import choose_device
+from epsball.evaluation.subject import device_for
 from epsball.models import MODELS, load_model
 
 Shape: TypeAlias = tuple[int, int, int]
@@ -59,7 +59,7 @@ def model_layers(
     """
     if data is not None and shape is not None:
         raise InvalidInput("layers: give data or shape, one of the two")
-    place, how = choose_device(device), {"require_weights": False} | loading
+    place, how = device_for(device), {"require_weights": False} | loading
     if data is not None:
         return _listed(model, sample_of(open_data(data), _FEW)[0], place, how, guessed=False)
     loaded = load_model(model, device=place, **how).model

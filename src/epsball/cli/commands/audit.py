@@ -2,7 +2,7 @@
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -61,11 +61,13 @@ def audit(
         str | None, typer.Option(help="Time to stop in, 10m: a fair sample is taken.")
     ] = None,
     fail_under: Annotated[
-        float | None,
-        typer.Option(
-            help="Exit with 1 if worst-case robust accuracy is below, in [0, 1].", min=0, max=1
-        ),
+        str | None,
+        typer.Option(help="Exit with 1 if worst-case robust accuracy is below: 0.4, 2/5 or 40%."),
     ] = None,
+    judge: Annotated[
+        options.Judge,
+        typer.Option(help="What --fail-under judges: the rate, or its interval's lower end."),
+    ] = options.Judge.point,
     out: Annotated[
         Path | None, typer.Option(help="Directory of the run; a killed one is continued.")
     ] = None,
@@ -83,6 +85,7 @@ def audit(
 
     Example: epsball audit zoo:base-cnn --weights model.safetensors --data mnist --eps 0.1 --eps 0.3
     """
+    bar = None if fail_under is None else options.share(fail_under, "--fail-under")
     asked = (model, data, attack, norm, eps, steps, restarts, limit, sample, weights, seed, budget)
     loading = options.loading(weights, mean, std, resize, channels)
     loading |= {} if defence is None else {"defence": defence}
@@ -114,7 +117,7 @@ def audit(
         from epsball.workflows.explain import explain
 
         explain(run, model, device=device, **loading)
-    finish(audited, run, figures=figures, fail_under=fail_under)
+    finish(audited, run, figures=figures, fail_under=bar, judge=judge)
 
 
 def _audited(model: str, data: str, **asked: object) -> "Audit":
@@ -126,21 +129,30 @@ def _audited(model: str, data: str, **asked: object) -> "Audit":
         return run_audit(model, data, **asked)  # type: ignore[arg-type]  # the command's own types
 
 
-def finish(audited: "Audit", run: Path, *, figures: bool, fail_under: float | None) -> None:
-    """Print what was found, write the report, and exit with the code that says how it went."""
+def finish(
+    audited: "Audit",
+    run: Path,
+    *,
+    figures: bool,
+    fail_under: float | None,
+    judge: Literal["point", "lower"] = "point",
+) -> None:
+    """Print the summary, write the report and the files for CI, and exit with the audit's code."""
     from epsball.cli.console.show import say, show_summary
+    from epsball.evaluation.metrics.gate import judge_gate
     from epsball.evaluation.metrics.summary import add_report_seconds
     from epsball.report import write_report
+    from epsball.report.ci.files import write_ci_files
 
     show_summary(audited.summary)
     started = time.perf_counter()
     page = write_report(run, figures=figures)
     add_report_seconds(run, time.perf_counter() - started)
     say(f"report: {page}")
-    if audited.blocked:
-        raise typer.Exit(BLOCKED)
-    rows = audited.summary["worst_case"] or audited.summary["results"]  # without a ball: each alone
-    lowest = min(row["robust_accuracy"] for row in rows)
-    if fail_under is not None and lowest < fail_under:
-        say(f"missed: worst-case robust accuracy {lowest:.4f} is below --fail-under {fail_under}")
-        raise typer.Exit(MISSED)
+    if audited.blocked or fail_under is None:
+        write_ci_files(run)
+        raise typer.Exit(BLOCKED if audited.blocked else 0)
+    gate = judge_gate(audited.summary, fail_under, judge)
+    say(", ".join(str(file) for file in write_ci_files(run, gate)))
+    say(gate.sentence)
+    raise typer.Exit(0 if gate.passed else MISSED)

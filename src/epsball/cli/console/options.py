@@ -182,3 +182,17 @@ def _numbers(name: str, text: str | None) -> tuple[float, ...] | None:
         raise InvalidInput(
             f"{name} must be numbers such as 0.5 or 0.4,0.5,0.6, got {text!r}"
         ) from None
+
+
+class Judge(StrEnum):
+    """Which number --fail-under judges."""
+
+    point = "point"
+    lower = "lower"
+
+
+def share(text: str, option: str) -> float:
+    """Read a share: 0.4, 2/5 or 40%; see `read_share`."""
+    from epsball.evaluation.metrics.gate import read_share
+
+    return read_share(text, option)

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from epsball.errors import InvalidInput
-from epsball.evaluation.manifest import environment_info
 from epsball.files import write_bytes
+from epsball.runs.directory import check_vacant, differences, refuse_other_run
+from epsball.runs.environment import environment
 from epsball.studies.claims.story import Story
 from epsball.studies.claims.table import load_claims
 from epsball.studies.core.cell import Cell
@@ -40,14 +41,9 @@ def check_directory(out: Path, study: str, options: Options, data: DataSummary) 
         manifest = _read(file)
         if manifest.get("schema") != SCHEMA_VERSION:
             raise older_version(out, manifest)
-        differences = _differences(manifest, _request(study, options, data))
-        if differences:
-            raise InvalidInput(
-                f"--out {out} holds another study: it differs in {', '.join(differences)}; "
-                "choose another --out"
-            )
-    elif out.exists() and (not out.is_dir() or _is_used(out)):
-        raise InvalidInput(f"--out {out} holds something else: name a new or empty directory")
+        refuse_other_run(out, "study", _differences(manifest, _request(study, options, data)))
+    else:
+        check_vacant(out)
 
 
 def open_directory(
@@ -65,7 +61,7 @@ def open_directory(
     Raises:
         InvalidInput: the directory cannot be written to.
     """
-    manifest = _request(study, options, data) | {"command": command} | environment_info()
+    manifest = _request(study, options, data) | {"command": command} | environment()
     write_bytes(out / MANIFEST, (json.dumps(manifest, indent=2) + "\n").encode())
 
 
@@ -124,27 +120,13 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def _differences(there: Mapping[str, Any], request: Mapping[str, Any]) -> list[str]:
-    """Say what differs, each with the value of the directory and the one that was asked for."""
+    """Name what differs; another study differs in that alone."""
     if there["study"] != request["study"]:
-        return [f"study ({there['study']} there, {request['study']} here)"]
-    before, now = there["options"], request["options"]
-    changed = [
-        f"{name} ({_text(before.get(name))} there, {_text(value)} here)"
-        for name, value in now.items()
-        if name not in _MAY_CHANGE and before.get(name) != value
-    ]
-    if there["data"] != request["data"]:
-        changed.append(f"data ({_images(there['data'])} there, {_images(request['data'])} here)")
-    return changed
-
-
-def _text(value: Any) -> str:  # noqa: ANN401 - an option of any kind
-    return "default" if value is None else str(value)
-
-
-def _images(data: Mapping[str, Any]) -> str:
-    return f"{data['name']} with content {data['content']}"
-
-
-def _is_used(out: Path) -> bool:
-    return any(not entry.name.endswith(".part") for entry in out.iterdir())
+        return differences({"study": there["study"]}, {"study": request["study"]})
+    before, now = (
+        {name: value for name, value in one["options"].items() if name not in _MAY_CHANGE}
+        for one in (there, request)
+    )
+    return differences(before, now) + differences(
+        {"data": there["data"]}, {"data": request["data"]}
+    )

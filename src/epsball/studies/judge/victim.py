@@ -13,7 +13,7 @@ from epsball.data import to_unit
 from epsball.errors import InvalidInput
 from epsball.evaluation.engine.measuring import resolved
 from epsball.evaluation.engine.surrogate import checked_surrogate
-from epsball.evaluation.subject import Subject, choose_device, open_model
+from epsball.evaluation.subject import Subject, device_for, open_model
 from epsball.models import fingerprint
 from epsball.studies.core.workspace import Workspace
 from epsball.tensors import Classifier
@@ -96,7 +96,7 @@ def precision_of(asked: str, device: str) -> Precision:
     known = ("fast", "float32", "float32-copy", "bfloat16")
     if asked not in known:
         raise InvalidInput(f"grid: precision must be one of {', '.join(known)}, got {asked!r}")
-    return resolved(asked, choose_device(device))  # type: ignore[arg-type]  # checked two lines above
+    return resolved(asked, device_for(device))  # type: ignore[arg-type]  # checked two lines above
 
 
 def _check(subject: Subject, images: Dataset) -> None:
