@@ -30,7 +30,8 @@ def test_what_is_written_is_read_back(count: int, flag: bool, top: int) -> None:
     [("median", "median"), ("none", None), ("2", 2), ("0.25", 0.25), ("x/0", "x/0")],
 )
 def test_other_defaults_take_anything(text: str, value: object) -> None:
-    assert read_settings("thing", {"kind": text}, DEFAULTS) == {"kind": value}
+    assert read_settings("thing", {"layer": text}, DEFAULTS) == {"layer": value}
+    assert read_settings("thing", {"kind": text}, DEFAULTS) == {"kind": text}
 
 
 @pytest.mark.parametrize(

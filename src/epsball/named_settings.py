@@ -39,12 +39,12 @@ def read_settings(
         name: whose settings they are, for messages.
         texts: the text of each setting.
         defaults: every setting that there is, with its default.
-        words: whether a setting whose default is a number may also be a word: gamma=scale.
+        words: whether a number may also be a word, and a word a number: gamma=scale.
 
     Returns:
-        The value of each setting that was given. A default that is a bool, a whole number or a
-        number wants the same, and a number may be a fraction; any other default takes a number,
-        true, false, none or a word.
+        The value of each setting that was given. A default that is a bool, a whole number, a
+        number or a word wants the same, and a number may be a fraction; any other default takes
+        a number, true, false, none or a word.
 
     Raises:
         InvalidInput: no such setting, or a value of another kind.
@@ -100,7 +100,7 @@ def _read(who: str, text: str, default: Any, *, words: bool) -> Any:  # noqa: AN
             return read_number(text)
         except ValueError:
             raise InvalidInput(f"{who} must be a number, got {text!r}") from None
-    return _read_freely(text)
+    return text if isinstance(default, str) and not words else _read_freely(text)
 
 
 def _read_freely(text: str) -> Any:  # noqa: ANN401 - a number, a constant or the text

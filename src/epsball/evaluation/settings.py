@@ -179,10 +179,14 @@ def _setting(
 
 
 def _kind(spec: AttackSpec, key: str, default: Any) -> Any:  # noqa: ANN401 - any knob
-    """Return a value of the kind that a setting takes: where it may be a float, a float."""
+    """Return a value of the kind that a setting takes, read off its annotation where it is None."""
+    if default is not None and not callable(default):
+        return default
     parameter = inspect.signature(spec.attack).parameters.get(key)
-    hint = None if parameter is None else parameter.annotation
-    return math.nan if default is None and float in get_args(hint) else default
+    kinds = () if parameter is None else get_args(parameter.annotation)
+    if float in kinds:
+        return math.nan
+    return 0 if int in kinds else ""
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - any knob

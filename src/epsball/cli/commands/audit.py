@@ -65,9 +65,9 @@ def audit(
         typer.Option(help="Exit with 1 if worst-case robust accuracy is below: 0.4, 2/5 or 40%."),
     ] = None,
     judge: Annotated[
-        options.Judge,
+        Literal["point", "lower"],
         typer.Option(help="What --fail-under judges: the rate, or its interval's lower end."),
-    ] = options.Judge.point,
+    ] = "point",
     out: Annotated[
         Path | None, typer.Option(help="Directory of the run; a killed one is continued.")
     ] = None,

@@ -184,13 +184,6 @@ def _numbers(name: str, text: str | None) -> tuple[float, ...] | None:
         ) from None
 
 
-class Judge(StrEnum):
-    """Which number --fail-under judges."""
-
-    point = "point"
-    lower = "lower"
-
-
 def share(text: str, option: str) -> float:
     """Read a share: 0.4, 2/5 or 40%; see `read_share`."""
     from epsball.evaluation.metrics.gate import read_share
