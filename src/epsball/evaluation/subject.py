@@ -19,7 +19,7 @@ from epsball.evaluation.engine.examples import Examples
 from epsball.evaluation.engine.recorder import Recorder
 from epsball.evaluation.manifest import ModelEntry
 from epsball.evaluation.settings import AttackSetting
-from epsball.hardware import choose_device
+from epsball.machine.hardware import choose_device
 from epsball.models import as_logits, count_parameters, fingerprint, load_model, probe
 from epsball.models.precision import in_own_precision
 from epsball.models.readiness import check_ready

@@ -7,7 +7,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from epsball.errors import InvalidInput
-from epsball.hardware import choose_device
+from epsball.machine.hardware import choose_device
 from epsball.studies.core.cell import Cell
 from epsball.studies.core.store import Row
 from epsball.studies.core.workspace import Workspace
