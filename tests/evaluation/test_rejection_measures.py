@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
+from epsball.defences.false_rejection import threshold_for
 from epsball.errors import InvalidInput
 from epsball.evaluation.metrics.acceptance import (
     auroc,
@@ -16,7 +17,6 @@ from epsball.evaluation.metrics.acceptance import (
 )
 from epsball.evaluation.metrics.rejection import rejections
 from epsball.evaluation.records.schema import SCHEMA
-from epsball.rejection_threshold import threshold_for
 
 levels = st.lists(st.integers(-3, 3).map(float), min_size=1, max_size=12)
 

@@ -29,9 +29,9 @@ from epsball.defences.base.thresholds import (
     log_odds,
     probability,
 )
+from epsball.defences.false_rejection import threshold_for
 from epsball.errors import InvalidInput
 from epsball.identity import model_hash
-from epsball.rejection_threshold import threshold_for
 from epsball.tensors import Classifier, Images, Logits, Values
 from epsball.types import Gives, ModelInfo
 

@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from epsball.defences.false_rejection import threshold_for
 from epsball.evaluation.metrics.acceptance import (
     Numbers,
     auroc,
@@ -14,7 +15,6 @@ from epsball.evaluation.metrics.acceptance import (
     rates_at,
     risk_curve,
 )
-from epsball.rejection_threshold import threshold_for
 
 FALSE_REJECTIONS = (0.01, 0.05, 0.1)
 _BY = ("variant", "norm", "eps")

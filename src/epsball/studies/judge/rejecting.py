@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from epsball.defences.false_rejection import threshold_for
 from epsball.errors import InvalidInput
 from epsball.evaluation.engine.attacking import Attacked, attack_examples
 from epsball.evaluation.engine.engine import Engine
@@ -24,7 +25,6 @@ from epsball.evaluation.metrics.rejection import FALSE_REJECTIONS
 from epsball.evaluation.records.shards import read_clean
 from epsball.evaluation.settings import make_settings
 from epsball.files import write_atomically
-from epsball.rejection_threshold import threshold_for
 from epsball.studies.core.store import Row
 from epsball.studies.judge.whole import CLEAN, Searched, engine_for
 from epsball.types import Dataset
