@@ -7,6 +7,8 @@ import pytest
 from epsball.report import write_study, write_study_page
 from epsball.studies import StudyResult, read_rows, run_study
 
+pytestmark = pytest.mark.slow  # both tests share one study of half a minute
+
 SMALL = {
     "grid": "row=none,fgsm-only,ensemble;eps=0.05",
     "data": "digits",
