@@ -58,7 +58,7 @@ def open_defended(
     Raises:
         InvalidInput: the folder is not whole, or the model inside is not the one of the fit.
     """
-    if given := [name for name, value in loading.items() if value is not None]:
+    if given := [key for key, value in loading.items() if value is not None and key != "trust"]:
         raise InvalidInput(
             f"{', '.join(given)}: {spec} knows how the model inside is loaded; leave it out"
         )
@@ -68,7 +68,8 @@ def open_defended(
         _found_model(content["model"], folder),
         sample,
         device,
-        {name: _found(value, folder) for name, value in content["loading"].items()},
+        {name: _found(value, folder) for name, value in content["loading"].items()}
+        | {"trust": loading.get("trust", True)},
     )
     rejector = load(folder, base)
     # the folder keeps whole paths, and a title wants none

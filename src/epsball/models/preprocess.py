@@ -27,6 +27,8 @@ class Preprocess(nn.Module):
         mean: subtracted, per channel or one for all, in [0, 1]; 0 when None.
         std: divided by, likewise, above 0; 1 when None.
         resize: side of the square the model wants, in pixels; None leaves the size alone.
+        size: (height, width) of the images that the model wants, where they are not resized; other
+            images are refused; None: any.
         channels: what the model wants: "rgb", "bgr" (colours reversed; from grey images, three
             equal channels) or "gray" (from colours, BT.601 luma); None leaves the channels alone.
 
@@ -52,6 +54,7 @@ class Preprocess(nn.Module):
         std: Sequence[float] | None = None,
         resize: int | None = None,
         channels: str | None = None,
+        size: tuple[int, int] | None = None,
     ) -> None:
         super().__init__()
         _check(mean, std, resize, channels)
@@ -61,6 +64,7 @@ class Preprocess(nn.Module):
         self.register_buffer("std", _column(std or (1.0,)), persistent=False)
         self.resize = resize
         self.channels = channels
+        self.size = size
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the images as the model wants them, (n, c', h', w')."""
@@ -68,6 +72,11 @@ class Preprocess(nn.Module):
         side = self.resize
         if side is not None and images.shape[2:] != (side, side):
             images = interpolate(images, size=(side, side), mode="bilinear", antialias=True)
+        if self.size is not None and images.shape[2:] != self.size:
+            raise InvalidInput(
+                f"the model wants images of {_by(self.size)} pixels, these have "
+                f"{_by(images.shape[2:])}: {_resizing(self.size)}"
+            )
         found, wanted = images.shape[1], max(len(self.mean), len(self.std))
         if wanted not in (1, found):
             raise InvalidInput(
@@ -165,6 +174,16 @@ def _check_count(name: str, values: Sequence[float] | None, channels: str | None
         raise InvalidInput(
             f"{name} holds {len(values)} values, expected {wanted} for channels={channels}"
         )
+
+
+def _by(size: Sequence[int]) -> str:
+    return " x ".join(map(str, size))
+
+
+def _resizing(size: tuple[int, int]) -> str:
+    if size[0] == size[1]:
+        return f"add --resize {size[0]} (or give any other side to have it so)"
+    return "resize the images beforehand"
 
 
 def _listed(values: Sequence[float]) -> str:

@@ -102,7 +102,11 @@ def defend(
     rejector.fit(data.read(rows), data.labels[rows])
     seconds = time.perf_counter() - start
     rejector.save(folder)
-    asked = {name: _portable(name, value) for name, value in loading.items() if value is not None}
+    asked = {
+        name: _portable(name, value)
+        for name, value in loading.items()
+        if name != "trust" and value is not None
+    }
     content = {"model": _whole(model), "loading": asked, "data": data.name, "images": len(rows)}
     write_bytes(folder / BASE, (json.dumps(content, indent=2) + "\n").encode())
     return FittedDefence(rejector, folder, len(rows), seconds, data, rows)

@@ -35,6 +35,7 @@ def attack(
     std: options.Std = None,
     resize: options.Resize = None,
     channels: options.Channels = None,
+    trust: options.Trust = False,
     seed: options.Seed = 0,
     device: options.Device = "auto",
 ) -> None:
@@ -63,7 +64,7 @@ def attack(
             seed=seed,
             device=device,
             progress=bars,
-            **options.loading(weights, mean, std, resize, channels),
+            **options.loading(weights, mean, std, resize, channels, trust=trust),
         )
     say(
         f"{made.n:,} images in {made.path}: {made.fooled:,} are taken for another class "

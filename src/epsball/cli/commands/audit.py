@@ -34,6 +34,7 @@ def audit(
     std: options.Std = None,
     resize: options.Resize = None,
     channels: options.Channels = None,
+    trust: options.Trust = False,
     defence: options.Defence = None,
     seed: options.Seed = 0,
     device: options.Device = "auto",
@@ -87,7 +88,7 @@ def audit(
     """
     bar = None if fail_under is None else options.share(fail_under, "--fail-under")
     asked = (model, data, attack, norm, eps, steps, restarts, limit, sample, weights, seed, budget)
-    loading = options.loading(weights, mean, std, resize, channels)
+    loading = options.loading(weights, mean, std, resize, channels, trust=trust)
     loading |= {} if defence is None else {"defence": defence}
     run = out or options.default_out(
         "audit", *asked, loading, device, precision, full_budget, queries, draws

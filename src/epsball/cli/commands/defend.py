@@ -32,6 +32,7 @@ def defend(
     std: options.Std = None,
     resize: options.Resize = None,
     channels: options.Channels = None,
+    trust: options.Trust = False,
     device: options.Device = "auto",
 ) -> None:
     """Fit a defence that may reject images around a model, which is not changed.
@@ -43,7 +44,7 @@ def defend(
     from epsball.data import load_data
     from epsball.workflows.defend import defend as fit
 
-    loading = options.loading(weights, mean, std, resize, channels)
+    loading = options.loading(weights, mean, std, resize, channels, trust=trust)
     made = fit(
         model,
         load_data(data, split="train"),
@@ -71,6 +72,7 @@ def layers(
     std: options.Std = None,
     resize: options.Resize = None,
     channels: options.Channels = None,
+    trust: options.Trust = False,
 ) -> None:
     """List the layers of a model that a defence can look at.
 
@@ -79,7 +81,7 @@ def layers(
     from epsball.cli.console.show import say, show_table
     from epsball.workflows.layers import model_layers, parse_shape, written
 
-    loading = options.loading(weights, mean, std, resize, channels)
+    loading = options.loading(weights, mean, std, resize, channels, trust=trust)
     asked = None if shape is None else parse_shape(shape)
     found = model_layers(model, data, shape=asked, **loading)
     rows = [[one.name, one.kind, written(one.shape), f"{one.features:,}"] for one in found.layers]

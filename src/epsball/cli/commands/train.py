@@ -37,6 +37,7 @@ def train(
     std: options.Std = None,
     resize: options.Resize = None,
     channels: options.Channels = None,
+    trust: options.Trust = False,
     seed: options.Seed = 0,
     device: options.Device = "auto",
     **settings: Any,  # noqa: ANN401 - see _train_options
@@ -52,7 +53,7 @@ def train(
     from epsball.report import write_training_report
 
     changes = given(settings) | {"recipe": recipe, "seed": seed, "device": device}
-    loading = options.loading(weights, mean, std, resize, channels)
+    loading = options.loading(weights, mean, std, resize, channels, trust=trust)
     result = trained(model, data, out, changes, loading, source or [])
     tell(result)
     accuracy = test_accuracy(model, data, loading | {"weights": result.weights}, device)

@@ -41,6 +41,9 @@ Resize = Annotated[int | None, typer.Option(help="Side of the square that the mo
 Channels = Annotated[
     str | None, typer.Option(help="What the model wants: rgb, bgr or gray.", metavar="ORDER")
 ]
+Trust = Annotated[
+    bool, typer.Option("--trust", help="Read a pt2: file, which may run code, all the same.")
+]
 Defence = Annotated[
     str | None,
     typer.Option(help="What images go through first: jpeg:quality=75, bit-depth:bits=4 ..."),
@@ -114,6 +117,8 @@ def loading(
     std: str | None,
     resize: int | None,
     channels: str | None,
+    *,
+    trust: bool = False,
 ) -> dict[str, Any]:
     """Turn the options about a model's first layer into arguments of `load_model`."""
     return {
@@ -122,6 +127,7 @@ def loading(
         "std": _numbers("--std", std),
         "resize": resize,
         "channels": channels,
+        "trust": trust,
     }
 
 

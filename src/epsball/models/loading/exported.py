@@ -1,4 +1,4 @@
-"""Models in a file that needs no code of its own: ONNX and torch.export archives."""
+"""Archives of torch.export."""
 
 import warnings
 from pathlib import Path
@@ -9,32 +9,10 @@ from torch import Tensor, nn
 
 from epsball.errors import BrokenContract, InvalidInput
 from epsball.models.loading.messages import one_line
-from epsball.models.loading.pt2_archive import cleaned
-from epsball.models.loading.request import Built, Request, optional
+from epsball.models.loading.request import Built, Request
+from epsball.modes import training_parts
 
-
-def from_onnx(request: Request) -> Built:
-    """Turn an ONNX file into a torch module, through which gradients flow.
-
-    Raises:
-        InvalidInput: onnx2torch is missing, the file is damaged, or has an operator without a
-            translation.
-    """
-    file = _existing(request)
-    onnx2torch = optional("onnx2torch", extra="onnx", needed_by=request.spec)
-    try:
-        model: nn.Module = onnx2torch.convert(str(file))
-    except NotImplementedError as error:
-        raise InvalidInput(
-            f"{request.spec}: no translation to torch ({one_line(error)}): export the model again "
-            "with plainer operators (another opset), or load its own code with FILE.py:factory"
-        ) from error
-    except Exception as error:  # protobuf, onnx and onnx2torch each have errors of their own
-        raise InvalidInput(
-            f"{request.spec} cannot be read ({one_line(error)}): the file is damaged or "
-            "is no ONNX model"
-        ) from error
-    return Built(model.eval(), file.stem)
+DYNAMIC = "dynamic_shapes=({0: torch.export.Dim.DYNAMIC},)"
 
 
 class ExportedModel(nn.Module):
@@ -70,32 +48,38 @@ class ExportedModel(nn.Module):
 
 
 def from_pt2(request: Request) -> Built:
-    """Load an archive of `torch.export.save` without unpickling anything in it.
+    """Load an archive of `torch.export.save`.
+
+    torch unpickles parts of an archive and evaluates others as Python, so a file from somebody
+    else may run code: the command line asks for --trust first.
 
     Raises:
-        InvalidInput: the file is damaged, holds pickles or code, or is made for one batch size.
+        InvalidInput: the file is not trusted, is damaged, was exported in train mode, or is made
+            for one batch size.
     """
-    from torch.export import load
-    from torch.export.passes import move_to_device_pass
-
-    file = _existing(request)
-    archive = cleaned(file)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch's own, about its own internals
-            program: Any = load(archive)
-            if request.device != "cpu":
-                program = move_to_device_pass(program, request.device)
-            model = ExportedModel(program.module())
-    except Exception as error:  # an archive of another version fails anywhere in the deserialiser
+    file = existing_file(request)
+    if not request.trust:
         raise InvalidInput(
-            f"{request.spec} cannot be loaded by torch {torch.__version__} ({one_line(error)}): "
-            "export the model again with this version"
-        ) from error
-    return Built(model, file.stem)
+            f"{request.spec}: an archive of torch.export can run code that is hidden in it: add "
+            "--trust if you know where it comes from, or export the model to ONNX"
+        )
+    program = _program(request, file)
+    module = program.module()
+    if parts := training_parts(module):
+        raise InvalidInput(
+            f"{request.spec} was exported in train mode ({parts[0]}): call model.eval() first, "
+            "then export again"
+        )
+    _check_input(request, program)
+    return Built(ExportedModel(module), file.stem)
 
 
-def _existing(request: Request) -> Path:
+def existing_file(request: Request) -> Path:
+    """Return the file that a spec names; it holds its weights.
+
+    Raises:
+        InvalidInput: there is none, or weights are given beside it.
+    """
     file = Path(request.name)
     if not file.is_file():
         raise InvalidInput(
@@ -104,3 +88,37 @@ def _existing(request: Request) -> Path:
     if request.weights is not None:
         raise InvalidInput(f"{request.spec} holds its weights: leave --weights out")
     return file
+
+
+def _program(request: Request, file: Path) -> Any:  # noqa: ANN401  # an ExportedProgram
+    from torch.export import load
+    from torch.export.passes import move_to_device_pass
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's own, about its own internals
+            program: Any = load(file)
+            if request.device != "cpu":
+                program = move_to_device_pass(program, request.device)
+    except Exception as error:  # an archive of another version fails anywhere in the deserialiser
+        raise InvalidInput(
+            f"{request.spec} cannot be loaded by torch {torch.__version__} ({one_line(error)}): "
+            "the file is damaged or of another version; export the model again with this one"
+        ) from error
+    return program
+
+
+def _check_input(request: Request, program: Any) -> None:  # noqa: ANN401  # an ExportedProgram
+    names = program.graph_signature.user_inputs
+    if len(names) != 1:
+        raise InvalidInput(
+            f"{request.spec} takes {len(names)} inputs, a classifier takes one batch of images: "
+            "export a module whose forward has one argument"
+        )
+    node = next(node for node in program.graph.nodes if node.name == names[0])
+    value = node.meta["val"]
+    if isinstance(value, Tensor) and value.ndim and isinstance(value.shape[0], int):
+        raise InvalidInput(
+            f"{request.spec} takes batches of exactly {value.shape[0]}, the audit uses many sizes: "
+            f"export again with torch.export.export(model, (images,), {DYNAMIC}) on two images"
+        )

@@ -1,15 +1,17 @@
 """Models of timm, torchvision, Hugging Face and RobustBench, scaled as they were trained."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from torch import Tensor, nn
 
 from epsball.errors import EpsballError, InvalidInput, unknown_name
+from epsball.models.loading.hub_processor import read_processor
 from epsball.models.loading.messages import one_line, unknown_among
-from epsball.models.loading.request import Built, Request, Scale, optional
-from epsball.models.loading.weights import load_weights
+from epsball.models.loading.request import Built, Request, optional
+from epsball.models.loading.weights import load_weights, names_in
 
 T = TypeVar("T")
 WITH_FILE = "give the weights with --weights FILE"
@@ -33,6 +35,11 @@ def from_timm(request: Request) -> Built:
             request.name, pretrained=request.wants_published, **_head(request, "num_classes")
         ),
     )
+    if not model.num_classes:
+        raise InvalidInput(
+            f"{request.spec} is a backbone without a classifier: its features are no classes; name "
+            "a model that was fine-tuned for classification, or give --weights FILE --classes K"
+        )
     trained = model.pretrained_cfg
     return _finished(request, model, trained.get("mean"), trained.get("std"), model.num_classes)
 
@@ -51,12 +58,29 @@ def from_torchvision(request: Request) -> Built:
         )
     default = models.get_model_weights(request.name).DEFAULT
     weights = default if request.wants_published else None
-    model = _fetched(
-        request,
-        lambda: models.get_model(request.name, weights=weights, **_head(request, "num_classes")),
-    )
+    extra = _head(request, "num_classes") | _as_published(request)
+    model = _fetched(request, lambda: models.get_model(request.name, weights=weights, **extra))
     trained = default.transforms()
     return _finished(request, model, trained.mean, trained.std, len(default.meta["categories"]))
+
+
+# Networks that torchvision builds in another way for its published weights: their input is scaled
+# once more inside, and the heads that help training are there only if the weights have them.
+_TRANSFORMED = {"inception_v3": "AuxLogits.", "googlenet": "aux1."}
+
+
+def _as_published(request: Request) -> dict[str, Any]:
+    """Give the arguments that torchvision builds a network with when it loads published weights.
+
+    A file of one's own is taken to be fine-tuned from these, as mean and std are.
+    """
+    if request.wants_published or request.name not in _TRANSFORMED:
+        return {}
+    built: dict[str, Any] = {"transform_input": True, "init_weights": True}
+    if request.weights is None:
+        return built
+    head = _TRANSFORMED[request.name]
+    return built | {"aux_logits": any(name.startswith(head) for name in names_in(request.weights))}
 
 
 class HubLogits(nn.Module):
@@ -77,7 +101,9 @@ class HubLogits(nn.Module):
 
 
 def from_hf(request: Request) -> Built:
-    """Build an image classifier of Hugging Face; mean and std are those of its image processor.
+    """Build an image classifier of Hugging Face behind what its image processor does to pixels.
+
+    Images have to have the processor's size already, or are resized by --resize.
 
     The name may be a folder that `save_pretrained` wrote. Weights of one's own are the `state_dict`
     of the model, under the names that the installed transformers gives them.
@@ -91,8 +117,14 @@ def from_hf(request: Request) -> Built:
     # The settings and not the processor: the processors themselves need torchvision.
     read = processing.BaseImageProcessor.get_image_processor_dict
     settings, _ = _fetched(request, lambda: read(request.name), WITH_FOLDER)
-    built = _finished(request, model, *_hf_scale(settings), model.config.num_labels)
-    return Built(HubLogits(model).eval(), built.name, built.mean, built.std)
+    pixels = read_processor(request.spec, settings, hf)
+    built = _finished(request, model, pixels.mean, pixels.std, model.config.num_labels)
+    return replace(
+        built,
+        model=HubLogits(model).eval(),
+        channels="bgr" if pixels.flipped else None,
+        size=pixels.size,
+    )
 
 
 def _hf_model(hf: Any, request: Request) -> Any:  # noqa: ANN401  # transformers has no types
@@ -198,13 +230,3 @@ def _finished(
         load_weights(model, request.weights)
     name = request.name.rpartition("/")[2]
     return Built(model.eval(), name, tuple(mean) if mean else None, tuple(std) if std else None)
-
-
-def _hf_scale(settings: Mapping[str, Any]) -> tuple[Scale | None, Scale | None]:
-    """Translate a processor's rescaling of 0 .. 255 and its normalisation to images in [0, 1]."""
-    factor = settings.get("rescale_factor", 1 / 255) if settings.get("do_rescale", True) else 1.0
-    mean, std = (0.0,), (1.0,)
-    if settings.get("do_normalize", True) and settings.get("image_mean"):
-        mean, std = settings["image_mean"], settings["image_std"]
-    to_unit = 255 * factor
-    return tuple(m / to_unit for m in mean), tuple(s / to_unit for s in std)

@@ -9,9 +9,10 @@ import torch
 from torch import nn
 
 from epsball.errors import InvalidInput
-from epsball.models.loading.exported import from_onnx, from_pt2
+from epsball.models.loading.exported import from_pt2
 from epsball.models.loading.hubs import from_hf, from_robustbench, from_timm, from_torchvision
 from epsball.models.loading.messages import one_line
+from epsball.models.loading.onnx.convert import from_onnx
 from epsball.models.loading.request import Built, Request, split_spec
 from epsball.models.loading.user_code import from_file, from_package, name_forms
 from epsball.models.preprocess import Channels, Pipeline, Preprocess
@@ -67,6 +68,7 @@ def load_model(
     defence: str | None = None,
     device: str = "cpu",
     require_weights: bool = True,
+    trust: bool = True,
 ) -> LoadedModel:
     """Load a classifier by name, with its preprocessing as the first layer.
 
@@ -87,6 +89,8 @@ def load_model(
         device: where the model goes: "cpu", "cuda:0".
         require_weights: whether published or given weights are needed. False builds the
             architecture with fresh ones, to be trained.
+        trust: whether a file that may run code when it is read (`pt2:FILE`) may be read; the
+            command line asks for --trust.
 
     Returns:
         The model, ready to be probed and audited.
@@ -109,7 +113,7 @@ def load_model(
     Preprocess(**asked)  # a bad value is told before anything is fetched
     step = None if defence is None else defence_named(defence)
     file = None if weights is None else Path(weights)
-    request = Request(spec, name, file, classes, device, require_weights)
+    request = Request(spec, name, file, classes, device, require_weights, trust)
     built = SOURCES[source](request)
     model = _with_preprocessing(built, spec, asked)
     if step is not None:
@@ -147,6 +151,9 @@ def _with_preprocessing(built: Built, spec: str, asked: _Settings) -> object:
             f"{spec} scales its input itself ({inner.extra_repr()}): leave --mean and --std out"
         )
     settings: _Settings = asked if given else {**asked, "mean": built.mean, "std": built.std}
-    if all(value is None for value in settings.values()):
+    if settings["channels"] is None:
+        settings = {**settings, "channels": built.channels}
+    if all(value is None for value in settings.values()) and built.size is None:
         return built.model
-    return Pipeline(Preprocess(**settings), built.model)
+    size = built.size if settings["resize"] is None else None
+    return Pipeline(Preprocess(**settings, size=size), built.model)

@@ -4,15 +4,18 @@ import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from torch import Tensor, nn
 
 from epsball.errors import InvalidInput
 from epsball.models.loading.messages import one_line
+from epsball.models.loading.torchvision_operators import import_torchvision
 
 # A source that is named by a word before the colon; "file" and "package" are told by their form.
 SCHEMES = ("zoo", "timm", "torchvision", "hf", "robustbench", "onnx", "pt2")
+# Packages that import torchvision.
+WITH_TORCHVISION = frozenset({"timm", "torchvision", "transformers", "robustbench"})
 Scale: TypeAlias = tuple[float, ...]
 
 
@@ -27,6 +30,7 @@ class Request:
         classes: number of classes to build the model for; None: its own.
         device: where it goes.
         require_weights: whether fresh, untrained weights are refused.
+        trust: whether a file that may run code when it is read may be read.
     """
 
     spec: str
@@ -35,6 +39,7 @@ class Request:
     classes: int | None = None
     device: str = "cpu"
     require_weights: bool = True
+    trust: bool = True
 
     @property
     def wants_published(self) -> bool:
@@ -52,12 +57,16 @@ class Built:
         mean: what its weights were trained with, per channel in [0, 1]; None: unknown, or inside
             it.
         std: likewise.
+        channels: the order of colours that it wants; None: as they come.
+        size: (height, width) of the images that it wants; None: unknown.
     """
 
     model: nn.Module | Callable[[Tensor], Tensor]
     name: str
     mean: Scale | None = None
     std: Scale | None = None
+    channels: Literal["bgr"] | None = None
+    size: tuple[int, int] | None = None
 
 
 def split_spec(spec: str) -> tuple[str, str]:
@@ -93,6 +102,8 @@ def optional(module: str, *, extra: str, needed_by: str) -> Any:  # noqa: ANN401
     """
     remedy = f'pip install "epsball[{extra}]"'
     try:
+        if module.partition(".")[0] in WITH_TORCHVISION:
+            import_torchvision()
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
         raise InvalidInput(

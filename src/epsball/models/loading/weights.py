@@ -81,6 +81,11 @@ def read_weights(file: Path, wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return found
 
 
+def names_in(file: Path) -> list[str]:
+    """Return the names in a file of weights, without what wrappers add."""
+    return [_without_added(name) for name in _read_tensors(file)]
+
+
 def _without_first_part(found: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
     """Take off the part that all names begin with ("module.", "model.net."); None without one."""
     parts = [name.partition(".") for name in found]

@@ -1,0 +1,225 @@
+"""From an ONNX file to a torch module that gives the same scores."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from epsball.errors import BrokenContract, EpsballError, InvalidInput
+from epsball.models.loading.exported import existing_file
+from epsball.models.loading.messages import one_line
+from epsball.models.loading.onnx.batch import open_batch
+from epsball.models.loading.onnx.compare import FileScores
+from epsball.models.loading.onnx.module import OnnxModel, as_declared, as_rows
+from epsball.models.loading.onnx.signature import Signature, read_signature
+from epsball.models.loading.request import Built, Request, optional
+
+APART = 1e-3  # of the largest score: what conversion and file may differ by
+APART_HALF = 1e-2  # likewise, for a file that computes in float16
+SAME = 1e-5  # of the largest score: what rounding in another batch size makes
+_TRIED = (
+    224,
+    64,
+    32,
+)  # sides of the images a conversion is tried on, where the file leaves them open
+_FEW = 3
+
+
+def convert(spec: str, file: Path) -> OnnxModel:
+    """Turn an ONNX file into a torch module, and compare the two on a few synthetic images.
+
+    Args:
+        spec: as the model was asked for, for messages.
+        file: the ONNX file.
+
+    Returns:
+        The module, in eval mode. A file made for one batch size is asked in batches of that size,
+        unless the conversion gives the same scores in larger ones.
+
+    Raises:
+        InvalidInput: a package is missing, the file is damaged or no classifier, or an operator
+            has no counterpart in torch.
+        BrokenContract: the module gives other scores than the file.
+    """
+    onnx = optional("onnx", extra="onnx", needed_by=spec)
+    converter = optional("onnx2fx", extra="onnx", needed_by=spec)
+    proto = _read(spec, file, onnx)
+    signature = read_signature(spec, proto)
+    try:
+        graph: nn.Module = converter.convert(renamed(proto))
+    except Exception as error:  # the converter has an error of its own for each thing it lacks
+        raise _unconvertible(spec, proto, onnx, error) from error
+    model = OnnxModel(graph, signature, signature.batch)
+    scores = FileScores(spec, file, signature.output)
+    images = _synthetic(model, scores)
+    if images is None:
+        return model
+    compare(spec, model, scores, images)
+    return model if signature.batch is None else _opened(model, proto, converter, images)
+
+
+def _opened(model: OnnxModel, proto: Any, converter: Any, images: Tensor) -> OnnxModel:  # noqa: ANN401
+    """Return a model that takes any number of images at once, where that gives the same scores."""
+    batch = model.signature.batch or 1
+
+    def opened_graph() -> OnnxModel:
+        graph = converter.convert(renamed(open_batch(proto, batch)))
+        return OnnxModel(graph, model.signature)
+
+    def mapped_graph() -> OnnxModel:
+        return OnnxModel(model.graph, model.signature, batch, mapped=batch == 1)
+
+    with torch.no_grad():
+        expected = model(images)
+        for make in (opened_graph, mapped_graph):
+            try:
+                opened = make()
+                scores = opened(images)
+            except Exception:  # noqa: S112  # another constant in the graph holds the batch size
+                continue
+            apart = (scores - expected).abs().max() if scores.shape == expected.shape else torch.inf
+            if apart <= SAME * expected.abs().max():
+                return opened
+    return model
+
+
+def compare(spec: str, model: OnnxModel, scores: FileScores, images: Tensor) -> float:
+    """Compare a converted model with its file.
+
+    Args:
+        spec: as the model was asked for, for messages.
+        model: what the file was converted to.
+        scores: the file's own scores.
+        images: (n, c, h, w) in [0, 1], of the declared size.
+
+    Returns:
+        The largest difference, as a share of the largest score.
+
+    Raises:
+        BrokenContract: it is more than 1e-3 (1e-2 for float16).
+    """
+    size = model.signature.batch or len(images)
+    full = [images[at : at + size] for at in range(0, len(images) - size + 1, size)]
+    with torch.no_grad():
+        theirs = torch.cat([_of_file(model.signature, scores, part) for part in full])
+        ours = torch.cat([model(part) for part in full])
+    theirs = theirs.to(torch.float64)
+    apart = float((ours.double() - theirs).abs().max() / theirs.abs().max().clamp_min(1e-30))
+    allowed = APART_HALF if model.signature.kind == torch.float16 else APART
+    if not apart <= allowed:
+        raise BrokenContract(
+            f"{spec}: converted to torch, its scores differ from those of {scores.name} by "
+            f"{apart:.2g} of the largest (at most {allowed:g} is allowed): an operator has no "
+            "exact counterpart; load the model's own code with FILE.py:factory"
+        )
+    return apart
+
+
+def renamed(proto: Any) -> Any:  # noqa: ANN401  # a ModelProto, untyped
+    """Return a copy whose values are called v0, v1 ...
+
+    The names in a file are anybody's: the converter makes Python identifiers of them, and two
+    names may become the same one.
+    """
+    copied = type(proto)()
+    copied.CopyFrom(proto)
+    _rename(copied.graph, {"": ""})
+    return copied
+
+
+def _rename(graph: Any, names: dict[str, str]) -> None:  # noqa: ANN401  # a GraphProto
+    def renew(name: str) -> str:
+        return names.setdefault(name, f"v{len(names)}")
+
+    for value in (*graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        value.name = renew(value.name)
+    for number, node in enumerate(graph.node):
+        node.name = f"n{number}"
+        node.input[:] = [renew(name) for name in node.input]
+        node.output[:] = [renew(name) for name in node.output]
+        for inner in _subgraphs(node):
+            _rename(inner, names)
+
+
+def _subgraphs(node: Any) -> Iterable[Any]:  # noqa: ANN401  # a NodeProto
+    for attribute in node.attribute:
+        if attribute.HasField("g"):
+            yield attribute.g
+        yield from attribute.graphs
+
+
+def _read(spec: str, file: Path, onnx: Any) -> Any:  # noqa: ANN401  # untyped package
+    try:
+        proto = onnx.load(str(file))
+        if proto.functions:
+            inliner = optional("onnx.inliner", extra="onnx", needed_by=spec)
+            proto = inliner.inline_local_functions(proto)
+    except EpsballError:
+        raise
+    except Exception as error:  # protobuf and onnx have errors of their own
+        raise InvalidInput(
+            f"{spec} cannot be read ({one_line(error)}): the file is damaged, is no ONNX model, or "
+            "the file with its weights does not lie beside it"
+        ) from error
+    if not proto.graph.node:
+        raise InvalidInput(f"{spec} holds no graph: the file is damaged or is no ONNX model")
+    return proto
+
+
+def _unconvertible(spec: str, proto: Any, onnx: Any, error: Exception) -> InvalidInput:  # noqa: ANN401
+    try:
+        onnx.checker.check_model(proto)
+    except Exception as broken:
+        return InvalidInput(
+            f"{spec} breaks a rule of ONNX ({one_line(broken)}): export it again with a current "
+            "version of its framework"
+        )
+    return InvalidInput(
+        f"{spec} has no translation to torch ({one_line(error)}): load the model's own code with "
+        "FILE.py:factory"
+    )
+
+
+def _synthetic(model: OnnxModel, scores: FileScores) -> Tensor | None:
+    """Return noise and smooth images of a size that the file takes; None where none was found."""
+    declared = model.signature
+    sizes = [declared.height] if declared.height else list(_TRIED)
+    for side in sizes:
+        images = _images(declared, side)
+        try:
+            _of_file(declared, scores, images[: declared.batch or _FEW])
+        except Exception:  # noqa: S112  # the file takes another size
+            continue
+        return images
+    return None
+
+
+def _images(signature: Signature, side: int) -> Tensor:
+    channels = signature.channels or 3
+    width = signature.width or side
+    if signature.layout == "flat":
+        channels, side, width = 1, 1, signature.values or side
+    count = _FEW * (signature.batch or 1)
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.rand(count, channels, side, width, generator=generator)
+    ramp = torch.linspace(0, 1, width).expand(count, channels, side, width)
+    weight = torch.rand(count, 1, 1, 1, generator=generator)
+    return (weight * noise + (1 - weight) * ramp).mul(255).round() / 255
+
+
+def _of_file(signature: Signature, scores: FileScores, images: Tensor) -> Tensor:
+    batch = as_declared(images, signature)
+    return as_rows(scores(batch.contiguous().to(signature.kind)))
+
+
+def from_onnx(request: Request) -> Built:
+    """Load `onnx:FILE`.
+
+    Raises:
+        InvalidInput: see `convert`; or --weights is given.
+        BrokenContract: the conversion gives other scores than the file.
+    """
+    file = existing_file(request)
+    return Built(convert(request.spec, file), file.stem)
