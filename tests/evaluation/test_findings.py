@@ -117,6 +117,29 @@ def test_batch_dependent(model: nn.Module) -> None:
     assert found.blocked
 
 
+@raises("state-moved")
+def test_state_moved(model: nn.Module) -> None:
+    class Counts(nn.Module):
+        asked: Tensor
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = model
+            self.register_buffer("asked", torch.zeros(()))
+
+        def forward(self, inputs: Tensor) -> Tensor:
+            self.asked += 1
+            scores: Tensor = self.net(inputs)
+            return scores
+
+    counting = Counts().eval()
+    found = run(counting)
+    assert "state-moved" in codes(found)
+    assert not found.blocked
+    assert float(counting.asked) == 0
+    assert "state-moved" not in codes(run(model))
+
+
 @raises("random-forward")
 def test_random_forward(model: nn.Module) -> None:
     noisy = Around(model, before=lambda x: x + 0.05 * torch.randn_like(x)).eval()

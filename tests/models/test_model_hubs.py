@@ -111,6 +111,14 @@ def test_pretrained_model_keeps_its_classes(
     assert "names 1000 classes, 7 are wanted" in message
 
 
+def test_timm_backbone_without_classifier_is_refused(timm: Any, refusal: Refusal) -> None:
+    message = refusal(lambda: load_model("timm:vit_small_patch14_dinov2", require_weights=False))
+    assert "a backbone without a classifier" in message
+    assert "--weights FILE --classes K" in message
+    loaded = load_model("timm:vit_small_patch14_dinov2", classes=3, require_weights=False)
+    assert loaded.model(torch.rand(1, 3, 518, 518)).shape == (1, 3)
+
+
 # torchvision: the real package, its network cut off
 
 

@@ -161,8 +161,9 @@ def test_model_that_takes_another_size_is_told_about_resize(refusal: Refusal) ->
     [
         (lambda x: x.flatten(1).argmax(1), "(12,) and type torch.int64", "return logits"),
         (lambda x: x.flatten(1)[:, :3].long(), "type torch.int64", "return logits"),
-        (lambda x: x.flatten(1).sum(1), "(12,)", "one row of scores an image"),
-        (lambda x: x.flatten(1)[:, :1], "(12, 1)", "torch.cat([torch.zeros_like(z), z], dim=1)"),
+        (lambda x: x.flatten(1).sum(1), "(12,)", "z.flatten()[:, None]], dim=1)"),
+        (lambda x: x.flatten(1)[:, :1], "(12, 1)", "torch.cat([1 - p, p], dim=1)"),
+        (lambda x: -x.flatten(1)[:, :1], "(12, 1)", "torch.cat([torch.zeros_like(z), z], dim=1)"),
         (lambda x: x, "(12, 1, 8, 8)", "one row of scores an image"),
         (lambda x: x.flatten(1)[:1], "(1, 64)", "for 12 images"),
         (lambda x: x.flatten(1) * torch.nan, "NaN or infinity", "weights"),

@@ -12,6 +12,7 @@ import polars as pl
 from epsball.data import default_eps
 from epsball.errors import InvalidInput
 from epsball.evaluation.checks.findings import is_blocked
+from epsball.evaluation.engine.asking import gradients_enabled
 from epsball.evaluation.engine.engine import deterministic
 from epsball.evaluation.engine.measuring import RequestedPrecision
 from epsball.evaluation.forms import attack_texts, check_radii, several, whole
@@ -73,6 +74,7 @@ class Audit:
         return is_blocked(self.findings)
 
 
+@gradients_enabled()
 def audit(
     model: Model,
     data: Data,

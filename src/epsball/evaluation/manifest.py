@@ -8,10 +8,11 @@ from pydantic import BaseModel, ConfigDict
 from epsball import __version__
 from epsball.errors import InvalidInput
 from epsball.evaluation.engine.config import EngineConfig
+from epsball.evaluation.likeness import differ
 from epsball.evaluation.records.schema import RECORDS, read_manifest
 from epsball.evaluation.settings import AttackSetting
 from epsball.files import write_atomically
-from epsball.runs.directory import check_same_run, check_vacant
+from epsball.runs.directory import check_vacant, differences, refuse_other_run
 
 FILE = "manifest.json"
 
@@ -31,6 +32,7 @@ class ModelEntry(BaseModel):
     classes: int
     gives: str
     rejects: bool
+    scores: tuple[tuple[float, ...], ...] = ()  # of a few fixed images; none of a random model
 
 
 class DataEntry(BaseModel):
@@ -68,6 +70,8 @@ class Manifest(BaseModel):
         decided = self.model_dump(
             include={"seed", "model", "data", "attacks", "budget"}, mode="json"
         )
+        # compared on their own: another machine rounds otherwise
+        del decided["model"]["scores"]
         versions = {name: self.versions.get(name) for name in ("epsball", "torch")}
         engine = {
             "device": self.engine.device,
@@ -130,5 +134,8 @@ def settle(run: Path, manifest: Manifest) -> Manifest:
         text = manifest.model_dump_json(indent=2)
         write_atomically(run / FILE, lambda file: file.write_text(text + "\n", encoding="utf-8"))
         return manifest
-    check_same_run(run, "run", begun.request(), manifest.request())
+    differing = differences(begun.request(), manifest.request())
+    if differ(begun.model.scores, manifest.model.scores):
+        differing.append("model.scores (of a few fixed images)")
+    refuse_other_run(run, "run", differing)
     return begun

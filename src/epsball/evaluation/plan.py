@@ -10,12 +10,14 @@ import torch
 from epsball.data import choose, stratified_order
 from epsball.evaluation.checks import before as checks_before
 from epsball.evaluation.checks.before import check_range
-from epsball.evaluation.checks.findings import finding, is_blocked
+from epsball.evaluation.checks.findings import RANDOM, finding, is_blocked
 from epsball.evaluation.checks.probe import Probe
+from epsball.evaluation.engine.asking import broken_contract
 from epsball.evaluation.engine.config import EngineConfig
 from epsball.evaluation.engine.engine import Engine
 from epsball.evaluation.engine.measuring import RequestedPrecision, choose_config
 from epsball.evaluation.inputs import read_through, spread
+from epsball.evaluation.likeness import sample_scores
 from epsball.evaluation.manifest import DataEntry, Manifest
 from epsball.evaluation.metrics.present import eps_text
 from epsball.evaluation.phases import Phases
@@ -128,13 +130,16 @@ def make_plan(
         )
     engine = Engine(subject.model, subject.info, config, request.seed, passes=phases.passes)
     findings, probe = [*subject.findings, *checks_before.check_eps(request.settings)], None
+    scores: tuple[tuple[float, ...], ...] = ()
     if callable_model:
-        with phases.during("checks"):
+        with phases.during("checks"), broken_contract(subject.name):
             images = images.rows(_evenly(len(images), config.probe))
             started = time.perf_counter()
             probe = Probe.of(engine, images, request.settings)
             rate = rate or len(images) / (time.perf_counter() - started)
             findings += _check_model(engine, probe)
+            random = any(known.code in RANDOM for known in findings)
+            scores = () if random else sample_scores(engine, data.shape)
     positions = drawn[: _affordable(len(drawn), rate or 1.0, request, begun)]
     if begun is None:
         shard = _shard(config, rate or 1.0, request, len(positions))
@@ -146,7 +151,7 @@ def make_plan(
         command=request.command,
         seed=request.seed,
         budget=request.budget,
-        model=subject.entry(),
+        model=subject.entry().model_copy(update={"scores": scores}),
         data=DataEntry(
             spec=data.name,
             n=len(positions),

@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from epsball.evaluation.checks.before import check_state
 from epsball.evaluation.checks.findings import is_blocked
 from epsball.evaluation.checks.results import check_results
+from epsball.evaluation.engine.asking import broken_contract
 from epsball.evaluation.engine.engine import Engine
 from epsball.evaluation.inputs import spread
 from epsball.evaluation.metrics.summary import summarise, write_summary
@@ -59,7 +61,7 @@ def run_plan(
             engine.starts = read_clean(engine, data, spread(plan.positions, _POOL))
         with phases.during("attacks"):
             done = _attack(run, engine, data, plan, ends=ends, phases=phases, progress=progress)
-        with phases.during("checks"):
+        with phases.during("checks"), broken_contract(manifest.model.name):
             records = read_finished(run, done, plan.settings)
             findings += check_results(
                 engine,
@@ -69,6 +71,8 @@ def run_plan(
                 known=plan.findings,
                 progress=progress,
             )
+    if subject.state is not None:
+        findings += check_state(subject.state)
     with phases.during("report"):
         summary = _summary(run, plan, findings, done, phases)
     write_summary(run, summary)

@@ -23,6 +23,7 @@ from epsball.machine.hardware import choose_device
 from epsball.models import as_logits, count_parameters, fingerprint, load_model, probe
 from epsball.models.precision import in_own_precision
 from epsball.models.readiness import check_ready
+from epsball.models.state import KeptState
 from epsball.object_graph import modules_behind
 from epsball.randomness import ImageStreams
 from epsball.tensors import Classifier
@@ -45,6 +46,7 @@ class Subject:
         parameters: how many it has; None where that is unknown.
         device: where it is.
         findings: doubts that came up while it was opened.
+        state: its buffers as they were before it was asked.
     """
 
     model: Classifier
@@ -55,6 +57,7 @@ class Subject:
     parameters: int | None
     device: str
     findings: tuple[Finding, ...] = ()
+    state: KeptState | None = None
 
     def entry(self) -> ModelEntry:
         """Return what a manifest holds of it."""
@@ -96,6 +99,7 @@ def open_model(
     check_ready(model)
     place = device_for(device, model)
     classifier, name = _placed(model, sample, place, loading)
+    state = KeptState(classifier)
     findings = tuple(check_mode(classifier))
     # a forward pass in train mode would change its statistics: such a model is not asked at all
     if not findings:
@@ -113,6 +117,7 @@ def open_model(
         parameters=count_parameters(classifier),
         device=place,
         findings=findings,
+        state=state,
     )
 
 
@@ -125,13 +130,15 @@ def _placed(
     if isinstance(model, str):
         loaded = load_model(model, device=place, **loading)
         return loaded.model, loaded.name
-    given = [key for key, value in loading.items() if value is not None]
+    given = [key for key, value in loading.items() if value is not None and key != "trust"]
     if given:
         raise InvalidInput(
             f"{', '.join(given)}: only for a model named by a spec such as 'zoo:base-cnn'; "
             "put preprocessing into your own model"
         )
-    if isinstance(model, nn.Module) and _device_of(model) not in (None, place):
+    if isinstance(model, nn.Module) and (
+        _device_of(model) not in (None, place) or any(t.is_inference() for t in model.parameters())
+    ):
         model = copy.deepcopy(model).to(place)
     return model, _name_of(model)
 

@@ -1,21 +1,24 @@
 """Finding out what a callable gives, by showing it a few images."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
+from epsball.answers import check_answer, is_finite
 from epsball.errors import BrokenContract, EpsballError, InvalidInput
 from epsball.models.loading.messages import one_line
 from epsball.tensors import Classifier
 from epsball.types import Gives, ModelInfo
 
+# how torch complains about operands of two types
+_TYPES = re.compile(r"(?i)scalar type|same dtype|should be the same|dtype")
 SHOWN = 8  # clean images the model is shown; as many of noise
 # A sum of softmax outputs is this close to 1 in the coarsest precision.
 TOLERANCES = {torch.bfloat16: 2e-2, torch.float16: 5e-3}
 TOLERANCE = 1e-3
-SCORES = 2  # dimensions of a batch of scores
 
 
 def probe(model: Classifier, images: Tensor) -> ModelInfo:
@@ -89,47 +92,25 @@ def _scores(model: Classifier, images: Tensor) -> Tensor:
         raise
     except Exception as error:
         raise BrokenContract(
-            f"the model raised {one_line(error)}: it was given a batch of shape {shape}; if it "
-            "wants images of another size or colour, say so with --resize or --channels"
+            f"the model raised {one_line(error)}: it was given a batch of shape {shape} in "
+            f"{str(images.dtype).removeprefix('torch.')}; {_remedy(error)}"
         ) from error
-    _check_output(output, len(images))
-    return output
-
-
-def _check_output(output: object, n: int) -> None:
-    if not isinstance(output, Tensor):
-        raise _refused(f"a {type(output).__name__}", _UNWRAP.get(_form(output), _RETURN))
-    found = f"a tensor of shape {tuple(output.shape)} and type {output.dtype}"
-    if not output.is_floating_point():
-        raise _refused(found, "labels have no scores to attack, return logits (n, k)")
-    if output.ndim != SCORES or len(output) != n:
-        raise _refused(f"{found} for {n} images", _RETURN)
-    if output.shape[1] < 2:  # one column cannot name two classes
-        raise _refused(
-            found, "for a binary model z return torch.cat([torch.zeros_like(z), z], dim=1)"
+    scores = check_answer(output, len(images))
+    if not is_finite(scores):
+        raise BrokenContract(
+            f"the model returned scores of shape {tuple(scores.shape)} that hold NaN or infinity: "
+            "check its weights and preprocessing"
         )
-    if output.isnan().any() or output.isposinf().any():
-        raise _refused(f"{found} that holds NaN or infinity", "check its weights and preprocessing")
+    return scores
 
 
-_RETURN = "return one row of scores an image, (n, k)"
-_UNWRAP = {
-    "logits": "wrap it so that it returns `output.logits`",
-    "dict": "wrap it so that it returns the tensor of scores, say output['logits']",
-    "tuple": "wrap it so that it returns the tensor of scores alone, say output[0]",
-}
-
-
-def _form(output: object) -> str:
-    if hasattr(output, "logits"):
-        return "logits"
-    return (
-        "dict" if isinstance(output, dict) else "tuple" if isinstance(output, tuple | list) else ""
-    )
-
-
-def _refused(found: str, remedy: str) -> BrokenContract:
-    return BrokenContract(f"the model must return scores (n, k), it returned {found}: {remedy}")
+def _remedy(error: Exception) -> str:
+    """Say what may help against an error that a model raised."""
+    if _TYPES.search(str(error)):
+        return "if it computes in another type, call .float() on it or convert its input inside"
+    if "DataParallel" in str(error) or "different device" in str(error):
+        return "put all of the model on one device"
+    return "if it wants images of another size or colour, say so with --resize or --channels"
 
 
 def _believed(info: ModelInfo, scores: Tensor) -> ModelInfo:

@@ -28,6 +28,11 @@ def check_ready(model: object) -> None:
                 f"the model's {name} is on the meta device and holds no values: build the model "
                 "on the CPU (or call .to_empty(device='cpu')), then load its weights"
             )
+        if tensor.is_inference() and not isinstance(model, nn.Module):  # a module is copied
+            raise InvalidInput(
+                f"the model's {name} was made inside torch.inference_mode(), where no gradient "
+                "passes: build or load the model outside of it"
+            )
 
 
 def tensors_of(model: object) -> list[tuple[str, Tensor]]:

@@ -10,6 +10,7 @@ import torch
 
 from epsball.data import choose, default_eps
 from epsball.errors import InvalidInput
+from epsball.evaluation.engine.asking import gradients_enabled
 from epsball.evaluation.engine.attacking import attack_examples
 from epsball.evaluation.engine.config import EngineConfig
 from epsball.evaluation.engine.engine import Engine, deterministic
@@ -46,6 +47,7 @@ class Crafted:
     clean_wrong: int
 
 
+@gradients_enabled()
 def craft(
     model: Model,
     data: Data,

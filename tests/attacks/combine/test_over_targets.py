@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from epsball.attacks import AttackSpec, best_of, pgd
 from epsball.attacks.combine.over_targets import over_targets
-from epsball.errors import InvalidInput
+from epsball.errors import BrokenContract, InvalidInput
 from epsball.geometry import size
 from epsball.randomness import ImageStreams
 from epsball.testing import check_attack
@@ -274,7 +274,7 @@ def test_bad_count(count: Any) -> None:
 
 def test_bad_calls() -> None:
     thorough = over_targets(pgd)
-    with pytest.raises(InvalidInput, match="two classes or more, got 1"):
+    with pytest.raises(BrokenContract, match="names no second class"):
         thorough(lambda x: x.flatten(1)[:, :1], INPUTS, 0 * LABELS, eps=0.1)
     with pytest.raises(InvalidInput, match="labels must be int64"):
         thorough(FLAT, INPUTS, LABELS.float(), eps=0.1)

@@ -17,7 +17,7 @@ from torch import Tensor
 from epsball.attacks.nearest.deepfool import deepfool
 from epsball.attacks.nearest.fab import NORMS, fab
 from epsball.attacks.nearest.hyperplane import step_to_plane
-from epsball.errors import InvalidInput, UnsupportedNorm
+from epsball.errors import BrokenContract, InvalidInput, UnsupportedNorm
 from epsball.geometry import size
 from epsball.randomness import ImageStreams
 from epsball.testing.problems import SHAPE, Linear, Wavy, linear_problem
@@ -289,7 +289,7 @@ def test_no_other_norm() -> None:
 
 def test_models_that_cannot_be_attacked() -> None:
     inputs, labels = torch.full((1, *SHAPE), 0.5), torch.tensor([0])
-    with pytest.raises(InvalidInput, match="two classes or more"):
+    with pytest.raises(BrokenContract, match="names no second class"):
         fab(Linear(0, 1), inputs, labels)
     with pytest.raises(InvalidInput, match="gives no gradient"):
         fab(lambda x: Linear(0, 2)(x.detach()), inputs, labels)

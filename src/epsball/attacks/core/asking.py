@@ -7,11 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from epsball.errors import BrokenContract, InvalidInput
+from epsball.answers import scores_like
+from epsball.errors import InvalidInput
 from epsball.tensors import Classifier, RowScorer
 from epsball.types import ModelInfo, Search
-
-_PAIR = 2  # the fewest classes of which one can be wrong
 
 
 def read(model: Classifier, points: Tensor, rows: Tensor, micro_batch: int | None = None) -> Tensor:
@@ -99,23 +98,12 @@ def scores(model: Classifier, points: Tensor, rows: Tensor | None = None) -> Ten
             are the whole batch, in order. It makes the counts of a row right.
 
     Returns:
-        (m, k).
+        (m, k), in the type of the points.
 
     Raises:
         BrokenContract: the model returns anything else.
     """
-    logits = call_model(model, points, rows)
-    if logits.dim() != 2 or len(logits) != len(points):
-        raise BrokenContract(
-            f"the model must return scores (n, k), got {tuple(logits.shape)} "
-            f"for images {tuple(points.shape)}"
-        )
-    if logits.shape[1] < _PAIR:
-        raise InvalidInput(
-            f"an attack needs a model of two classes or more, got {logits.shape[1]} score a "
-            "image; give one score for each class"
-        )
-    return logits
+    return scores_like(call_model(model, points, rows), points)
 
 
 def input_gradient(value: Tensor, point: Tensor) -> Tensor:

@@ -1,5 +1,7 @@
 """Where the border of what fools a model lies: seen from a point, and on the way to an image."""
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -112,17 +114,14 @@ def nearest_plane(
         InvalidInput: the model gives no gradient, or knows fewer than two classes.
     """
     here = points.detach().requires_grad_()
-    with torch.enable_grad():
-        logits = scores(model, here, rows)
-        wins = goal.columns(logits)
-        against = logits.masked_fill(wins, -torch.inf).amax(1, keepdim=True)
-        count = 1 if goal.targets is not None else class_count(model, logits) - 1
-        likely = logits.detach().masked_fill(~wins, -torch.inf).topk(min(candidates, count)).indices
-        gaps = (logits.gather(1, likely) - against).unbind(1)  # candidates times (m,)
+    gaps, likely, logits = _leads(model, here, rows, goal, candidates=candidates)
     nearest = points.new_full((len(points),), torch.inf)
     gap, slope = gaps[0].detach(), torch.zeros_like(points)
-    for column in gaps:
-        steep = _slope(column, here)
+    for at, column in enumerate(gaps):
+        again = functools.partial(
+            _leads, model, here, rows, goal, candidates=candidates, likely=likely
+        )
+        steep = _slope(column, here, again, at)
         dual = dual_size(steep, norm)
         far = column.detach().abs() / dual
         # no slope leaves the plane infinitely far; one without end is no plane either
@@ -133,13 +132,50 @@ def nearest_plane(
     return Plane(gap, slope), logits.detach()
 
 
-def _slope(value: Tensor, point: Tensor) -> Tensor:
-    """Return the gradient and keep the graph for the next class."""
+def _leads(
+    model: Classifier,
+    here: Tensor,
+    rows: Tensor,
+    goal: Winning,
+    *,
+    candidates: int,
+    likely: Tensor | None = None,
+) -> tuple[tuple[Tensor, ...], Tensor, Tensor]:
+    """Ask, and return what the likeliest classes lead by, (m,) each, these, and the scores.
+
+    Where `likely` names the classes, they are these.
+    """
+    with torch.enable_grad():
+        logits = scores(model, here, rows)
+        wins = goal.columns(logits)
+        against = logits.masked_fill(wins, -torch.inf).amax(1, keepdim=True)
+        count = 1 if goal.targets is not None else class_count(model, logits) - 1
+        if likely is None:
+            ranked = logits.detach().masked_fill(~wins, -torch.inf)
+            likely = ranked.topk(min(candidates, count)).indices
+        return (logits.gather(1, likely) - against).unbind(1), likely, logits
+
+
+def _slope(
+    value: Tensor,
+    point: Tensor,
+    again: Callable[[], tuple[tuple[Tensor, ...], Tensor, Tensor]],
+    at: int,
+) -> Tensor:
+    """Return the gradient and keep the graph for the next class.
+
+    A compiled model gives one gradient a pass, and is asked again for each.
+    """
     found = None
     if value.requires_grad:
-        (found,) = torch.autograd.grad(
-            value, point, torch.ones_like(value), retain_graph=True, allow_unused=True
-        )
+        try:
+            (found,) = torch.autograd.grad(
+                value, point, torch.ones_like(value), retain_graph=True, allow_unused=True
+            )
+        except RuntimeError as error:
+            if "donated buffer" not in str(error):
+                raise
+            return input_gradient(again()[0][at], point)
     # the same question once more, for the error that it raises
     return input_gradient(value, point) if found is None else found
 

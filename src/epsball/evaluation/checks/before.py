@@ -11,6 +11,7 @@ from epsball.evaluation.checks.probe import BATCH, Probe
 from epsball.evaluation.engine.engine import Engine
 from epsball.evaluation.metrics.statistics import wilson
 from epsball.evaluation.settings import AttackSetting
+from epsball.models.state import KeptState
 from epsball.modes import parts_in_training
 from epsball.object_graph import modules_behind
 from epsball.tensors import Classifier
@@ -31,6 +32,16 @@ def check_mode(model: Classifier) -> list[Finding]:
         return []
     message = f"the model is in train mode ({len(training)} of its modules; {training[0]} first)"
     return [finding("train-mode", message, modules=training[:10])]
+
+
+def check_state(state: KeptState) -> list[Finding]:
+    """Put the model's buffers back, and say which of them being asked has changed."""
+    moved = state.moved()
+    if not moved:
+        return []
+    state.restore()
+    message = f"being asked changed {len(moved)} buffers of the model ({moved[0]} first)"
+    return [finding("state-moved", message, buffers=moved[:10])]
 
 
 def check_range(lowest: float, highest: float) -> list[Finding]:

@@ -19,6 +19,8 @@ class FindingSpec:
     remedy: str
 
 
+# the same question need not be answered the same way: checks that ask again mean nothing
+RANDOM = ("random-forward", "few-draws")
 FINDINGS: dict[str, FindingSpec] = {
     # before the attacks
     "inputs-out-of-range": FindingSpec(
@@ -29,10 +31,16 @@ FINDINGS: dict[str, FindingSpec] = {
     "train-mode": FindingSpec(
         "blocking", "call model.eval() before the audit, or return model.eval() from the factory"
     ),
+    "state-moved": FindingSpec(
+        "warning",
+        "keep statistics and counters out of forward in eval mode: every buffer was put back, but "
+        "what was measured may depend on what was asked before",
+    ),
     "batch-dependent": FindingSpec(
         "blocking",
         "make the score of an image independent of its neighbours: eval mode for batch norm, "
-        "no statistics over the batch",
+        "no statistics over the batch; int8 dynamic quantisation scales by the whole batch: audit "
+        "the network before it, or with --micro-batch 1",
     ),
     "random-forward": FindingSpec(
         "warning",

@@ -75,13 +75,24 @@ def _slopes(engine: Engine, batch: Examples) -> tuple[Tensor, Tensor, Tensor]:
     recorder = engine.recorder(len(batch))
     point = batch.images.to(engine.config.device, copy=True).requires_grad_()
     labels = batch.labels.to(point.device)
-    with torch.enable_grad():
-        scores = recorder(point).float()
-        logits = against_rejection(scores, labels, engine.info.classes)
-        values = [cross_entropy(logits, labels), margin(logits, labels)]
-    slopes = [torch.autograd.grad(v.sum(), point, retain_graph=True)[0].cpu() for v in values]
-    engine.passes.update(forwards=len(batch), backwards=len(values) * len(batch))
-    return scores.detach().cpu(), slopes[0], slopes[1]
+
+    def values() -> tuple[Tensor, Tensor, Tensor]:
+        with torch.enable_grad():
+            scores = recorder(point).float()
+            logits = against_rejection(scores, labels, engine.info.classes)
+            return scores, cross_entropy(logits, labels).sum(), margin(logits, labels).sum()
+
+    scores, loss, gap = values()
+    try:
+        (loss_slope,) = torch.autograd.grad(loss, point, retain_graph=True)
+    except RuntimeError as error:  # a compiled model gives one gradient a pass
+        if "donated buffer" not in str(error):
+            raise
+        (loss_slope,), (_, _, gap) = torch.autograd.grad(values()[1], point), values()
+        engine.passes.update(forwards=2 * len(batch))
+    (gap_slope,) = torch.autograd.grad(gap, point)
+    engine.passes.update(forwards=len(batch), backwards=2 * len(batch))
+    return scores.detach().cpu(), loss_slope.cpu(), gap_slope.cpu()
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import polars as pl
 import torch
 
 from epsball.evaluation.checks.before import check_chance
+from epsball.evaluation.checks.findings import RANDOM
 from epsball.evaluation.checks.indicators import check_indicators
 from epsball.evaluation.checks.probe import AttackedProbe, Probe
 from epsball.evaluation.checks.records import check_records
@@ -21,8 +22,6 @@ from epsball.evaluation.progress import Progress
 from epsball.evaluation.settings import AttackSetting
 from epsball.types import Finding
 
-# the same image need not get the same scores: checks that repeat an attack mean nothing
-_RANDOM = ("random-forward", "few-draws")
 _SHARE = 0.15  # of an attack's own passes, for the attacks that repeat it
 _FEWEST, _FEWEST_DEAR = 16, 4  # images that are attacked again all the same, where there are any
 _ONCE, _WITH_DOUBLED = 1, 3  # attacks on an image: a repetition, and one with twice the steps
@@ -56,7 +55,7 @@ def check_results(
     findings += check_records(records, settings)
     progress.begin("checking", len(settings))
     probe = probe.among(torch.tensor(images["index"].to_list()))
-    random = any(one.code in _RANDOM for one in known)
+    random = any(one.code in RANDOM for one in known)
     for setting in settings:
         few = probe.first(_count(setting, records))
         findings += _check_setting(engine, setting, few, records, findings, random=random)

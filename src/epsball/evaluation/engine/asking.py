@@ -1,10 +1,12 @@
 """Calling a model, so that whatever it does wrong is reported in one line."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
+from epsball.answers import check_answer
 from epsball.errors import BrokenContract, EpsballError
 
 
@@ -38,13 +40,38 @@ def ask(
             f"the model raised {type(error).__name__}: {lines[0]}; it was given "
             f"{tuple(inputs.shape)} {inputs.dtype} on {inputs.device}"
         ) from error
-    if not isinstance(scores, Tensor) or scores.dim() != 2 or len(scores) != len(inputs):
-        value = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
+    return check_answer(scores, len(inputs))
+
+
+@contextmanager
+def gradients_enabled() -> Iterator[None]:
+    """Compute gradients, whatever context the caller is in: no_grad, inference_mode."""
+    with torch.inference_mode(mode=False), torch.enable_grad():
+        yield
+
+
+@contextmanager
+def broken_contract(name: str) -> Iterator[None]:
+    """Turn whatever a model raises inside a check into one line.
+
+    Args:
+        name: of the model.
+
+    Raises:
+        BrokenContract: the model raises anything but that memory ran out.
+    """
+    try:
+        yield
+    except EpsballError:
+        raise
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        lines = str(error).strip().splitlines() or [""]
         raise BrokenContract(
-            f"the model must return one row of scores an image, (n, k); for {len(inputs)} "
-            f"images it returned {value}"
-        )
-    return scores
+            f"{name} failed in a check with {type(error).__name__}: {lines[0]}; if it is compiled "
+            "or quantised, audit the network before that"
+        ) from error
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -1,0 +1,47 @@
+"""Whether a model still gives the scores it gave, where its hash cannot see all that decides them.
+
+A model may read files, call native code, or look up what no hash can follow. So a run keeps scores
+of a few fixed images beside the hash, and compares them when it is continued.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from epsball.evaluation.engine.engine import Engine
+
+_IMAGES = 4
+_COLUMNS = 8
+_APART = 1e-3  # of the largest score: float32 sums in another order differ by some 1e-6
+
+
+def sample_scores(engine: Engine, shape: tuple[int, int, int]) -> tuple[tuple[float, ...], ...]:
+    """Ask a model about a few images of noise that are the same every time.
+
+    Args:
+        engine: of the run.
+        shape: (c, h, w) of an image.
+
+    Returns:
+        For each image its scores, 8 columns spread over all where there are more, and their mean;
+        empty where a score is not finite.
+    """
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(_IMAGES, *shape, generator=generator)
+    scores = torch.cat([engine.scores(image[None]) for image in images]).double()
+    if not bool(scores.isfinite().all()):
+        return ()
+    columns = torch.linspace(0, scores.shape[1] - 1, min(_COLUMNS, scores.shape[1])).long()
+    kept: Tensor = torch.cat([scores[:, columns], scores.mean(1, keepdim=True)], 1)
+    return tuple(tuple(float(f"{value:.7g}") for value in row) for row in kept.tolist())
+
+
+def differ(before: Sequence[Sequence[float]], now: Sequence[Sequence[float]]) -> bool:
+    """Say whether two samples of scores are those of different models."""
+    if not before or not now:
+        return False
+    one, other = torch.tensor(before), torch.tensor(now)
+    if one.shape != other.shape:
+        return True
+    return bool((one - other).abs().max() > _APART * one.abs().max().clamp_min(1e-12))

@@ -1,0 +1,63 @@
+"""Commands as a user starts them: a process of their own, without what tests declare for torch."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+onnx = pytest.importorskip("onnx")
+pytest.importorskip("onnx2fx")
+
+
+def ran(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, cwd=cwd, timeout=300
+    )
+
+
+def linear(file: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Write a linear classifier of 4x4 images, and return images and labels it is right about."""
+    rng = np.random.default_rng(0)
+    weight = rng.normal(size=(48, 10)).astype("f4")
+    images = rng.random((40, 3, 4, 4), dtype="f4")
+    helper = onnx.helper
+    nodes = [
+        helper.make_node("Flatten", ["x"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "weight"], ["y"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "linear",
+        [helper.make_tensor_value_info("x", 1, ["n", 3, 4, 4])],
+        [helper.make_tensor_value_info("y", 1, ["n", 10])],
+        [onnx.numpy_helper.from_array(weight, "weight")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    onnx.save(model, file)
+    return images, (images.reshape(40, 48) @ weight).argmax(1)
+
+
+def test_an_onnx_file_is_audited(tmp_path: Path) -> None:
+    images, labels = linear(tmp_path / "net.onnx")
+    np.savez(tmp_path / "data.npz", images=images, labels=labels)
+    asked = ["audit", "onnx:net.onnx", "--data", "npz:data.npz", "--attack", "fgsm"]
+    done = ran("-m", "epsball.cli", *asked, "--eps", "0.02", "--out", "run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "robust accuracy" in done.stdout.lower()
+
+
+@pytest.mark.parametrize("spec", ["timm:test_resnet", "torchvision:squeezenet1_1"])
+def test_packages_that_import_torchvision_work(spec: str, tmp_path: Path) -> None:
+    pytest.importorskip("PIL")
+    code = (
+        "import torch; from epsball.models import load_model; "
+        f"model = load_model({spec!r}, require_weights=False).model; "
+        "print(tuple(model(torch.rand(1, 3, 64, 64)).shape))"
+    )
+    done = ran("-c", code, cwd=tmp_path)
+    if "is not installed" in done.stderr:
+        pytest.skip("the package is not installed")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "(1, 1000)"
