@@ -90,6 +90,8 @@ def _judge_one(claim: Claim, case: Case) -> Verdict:
         label = claim.setting.get("class")
         if label is None:
             return case.value(claim, case.found.mean(kind, gradient))
+        if label not in case.found.class_names:
+            return not_run(claim, NOTES.text("no-such-class", label=label))
         return case.value(claim, case.found.accuracy(kind, str(label), gradient))
     return _JUDGES[name](claim, case)
 

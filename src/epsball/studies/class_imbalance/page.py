@@ -35,7 +35,7 @@ from epsball.studies.core.options import Options
 
 TRAINED = {"none": "ordinary", "adversarial": "adversarial"}
 _HEADS = "under, balanced's gradient|over, balanced's gradient|balanced, own|under, own|over, own"
-_SKETCHED = "cat"
+_SKETCHED = "cat"  # of the thesis' classes: other data have none of its numbers beside theirs
 
 
 def summarise(rows: pl.DataFrame, options: Options, data: DataSummary) -> Story:
@@ -102,7 +102,7 @@ def _table(found: Measured) -> TableBlock:
     said = {
         (c.setting.get("class"), c.setting["dataset"], c.setting["gradient"]): c.value
         for c in load_claims("class-imbalance")
-        if "gradient" in c.setting
+        if "gradient" in c.setting and _SKETCHED in found.class_names
     }
     rows: list[list[CellText]] = []
     for name in found.class_names:
