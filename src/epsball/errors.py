@@ -16,6 +16,10 @@ class UnsupportedNorm(InvalidInput):
     """The attack is not defined for the norm that was asked for."""
 
 
+class QueryBudgetSpent(EpsballError, RuntimeError):
+    """An oracle would have to be asked more often than the caller allows; nothing was sent."""
+
+
 class NotFitted(EpsballError, AttributeError):
     """A defence was asked for scores before `fit`."""
 

@@ -1,6 +1,7 @@
 """Shapes of the tensors that cross borders. Checked by beartype in tests, free at run time."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from jaxtyping import Float, Int64
@@ -30,3 +31,20 @@ class RowScorer(Protocol):
     def score_rows(self, inputs: Tensor, rows: Tensor, /) -> Tensor:
         """Return the scores of inputs (m, c, h, w), which belong to rows (m,) of the batch."""
         ...
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """A classifier that is constant in boxes of grey levels, as a decision tree is.
+
+    Args:
+        low: (m, d), int64; the lowest level of each value inside a box.
+        high: (m, d), int64; the highest.
+        labels: (m,), int64; the class of each box.
+        levels: (l,), float32, rising; the values of the levels in [0, 1].
+    """
+
+    low: Tensor
+    high: Tensor
+    labels: Tensor
+    levels: Tensor

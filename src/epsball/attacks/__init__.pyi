@@ -14,9 +14,13 @@ from .gradient.apgd import apgd as apgd
 from .gradient.apgd_t import apgd_t as apgd_t
 from .gradient.bim import bim as bim
 from .gradient.fgsm import fgsm as fgsm
+from .gradient.mef import mef as mef
 from .gradient.mifgsm import mifgsm as mifgsm
+from .gradient.nifgsm import nifgsm as nifgsm
 from .gradient.pgd import pgd as pgd
 from .gradient.rejection import rejection as rejection
+from .gradient.transfer import transfer as transfer
+from .nearest.boxes import boxes as boxes
 from .nearest.cw import cw as cw
 from .nearest.ddn import ddn as ddn
 from .nearest.deepfool import deepfool as deepfool

@@ -38,6 +38,9 @@ class AttackSpec:
         keeps: what it returns: the "best" point seen, by (fooled, cross-entropy); one that
             "won", if any point seen did; or the "last".
         adaptive: what one image is given depends on how the others of its batch fare.
+        averages: it follows gradients averaged over changed images: what it reaches on the model
+            it is made on is not the most that a gradient reaches there.
+        needs_boxes: it works on models that show their boxes, and on no others.
         sweep: the same attack at several eps at once, where that is cheaper.
     """
 
@@ -49,6 +52,8 @@ class AttackSpec:
     random: bool = False
     keeps: Literal["best", "won", "last"] = "best"
     adaptive: bool = False
+    averages: bool = False
+    needs_boxes: bool = False
     sweep: Callable[..., list[Images]] | None = None
 
     @property

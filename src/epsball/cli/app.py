@@ -23,6 +23,8 @@ COMMANDS: Mapping[str, str] = {
     "kinds": "kinds",
     "compare": "compare",
     "study": "study",
+    "substitute": "substitute",
+    "serve": "serve",
     "list": "list:list_table",
     "demo": "demo",
 }

@@ -8,6 +8,7 @@ from epsball.studies.fooling.study import FOOLING
 from epsball.studies.neural_rejection.study import NEURAL_REJECTION
 from epsball.studies.physical.study import PHYSICAL
 from epsball.studies.red_blue.study import RED_BLUE
+from epsball.studies.transfer.study import TRANSFER
 
 _ALL = (
     RED_BLUE,
@@ -17,5 +18,6 @@ _ALL = (
     CLASS_IMBALANCE,
     PHYSICAL,
     FOOLING,
+    TRANSFER,
 )
 STUDIES: dict[str, StudySpec] = {spec.name: spec for spec in _ALL}

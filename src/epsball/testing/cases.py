@@ -60,7 +60,8 @@ def contract_cases(spec: AttackSpec) -> Iterator[Case]:
     """Yield every case of the contract that applies to an attack.
 
     Every rule is checked on networks, and, if it holds for any model, on a fitted Neural Rejection
-    and on a fitted Deep Neural Rejection as well.
+    and on a fitted Deep Neural Rejection as well. An attack that needs boxes has no case: none of
+    these models has any.
 
     Example:
         >>> from epsball.attacks import ATTACKS
@@ -68,6 +69,8 @@ def contract_cases(spec: AttackSpec) -> Iterator[Case]:
         >>> "check_eps_zero" in [case.rule.name for case in cases]  # it has no eps
         False
     """
+    if spec.needs_boxes:
+        return
     for norm in contract_norms(spec):
         for rule in RULES:
             if rule.applies(spec, norm):

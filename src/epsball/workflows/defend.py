@@ -20,7 +20,7 @@ from epsball.named_settings import read_settings, split_named
 from epsball.types import Dataset, Positions
 
 _FEW = 2
-_OF_FILES = ("onnx", "pt2", "hf")  # sources that may name a file or a folder
+_OF_FILES = ("onnx", "pt2", "sklearn", "hf")  # sources that may name a file or a folder
 _ELSEWHERE = {  # settings that are no one word
     "layers": "by --layer, once for each (layers=... in Python)",
     "search": "in Python alone (search={'c': (0.1, 1, 10)})",

@@ -54,7 +54,7 @@ def _models() -> tuple[list[str], list[list[str]]]:
         ]
         for name, spec in MODELS.items()
     ]
-    own = "your own: FILE.py:factory, timm:, torchvision:, hf:, robustbench:, onnx:, pt2:"
+    own = "your own: FILE.py:factory, timm:, torchvision:, hf:, robustbench:, onnx:, pt2:, sklearn:"
     return ["model", "images", "classes", "parameters", "weights", "source"], [
         *rows,
         [own, "", "", "", "--weights FILE", ""],

@@ -16,7 +16,7 @@ Model = Annotated[
     str,
     typer.Argument(
         help="zoo:NAME, FILE.py:factory, package.module:factory, timm:NAME, torchvision:NAME, "
-        "hf:NAME, robustbench:NAME, onnx:FILE, pt2:FILE or defended:FOLDER",
+        "hf:NAME, robustbench:NAME, onnx:FILE, pt2:FILE, sklearn:FILE or defended:FOLDER",
         show_default=False,
     ),
 ]

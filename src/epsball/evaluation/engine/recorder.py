@@ -8,7 +8,7 @@ from torch import Tensor
 
 from epsball.attacks.core.asking import relaxed_of
 from epsball.evaluation.engine.asking import ask
-from epsball.tensors import Classifier
+from epsball.tensors import Boxes, Classifier
 from epsball.types import ModelInfo
 
 # (inputs (m, c, h, w), their rows (m,) in the batch, scores (m, k)), none of them with a gradient
@@ -65,6 +65,11 @@ class Recorder:
         if self.on_scores is not None:
             self.on_scores(inputs.detach(), rows, scores.detach())
         return scores.to(inputs.dtype)
+
+    def boxes(self) -> Boxes | None:
+        """Return the boxes that the model shows, if it shows some."""
+        shown = getattr(self.model, "boxes", None)
+        return shown() if callable(shown) else None
 
     def relaxed(self) -> "Recorder | None":
         """Return the model's differentiable version of itself, if any; it adds to these counts."""

@@ -18,6 +18,7 @@ from epsball.models.loading.user_code import from_file, from_package, name_forms
 from epsball.models.preprocess import Channels, Pipeline, Preprocess
 from epsball.models.purifiers.defended import defended
 from epsball.models.purifiers.table import defence_named
+from epsball.models.sklearn.loading import from_sklearn
 from epsball.models.zoo.table import MODELS, from_zoo
 from epsball.tensors import Classifier
 
@@ -31,6 +32,7 @@ SOURCES: dict[str, Callable[[Request], Built]] = {
     "robustbench": from_robustbench,
     "onnx": from_onnx,
     "pt2": from_pt2,
+    "sklearn": from_sklearn,
 }
 
 
@@ -77,7 +79,7 @@ def load_model(
     Args:
         spec: `zoo:NAME`, `FILE.py:factory`, `package.module:factory`, `timm:NAME`,
             `torchvision:NAME`, `hf:NAME`, `robustbench:NAME` or `robustbench:DATASET/THREAT/NAME`,
-            `onnx:FILE`, `pt2:FILE`.
+            `onnx:FILE`, `pt2:FILE`, `sklearn:FILE` (saved by skops).
         weights: file of weights to use in place of published ones; safetensors, or a torch file.
         classes: number of classes to build the architecture with; None: its own, or, in the zoo,
             that of the weights. Files and factories bring their own, whatever is asked for.
@@ -129,6 +131,8 @@ def _unknown(spec: str) -> InvalidInput:
     suffix = Path(spec).suffix
     if suffix == ".py":
         return InvalidInput(f"unknown model {spec!r}: name the factory too, {spec}:factory")
+    if suffix == ".skops":
+        return InvalidInput(f"unknown model {spec!r}: did you mean 'sklearn:{spec}'?")
     if suffix in (".onnx", ".pt2"):
         return InvalidInput(f"unknown model {spec!r}: did you mean '{suffix[1:]}:{spec}'?")
     return InvalidInput(f"unknown model {spec!r}{name_forms(spec)}")

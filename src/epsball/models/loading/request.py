@@ -13,7 +13,7 @@ from epsball.models.loading.messages import one_line
 from epsball.models.loading.torchvision_operators import import_torchvision
 
 # A source that is named by a word before the colon; "file" and "package" are told by their form.
-SCHEMES = ("zoo", "timm", "torchvision", "hf", "robustbench", "onnx", "pt2")
+SCHEMES = ("zoo", "timm", "torchvision", "hf", "robustbench", "onnx", "pt2", "sklearn")
 # Packages that import torchvision.
 WITH_TORCHVISION = frozenset({"timm", "torchvision", "transformers", "robustbench"})
 Scale: TypeAlias = tuple[float, ...]

@@ -13,6 +13,7 @@ from epsball.models.loading.request import Built, Request
 from epsball.models.loading.weights import load_weights, read_weights
 from epsball.models.zoo.base_cnn import build_base_cnn
 from epsball.models.zoo.mlp import build_mlp
+from epsball.models.zoo.resnet_cifar import build_resnet_cifar
 from epsball.models.zoo.squeezenet import build_squeezenet
 from epsball.models.zoo.vgg_cifar import build_vgg_cifar
 
@@ -60,6 +61,14 @@ MODELS = {
             "base-cnn, recipe pgd at eps 0.3 on MNIST; weights come along",
             weights="shipped/base-cnn-robust.safetensors",
             sha256="bbf7bf80b2ccd11d0972277e3819f9044922da71c6ca3795a84992adf11e7154",
+        ),
+        ModelSpec(
+            "resnet-cifar",
+            build_resnet_cifar,
+            (3, 32, 32),
+            10,
+            75_290,
+            "He et al. 2016, arXiv:1512.03385",
         ),
         ModelSpec("vgg-cifar", build_vgg_cifar, (3, 32, 32), 10, 1_525_738, "Possas, thesis"),
         ModelSpec(

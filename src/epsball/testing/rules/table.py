@@ -24,11 +24,11 @@ def _result_is_independent_of_the_batch(spec: AttackSpec, _: Norm) -> bool:
 
 
 def _follows_gradients_within_eps(spec: AttackSpec, _: Norm) -> bool:
-    return spec.takes_eps and spec.needs_gradient
+    return spec.takes_eps and spec.needs_gradient and not spec.averages
 
 
 def _follows_gradients(spec: AttackSpec, _: Norm) -> bool:
-    return spec.needs_gradient and spec.kind != "other"
+    return spec.needs_gradient and spec.kind != "other" and not spec.averages
 
 
 def _keeps_the_best_within_eps(spec: AttackSpec, _: Norm) -> bool:
@@ -48,7 +48,7 @@ def _has_a_query_budget(spec: AttackSpec, _: Norm) -> bool:
 
 
 def _crosses_a_rejection_band(spec: AttackSpec, _: Norm) -> bool:
-    return spec.takes_eps and (spec.needs_gradient or spec.adaptive)
+    return spec.takes_eps and (spec.needs_gradient or spec.adaptive) and not spec.averages
 
 
 def _succeeds_within_a_radius(spec: AttackSpec, norm: Norm) -> bool:

@@ -1,0 +1,1 @@
+"""Serving a classifier as a label-only oracle over HTTP."""

@@ -1,0 +1,1 @@
+"""Study `transfer`: do adversarial images made on one model fool others?"""

@@ -1,0 +1,135 @@
+"""The work of study `transfer`: training, attacking, and showing what was made to other models."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from epsball.data import to_unit
+from epsball.errors import InvalidInput
+from epsball.evaluation.settings import make_settings
+from epsball.files import write_atomically
+from epsball.randomness import ImageStreams
+from epsball.studies.core.cell import Cell
+from epsball.studies.core.spec import CellWork
+from epsball.studies.core.store import Row
+from epsball.studies.core.workspace import Workspace
+from epsball.studies.transfer.models import majority, opened, predict, train
+from epsball.studies.transfer.plan import VOTE
+
+_BATCH = 250
+_WHITE = 255
+
+
+def _attack(cell: Cell, workspace: Workspace) -> list[Row]:
+    """Attack every test image, right or wrong, and keep the result in 8 bits, lossless."""
+    values: Any = cell.parameters
+    model = opened(workspace, cell.needs[0], cell)
+    images, labels = _test_images(cell, workspace)
+    relaxed = getattr(model, "relaxed", None)
+    stand_in = relaxed() if callable(relaxed) else None
+    source: nn.Module = stand_in or model
+    eps = values["l2_eps"] if values["norm"] == "l2" else values["eps"]
+    (setting,) = make_settings([values["made_by"]], norm=values["norm"], eps=[eps])
+    parts = []
+    for at in range(0, len(images), _BATCH):
+        rows = slice(at, at + _BATCH)
+        streams = ImageStreams.of(
+            torch.arange(len(images))[rows], seed=cell.seed, purpose=setting.variant
+        )
+        given = setting.arguments(eps)
+        parts.append(
+            setting.spec.attack(source, images[rows], labels[rows], generator=streams, **given)
+        )
+    attacked = (torch.cat(parts) * _WHITE).round()
+    clean = predict(model, images)
+    own = predict(model, attacked / _WHITE)
+    arrays = {"images": attacked.to(torch.uint8).numpy(), "clean": clean}
+    write_atomically(workspace.examples(cell.hash), lambda file: _save(file, arrays))
+    delta = (attacked / _WHITE - images).flatten(1)
+    truth = labels.numpy()
+    row: Row = {
+        "mode": "attack",
+        "n": len(images),
+        "clean_right": int((clean == truth).sum()),
+        "own_wrong": int((own != truth).sum()),
+        "mean_l2": float(delta.norm(dim=1).mean()),
+        "mean_linf": float(delta.abs().amax(1).mean()),
+        "mean_l0": float((delta != 0).float().sum(1).mean()),
+    }
+    return [row]
+
+
+def _judge(cell: Cell, workspace: Workspace) -> list[Row]:
+    """Show one model, or the vote of several, the images made on each source."""
+    values: Any = cell.parameters
+    sources = [tuple(one.split("/")) for one in values["sources"].split(",")]
+    models, attacks = cell.needs[: -len(sources)], cell.needs[-len(sources) :]
+    images, labels = _test_images(cell, workspace)
+    if values["technique"] == VOTE:
+        members = [
+            opened(workspace, hashed, _of_technique(cell, technique))
+            for hashed, (technique, _) in zip(models, sources, strict=True)
+        ]
+    else:
+        members = [opened(workspace, models[0], cell)]
+    classes = len(workspace.test_set().class_names)
+
+    def says(shown: Tensor) -> NDArray[np.int64]:
+        return majority([predict(member, shown) for member in members], classes)
+
+    truth, clean = labels.numpy(), says(images)
+    rows: list[Row] = []
+    for (technique, subset), hashed in zip(sources, attacks, strict=True):
+        kept = _kept(workspace, hashed)
+        wrong = says(torch.from_numpy(kept["images"]).float() / _WHITE) != truth
+        both = (clean == truth) & (kept["clean"] == truth)
+        rows.append(
+            {
+                "mode": "transfer",
+                "source": technique,
+                "source_subset": subset,
+                "n": len(truth),
+                "clean_wrong": int((clean != truth).sum()),
+                "wrong": int(wrong.sum()),
+                "both_right": int(both.sum()),
+                "fooled": int((wrong & both).sum()),
+                "agree": int((clean == kept["clean"]).sum()),
+            }
+        )
+    return rows
+
+
+def _of_technique(cell: Cell, technique: str) -> Cell:
+    return replace(cell, parameters={**cell.parameters, "technique": technique})
+
+
+def _test_images(cell: Cell, workspace: Workspace) -> tuple[Tensor, Tensor]:
+    values: Any = cell.parameters
+    images = workspace.test_set(values["images"])
+    pixels = to_unit(images.read(np.arange(len(images))))
+    return pixels, torch.from_numpy(images.labels)
+
+
+def _kept(workspace: Workspace, hashed: str) -> Mapping[str, NDArray[Any]]:
+    file = workspace.examples(hashed)
+    if not file.exists():
+        raise InvalidInput(
+            f"study: {file} is missing: delete {workspace.out / 'rows' / hashed}.parquet too, and "
+            "give the command again"
+        )
+    with np.load(file, allow_pickle=False) as kept:
+        return {name: kept[name] for name in kept.files}
+
+
+def _save(file: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    with file.open("wb") as stream:  # a name would have .npz appended
+        np.savez_compressed(stream, allow_pickle=False, **arrays)
+
+
+WORKS: Mapping[str, CellWork] = {"train": train, "attack": _attack, "judge": _judge}

@@ -1,0 +1,196 @@
+"""Jacobian-based augmentation: a substitute is learned from few images and many questions."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from epsball.errors import InvalidInput
+from epsball.oracles.protocol import Oracle, check_labels
+from epsball.tensors import Images, Labels
+
+_GREY_LEVELS = 255
+
+
+@dataclass(frozen=True)
+class SubstituteSettings:
+    """How a substitute is learned.
+
+    Args:
+        queries: images that the oracle is asked about in all, the first ones included.
+        epochs: over all known images after each round of questions.
+        step: length of an augmentation step, input units.
+        period: rounds after which the step changes its sign.
+        doublings: rounds in which every known image is augmented.
+        reservoir: images that are drawn for augmentation in each later round.
+        batch_size: of training.
+        lr: learning rate of Adam.
+        seed: of the draws, the order of images and dropout.
+
+    Raises:
+        InvalidInput: a value breaks its rule.
+
+    Source of the defaults of step, period, doublings and reservoir: Papernot et al. 2016,
+    arXiv:1605.07277, section 4 (lambda = 0.1, tau = 3, sigma = 3, kappa = 400).
+    """
+
+    queries: int
+    epochs: int = 10
+    step: float = 0.1
+    period: int = 3
+    doublings: int = 3
+    reservoir: int = 400
+    batch_size: int = 128
+    lr: float = 1e-3
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse values that break their rules."""
+        least = {"queries": 1, "epochs": 1, "period": 1, "doublings": 0, "reservoir": 1}
+        for name, low in (least | {"batch_size": 1}).items():
+            if getattr(self, name) < low:
+                raise InvalidInput(
+                    f"substitute: {name} must be >= {low}, got {getattr(self, name)}"
+                )
+        for name in ("step", "lr"):
+            if not getattr(self, name) > 0:
+                raise InvalidInput(f"substitute: {name} must be > 0, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
+class Round:
+    """What one round of questions came to.
+
+    Args:
+        queries: images that the oracle has been asked about so far.
+        agreement: share of all known images on which substitute and oracle agree after training.
+    """
+
+    queries: int
+    agreement: float
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A substitute and what it was learned from.
+
+    Args:
+        model: the substitute, in eval mode.
+        images: (m, c, h, w), all that the oracle was asked about; values are multiples of 1/255
+            where those of the first images are.
+        labels: (m,), its answers.
+        rounds: one a round.
+    """
+
+    model: nn.Module
+    images: Images
+    labels: Labels
+    rounds: tuple[Round, ...]
+
+
+def learn_substitute(
+    oracle: Oracle,
+    images: Images,
+    build: Callable[[], nn.Module],
+    settings: SubstituteSettings,
+    *,
+    classes: int,
+    advance: Callable[[int], None] = lambda _: None,
+) -> Learned:
+    """Train a network on an oracle's answers to images that the network itself proposes.
+
+    Args:
+        oracle: is asked about exactly `settings.queries` images.
+        images: (n, c, h, w) in [0, 1], the first questions; their own labels are not used.
+        build: makes the network, with fresh weights, for `classes` classes.
+        settings: how.
+        classes: k, the number of labels of the oracle.
+        advance: hears how many images were asked about.
+
+    Returns:
+        The substitute.
+
+    Raises:
+        InvalidInput: the budget is smaller than the number of first images.
+        BrokenContract: the oracle answers with other labels than 0 to classes - 1.
+
+    Source: Papernot et al. 2017, arXiv:1602.02697, algorithm 1; periodical step and reservoir
+    sampling: Papernot et al. 2016, arXiv:1605.07277, section 4. Departures: a new image is rounded
+    to 8 bits, as an image that can be sent; training goes on from the last round's weights; the
+    last round is cut so that the budget is met exactly.
+    """
+    if settings.queries < len(images):
+        raise InvalidInput(
+            f"substitute: the budget of {settings.queries} queries is smaller than the "
+            f"{len(images)} seed images: raise --queries or lower --seed-images"
+        )
+    generator = torch.Generator().manual_seed(settings.seed)
+
+    def ask(new: Images) -> Labels:
+        labels = check_labels(oracle(new), len(new), classes)
+        advance(len(new))
+        return labels
+
+    with torch.random.fork_rng([]):
+        torch.manual_seed(settings.seed)
+        model = build()
+        known, labels = images, ask(images)
+        rounds: list[Round] = []
+        while True:
+            _fit(model, known, labels, settings, generator)
+            agreement = float((_predicted(model, known) == labels).float().mean())
+            rounds.append(Round(len(known), agreement))
+            left = settings.queries - len(known)
+            if not left:
+                return Learned(model, known, labels, tuple(rounds))
+            number = len(rounds) - 1
+            wanted = len(known) if number < settings.doublings else settings.reservoir
+            chosen = _reservoir(len(known), min(wanted, left), generator)
+            sign = -1 if number // settings.period % 2 else 1
+            new = _augmented(model, known[chosen], labels[chosen], sign * settings.step)
+            known, labels = torch.cat((known, new)), torch.cat((labels, ask(new)))
+
+
+def _reservoir(count: int, wanted: int, generator: torch.Generator) -> Tensor:
+    """Draw positions without repetition, every set of them equally likely."""
+    return torch.randperm(count, generator=generator)[:wanted].sort().values
+
+
+def _augmented(model: nn.Module, images: Images, labels: Labels, step: float) -> Images:
+    """Move images along the sign of the gradient of the score of their label, and round them."""
+    parts = []
+    for some, of in zip(torch.split(images, 256), torch.split(labels, 256), strict=True):
+        here = some.detach().requires_grad_()
+        with torch.enable_grad():
+            score = model(here).gather(1, of[:, None]).sum()
+        (gradient,) = torch.autograd.grad(score, here)
+        moved = (some + step * gradient.sign()).clamp(0, 1)
+        parts.append((moved * _GREY_LEVELS).round() / _GREY_LEVELS)
+    return torch.cat(parts)
+
+
+def _fit(
+    model: nn.Module,
+    images: Images,
+    labels: Labels,
+    settings: SubstituteSettings,
+    generator: torch.Generator,
+) -> None:
+    """Train on all known images; leave the model in eval mode."""
+    optimizer = torch.optim.Adam(model.parameters(), settings.lr)
+    model.train()
+    for _ in range(settings.epochs):
+        order = torch.randperm(len(images), generator=generator)
+        for rows in torch.split(order, settings.batch_size):
+            optimizer.zero_grad(set_to_none=True)
+            loss = cross_entropy(model(images[rows]), labels[rows])
+            torch.autograd.backward(loss)
+            optimizer.step()
+    model.eval()
+
+
+def _predicted(model: nn.Module, images: Images) -> Labels:
+    with torch.no_grad():
+        return torch.cat([model(some).argmax(1) for some in torch.split(images, 512)])
