@@ -77,6 +77,8 @@ class Dataset:
         class_names: k names, in label order.
         shape: (c, h, w) of every image.
         read: positions (m,) -> (m, c, h, w), uint8 or float32 in [0, 1].
+        order: where the labels come from: "stated" by the data, or by names of class folders:
+            their place in the alphabet ("names"), or the number that they are ("numbers").
     """
 
     name: str
@@ -84,6 +86,7 @@ class Dataset:
     class_names: tuple[str, ...]
     shape: tuple[int, int, int]
     read: Callable[[Positions], Pixels]
+    order: Literal["stated", "names", "numbers"] = "stated"
 
     def __len__(self) -> int:
         """Return the number of images."""

@@ -12,6 +12,7 @@ import polars as pl
 from epsball.data import default_eps
 from epsball.errors import InvalidInput
 from epsball.evaluation.checks.findings import is_blocked
+from epsball.evaluation.class_matching import Classes, fit_labels
 from epsball.evaluation.engine.asking import gradients_enabled
 from epsball.evaluation.engine.engine import deterministic
 from epsball.evaluation.engine.measuring import RequestedPrecision
@@ -94,6 +95,8 @@ def audit(
     draws: int | None = None,
     micro_batch: int | None = None,
     budget: float | None = None,
+    classes: Classes = None,
+    label_offset: int = 0,
     out: Path | str | None = None,
     command: str = "epsball.audit(...)",
     progress: Progress | None = None,
@@ -130,6 +133,10 @@ def audit(
         draws: of a random model, whose mean is then attacked and judged (EoT); None: one at a time.
         micro_batch: images a forward pass; None: measured.
         budget: seconds; a stratified sample is taken and the audit ends in time. None: no limit.
+        classes: the model's classes in its order, one a line of a file, or a list: classes of the
+            data are matched to them by name. None: by the names that the model knows, else labels
+            are taken as they are.
+        label_offset: added to every label: 1 where the model's first class is "background".
         out: directory of the run; one that was killed is continued. None: nothing is kept.
         command: what to print under "how to reproduce".
         progress: shows how far the audit is.
@@ -174,11 +181,13 @@ def audit(
             subject = open_model(
                 model, sample_of(images, 2)[0], device, draws=draws, seed=seed, **loading
             )
+            images, noted = fit_labels(subject, images, classes, label_offset)
             begun = read_begun(run)
             plan = make_plan(
                 subject, images, request, begun=begun, phases=phases, progress=progress
             )
-        plan = replace(plan, manifest=settle(run, plan.manifest))
+        findings = (*noted, *plan.findings)
+        plan = replace(plan, manifest=settle(run, plan.manifest), findings=findings)
         with deterministic(plan.manifest.engine.threads):
             ends = None if budget is None else started + budget * (1 - _RESERVE)
             summary = run_plan(

@@ -93,6 +93,8 @@ def read_through(
                 raise InvalidInput(f"{data.name}: image {where} holds NaN or infinity; mend it")
             lowest = min(lowest, float(pixels.min()))
             highest = max(highest, float(pixels.max()))
+        else:
+            lowest, highest = 0.0, max(highest, float(pixels.max()) / 255)
         advance(len(chosen))
     return digest.hexdigest(), check_range(lowest, highest) if highest >= lowest else []
 

@@ -68,6 +68,7 @@ def run_plan(
                 plan.settings,
                 plan.probe,
                 records,
+                class_names=plan.manifest.data.class_names,
                 known=plan.findings,
                 progress=progress,
             )

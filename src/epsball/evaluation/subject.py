@@ -20,7 +20,14 @@ from epsball.evaluation.engine.recorder import Recorder
 from epsball.evaluation.manifest import ModelEntry
 from epsball.evaluation.settings import AttackSetting
 from epsball.machine.hardware import choose_device
-from epsball.models import as_logits, count_parameters, fingerprint, load_model, probe
+from epsball.models import (
+    as_logits,
+    class_names_of,
+    count_parameters,
+    fingerprint,
+    load_model,
+    probe,
+)
 from epsball.models.precision import in_own_precision
 from epsball.models.readiness import check_ready
 from epsball.models.state import KeptState
@@ -47,6 +54,7 @@ class Subject:
         device: where it is.
         findings: doubts that came up while it was opened.
         state: its buffers as they were before it was asked.
+        class_names: what the model calls its classes, in the order of its scores; None: unknown.
     """
 
     model: Classifier
@@ -58,6 +66,7 @@ class Subject:
     device: str
     findings: tuple[Finding, ...] = ()
     state: KeptState | None = None
+    class_names: tuple[str, ...] | None = None
 
     def entry(self) -> ModelEntry:
         """Return what a manifest holds of it."""
@@ -118,6 +127,7 @@ def open_model(
         device=place,
         findings=findings,
         state=state,
+        class_names=class_names_of(classifier),
     )
 
 
@@ -175,8 +185,8 @@ def check_fit(subject: Subject, data: Dataset, positions: Positions) -> None:
         where = int(positions[wrong[0]])
         raise InvalidInput(
             f"{data.name}: label {int(labels[wrong[0]])} of image {where} is out of range: "
-            f"{subject.name} has {classes} classes, 0 to {classes - 1}; give matching labels or "
-            "another model"
+            f"{subject.name} has {classes} classes, 0 to {classes - 1}; where labels count from 1, "
+            "add --label-offset -1, else give matching labels or another model"
         )
 
 

@@ -3,6 +3,7 @@ from .identity import fingerprint as fingerprint
 from .loading.load import LoadedModel as LoadedModel
 from .loading.load import load_model as load_model
 from .loading.weights import load_weights as load_weights
+from .names import class_names_of as class_names_of
 from .preprocess import Pipeline as Pipeline
 from .preprocess import Preprocess as Preprocess
 from .probing import probe as probe

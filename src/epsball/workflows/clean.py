@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from epsball.errors import InvalidInput
+from epsball.evaluation.class_matching import fit_labels
 from epsball.evaluation.engine.config import EngineConfig
 from epsball.evaluation.engine.engine import Engine
 from epsball.evaluation.engine.examples import Examples
@@ -61,6 +62,7 @@ def clean_rates(
     subject = open_model(model, sample_of(images, 2)[0], device, **loading)
     for one in subject.findings:
         raise InvalidInput(f"{one.message}: {one.remedy}")
+    images, _ = fit_labels(subject, images)
     positions = np.arange(len(images))
     check_fit(subject, images, positions)
     config = EngineConfig(

@@ -10,6 +10,7 @@ import torch
 
 from epsball.data import choose, default_eps
 from epsball.errors import InvalidInput
+from epsball.evaluation.class_matching import fit_labels
 from epsball.evaluation.engine.asking import gradients_enabled
 from epsball.evaluation.engine.attacking import attack_examples
 from epsball.evaluation.engine.config import EngineConfig
@@ -101,7 +102,7 @@ def craft(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InvalidInput(f"--out {out} is there already: name a new or empty directory")
     positions = choose(images.labels, limit, how=sample, seed=seed)
-    engine = _engine(model, images, positions, setting, seed=seed, device=device, **loading)
+    engine, images = _engine(model, images, positions, setting, seed=seed, device=device, **loading)
     progress.begin("attacking", len(positions))
     with (
         deterministic(engine.config.threads),
@@ -130,11 +131,13 @@ def _engine(
     seed: int,
     device: str,
     **loading: Any,  # noqa: ANN401 - load_model's own
-) -> Engine:
+) -> tuple[Engine, Dataset]:
     """Open the model and look for what is wrong, as an audit does, before anything is written."""
     sample, labels = sample_of(dataset, _PROBED)
     subject = open_model(model, sample, device, **loading)
     _refuse(subject.findings)
+    dataset, _ = fit_labels(subject, dataset)
+    labels = torch.from_numpy(dataset.labels[: len(labels)])
     check_fit(subject, dataset, positions)
     rehearse(subject, [setting], Examples(sample, labels, torch.arange(len(labels))), Counter())
     _refuse(read_through(dataset, positions)[1])
@@ -148,7 +151,7 @@ def _engine(
         most=count,
         gradients=count * setting.gradients,
     )
-    return Engine(subject.model, subject.info, config, seed)
+    return Engine(subject.model, subject.info, config, seed), dataset
 
 
 def _refuse(findings: Sequence[Finding]) -> None:

@@ -36,6 +36,8 @@ def audit(
     channels: options.Channels = None,
     trust: options.Trust = False,
     defence: options.Defence = None,
+    classes: options.Classes = None,
+    label_offset: options.LabelOffset = 0,
     seed: options.Seed = 0,
     device: options.Device = "auto",
     precision: Annotated[
@@ -91,7 +93,16 @@ def audit(
     loading = options.loading(weights, mean, std, resize, channels, trust=trust)
     loading |= {} if defence is None else {"defence": defence}
     run = out or options.default_out(
-        "audit", *asked, loading, device, precision, full_budget, queries, draws
+        "audit",
+        *asked,
+        loading,
+        device,
+        precision,
+        full_budget,
+        queries,
+        draws,
+        *(["classes", classes] if classes else []),
+        *(["offset", label_offset] if label_offset else []),
     )
     audited = _audited(
         model,
@@ -111,6 +122,8 @@ def audit(
         draws=draws,
         micro_batch=micro_batch,
         budget=options.seconds(budget),
+        classes=classes,
+        label_offset=label_offset,
         out=run,
         **loading,
     )

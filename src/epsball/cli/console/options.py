@@ -44,6 +44,13 @@ Channels = Annotated[
 Trust = Annotated[
     bool, typer.Option("--trust", help="Read a pt2: file, which may run code, all the same.")
 ]
+Classes = Annotated[
+    Path | None,
+    typer.Option(help="The model's classes in its order, one a line; data are matched by name."),
+]
+LabelOffset = Annotated[
+    int, typer.Option(help="Added to every label: 1 for a model whose first class is background.")
+]
 Defence = Annotated[
     str | None,
     typer.Option(help="What images go through first: jpeg:quality=75, bit-depth:bits=4 ..."),

@@ -7,25 +7,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from epsball.data.images import decode_all, measure
-from epsball.data.sources.folder_tree import CLASSES, class_folders, class_table, images_under
+from epsball.data.sources.folder_tree import (
+    CLASSES,
+    class_folders,
+    class_table,
+    images_under,
+    split_folders,
+)
 from epsball.data.spec import Split
 from epsball.errors import InvalidInput
 from epsball.types import Dataset, Positions
 
 _MOST_PROBES = 1000  # headers read on loading, so that mixed sizes show before hours of work
 _LARGEST = 4096  # pixels; a larger @SIZE is a typing error
-_TEST_FOLDERS = ("test", "val", "validation")
 
 
 def load(argument: str, split: Split) -> Dataset:
     """Load a folder of images.
 
-    Classes are the sub-folders in alphabetical order, or in the order of `classes.txt` where the
-    folder holds one (see `class_table`), which may list classes that have no folder here. Within a
-    class images come in alphabetical order, deeper folders included; hidden files and other kinds
-    of file are skipped. Where the folder holds `train` and `test` (or `val`, `validation`), both
-    with sub-folders, these are the splits, and classes are those of either; else both splits are
-    the same images. All images get the channels of the first: one where it is grey, else three.
+    Classes are the sub-folders in alphabetical order, or, where all are named by numbers, those of
+    these numbers; or in the order of `classes.txt` where the folder holds one (see `class_table`),
+    which may list classes that have no folder here. Within a class images come in alphabetical
+    order, deeper folders included; hidden files and other kinds of file are skipped. Sub-folders
+    with the usual names of splits (`train`, `Training`, `test`, `valid`, `val` ...) that hold
+    sub-folders themselves are the splits, and classes are those of either; without two of them both
+    splits are the same images. Images get one channel where all are grey, else three.
 
     Args:
         argument: the folder; `PATH@224` reads each image with its shorter side scaled to 224
@@ -40,10 +46,10 @@ def load(argument: str, split: Split) -> Dataset:
             differ; some of this only when the image is read.
     """
     root, size = _parse(argument)
-    halves = _halves(root)
+    halves = split_folders(root) or {"train": root, "test": root}
     tree = class_folders(halves[split])
     known = sorted({name for half in set(halves.values()) for name in class_folders(half)})
-    table = class_table(root / CLASSES, known)
+    table, order = class_table(root / CLASSES, known)
     files: list[Path] = []
     labels: list[int] = []
     for label, (name, _) in enumerate(table):
@@ -57,6 +63,7 @@ def load(argument: str, split: Split) -> Dataset:
         tuple(shown for _, shown in table),
         shape,
         partial(_read, files, shape, size, root),
+        order,
     )
 
 
@@ -74,22 +81,10 @@ def _parse(argument: str) -> tuple[Path, int | None]:
     return root, size
 
 
-def _halves(root: Path) -> dict[Split, Path]:
-    """Find the folder of each split; a class that happens to be called "train" holds no folders."""
-    train = root / "train"
-    test = next((root / name for name in _TEST_FOLDERS if (root / name).is_dir()), None)
-    if test is not None and train.is_dir() and all(map(_holds_folders, (train, test))):
-        return {"train": train, "test": test}
-    return {"train": root, "test": root}
-
-
-def _holds_folders(path: Path) -> bool:
-    return any(child.is_dir() for child in path.iterdir())
-
-
 def _shape(files: list[Path], size: int | None, root: Path) -> tuple[int, int, int]:
-    """Take the first image's shape; compare the headers of many others with it."""
-    channels, height, width = measure(files[0])
+    """Take the first image's size, and colours where any has them; compare many headers with it."""
+    _, height, width = measure(files[0])
+    channels = 3 if any(measure(file)[0] == 3 for file in files) else 1
     if size is not None:
         return channels, size, size
     probes = np.unique(np.linspace(0, len(files) - 1, _MOST_PROBES).astype(np.int64))

@@ -3,10 +3,21 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal, TypeAlias
 
+from epsball.data.spec import Split
 from epsball.errors import InvalidInput
 
 CLASSES = "classes.txt"
+Order: TypeAlias = Literal["stated", "names", "numbers"]
+# what is left of the usual names of a split, in small letters and without digits and marks
+TRAIN = ("train", "training", "trn", "fit")
+TEST = (
+    *("test", "testing", "tst", "val", "valid", "validation", "eval", "evaluation", "dev"),
+    *("holdout", "heldout"),
+)
+_ENDINGS = ("set", "data", "images", "split", "folder")
+_MOST_NUMBERED = 1000  # more classes than folders by so much: the numbers are no class numbers
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm")
 
 
@@ -36,40 +47,103 @@ def class_folders(root: Path) -> dict[str, Path]:
     return found
 
 
-def class_table(file: Path, folders: Sequence[str]) -> list[tuple[str, str]]:
+def split_folders(root: Path) -> dict[Split, Path] | None:
+    """Find the folders of the splits, by their usual names.
+
+    A split holds class folders: a class that happens to be called "train" holds none.
+
+    Args:
+        root: the folder as it was asked for.
+
+    Returns:
+        The folder of each split; of a single split it is both. None: the root holds the classes.
+
+    Raises:
+        InvalidInput: one split stands beside folders that are none.
+    """
+    below = [child for child in sorted(root.iterdir()) if not child.name.startswith(".")]
+    folders = [child for child in below if child.is_dir() and _holds_folders(child)]
+    found: dict[Split, Path] = {}
+    for split, names in (("train", TRAIN), ("test", TEST)):
+        ranked = [(names.index(key), f) for f in folders if (key := _split_key(f.name)) in names]
+        if ranked:
+            found[split] = min(ranked)[1]  # type: ignore[index]  # a split's name
+    if len(found) == 1:
+        (only,) = found.values()
+        others = [child.name for child in below if child.is_dir() and child != only]
+        if any(_split_key(other) not in (*TRAIN, *TEST) for other in others):
+            raise InvalidInput(
+                f"folder:{root} holds {only.name}, which looks like a split, beside {others[0]}: "
+                f"name the folder that holds the classes, folder:{only}, or rename {only.name}"
+            )
+        return {"train": only, "test": only}
+    return found or None
+
+
+def _split_key(name: str) -> str:
+    """Reduce the name of a folder to the word that splits are known by."""
+    key = "".join(letter for letter in name.lower() if letter.isalpha())
+    for ending in _ENDINGS:
+        if key.endswith(ending) and key != ending:
+            return key.removesuffix(ending)
+    return key
+
+
+def _holds_folders(path: Path) -> bool:
+    return any(child.is_dir() for child in path.iterdir())
+
+
+def class_table(file: Path, folders: Sequence[str]) -> tuple[list[tuple[str, str]], Order]:
     """Order and name the classes.
 
     Args:
         file: one folder name a line, in label order, if you like followed by a tab and the name to
             show. It may list classes that have no folder, where the model knows more classes than
-            the images show. Need not exist.
-        folders: names of the class folders, in alphabetical order: the order without such a file.
+            the images show; such a name may be repeated. Need not exist.
+        folders: names of the class folders. Without the file, folders that are all named by
+            numbers are the classes of these numbers; else the order is that of the alphabet.
 
     Returns:
-        Per class the folder's name and the name to show.
+        Per class the folder's name and the name to show; and what decided the order.
 
     Raises:
-        InvalidInput: a line is empty or repeated, or a folder is not listed.
+        InvalidInput: a line is empty, a folder is listed twice, or not at all.
     """
     if not file.is_file():
-        return [(name, name) for name in folders]
-    lines = _lines(file)
-    table: dict[str, str] = {}
-    for number, line in enumerate(lines, start=1):
+        numbers = class_numbers(folders)
+        if numbers is None:
+            return [(name, name) for name in sorted(folders)], "names"
+        count = 1 + max(numbers)
+        return [(numbers.get(n, ""), numbers.get(n, str(n))) for n in range(count)], "numbers"
+    table: list[tuple[str, str]] = []
+    for number, line in enumerate(_lines(file), start=1):
         name, _, shown = (part.strip() for part in line.partition("\t"))
-        if not name or name in table:
+        again = name in folders and any(name == known for known, _ in table)
+        if not name or again:
             fault = f"repeats {name!r}" if name else "is empty"
             raise InvalidInput(
                 f"{file} must name each class once, line {number} {fault}: correct it"
             )
-        table[name] = shown or name
-    stray = sorted(set(folders) - set(table))
+        table.append((name, shown or name))
+    stray = sorted(set(folders) - {name for name, _ in table})
     if stray:
         raise InvalidInput(
             f"{file} must list every class folder, found {stray[0]!r} on disk but not in it: add a "
             "line"
         )
-    return list(table.items())
+    return table, "stated"
+
+
+def class_numbers(folders: Sequence[str]) -> dict[int, str] | None:
+    """Return the class number of each folder, where all are named by numbers; else None."""
+    if not all(name.isascii() and name.isdecimal() for name in folders):
+        return None
+    numbers = {int(name): name for name in folders}
+    if len(numbers) < len(folders):  # "1" and "01"
+        return None
+    if 1 + max(numbers) > max(_MOST_NUMBERED, 10 * len(folders)):
+        return dict(enumerate(numbers[number] for number in sorted(numbers)))
+    return numbers
 
 
 def images_under(folder: Path) -> list[Path]:

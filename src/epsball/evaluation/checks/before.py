@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import torch
+from scipy.stats import binomtest
 from torch import Tensor
 
 from epsball.attacks import Expectation
@@ -23,6 +24,8 @@ _ALONE = 4
 _ZERO_SHARE = 0.05
 _ALL_ZERO = 0.99
 _ONE_LEVEL = 1 / 255
+_BELOW = 1e-3  # p of so few right answers by guessing
+_NEARLY_BLACK = 16.5 / 255
 
 
 def check_mode(model: Classifier) -> list[Finding]:
@@ -45,7 +48,13 @@ def check_state(state: KeptState) -> list[Finding]:
 
 
 def check_range(lowest: float, highest: float) -> list[Finding]:
-    """Block on images outside [0, 1]."""
+    """Block on images outside [0, 1], or in so small a part of it that they were scaled twice."""
+    if lowest >= 0 and highest <= _NEARLY_BLACK:
+        message = (
+            f"no pixel of any image is above {highest:.4g}: divided by 255 twice, or masks of 0 "
+            "and 1, or grey levels from 0 to 16, in place of images"
+        )
+        return [finding("images-nearly-black", message, highest=highest)]
     if lowest >= 0 and highest <= 1:
         return []
     message = f"images must lie in [0, 1]; these lie in [{lowest:.4g}, {highest:.4g}]"
@@ -125,7 +134,7 @@ def _check_classes(info: ModelInfo) -> list[Finding]:
 
 
 def check_chance(right: int, count: int, classes: int) -> list[Finding]:
-    """Warn when clean accuracy cannot be told from guessing."""
+    """Warn when clean accuracy cannot be told from guessing; block when it is below."""
     low, high = wilson(right, count)
     if low > 1 / classes:
         return []
@@ -134,7 +143,9 @@ def check_chance(right: int, count: int, classes: int) -> list[Finding]:
         f"(95 % interval {low:.1%} to {high:.1%}); guessing among {classes} classes "
         f"gives {1 / classes:.1%}"
     )
-    return [finding("near-chance", message, accuracy=right / count, chance=1 / classes)]
+    below = binomtest(right, count, 1 / classes, alternative="less").pvalue < _BELOW
+    code = "below-chance" if below else "near-chance"
+    return [finding(code, message, accuracy=right / count, chance=1 / classes)]
 
 
 def check_gradients(probe: Probe) -> list[Finding]:

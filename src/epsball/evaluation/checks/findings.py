@@ -65,6 +65,27 @@ FINDINGS: dict[str, FindingSpec] = {
         "check the preprocessing (--mean, --std, --channels, --resize), the weights and the order "
         "of the classes",
     ),
+    "class-order": FindingSpec(
+        "warning", "put labels and scores into the same order: --classes FILE, --label-offset"
+    ),
+    "below-chance": FindingSpec(
+        "blocking",
+        "check the order of the classes (--classes, --label-offset) and whether scores are turned "
+        "round: distances or losses name the worst class",
+    ),
+    "images-nearly-black": FindingSpec(
+        "blocking",
+        "give images as uint8 from 0 to 255 or as float from 0 to 1: divide by the largest value "
+        "that they can have",
+    ),
+    "classes-matched": FindingSpec(
+        "info", "nothing, if the names mean the same; else list the classes with --classes FILE"
+    ),
+    "class-order-assumed": FindingSpec(
+        "info",
+        "list the classes in the model's order, one a line, in classes.txt of the folder, or with "
+        "--classes FILE",
+    ),
     "few-classes": FindingSpec(
         "info", "read top-5 and confidence with care: below four classes they say little"
     ),

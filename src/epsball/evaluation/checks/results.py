@@ -6,6 +6,7 @@ import polars as pl
 import torch
 
 from epsball.evaluation.checks.before import check_chance
+from epsball.evaluation.checks.class_order import check_class_order
 from epsball.evaluation.checks.findings import RANDOM
 from epsball.evaluation.checks.indicators import check_indicators
 from epsball.evaluation.checks.probe import AttackedProbe, Probe
@@ -35,6 +36,7 @@ def check_results(
     records: pl.DataFrame,
     *,
     known: Sequence[Finding],
+    class_names: Sequence[str],
     progress: Progress,
 ) -> list[Finding]:
     """Check the records, then repeat every attack on a few images and watch it.
@@ -45,13 +47,13 @@ def check_results(
         probe: a few images of the run.
         records: of all finished shards.
         known: findings from before the attacks.
+        class_names: of the labels, in their order.
         progress: shows how far the checks are.
     """
     images = records.unique("index")
     # a model that guesses does so where it does not reject
     named = images.filter(~pl.col("clean_rejected"))
-    right = int((named["clean_prediction"] == named["label"]).sum())
-    findings = check_chance(right, len(named), engine.info.classes) if len(named) else []
+    findings = _check_clean(named, class_names, engine.info.classes) if len(named) else []
     findings += check_records(records, settings)
     progress.begin("checking", len(settings))
     probe = probe.among(torch.tensor(images["index"].to_list()))
@@ -61,6 +63,13 @@ def check_results(
         findings += _check_setting(engine, setting, few, records, findings, random=random)
         progress.advance(1, setting.variant)
     return findings
+
+
+def _check_clean(named: pl.DataFrame, class_names: Sequence[str], classes: int) -> list[Finding]:
+    """Ask whether the clean answers are better than guessing, and in the order of the labels."""
+    labels, predictions = named["label"].to_numpy(), named["clean_prediction"].to_numpy()
+    found = check_class_order(labels, predictions, class_names, classes)
+    return found or check_chance(int((labels == predictions).sum()), len(labels), classes)
 
 
 def _count(setting: AttackSetting, records: pl.DataFrame) -> int:

@@ -1,0 +1,189 @@
+"""Labels of the data as classes of the model: by name where both are named, never guessed."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+
+from epsball.errors import InvalidInput
+from epsball.evaluation.checks.class_order import check_order
+from epsball.evaluation.checks.findings import finding
+from epsball.evaluation.forms import whole
+from epsball.evaluation.subject import Subject
+from epsball.types import Dataset, Finding
+
+Classes: TypeAlias = Path | str | Sequence[str] | None
+_HOW = (
+    "list all classes of the model in its order, one a line, in {file} (or --classes FILE); a line "
+    "may name a folder, a tab and the name to show"
+)
+
+
+def fit_labels(
+    subject: Subject, data: Dataset, classes: Classes = None, offset: int = 0
+) -> tuple[Dataset, list[Finding]]:
+    """Turn the labels of data into classes of a model; see `fit_classes`."""
+    if subject.findings:  # a model in train mode is not asked, so that its classes are unknown
+        return data, []
+    noted = check_order(data) if classes is None else []
+    count, names = subject.info.classes, subject.class_names
+    offset = whole("label_offset", offset) or 0
+    fitted, matched = fit_classes(data, subject.name, count, names, classes=classes, offset=offset)
+    return fitted, [*(noted if fitted.order != "stated" else []), *matched]
+
+
+def fit_classes(
+    data: Dataset,
+    model: str,
+    count: int,
+    names: tuple[str, ...] | None,
+    *,
+    classes: Classes = None,
+    offset: int = 0,
+) -> tuple[Dataset, list[Finding]]:
+    """Turn the labels of data into classes of a model.
+
+    Args:
+        data: as it was opened.
+        model: the model's name, for messages.
+        count: k, of the model.
+        names: what the model calls its classes; None: unknown.
+        classes: the model's classes in its order: a file of one name a line, or the names. They
+            win over everything that is known otherwise.
+        offset: added to every label: 1 where the model's first class is "background".
+
+    Returns:
+        The data with labels of the model, and findings about how they were matched.
+
+    Raises:
+        InvalidInput: a class of the data is none of the model's, or it cannot be told which.
+    """
+    findings: list[Finding] = []
+    if classes is not None:
+        named = _read(classes)
+        if len(named) != count:
+            raise InvalidInput(
+                f"--classes must list the {count} classes of {model}, found {len(named)} lines: "
+                "list every class, in the model's order"
+            )
+        data = _relabelled(data, named, model)
+    elif names is not None and len(names) == count and data.order != "numbers":
+        data, findings = _matched(data, names, model)
+    elif data.order == "names" and len(data.class_names) != count:
+        raise _unknown(data, model, count)
+    if offset:
+        data = _shifted(data, offset)
+    return data, findings
+
+
+def _read(classes: Path | str | Sequence[str]) -> tuple[str, ...]:
+    if isinstance(classes, Path | str):
+        file = Path(classes).expanduser()
+        try:
+            return tuple(file.read_text(encoding="utf-8").rstrip().splitlines())
+        except (OSError, ValueError) as error:
+            raise InvalidInput(
+                f"--classes {file} must be a text file of one class name a line ({error}): "
+                "correct the path"
+            ) from error
+    return tuple(classes)
+
+
+def _matched(data: Dataset, names: tuple[str, ...], model: str) -> tuple[Dataset, list[Finding]]:
+    """Match classes by name, where the names of both say anything about each other."""
+    places = _places(names)
+    used = np.unique(data.labels).tolist()
+    if all(
+        label < len(names) and label in _find(data.class_names[label], places) for label in used
+    ):
+        return data, []
+    found = {label: _find(data.class_names[label], places) for label in used}
+    known = [label for label in used if found[label]]
+    if not known and len(data.class_names) == len(names):
+        return data, []  # both number their classes, in words of their own
+    if not known and data.order == "stated":
+        return data, []
+    if len(known) < len(used):
+        missing = next(label for label in used if not found[label])
+        raise InvalidInput(
+            f"{data.name}: class {data.class_names[missing]!r} is none of the {len(names)} classes "
+            f"that {model} names ({', '.join(names[:3])} ...): rename it, or "
+            f"{_HOW.format(file='classes.txt')}"
+        )
+    matched = _relabelled(data, names, model)
+    first = known[0]
+    message = (
+        f"classes were matched by name: {data.class_names[first]!r}, label {first} of the data, is "
+        f"class {found[first][0]} of {model}"
+    )
+    return matched, [finding("classes-matched", message, classes=len(known))]
+
+
+def _relabelled(data: Dataset, names: Sequence[str], model: str) -> Dataset:
+    """Give each class of the data the number of its name in a list."""
+    places = _places(names)
+    numbers = np.full(len(data.class_names), -1, dtype=np.int64)
+    for label in np.unique(data.labels).tolist():
+        own = data.class_names[label]
+        found = _find(own, places)
+        if len(found) != 1:
+            told = (
+                f"is classes {found[0]} and {found[1]}"
+                if found
+                else f"is not among the {len(names)} names ({', '.join(names[:3])} ...)"
+            )
+            raise InvalidInput(
+                f"{data.name}: class {own!r} {told} of {model}: give it a name of its own in "
+                "--classes FILE, one line a class of the model: folder, a tab, the name to show"
+            )
+        numbers[label] = found[0]
+    shown = tuple(name.rpartition("\t")[2].strip() for name in names)
+    return replace(data, labels=numbers[data.labels], class_names=shown, order="stated")
+
+
+def _places(names: Sequence[str]) -> dict[str, list[int]]:
+    """Map every name, and every alias of it, to the classes that have it; whole names win."""
+    whole: dict[str, list[int]] = {}
+    parts: dict[str, list[int]] = {}
+    for number, name in enumerate(names):
+        for column in name.split("\t"):
+            whole.setdefault(_key(column), []).append(number)
+            for alias in column.split(","):
+                parts.setdefault(_key(alias), []).append(number)
+    return parts | {key: sorted(set(found)) for key, found in whole.items()}
+
+
+def _find(name: str, places: dict[str, list[int]]) -> list[int]:
+    exact = places.get(_key(name))
+    if exact is None:
+        exact = next((places[key] for part in name.split(",") if (key := _key(part)) in places), [])
+    return sorted(set(exact))
+
+
+def _key(name: str) -> str:
+    """Reduce a name to what people agree on: small letters, one space for any mark."""
+    return re.sub(r"[\W_]+", " ", name).strip().casefold()
+
+
+def _unknown(data: Dataset, model: str, count: int) -> InvalidInput:
+    folder = re.sub(r"@\d+$", "", data.name.removeprefix("folder:"))
+    file = f"{folder}/classes.txt"
+    return InvalidInput(
+        f"{data.name} has {len(data.class_names)} class folders and {model} has {count} classes, "
+        f"so it cannot be told which of them these are: {_HOW.format(file=file)}"
+    )
+
+
+def _shifted(data: Dataset, offset: int) -> Dataset:
+    lowest = int(data.labels.min()) + offset
+    if lowest < 0:
+        raise InvalidInput(
+            f"--label-offset {offset} makes label {lowest} of label {lowest - offset}: labels are "
+            "0 or more; give a larger offset"
+        )
+    before = ("(none)",) * offset if offset > 0 else ()
+    names = (*before, *data.class_names[max(0, -offset) :])
+    return replace(data, labels=data.labels + offset, class_names=names)

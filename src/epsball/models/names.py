@@ -1,0 +1,70 @@
+"""The names that a model gives its classes, where it knows them."""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+ATTRIBUTE = "class_names"  # on a module: names in the order of its scores
+_PLACEHOLDER = re.compile(r"label_?\d+|class_?\d+|\d+", re.IGNORECASE)
+
+
+def class_names_of(model: object) -> tuple[str, ...] | None:
+    """Return the names of a model's classes, in the order of its scores.
+
+    Looked at are, of the model and of the modules in it, `class_names`, `classes` and `categories`,
+    and the `id2label` of a `config` of Hugging Face.
+
+    Args:
+        model: a module, or anything else.
+
+    Returns:
+        k names; several names of one class are separated by commas. None where nothing is known.
+
+    Example:
+        >>> net = nn.Linear(2, 2)
+        >>> net.class_names = ("cat", "dog")
+        >>> class_names_of(nn.Sequential(nn.Flatten(), net))
+        ('cat', 'dog')
+    """
+    for part in _parts(model):
+        for held in (
+            getattr(getattr(part, "config", None), "id2label", None),
+            *(getattr(part, name, None) for name in (ATTRIBUTE, "classes", "categories")),
+        ):
+            names = _as_names(held)
+            if names is not None:
+                return names
+    return None
+
+
+def read_names(file: Path) -> tuple[str, ...] | None:
+    """Read one name a line; None where there is no such file."""
+    if not file.is_file():
+        return None
+    return tuple(file.read_text(encoding="utf-8").rstrip("\n").split("\n"))
+
+
+def _parts(model: object) -> Iterator[object]:
+    yield model
+    inner = getattr(model, "model", None)
+    if isinstance(model, nn.Module):
+        yield from model.modules()
+    elif inner is not None:
+        yield from _parts(inner)
+
+
+def _as_names(held: Any) -> tuple[str, ...] | None:  # noqa: ANN401 - whatever a model holds
+    if isinstance(held, Mapping):
+        try:
+            rows = sorted((int(key), name) for key, name in held.items())
+        except (TypeError, ValueError):
+            return None
+        held = [name for _, name in rows] if [n for n, _ in rows] == [*range(len(rows))] else None
+    if not isinstance(held, list | tuple) or not held:
+        return None
+    if not all(isinstance(name, str) for name in held):
+        return None
+    return None if all(_PLACEHOLDER.fullmatch(name) for name in held) else tuple(held)

@@ -1,0 +1,9 @@
+"""Findings about data and how it meets the model: `test_data_findings.py` raises each of them."""
+
+ABOUT_DATA = {
+    "class-order",
+    "class-order-assumed",
+    "classes-matched",
+    "below-chance",
+    "images-nearly-black",
+}

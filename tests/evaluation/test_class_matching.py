@@ -1,0 +1,114 @@
+"""Labels of the data as classes of the model: matched, moved or refused, never guessed."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from epsball.errors import InvalidInput
+from epsball.evaluation.class_matching import Classes, fit_classes
+from epsball.models import class_names_of
+from epsball.types import Dataset
+
+_ANIMALS = ("ant", "bee", "cat", "dog", "elk", "fox", "gnu", "hen")
+
+
+def _data(labels: list[int], names: tuple[str, ...], order: str = "names") -> Dataset:
+    return Dataset(
+        "folder:pics@32",
+        np.array(labels),
+        names,
+        (1, 2, 2),
+        lambda rows: np.zeros((len(rows), 1, 2, 2), np.uint8),
+        order,  # type: ignore[arg-type]  # one of three
+    )
+
+
+def _fitted(
+    data: Dataset, names: tuple[str, ...] | None, classes: Classes = None, offset: int = 0
+) -> list[int]:
+    count = 8 if names is None else len(names)
+    fitted, _ = fit_classes(data, "net", count, names, classes=classes, offset=offset)
+    return fitted.labels.tolist()  # type: ignore[no-any-return]  # integers
+
+
+@given(st.permutations(_ANIMALS), st.sets(st.sampled_from(_ANIMALS), min_size=1))
+def test_whatever_the_order_of_the_model_names_decide(order: list[str], some: set[str]) -> None:
+    folders = tuple(sorted(some))
+    data = _data(list(range(len(folders))), folders)
+    expected = [order.index(name) for name in folders]
+    assert _fitted(data, tuple(order)) == expected
+    assert _fitted(data, None, classes=order) == expected
+
+
+def test_names_agree_whatever_their_letters_and_aliases() -> None:
+    names = ("tench, Tinca tinca", "great white shark, white shark", "n01\tcock", "hot dog")
+    data = _data([0, 1, 2, 3], ("Hot-Dog", "N01", "TINCA_TINCA", "white shark"))
+    assert _fitted(data, names) == [3, 2, 0, 1]
+
+
+def test_a_name_that_two_classes_have_is_refused_only_where_it_is_needed() -> None:
+    names = ("crane", "drake", "crane", "egret")
+    assert _fitted(_data([0, 1], ("drake", "egret")), names) == [1, 3]
+    with pytest.raises(InvalidInput, match="class 'crane' is classes 0 and 2 of net"):
+        _fitted(_data([0, 1], ("crane", "egret")), names)
+    mended = ["bird\tcrane", "drake", "machine\tcrane", "egret"]
+    assert _fitted(_data([0, 1], ("machine", "egret")), names, classes=mended) == [2, 3]
+
+
+def test_some_of_the_classes_of_a_model_without_names_are_refused(tmp_path: Path) -> None:
+    data = _data([0, 1, 2], ("cat", "dog", "hen"))
+    with pytest.raises(InvalidInput, match="it cannot be told which") as refused:
+        _fitted(data, None)
+    assert "in pics/classes.txt (or --classes FILE)" in str(refused.value)
+    (tmp_path / "list.txt").write_text("\n".join(_ANIMALS) + "\n")
+    assert _fitted(data, None, classes=tmp_path / "list.txt") == [2, 3, 7]
+
+
+def test_all_classes_of_a_model_without_names_are_taken_in_their_order() -> None:
+    assert _fitted(_data(list(range(8)), _ANIMALS), None) == list(range(8))
+
+
+def test_a_class_that_the_model_does_not_name_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="class 'yak' is none of the 8 classes that net names"):
+        _fitted(_data([0, 1], ("cat", "yak")), _ANIMALS)
+
+
+def test_a_list_of_another_length_or_without_a_class_is_refused(tmp_path: Path) -> None:
+    data = _data([0, 1], ("cat", "yak"))
+    with pytest.raises(InvalidInput, match="must list the 8 classes of net, found 2 lines"):
+        _fitted(data, None, classes=["cat", "yak"])
+    with pytest.raises(InvalidInput, match="class 'yak' is not among the 8 names"):
+        _fitted(data, None, classes=_ANIMALS)
+    with pytest.raises(InvalidInput, match="must be a text file of one class name a line"):
+        _fitted(data, None, classes=tmp_path / "none.txt")
+
+
+def test_stated_labels_stay_where_names_say_nothing() -> None:
+    data = _data([5, 0], tuple("012345"), "stated")
+    assert _fitted(data, _ANIMALS) == [5, 0]
+    assert _fitted(data, None) == [5, 0]
+
+
+def test_an_offset_moves_labels_and_names() -> None:
+    data = _data([0, 2], ("a", "b", "c"), "stated")
+    fitted, _ = fit_classes(data, "net", 8, None, offset=1)
+    assert fitted.labels.tolist() == [1, 3]
+    assert [fitted.class_names[label] for label in fitted.labels] == ["a", "c"]
+    with pytest.raises(InvalidInput, match="--label-offset -1 makes label -1 of label 0"):
+        _fitted(data, None, offset=-1)
+
+
+def test_names_are_read_off_models() -> None:
+    class Config:
+        id2label = {1: "dog", 0: "cat"}  # noqa: RUF012 - as transformers has it
+
+    net = nn.Linear(2, 2)
+    assert class_names_of(net) is None
+    net.config = Config()  # type: ignore[assignment]  # torch takes any attribute
+    assert class_names_of(nn.Sequential(net)) == ("cat", "dog")
+    net.config.id2label = {0: "LABEL_0", 1: "LABEL_1"}  # type: ignore[union-attr]
+    assert class_names_of(net) is None
