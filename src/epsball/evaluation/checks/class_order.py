@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,7 +103,7 @@ def check_class_order(
         f"{after / count:.1%}: {best.remedy}"
     )
     evidence = {"accuracy": before / count, "otherwise": after / count, "order": best.what}
-    return [finding("class-order", message, severity, **evidence)]
+    return [replace(finding("class-order", message, **evidence), severity=severity)]
 
 
 def _moved(labels: NDArray[np.int64], predictions: NDArray[np.int64], classes: int) -> list[_Order]:
