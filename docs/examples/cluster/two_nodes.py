@@ -1,8 +1,9 @@
-"""Run a study on a two-node Ray cluster, kill one node in the middle, compare with a local run.
+"""Run a study or an audit on a two-node Ray cluster, kill one node in the middle, compare.
 
 Both nodes are processes of this machine and listen on 127.0.0.1 only. Needs epsball[ray].
 
-    python docs/examples/cluster/two_nodes.py DIRECTORY
+    python docs/examples/cluster/two_nodes.py study DIRECTORY
+    python docs/examples/cluster/two_nodes.py audit DIRECTORY
 """
 
 import os
@@ -20,6 +21,8 @@ import polars as pl
 import ray
 from ray.cluster_utils import Cluster
 
+from epsball import audit
+from epsball.evaluation.distributed import ShardCluster
 from epsball.studies import read_rows, run_study
 from epsball.studies.executors.ray import Ray
 
@@ -30,6 +33,17 @@ STUDY: dict[str, Any] = {
     "epochs": 20,
     "limit": 200,
     "searched": 0,
+}
+AUDIT: dict[str, Any] = {
+    "model": "zoo:base-cnn-robust",
+    "data": "digits",
+    "attacks": ["pgd"],
+    "steps": 100,
+    "eps": [0.1, 0.3],
+    "limit": 320,
+    "micro_batch": 16,
+    "precision": "float32",
+    "full_budget": True,
 }
 NODE: dict[str, Any] = {
     "num_cpus": 1,
@@ -57,47 +71,57 @@ class Log:
         print(text)
 
 
-def main(directory: Path) -> None:
-    """Run the study twice and compare the rows."""
-    local = run_study("red-blue", directory / "local", **STUDY)
+def study(directory: Path, address: str | None, log: Log) -> pl.DataFrame:
+    """Run the study, on a cluster if there is an address, and return its rows."""
+    executor = Ray(address, storage=str(directory / "storage")) if address else None
+    result = run_study("red-blue", directory, executor=executor, progress=log, **STUDY)
+    if result.failed:
+        sys.exit(f"cells failed: {result.failed}")
+    return read_rows(directory)
+
+
+def attack(directory: Path, address: str | None, log: Log) -> pl.DataFrame:
+    """Audit a model, on a cluster if there is an address, and return the records."""
+    cluster = ShardCluster(address) if address else None
+    return audit(out=directory, cluster=cluster, progress=log, **AUDIT).records
+
+
+def main(what: str, directory: Path) -> None:
+    """Run it locally and on the cluster, and compare the rows."""
+    run = {"study": study, "audit": attack}[what]
+    local = run(directory / "local", None, Log())
     cluster = Cluster(initialize_head=True, head_node_args=NODE | {"include_dashboard": False})
     second = cluster.add_node(**NODE)
     ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
     log = Log()
-    killer = threading.Thread(target=kill, args=(cluster, second, log))
+    killer = threading.Thread(target=kill, args=(cluster, second, log), daemon=True)
     killer.start()
-    executor = Ray(storage=str(directory / "storage"))
-    remote = run_study("red-blue", directory / "cluster", executor=executor, progress=log, **STUDY)
-    killer.join()
+    remote = run(directory / "cluster", "auto", log)
     ray.shutdown()
     cluster.shutdown()
     restarted = [text for text in log.messages if "started again" in text]
-    one, other = (comparable(directory / name) for name in ("local", "cluster"))
-    if local.failed or remote.failed:
-        sys.exit("cells failed")
     if not restarted:
         sys.exit("the node was killed while it did nothing: run the script again")
-    if not one.equals(other):
+    if not comparable(local).equals(comparable(remote)):
         sys.exit("the rows differ")
     print(
-        f"{len(one)} rows of {remote.summary['cells']['done']} cells are identical to those of the "
-        f"local run; {len(restarted)} cells of the lost node were started again"
+        f"{len(local)} rows are identical to those of the local run; what ran on the lost node was "
+        f"started again ({len(restarted)} times)"
     )
 
 
 def kill(cluster: Cluster, node: object, log: Log) -> None:
-    """Kill a node once a few cells are done."""
+    """Kill a node once a few cells or shards are done on the cluster."""
     while log.done < 5:
         time.sleep(0.05)
     cluster.remove_node(node, allow_graceful=False)
     log.say("killed one of the two nodes")
 
 
-def comparable(out: Path) -> pl.DataFrame:
-    """Return a study's rows without durations, the only columns that may differ."""
-    rows = read_rows(out)
+def comparable(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return rows without durations, the only columns that may differ."""
     return rows.drop([name for name in rows.columns if name.endswith("seconds")])
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(sys.argv[1], Path(sys.argv[2]))

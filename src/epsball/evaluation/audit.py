@@ -13,6 +13,7 @@ from epsball.data import default_eps
 from epsball.errors import InvalidInput
 from epsball.evaluation.checks.findings import is_blocked
 from epsball.evaluation.class_matching import Classes, fit_labels
+from epsball.evaluation.distributed import ShardCluster
 from epsball.evaluation.engine.asking import gradients_enabled
 from epsball.evaluation.engine.engine import deterministic
 from epsball.evaluation.engine.measuring import RequestedPrecision
@@ -100,6 +101,7 @@ def audit(
     out: Path | str | None = None,
     command: str = "epsball.audit(...)",
     progress: Progress | None = None,
+    cluster: ShardCluster | None = None,
     **loading: Any,  # noqa: ANN401 - load_model's own
 ) -> Audit:
     """Attack a model on images and say how often it is fooled, with what confidence.
@@ -140,6 +142,7 @@ def audit(
         out: directory of the run; one that was killed is continued. None: nothing is kept.
         command: what to print under "how to reproduce".
         progress: shows how far the audit is.
+        cluster: attacks the shards on its nodes; None: in this process. The records are the same.
         **loading: weights, mean, std, resize, channels for a model named by a spec.
 
     Returns:
@@ -159,6 +162,8 @@ def audit(
     started, phases = time.monotonic(), Phases()
     progress = progress or Silent()
     _check_options(limit, seed, precision, micro_batch, budget)
+    if cluster is not None:
+        _check_cluster(cluster, budget)
     images = decoded_once(open_data(data))
     settings = make_settings(
         default_attacks(images, steps) if attacks is None else attack_texts(attacks),
@@ -191,9 +196,23 @@ def audit(
         with deterministic(plan.manifest.engine.threads):
             ends = None if budget is None else started + budget * (1 - _RESERVE)
             summary = run_plan(
-                run, subject, images, plan, ends=ends, phases=phases, progress=progress
+                run,
+                subject,
+                images,
+                plan,
+                ends=ends,
+                phases=phases,
+                progress=progress,
+                cluster=cluster,
             )
         return Audit(summary, read_records(run), None if out is None else run)
+
+
+def _check_cluster(cluster: ShardCluster, budget: float | None) -> None:
+    """Refuse a cluster that cannot be used, before anything is written."""
+    if budget is not None:
+        raise InvalidInput("--budget cannot be combined with --executor ray: use --limit instead")
+    cluster.check()
 
 
 def _check_options(

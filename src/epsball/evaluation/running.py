@@ -8,6 +8,7 @@ from typing import Any
 from epsball.evaluation.checks.before import check_state
 from epsball.evaluation.checks.findings import is_blocked
 from epsball.evaluation.checks.results import check_results
+from epsball.evaluation.distributed import ShardCluster
 from epsball.evaluation.engine.asking import broken_contract
 from epsball.evaluation.engine.engine import Engine
 from epsball.evaluation.inputs import spread
@@ -38,6 +39,7 @@ def run_plan(
     ends: float | None,
     phases: Phases,
     progress: Progress,
+    cluster: ShardCluster | None = None,
 ) -> dict[str, Any]:
     """Attack what is not attacked yet, check the results, and write the summary.
 
@@ -49,6 +51,7 @@ def run_plan(
         ends: when the attacks have to end, by `time.monotonic`; None: no limit.
         phases: adds up the cost.
         progress: shows how far the run is.
+        cluster: attacks the shards on its nodes; None: this process does.
     """
     manifest, findings = plan.manifest, list(plan.findings)
     engine = Engine(
@@ -60,6 +63,16 @@ def run_plan(
             # noise, which these attacks begin with, is what such a model rejects
             engine.starts = read_clean(engine, data, spread(plan.positions, _POOL))
         with phases.during("attacks"):
+            if cluster is not None:
+                cluster.run(
+                    run,
+                    engine,
+                    data,
+                    shards_of(plan.positions, manifest.engine.shard),
+                    plan.settings,
+                    threads=manifest.engine.threads,
+                    progress=progress,
+                )
             done = _attack(run, engine, data, plan, ends=ends, phases=phases, progress=progress)
         with phases.during("checks"), broken_contract(manifest.model.name):
             records = read_finished(run, done, plan.settings)

@@ -10,6 +10,7 @@ from epsball.cli.console import options
 
 if TYPE_CHECKING:
     from epsball.evaluation.audit import Audit
+    from epsball.evaluation.distributed import ShardCluster
 
 MISSED, BLOCKED = 1, 3
 
@@ -71,6 +72,8 @@ def audit(
         Literal["point", "lower"],
         typer.Option(help="What --fail-under judges: the rate, or its interval's lower end."),
     ] = "point",
+    executor: options.ExecutorName = options.Executor.local,
+    address: options.Address = None,
     out: Annotated[
         Path | None, typer.Option(help="Directory of the run; a killed one is continued.")
     ] = None,
@@ -125,6 +128,7 @@ def audit(
         classes=classes,
         label_offset=label_offset,
         out=run,
+        cluster=_cluster(executor, address),
         **loading,
     )
     if saliency and not audited.blocked:
@@ -132,6 +136,16 @@ def audit(
 
         explain(run, model, device=device, **loading)
     finish(audited, run, figures=figures, fail_under=bar, judge=judge)
+
+
+def _cluster(executor: options.Executor, address: str | None) -> "ShardCluster | None":
+    """Return where shards are attacked; None: in this process."""
+    if executor is options.Executor.local:
+        options.refuse_cluster_options(address=address)
+        return None
+    from epsball.evaluation.distributed import ShardCluster
+
+    return ShardCluster(address)
 
 
 def _audited(model: str, data: str, **asked: object) -> "Audit":
