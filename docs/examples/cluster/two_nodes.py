@@ -38,13 +38,14 @@ AUDIT: dict[str, Any] = {
     "model": "zoo:base-cnn-robust",
     "data": "digits",
     "attacks": ["pgd"],
-    "steps": 100,
+    "steps": 20,
     "eps": [0.1, 0.3],
-    "limit": 320,
+    "limit": 160,
     "micro_batch": 16,
     "precision": "float32",
     "full_budget": True,
 }
+STAGES = ("cells", "attacking on the cluster")
 NODE: dict[str, Any] = {
     "num_cpus": 1,
     "node_ip_address": "127.0.0.1",
@@ -56,10 +57,11 @@ class Log:
     """A progress bar that prints what happens and counts finished cells."""
 
     def __init__(self) -> None:
-        self.done = 0
+        self.stage, self.done = "", 0
         self.messages: list[str] = []
 
     def begin(self, stage: str, total: int) -> None:
+        self.stage, self.done = stage, 0
         print(f"{stage}: {total}")
 
     def advance(self, count: int, note: str = "") -> None:
@@ -112,7 +114,7 @@ def main(what: str, directory: Path) -> None:
 
 def kill(cluster: Cluster, node: object, log: Log) -> None:
     """Kill a node once a few cells or shards are done on the cluster."""
-    while log.done < 5:
+    while log.stage not in STAGES or log.done < 2:
         time.sleep(0.05)
     cluster.remove_node(node, allow_graceful=False)
     log.say("killed one of the two nodes")

@@ -110,7 +110,7 @@ def _copying(data: Dataset) -> Dataset:
     """
     read = data.read
 
-    def copy(positions: Positions) -> np.ndarray:  # type: ignore[type-arg]  # uint8 or float32
+    def copy(positions: Positions) -> np.ndarray:
         return np.array(read(positions))
 
     return replace(data, read=copy)
