@@ -88,11 +88,15 @@ def test_another_version_on_a_node_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_cluster_that_loses_a_node_gives_the_rows_of_the_local_run(tmp_path: Path) -> None:
+@pytest.mark.parametrize("what", ["study", "audit"])
+def test_a_cluster_that_loses_a_node_gives_the_local_rows(what: str, tmp_path: Path) -> None:
     pytest.importorskip("ray")
     script = Path(__file__).parents[2] / "docs" / "examples" / "cluster" / "two_nodes.py"
     ended = subprocess.run(
-        [sys.executable, str(script), str(tmp_path)], capture_output=True, text=True, timeout=590
+        [sys.executable, str(script), what, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=590,
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "identical to those of the local run" in ended.stdout
