@@ -1,4 +1,4 @@
-"""A study that is killed three times and continued: the rows of an undisturbed run, no cell twice."""
+"""A study that is killed three times and continued: the same rows, and no cell runs twice."""
 
 import subprocess
 import sys
@@ -38,9 +38,7 @@ def test_three_kills(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "epsball.cli", "study", "red-blue", "--out", str(out), *flags]
     before: dict[str, int] = {}
     for cells in (1, 3, 5):
-        process = subprocess.Popen(  # noqa: S603 - our own command
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         while len(finished(out)) < cells:
             assert process.poll() is None, "it ended before it was killed"
             time.sleep(0.02)
