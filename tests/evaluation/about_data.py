@@ -6,4 +6,6 @@ ABOUT_DATA = {
     "classes-matched",
     "below-chance",
     "images-nearly-black",
+    "other-scaling",
+    "foreign-gradient",
 }

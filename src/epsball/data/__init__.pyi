@@ -6,5 +6,6 @@ from .objects import from_object as from_object
 from .sampling import choose as choose
 from .sampling import stratified_order as stratified_order
 from .spec import DataSpec as DataSpec
+from .splits import same_images as same_images
 from .table import DATASETS as DATASETS
 from .unit import to_unit as to_unit

@@ -11,10 +11,12 @@ from epsball.data import choose, stratified_order
 from epsball.evaluation.checks import before as checks_before
 from epsball.evaluation.checks.before import check_range
 from epsball.evaluation.checks.findings import RANDOM, finding, is_blocked
+from epsball.evaluation.checks.meeting import check_meeting
 from epsball.evaluation.checks.probe import Probe
 from epsball.evaluation.engine.asking import broken_contract
 from epsball.evaluation.engine.config import EngineConfig
 from epsball.evaluation.engine.engine import Engine
+from epsball.evaluation.engine.examples import Examples
 from epsball.evaluation.engine.measuring import RequestedPrecision, choose_config
 from epsball.evaluation.inputs import read_through, spread
 from epsball.evaluation.likeness import sample_scores
@@ -133,11 +135,12 @@ def make_plan(
     scores: tuple[tuple[float, ...], ...] = ()
     if callable_model:
         with phases.during("checks"), broken_contract(subject.name):
+            shown = images
             images = images.rows(_evenly(len(images), config.probe))
             started = time.perf_counter()
             probe = Probe.of(engine, images, request.settings)
             rate = rate or len(images) / (time.perf_counter() - started)
-            findings += _check_model(engine, probe)
+            findings += _check_model(subject, engine, probe, shown)
             random = any(known.code in RANDOM for known in findings)
             scores = () if random else sample_scores(engine, data.shape)
     positions = drawn[: _affordable(len(drawn), rate or 1.0, request, begun)]
@@ -262,11 +265,13 @@ def _affordable(count: int, rate: float, request: Request, begun: Manifest | Non
     return max(1, min(count, int(_ATTACKING * request.budget * rate / each)))
 
 
-def _check_model(engine: Engine, probe: Probe) -> list[Finding]:
+def _check_model(subject: Subject, engine: Engine, probe: Probe, shown: Examples) -> list[Finding]:
     findings = checks_before.check_scores(engine, probe)
     if is_blocked(findings):
         return findings
     findings += checks_before.check_gradients(probe)
+    if not any(one.code in RANDOM for one in findings):
+        findings += check_meeting(engine, probe, shown, named=":" in subject.spec)
     if engine.config.precision != "float32" and engine.config.full_budget:
         message = f"attacks searched in {engine.config.precision}; every verdict is float32"
         findings.append(finding("low-precision-search", message))

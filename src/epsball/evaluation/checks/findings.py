@@ -65,6 +65,9 @@ FINDINGS: dict[str, FindingSpec] = {
         "check the preprocessing (--mean, --std, --channels, --resize), the weights and the order "
         "of the classes",
     ),
+    "other-scaling": FindingSpec(
+        "warning", "give the model the scaling that it was trained with, then audit again"
+    ),
     "class-order": FindingSpec(
         "warning", "put labels and scores into the same order: --classes FILE, --label-offset"
     ),
@@ -98,6 +101,11 @@ FINDINGS: dict[str, FindingSpec] = {
         "blocking",
         "gradient attacks cannot see this model: give its rounding or other flat steps a gradient "
         "(BPDA: epsball.attacks.bpda), or use attacks that need none (--attack square)",
+    ),
+    "foreign-gradient": FindingSpec(
+        "warning",
+        "attack the network in float32, unquantised and without detach() or no_grad() on a branch; "
+        "where the gradient is another's on purpose, use --attack square or strongest as well",
     ),
     "constant-gradient": FindingSpec(
         "warning", "check that the scores depend on the image beyond a fixed linear map"

@@ -1,0 +1,39 @@
+"""How a model and the images meet: their scaling, and the gradient at them."""
+
+from torch import Tensor
+
+from epsball.evaluation.checks.probe import Probe
+from epsball.evaluation.checks.scaling import check_scaling
+from epsball.evaluation.checks.slopes import check_slopes
+from epsball.evaluation.engine.engine import Engine
+from epsball.evaluation.engine.examples import Examples
+from epsball.models import Pipeline
+from epsball.objectives import margin
+from epsball.rejecting import against_rejection
+from epsball.types import Finding
+
+_SLOPES = 16  # images whose gradient is compared with finite differences
+
+
+def check_meeting(engine: Engine, probe: Probe, shown: Examples, *, named: bool) -> list[Finding]:
+    """Try other scalings of the images, and compare gradients with finite differences.
+
+    Args:
+        engine: calls the model.
+        probe: a few of the run's images; without gradients none is compared.
+        shown: more of them, whose scalings are tried.
+        named: the model was named by a spec, so that options of the command scale its images.
+    """
+    own = engine.model.preprocess if isinstance(engine.model, Pipeline) else None
+    images, labels = shown.images, shown.labels
+    found = check_scaling(engine.scores, images, labels, engine.info.classes, named=named, own=own)
+    few = probe.first(_SLOPES)
+    if few.margin_slopes is None:
+        return found
+
+    def value(points: Tensor) -> Tensor:
+        truth = few.examples.labels
+        return margin(against_rejection(engine.scores(points), truth, engine.info.classes), truth)
+
+    scale = float(few.scores.abs().max())
+    return found + check_slopes(value, few.margin_slopes, few.examples.images, scale)
