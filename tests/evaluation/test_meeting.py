@@ -118,8 +118,9 @@ class _Branches(nn.Module):
         self.skip = nn.Sequential(nn.Flatten(), nn.Linear(36, CLASSES))
 
     def forward(self, inputs: Tensor) -> Tensor:
-        deep = self.inner(inputs)
-        return 0.1 * self.skip(inputs) + (deep.detach() if self.cut else deep)
+        deep: Tensor = self.inner(inputs)
+        shallow: Tensor = 0.1 * self.skip(inputs)
+        return shallow + (deep.detach() if self.cut else deep)
 
 
 @pytest.mark.parametrize("cut", [False, True])
