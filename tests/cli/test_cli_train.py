@@ -2,10 +2,12 @@
 
 import inspect
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from epsball.cli import main
@@ -96,3 +98,20 @@ def test_a_source_is_named_with_its_weights(
     assert epsball(monkeypatch, *asked, "--source", "zoo:mlp=none.st", "--out", "other") == 2
     assert capsys.readouterr().err.count("\n") == 1
     assert not (tmp_path / "other").exists()
+
+
+def test_no_accuracy_is_printed_for_images_that_were_trained_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    drawn = np.random.default_rng(0)
+    images = drawn.integers(0, 256, (60, 28, 28), dtype=np.uint8)
+    labels = np.arange(60) % 3
+    np.savez("whole.npz", images=images, labels=labels)
+    command = ["train", "zoo:mlp", "--epochs", "1", "--batch-size", "16"]
+    assert epsball(monkeypatch, *command, "--data", "npz:whole.npz", "--out", "whole") == 0
+    printed = capsys.readouterr().out
+    assert "clean accuracy: not measured, npz:whole.npz is not split" in printed
+    assert "%" not in printed
+    assert epsball(monkeypatch, *command, "--data", "digits", "--out", "digits") == 0
+    assert re.search(r"clean accuracy on the test images: \d+\.\d\d% \(", capsys.readouterr().out)

@@ -56,8 +56,7 @@ def train(
     loading = options.loading(weights, mean, std, resize, channels, trust=trust)
     result = trained(model, data, out, changes, loading, source or [])
     tell(result)
-    accuracy = test_accuracy(model, data, loading | {"weights": result.weights}, device)
-    say(f"clean accuracy on the test images: {accuracy}")
+    say(test_accuracy(model, data, loading | {"weights": result.weights}, device))
     say(f"report: {write_training_report(out)}")
 
 
@@ -100,18 +99,31 @@ def trained(
 
 
 def test_accuracy(model: str, data: str, loading: dict[str, Any], device: str) -> str:
-    """Return the accuracy of trained weights on the test images, with its interval."""
+    """Return a line on the accuracy of trained weights, on images they were not trained on.
+
+    Data that are not split give the same images to train on and to test on: the line then has no
+    number, because an accuracy on training images says nothing about others.
+    """
     from torch import nn
 
+    from epsball.data import load_data, same_images
     from epsball.evaluation.metrics.present import percent
     from epsball.models import load_model
     from epsball.workflows.clean import clean_accuracy
 
+    if same_images(load_data(data, split="train"), load_data(data, split="test")):
+        return (
+            f"clean accuracy: not measured, {data} is not split, so all its images were trained "
+            "on; measure on others: epsball audit MODEL --weights WEIGHTS --data OTHER"
+        )
     module = load_model(model, **loading).model
     if isinstance(module, nn.Module):
         module.eval()  # a factory of one's own gives it back as it is for training
     accuracy, (low, high), count = clean_accuracy(module, data, device=device)
-    return f"{accuracy:.2%} ({percent(low)} to {percent(high)}, {count:,} images)"
+    return (
+        f"clean accuracy on the test images: {accuracy:.2%} "
+        f"({percent(low)} to {percent(high)}, {count:,} images)"
+    )
 
 
 def _source(text: str, classes: int, loading: dict[str, Any]) -> "nn.Module":
