@@ -15,8 +15,8 @@ SMALL: dict[str, Any] = {
     "data": "digits",
     "grid": "arm=clean;l1=0,1e-4;l2=0",
     "seeds": 2,
-    "epochs": 20,
-    "limit": 100,
+    "epochs": 5,
+    "limit": 32,
     "searched": 0,
 }
 
