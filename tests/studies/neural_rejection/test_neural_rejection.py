@@ -39,11 +39,12 @@ SMALL: dict[str, Any] = {
 WHOLE = {name for name, subject in SUBJECTS.items() if subject.whole}
 
 
-@pytest.fixture(scope="session")
-def study(tmp_path_factory: pytest.TempPathFactory) -> StudyResult:
+# the mark makes every test slow that uses the study, which takes more than a minute of a CPU
+@pytest.fixture(scope="session", params=[pytest.param(GRID, marks=pytest.mark.slow, id="small")])
+def study(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> StudyResult:
     """A finished study, without the dear attacks."""
     out = tmp_path_factory.mktemp("neural-rejection") / "out"
-    return run_study("neural-rejection", out, grid=GRID, **SMALL)
+    return run_study("neural-rejection", out, grid=request.param, **SMALL)
 
 
 def test_every_planned_cell_is_done_and_none_is_planned_twice(study: StudyResult) -> None:
