@@ -1,5 +1,6 @@
 """Momentum with a look-ahead: the gradient is taken where the momentum leads."""
 
+from epsball.attacks.core.validated import validated
 from epsball.attacks.gradient.transfer import transfer
 from epsball.attacks.spec import AttackSpec
 from epsball.objectives import cross_entropy
@@ -8,6 +9,7 @@ from epsball.tensors import Classifier, Images, Labels, Objective
 from epsball.types import Norm
 
 
+@validated
 def nifgsm(
     model: Classifier,
     inputs: Images,

@@ -3,6 +3,7 @@
 import torch
 
 from epsball.attacks.core.checks import check_call
+from epsball.attacks.core.validated import validated
 from epsball.attacks.gradient.pgd import Mislead
 from epsball.attacks.spec import AttackSpec
 from epsball.attacks.views.slopes import FlatSlope, MeanSlope, Slope, TunedSlope, unit
@@ -20,6 +21,7 @@ _VARIANCE_RADIUS = 1.5
 _FLAT_RADIUS, _FLAT_STEP, _FLAT_DECAY = 2.0, 0.15, 0.9
 
 
+@validated
 def transfer(
     model: Classifier,
     inputs: Images,
