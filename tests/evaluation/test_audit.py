@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
-from tests.evaluation.conftest import CLASSES, sample_images
+from tests.evaluation.conftest import CLASSES, fit, sample_images
 from torch import Tensor, nn
 
 from epsball import audit
@@ -72,7 +72,7 @@ def test_numbers_equal_those_made_by_hand(model: nn.Module, data: tuple[Tensor, 
 
 def test_top5_error_in_the_sources_sense() -> None:
     torch.manual_seed(1)
-    model = nn.Sequential(nn.Flatten(), nn.Linear(36, 12)).eval()
+    model = fit(nn.Sequential(nn.Flatten(), nn.Linear(36, 12))).eval()
     images, labels = sample_images(80)
     found = audit(model, (images, labels), attacks=["fgsm"], eps=[0.3], full_budget=True)
     adv = by_hand(model, images, labels, 0.3)
