@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -272,10 +273,10 @@ def test_resume_uses_the_manifests_choices(
 @pytest.mark.parametrize(
     ("changed", "names"),
     [
-        ({"seed": 1}, "seed"),
-        ({"eps": [0.1]}, "attacks"),
-        ({"limit": 30}, "data.n, data.sample, data.sha256"),
-        ({"full_budget": False}, "full_budget"),
+        ({"seed": 1}, ["seed"]),
+        ({"eps": [0.1]}, ["attacks"]),
+        ({"limit": 30}, ["data.n", "data.sample", "data.sha256"]),
+        ({"full_budget": False}, ["full_budget"]),
     ],
 )
 def test_another_run_in_the_directory(
@@ -283,10 +284,11 @@ def test_another_run_in_the_directory(
     data: tuple[Tensor, Tensor],
     tmp_path: Path,
     changed: dict[str, Any],
-    names: str,
+    names: list[str],
 ) -> None:
     audit(model, data, out=tmp_path / "run", **ASKED)
-    with pytest.raises(InvalidInput, match=f"holds another run: it differs in {names}; choose"):
+    differing = ", ".join(rf"{re.escape(name)}( \(\S+ there, \S+ here\))?" for name in names)
+    with pytest.raises(InvalidInput, match=f"it differs in {differing}; choose"):
         audit(model, data, out=tmp_path / "run", **ASKED | changed)
 
 
