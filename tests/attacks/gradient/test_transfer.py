@@ -161,4 +161,4 @@ def test_bad_arguments(
     net: nn.Module, images: Tensor, bad: dict[str, object], message: str
 ) -> None:
     with pytest.raises(InvalidInput, match=message):
-        transfer(net, images, LABELS, eps=EPS, **bad)  # type: ignore[arg-type]  # wrong on purpose
+        transfer(net, images, LABELS, eps=EPS, **bad)
