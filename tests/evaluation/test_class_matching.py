@@ -112,3 +112,14 @@ def test_names_are_read_off_models() -> None:
     assert class_names_of(nn.Sequential(net)) == ("cat", "dog")
     net.config.id2label = {0: "LABEL_0", 1: "LABEL_1"}  # type: ignore[union-attr]
     assert class_names_of(net) is None
+
+
+def test_a_stated_order_that_no_name_contradicts_holds() -> None:
+    labels = np.arange(3)
+    named = ("tench", "crane (n02012849)", "goldfish")
+    data = Dataset("given", labels, named, (1, 2, 2), lambda rows: np.zeros((len(rows), 1, 2, 2)))
+    fitted, findings = fit_classes(data, "net", 3, ("tench", "crane bird", "goldfish"))
+    assert fitted.labels.tolist() == [0, 1, 2]
+    assert findings == []
+    with pytest.raises(InvalidInput, match="is none of the 3 classes"):
+        fit_classes(data, "net", 3, ("goldfish", "crane bird", "tench"))

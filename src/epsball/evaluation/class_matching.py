@@ -104,7 +104,10 @@ def _matched(data: Dataset, names: tuple[str, ...], model: str) -> tuple[Dataset
     known = [label for label in used if found[label]]
     if not known and len(data.class_names) == len(names):
         return data, []  # both number their classes, in words of their own
-    if not known and data.order == "stated":
+    # a stated order that no name contradicts holds; a few names may be written in another way
+    contradicted = any(label not in found[label] for label in known)
+    same_count = len(data.class_names) == len(names)
+    if data.order == "stated" and (not known or (same_count and not contradicted)):
         return data, []
     if len(known) < len(used):
         missing = next(label for label in used if not found[label])
