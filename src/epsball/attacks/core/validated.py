@@ -153,13 +153,20 @@ def _radii(attack: str, eps: Any, count: int) -> list[float]:  # noqa: ANN401 - 
     """Return one radius for all images, or one for each."""
     several = eps.tolist() if hasattr(eps, "tolist") else eps
     if not isinstance(several, list | tuple):
-        return [parse_eps(several)]
+        return [_radius(attack, several)]
     if len(several) != count:
         raise InvalidInput(
             f"{attack}: eps must be one number or one for each of {count} images, got "
             f"{len(several)}; give a number, or a tensor of shape ({count},)"
         )
-    return [parse_eps(one) for one in several]
+    return [_radius(attack, one) for one in several]
+
+
+def _radius(attack: str, eps: Any) -> float:  # noqa: ANN401 - a number in any form
+    try:
+        return parse_eps(eps)
+    except InvalidInput as error:
+        raise InvalidInput(f"{attack}: {error}") from None
 
 
 def _by_radius(attack: Callable[..., Images], radii: list[float]) -> Callable[..., Images]:

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from epsball.attacks.core.checks import check_call, takes_no_eps
+from epsball.attacks.core.validated import validated
 from epsball.attacks.spec import AttackSpec
 from epsball.errors import InvalidInput
 from epsball.geometry import size
@@ -16,6 +17,7 @@ _VALUES_AT_ONCE = 1 << 24
 
 
 @takes_no_eps
+@validated
 def boxes(
     model: Classifier,
     inputs: Images,

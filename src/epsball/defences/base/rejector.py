@@ -287,7 +287,7 @@ class Rejector(FittedModule, ABC):
         check_share(self.name, share)
         if not len(image_set):
             raise self._too_few()
-        self._cut = threshold_for(self._accepted(image_set).numpy(), share)
+        self._cut = threshold_for(self._accepted(image_set).double().numpy(), share)
         return self
 
     def _too_few(self) -> InvalidInput:
