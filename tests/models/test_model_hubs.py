@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from tests.models.fakes import Refusal, Small
 from torch import Tensor, nn
 
-from epsball.models import Pipeline, load_model
+from epsball.models import Pipeline, class_names_of, load_model
 
 
 def module(monkeypatch: pytest.MonkeyPatch, name: str, **names: object) -> None:
@@ -126,6 +126,18 @@ def test_torchvision_model_comes_with_the_scale_of_its_weights(torchvision: Any)
     loaded = load_model("torchvision:squeezenet1_1", classes=5, require_weights=False)
     assert scale(loaded.model) == ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
     assert loaded.model(torch.rand(1, 3, 64, 64)).shape == (1, 5)
+
+
+def test_published_torchvision_models_name_their_classes(
+    torchvision: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build = torchvision.models.squeezenet1_1
+    monkeypatch.setattr(torchvision.models, "get_model", lambda *_, **__: build())
+    names = class_names_of(load_model("torchvision:squeezenet1_1").model)
+    assert names is not None
+    assert (len(names), names[0]) == (1000, "tench")
+    fresh = load_model("torchvision:squeezenet1_1", require_weights=False)
+    assert class_names_of(fresh.model) is None
 
 
 def test_torchvision_name_is_suggested_and_detectors_are_none(

@@ -12,6 +12,7 @@ from epsball.models.loading.hub_processor import read_processor
 from epsball.models.loading.messages import one_line, unknown_among
 from epsball.models.loading.request import Built, Request, optional
 from epsball.models.loading.weights import load_weights, names_in
+from epsball.models.names import ATTRIBUTE
 
 T = TypeVar("T")
 WITH_FILE = "give the weights with --weights FILE"
@@ -60,8 +61,10 @@ def from_torchvision(request: Request) -> Built:
     weights = default if request.wants_published else None
     extra = _head(request, "num_classes") | _as_published(request)
     model = _fetched(request, lambda: models.get_model(request.name, weights=weights, **extra))
-    trained = default.transforms()
-    return _finished(request, model, trained.mean, trained.std, len(default.meta["categories"]))
+    trained, categories = default.transforms(), default.meta["categories"]
+    if request.wants_published:
+        setattr(model, ATTRIBUTE, tuple(categories))
+    return _finished(request, model, trained.mean, trained.std, len(categories))
 
 
 # Networks that torchvision builds in another way for its published weights: their input is scaled
