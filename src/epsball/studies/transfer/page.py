@@ -16,6 +16,7 @@ from epsball.studies.transfer.matrix import Rates
 from epsball.studies.transfer.plan import VOTE
 
 _KINDS = ("raw", "corrected")
+_CROSS = {"raw": "cross-raw", "corrected": "cross-corrected"}  # captions
 
 
 def summarise(rows: pl.DataFrame, options: Options, data: DataSummary) -> Story:
@@ -57,7 +58,7 @@ def _cross(rates: Rates, kind: str) -> TableBlock:
     if kind == "raw":
         rows.append(["clean error", *(share_text(rates.clean_error(one)) for one in targets)])
     heads = "|".join(["made on", *(f"#{target}" for target in targets)])
-    return TableBlock(NOTES.text(f"cross-{kind}"), heads, rows)
+    return TableBlock(NOTES.text(_CROSS[kind]), heads, rows)
 
 
 def clustered(rates: Rates) -> list[str]:
