@@ -1,0 +1,1 @@
+"""Study `label-efficient`: which images are worth their labels?"""

@@ -1,0 +1,99 @@
+"""Study `substitute`: its plan, its work on few images, and verdicts on made-up rows."""
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from epsball.errors import InvalidInput
+from epsball.studies import run_study
+from epsball.studies.core.data_summary import DataSummary
+from epsball.studies.core.options import Options
+from epsball.studies.substitute.claims import Shares, judge
+from epsball.studies.substitute.page import summarise
+from epsball.studies.substitute.plan import ORACLES, QUERIES, plan
+
+MNIST = DataSummary("mnist", "x", 60_000, 10_000, (1, 28, 28), 10)
+
+
+def rows_of(**wrong: float) -> pl.DataFrame:
+    """Make the rows of a study; each oracle's share is the same at all numbers of queries."""
+    rows = []
+    for oracle in ORACLES:
+        for queries in QUERIES:
+            for how in ("substitute", "square", "hopskipjump"):
+                share = wrong.get(oracle, 0.5)
+                rows.append(
+                    {
+                        "mode": "fooled", "kind": "substitute", "oracle": oracle, "repeat": 0,
+                        "queries": queries, "how": how, "n": 1000, "wrong": round(1000 * share),
+                        "clean_right": 900, "fooled": round(900 * share), "agree": 950,
+                    }
+                )  # fmt: skip
+    return pl.DataFrame(rows)
+
+
+def verdicts(frame: pl.DataFrame) -> dict[str, str]:
+    return {v.id.partition(".")[2]: v.verdict for v in judge(Shares(frame))}
+
+
+def test_a_value_of_a_stand_in_decides_nothing_and_is_shown() -> None:
+    told = {v.id.partition(".")[2]: v for v in judge(Shares(rows_of(dnn=0.8424, lr=0.5)))}
+    for platform, share in (("metamind", 0.842), ("amazon", 0.5), ("google", 0.5)):
+        assert told[platform].verdict == "not run"
+        assert told[platform].value == pytest.approx(share)
+        assert "stands in" in told[platform].note
+
+
+def test_networks_that_need_more_queries_are_fooled_less_at_first() -> None:
+    assert verdicts(rows_of(dnn=0.4, lr=0.9, svm=0.8))["dnn-queries"] == "holds"
+    assert verdicts(rows_of(dnn=0.85, lr=0.9, svm=0.8))["dnn-queries"] == "refuted"
+
+
+def test_what_was_not_run_is_said() -> None:
+    few = rows_of().filter(pl.col("oracle") != "svm")
+    told = verdicts(few)
+    assert told["google"] == told["dnn-queries"] == "not run"
+    assert set(verdicts(pl.DataFrame({"mode": ["x"]})).values()) == {"not run"}
+
+
+def test_the_page_is_written_from_rows_alone() -> None:
+    story = summarise(rows_of(dnn=0.9), Options(seeds=1), MNIST)
+    assert "After 6,400 queries, the network misclassifies 90.0 %" in story.answer
+    curves: Any = story.sections[0].blocks[0]
+    assert len(curves.points) == 27
+    table: Any = story.sections[0].blocks[1]
+    assert [row[1] for row in table.rows[:3]] == ["800", "2,000", "6,400"]
+
+
+def test_the_plan() -> None:
+    cells = plan(Options(seeds=2), MNIST)
+    assert [cell.kind for cell in cells].count("train") == 6
+    assert [cell.kind for cell in cells].count("substitute") == 18
+
+
+@pytest.mark.parametrize(
+    ("grid", "message"),
+    [
+        ({"oracle": ("dnm",)}, "oracle must be among"),
+        ({"queries": (100,)}, "at least the 150 seed images"),
+        ({"eps": (0.0,)}, "above 0"),
+        ({"eps": (0.1, 0.3)}, "one value of eps"),
+    ],
+)
+def test_bad_plans(grid: Any, message: str) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        plan(Options(seeds=1, grid=grid), MNIST)
+
+
+def test_a_small_run_spends_its_queries_exactly(tmp_path: Path) -> None:
+    run_study(
+        "substitute", tmp_path, data="digits", limit=40, train_limit=200,
+        grid="oracle=lr;queries=60;seed_images=40;substitute_epochs=1;direct_images=5",
+    )  # fmt: skip
+    frame = pl.read_parquet(tmp_path / "rows.parquet").filter(pl.col("mode") == "fooled")
+    assert frame["how"].to_list() == ["substitute", "square", "hopskipjump"]
+    assert frame["spent"].to_list()[0] == 60
+    assert frame["n"].to_list() == [40, 5, 5]
+    assert all(asked <= 60 for asked in frame["asked"])
