@@ -1,4 +1,4 @@
-"""Dropout whose mask is compared byte by byte: on a CPU some thirty times faster than torch's."""
+"""Dropout whose mask is compared byte by byte: fewer random draws on a CPU than torch's."""
 
 import torch
 from torch import Tensor, nn
@@ -11,8 +11,7 @@ _LOWEST = torch.iinfo(torch.int64).min
 class ByteDropout(nn.Dropout):
     """Dropout that draws 8 random bits a value on a CPU, and is `nn.Dropout` elsewhere.
 
-    torch draws a Bernoulli number in about 18 ns on one core, a tenth and more of a training step
-    of `vgg-cifar`; here a 64-bit draw serves eight values.
+    torch draws one Bernoulli number per value; here a 64-bit draw serves eight values.
 
     Args:
         p: probability of dropping a value. Where 256 * p is not a whole number, `nn.Dropout` is
