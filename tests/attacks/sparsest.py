@@ -7,7 +7,7 @@ import torch
 from tests.attacks.borders import QueryCounter, Rejecting
 from torch import Tensor, nn
 
-from epsball.errors import InvalidInput, UnsupportedNorm
+from epsball.errors import BrokenContract, InvalidInput, UnsupportedNorm
 from epsball.geometry import size
 from epsball.objectives import is_adversarial
 from epsball.testing.problems import Linear, Problem, Wavy, linear_problem
@@ -162,7 +162,7 @@ def check_bad_input(attack: Attack, **refused: object) -> None:
         attack(p.model, p.inputs, p.labels, steps=0)
     with pytest.raises(InvalidInput, match="targets must differ"):
         attack(p.model, p.inputs, p.labels, targets=p.labels)
-    with pytest.raises(InvalidInput, match="classes"):
+    with pytest.raises(BrokenContract, match="one output names no second class"):
         attack(Linear(0, 1), p.inputs, torch.zeros_like(p.labels))
     with pytest.raises(InvalidInput, match="takes no eps"):
         attack(p.model, p.inputs, p.labels, eps=0.1)

@@ -108,7 +108,7 @@ def digits():
         (("mine.py:quarters", "--shape", "1x8x8", "--data", "digits"), "one of the two"),
         (("mine.py:halves",), "no class or function 'halves'"),
         (("zoo:base-cn",), "did you mean 'zoo:base-cnn'"),
-        (("mine.py:forgotten",), "call model.eval() first"),
+        (("mine.py:forgotten",), "call .eval() on it first"),
         (("mine.py:plain",), "is no torch module"),
     ],
 )

@@ -308,7 +308,7 @@ def test_settings_are_refused(name: str, net: nn.Module, refusal: Refusal) -> No
     for wrong in (0, 1.5, "7"):
         message = refusal(lambda wrong=wrong: build(net, batch_size=wrong))  # type: ignore[misc]
         assert "batch_size must be a whole number >= 1" in message
-    assert "call model.eval()" in refusal(lambda: build(copy.deepcopy(net).train()))
+    assert "call .eval() on it" in refusal(lambda: build(copy.deepcopy(net).train()))
 
 
 def test_images_and_labels_are_refused(

@@ -427,7 +427,7 @@ def test_budget_takes_a_fair_sample_and_ends_in_time(model: nn.Module, tmp_path:
     assert 20 < n < 2000
     counts = found.records["label"].value_counts()["count"]
     assert counts.max() - counts.min() <= 1  # type: ignore[operator]  # integers
-    assert sum(text.startswith("so far: Robust accuracy is at most") for text in said) >= 3
+    assert sum(text.startswith("so far: Robust accuracy is at most") for text in said) >= 1
     assert found.headline is not None
 
 

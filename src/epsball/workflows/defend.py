@@ -126,7 +126,7 @@ def parse_defence(text: str) -> tuple[RejectorSpec, dict[str, Any]]:
 
     Example:
         >>> parse_defence("nr:gamma=scale,c=10,standardise=true")[1]
-        {'gamma': 'scale', 'c': 10.0, 'standardise': True}
+        {'gamma': 'scale', 'c': 10, 'standardise': True}
     """
     name, texts = split_named(text)
     spec = rejector_named(name)

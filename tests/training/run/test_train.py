@@ -230,5 +230,5 @@ def test_a_place_that_cannot_be_written_to_is_refused(
     dataset: Dataset, build: Build, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("not a directory")
-    with pytest.raises(InvalidInput, match="cannot write"):
+    with pytest.raises(InvalidInput, match="holds something else"):
         train(build(), dataset, QUICK, out=tmp_path / "file")

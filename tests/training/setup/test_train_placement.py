@@ -100,7 +100,7 @@ def test_everything_is_put_back_even_after_an_error() -> None:
 def test_a_device_that_is_not_there_is_one_line(
     build: Build, dataset: Dataset, tmp_path: Path
 ) -> None:
-    with pytest.raises(InvalidInput, match="device 'warp:9' cannot be used") as error:
+    with pytest.raises(InvalidInput, match="--device warp:9 cannot be used") as error:
         train(build(), dataset, QUICK.changed(device="warp:9"), out=tmp_path / "run")
     assert "\n" not in str(error.value)
     assert not (tmp_path / "run").exists()

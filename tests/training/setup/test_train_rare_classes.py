@@ -120,7 +120,7 @@ def test_imbalance_is_part_of_the_run_and_of_its_manifest(tmp_path: Path) -> Non
     assert manifest["data"]["class_counts"]["3"] == 2
     assert manifest["data"]["images"] == sum(manifest["data"]["class_counts"].values()) < 200
     other = settings.changed(imbalance="under:3=3")
-    with pytest.raises(InvalidInput, match="imbalance: 'under:3=2' there, 'under:3=3'"):
+    with pytest.raises(InvalidInput, match="imbalance \\(under:3=2 there, under:3=3 here\\)"):
         train(small_cnn(), digits_8x8(200), other, out=tmp_path)
 
 
