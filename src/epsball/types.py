@@ -79,6 +79,7 @@ class Dataset:
         read: positions (m,) -> (m, c, h, w), uint8 or float32 in [0, 1].
         order: where the labels come from: "stated" by the data, or by names of class folders:
             their place in the alphabet ("names"), or the number that they are ("numbers").
+        in_memory: whether images are read without decoding anything, so that none need be kept.
     """
 
     name: str
@@ -87,6 +88,7 @@ class Dataset:
     shape: tuple[int, int, int]
     read: Callable[[Positions], Pixels]
     order: Literal["stated", "names", "numbers"] = "stated"
+    in_memory: bool = False
 
     def __len__(self) -> int:
         """Return the number of images."""

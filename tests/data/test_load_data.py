@@ -21,8 +21,9 @@ def _of_shape(*shape: int) -> Dataset:
 
 
 def test_table_has_every_source_and_is_frozen() -> None:
-    assert list(DATASETS) == ["digits", "mnist", "cifar10", "imagenet-sample", "folder", "npz"]
-    assert [name for name, spec in DATASETS.items() if spec.takes_path] == ["folder", "npz"]
+    names = ["digits", "mnist", "cifar10", "imagenet-sample", "folder", "npz", "image"]
+    assert list(DATASETS) == names
+    assert [name for name, spec in DATASETS.items() if spec.takes_path] == names[4:]
     assert all(spec.source and spec.form.startswith(name) for name, spec in DATASETS.items())
     with pytest.raises(dataclasses.FrozenInstanceError):
         DATASETS["digits"].eps = ()  # type: ignore[misc]  # the fault under test

@@ -2,7 +2,7 @@ from .imbalance import class_counts as class_counts
 from .imbalance import imbalanced as imbalanced
 from .load import default_eps as default_eps
 from .load import load_data as load_data
-from .objects import from_object as from_object
+from .objects.take import from_object as from_object
 from .sampling import choose as choose
 from .sampling import stratified_order as stratified_order
 from .spec import DataSpec as DataSpec

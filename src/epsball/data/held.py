@@ -1,6 +1,7 @@
 """Data sets whose decoded pixels fit in memory."""
 
 from functools import partial
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +10,11 @@ from epsball.types import Dataset, Pixels, Positions
 
 
 def held(
-    name: str, images: Pixels, labels: NDArray[np.integer], class_names: tuple[str, ...]
+    name: str,
+    images: Pixels,
+    labels: NDArray[np.integer],
+    class_names: tuple[str, ...],
+    order: Literal["stated", "names", "numbers"] = "stated",
 ) -> Dataset:
     """Make a data set of arrays.
 
@@ -18,6 +23,7 @@ def held(
         images: (n, c, h, w), uint8 or float32 in [0, 1]; may be a view of another layout.
         labels: (n,), any integers.
         class_names: k names, in label order.
+        order: where the labels come from; see `Dataset`.
 
     Returns:
         A data set; what it reads is a copy.
@@ -29,6 +35,8 @@ def held(
         class_names,
         (channels, height, width),
         partial(_rows, images),
+        order,
+        in_memory=True,
     )
 
 

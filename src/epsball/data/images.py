@@ -79,6 +79,18 @@ def pixels_of(image: Image.Image, where: str) -> NDArray[np.uint8]:
     return pixels[None] if is_grey else np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
+def decode_any(source: Path | BytesIO, where: str) -> NDArray[np.uint8]:
+    """Decode one image, (c, h, w): one channel for greys, else three.
+
+    Raises:
+        InvalidInput: there is no such file, or it does not decode.
+    """
+    if isinstance(source, Path) and not source.is_file():
+        raise InvalidInput(f"{where} is no file: correct the path")
+    with _naming(where), Image.open(source) as image:
+        return pixels_of(image, where)
+
+
 def decode_all(
     sources: Sequence[Path] | Sequence[bytes],
     wheres: Sequence[str],

@@ -3,6 +3,7 @@
 import math
 from pathlib import Path
 
+from epsball.data.sources.image_file import is_image_file
 from epsball.data.spec import SPLITS, Split
 from epsball.data.table import DATASETS, DEFAULT_EPS
 from epsball.errors import InvalidInput, unknown_name
@@ -13,14 +14,16 @@ _GREY_SIDE = 32  # pixels: MNIST and what is padded to 32
 _SMALL_SIDE = 64  # pixels: CIFAR, SVHN, Tiny ImageNet
 
 
-def load_data(spec: str, *, split: Split = "test") -> Dataset:
+def load_data(spec: str, *, split: Split = "test", label: str | int | None = None) -> Dataset:
     """Load labelled images by name or path.
 
     Args:
         spec: "digits", "mnist", "cifar10", "imagenet-sample", "folder:PATH", "folder:PATH@224"
-            (each image read with its shorter side scaled to 224, centre crop) or "npz:PATH".
+            (each image read with its shorter side scaled to 224, centre crop), "npz:PATH", or the
+            path of one image.
         split: "train" or "test"; a folder or an npz file that is not split gives the same images
             for both.
+        label: class of a single image, a name or a number.
 
     Returns:
         The data set. Its pixels are read when asked for, (m, c, h, w), uint8 or float32 in [0, 1].
@@ -35,12 +38,20 @@ def load_data(spec: str, *, split: Split = "test") -> Dataset:
     """
     if split not in SPLITS:
         raise unknown_name("split", split, SPLITS)
+    if is_image_file(spec):
+        spec = f"image:{spec}"
     name, colon, path = spec.partition(":")
     entry = DATASETS.get(name)
     if entry is None:
         raise _unknown(spec, name)
     if entry.takes_path != bool(path) or (colon and not entry.takes_path):
         raise InvalidInput(f"data {spec!r} must have the form {entry.form}")
+    if entry.takes_label:
+        return entry.load(path, split, label)
+    if label is not None:
+        raise InvalidInput(
+            f"--label is for a single image file, and {spec} has its own labels: leave it out"
+        )
     return entry.load(path, split) if entry.takes_path else entry.load(split)
 
 

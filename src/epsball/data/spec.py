@@ -19,6 +19,7 @@ class DataSpec:
         source: where the images come from, and on what terms, in a line.
         load: (split) -> data set; where the source takes a path, (path, split) -> data set.
         takes_path: whether something must follow the name and a colon.
+        takes_label: whether the class is given beside the path, and `load` takes it.
         eps: the radii suggested, in units of [0, 1]; empty: they depend on the images' shape.
     """
 
@@ -26,6 +27,7 @@ class DataSpec:
     source: str
     load: Callable[..., Dataset]
     takes_path: bool = False
+    takes_label: bool = False
     eps: tuple[float, ...] = ()
 
     @property

@@ -1,6 +1,14 @@
 """The visible table of data sources: what `--data` takes."""
 
-from epsball.data.sources import cifar10, digits, folder, imagenet_sample, mnist, npz
+from epsball.data.sources import (
+    cifar10,
+    digits,
+    folder,
+    image_file,
+    imagenet_sample,
+    mnist,
+    npz,
+)
 from epsball.data.spec import DataSpec
 from epsball.types import Norm
 
@@ -54,6 +62,13 @@ _SPECS = (
         "your arrays: images (uint8, or float in [0, 1]), labels, class_names if you like",
         npz.load,
         takes_path=True,
+    ),
+    DataSpec(
+        "image:PATH[@SIZE]",
+        "one image file and its class: --label NAME or NUMBER; a path alone will do",
+        image_file.load,
+        takes_path=True,
+        takes_label=True,
     ),
 )
 

@@ -97,6 +97,7 @@ def audit(
     micro_batch: int | None = None,
     budget: float | None = None,
     classes: Classes = None,
+    label: str | int | None = None,
     label_offset: int = 0,
     out: Path | str | None = None,
     command: str = "epsball.audit(...)",
@@ -109,8 +110,9 @@ def audit(
     Args:
         model: a spec ("zoo:squeezenet", "my_file.py:factory", see `epsball list models`), or any
             callable that maps (n, c, h, w) in [0, 1] to logits (n, k). It is left as it is.
-        data: a name ("mnist", "folder:PATH"), a `Dataset`, or a pair of images (n, c, h, w), uint8
-            or float in [0, 1], and labels (n,).
+        data: a name ("mnist", "folder:PATH"), the path of an image with its label, a `Dataset`, a
+            pair of images (n, c, h, w), uint8 or float in [0, 1], and labels (n,), or what
+            `epsball.data.from_object` takes: data sets, loaders, data frames, lists, iterables.
         attacks: names, with settings where wanted: "pgd:steps=100,objective=margin"; functions of
             `epsball.attacks` do as well. None: fgsm, pgd (of ten steps for images beyond 64 pixels
             a side) and noise, the control.
@@ -138,6 +140,7 @@ def audit(
         classes: the model's classes in its order, one a line of a file, or a list: classes of the
             data are matched to them by name. None: by the names that the model knows, else labels
             are taken as they are.
+        label: of a single image: the name or number of its class.
         label_offset: added to every label: 1 where the model's first class is "background".
         out: directory of the run; one that was killed is continued. None: nothing is kept.
         command: what to print under "how to reproduce".
@@ -164,7 +167,7 @@ def audit(
     _check_options(limit, seed, precision, micro_batch, budget)
     if cluster is not None:
         _check_cluster(cluster, budget)
-    images = decoded_once(open_data(data))
+    images = decoded_once(open_data(data, label=label, most=limit if sample == "first" else None))
     settings = make_settings(
         default_attacks(images, steps) if attacks is None else attack_texts(attacks),
         norm=norm,

@@ -1,5 +1,6 @@
 """Labels of the data as classes of the model: by name where both are named, never guessed."""
 
+import difflib
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -111,9 +112,10 @@ def _matched(data: Dataset, names: tuple[str, ...], model: str) -> tuple[Dataset
         return data, []
     if len(known) < len(used):
         missing = next(label for label in used if not found[label])
+        name = data.class_names[missing]
         raise InvalidInput(
-            f"{data.name}: class {data.class_names[missing]!r} is none of the {len(names)} classes "
-            f"that {model} names ({', '.join(names[:3])} ...): rename it, or "
+            f"{data.name}: class {name!r} is none of the {len(names)} classes that {model} names "
+            f"({', '.join(names[:3])} ...): {_near(name, names)}rename it, or "
             f"{_HOW.format(file='classes.txt')}"
         )
     matched = _relabelled(data, names, model)
@@ -171,11 +173,24 @@ def _key(name: str) -> str:
     return re.sub(r"[\W_]+", " ", name).strip().casefold()
 
 
+def _near(name: str, names: Sequence[str]) -> str:
+    """Return the nearest names as part of a message; nothing where none is near."""
+    words = {_key(part): part.strip() for one in names for part in re.split(r"[,\t]", one)}
+    near = difflib.get_close_matches(_key(name), words, n=2, cutoff=0.6)
+    return f"did you mean {' or '.join(repr(words[key]) for key in near)}? " if near else ""
+
+
 def _unknown(data: Dataset, model: str, count: int) -> InvalidInput:
+    if data.name.startswith("image:"):
+        return InvalidInput(
+            f"--label {data.class_names[0]} is a name, and {model} does not name its {count} "
+            "classes: give the number of the class, from 0, or all names with --classes FILE"
+        )
     folder = re.sub(r"@\d+$", "", data.name.removeprefix("folder:"))
-    file = f"{folder}/classes.txt"
+    is_folder = data.name.startswith("folder:")
+    file, what = (f"{folder}/classes.txt", " folders") if is_folder else ("a file", "es")
     return InvalidInput(
-        f"{data.name} has {len(data.class_names)} class folders and {model} has {count} classes, "
+        f"{data.name} has {len(data.class_names)} class{what} and {model} has {count} classes, "
         f"so it cannot be told which of them these are: {_HOW.format(file=file)}"
     )
 

@@ -14,24 +14,28 @@ from epsball.errors import InvalidInput
 from epsball.evaluation.checks.before import check_range
 from epsball.types import Dataset, Finding, Pixels, Positions
 
-# what `epsball.data.objects.from_object` takes is more than a type can say
+# what `epsball.data.from_object` takes is more than a type can say
 Data: TypeAlias = Any
 _READ = 500  # images read at once while the content is hashed
 _MEMORY = 2**30  # bytes of decoded images that are kept
 
 
-def open_data(data: Data) -> Dataset:
+def open_data(data: Data, *, label: str | int | None = None, most: int | None = None) -> Dataset:
     """Load data by name, or take it out of the object that holds it.
 
     Args:
         data: "mnist", a `Dataset`, or what `from_object` takes: a pair (images, labels), a data
-            set or a loader of torch or Hugging Face, a list of (image, label).
+            set or a loader of torch or Hugging Face, a list of (image, label), a data frame.
+        label: of a single image: its class's name or number.
+        most: images that are taken from an iterable, at most; None: all.
 
     Raises:
         InvalidInput: images and labels do not fit together, or there are none.
     """
     if isinstance(data, str):
-        return load_data(data)
+        return load_data(data, label=label)
+    if label is not None:
+        raise InvalidInput("label is for a single image file: data given as objects have labels")
     if isinstance(data, Dataset):
         highest = int(data.labels.max()) if len(data.labels) else -1
         if highest < 0 or highest >= len(data.class_names):
@@ -41,7 +45,7 @@ def open_data(data: Data) -> Dataset:
                 f"{len(data.class_names)} class names"
             )
         return data
-    return from_object(data)
+    return from_object(data, most=most)
 
 
 def decoded_once(data: Dataset, limit: int = _MEMORY) -> Dataset:
@@ -51,6 +55,8 @@ def decoded_once(data: Dataset, limit: int = _MEMORY) -> Dataset:
         data: the images; reading one may mean to decode a file.
         limit: bytes; images beyond them are read again.
     """
+    if data.in_memory:
+        return data
     images: dict[int, NDArray[Any]] = {}
 
     def read(positions: Positions) -> Pixels:

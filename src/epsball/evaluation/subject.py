@@ -19,8 +19,10 @@ from epsball.evaluation.engine.examples import Examples
 from epsball.evaluation.engine.recorder import Recorder
 from epsball.evaluation.manifest import ModelEntry
 from epsball.evaluation.settings import AttackSetting
+from epsball.kinds.class_names import names_of_classes
 from epsball.machine.hardware import choose_device
 from epsball.models import (
+    MODELS,
     as_logits,
     class_names_of,
     count_parameters,
@@ -127,8 +129,16 @@ def open_model(
         device=place,
         findings=findings,
         state=state,
-        class_names=class_names_of(classifier),
+        class_names=class_names_of(classifier) or _published_names(spec, loading),
     )
+
+
+def _published_names(spec: str, loading: dict[str, Any]) -> tuple[str, ...] | None:
+    """Return the classes of published weights of the zoo that name those of ImageNet."""
+    zoo = MODELS.get(spec.removeprefix("zoo:")) if spec.startswith("zoo:") else None
+    if zoo is None or not zoo.names_imagenet or loading.get("weights") is not None:
+        return None
+    return names_of_classes(zoo.classes)
 
 
 def _placed(

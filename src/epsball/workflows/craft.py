@@ -62,6 +62,7 @@ def craft(
     form: Form = "npz",
     limit: int | None = None,
     sample: Sample = "auto",
+    label: str | int | None = None,
     seed: int = 0,
     device: str = "auto",
     progress: Progress | None = None,
@@ -83,6 +84,7 @@ def craft(
             clean image so that the eps-ball still holds, in one folder a class.
         limit: how many images; None: all.
         sample: see `epsball.audit`.
+        label: see `epsball.audit`.
         seed: see `epsball.audit`.
         device: see `epsball.audit`.
         progress: shows how far it is.
@@ -95,7 +97,7 @@ def craft(
         EpsballError: bad input; nothing has been written then.
     """
     progress = progress or Silent()
-    images = decoded_once(open_data(data))
+    images = decoded_once(open_data(data, label=label, most=limit if sample == "first" else None))
     radius = max(default_eps(images, norm)) if eps is None else eps
     (setting,) = make_settings([attack], norm=norm, eps=[radius], steps=steps, restarts=restarts)
     check_form(form, images)

@@ -36,6 +36,7 @@ def attack(
     resize: options.Resize = None,
     channels: options.Channels = None,
     trust: options.Trust = False,
+    label: options.Label = None,
     seed: options.Seed = 0,
     device: options.Device = "auto",
 ) -> None:
@@ -61,6 +62,7 @@ def attack(
             form=form.value,
             limit=limit,
             sample=sample.value,
+            label=label,
             seed=seed,
             device=device,
             progress=bars,

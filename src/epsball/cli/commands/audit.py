@@ -38,6 +38,7 @@ def audit(
     trust: options.Trust = False,
     defence: options.Defence = None,
     classes: options.Classes = None,
+    label: options.Label = None,
     label_offset: options.LabelOffset = 0,
     seed: options.Seed = 0,
     device: options.Device = "auto",
@@ -106,6 +107,7 @@ def audit(
         draws,
         *(["classes", classes] if classes else []),
         *(["offset", label_offset] if label_offset else []),
+        *(["label", label] if label else []),
     )
     audited = _audited(
         model,
@@ -126,6 +128,7 @@ def audit(
         micro_batch=micro_batch,
         budget=options.seconds(budget),
         classes=classes,
+        label=label,
         label_offset=label_offset,
         out=run,
         cluster=_cluster(executor, address),

@@ -25,7 +25,8 @@ Data = Annotated[
     typer.Option(
         "--data",
         "-d",
-        help="digits, mnist, cifar10, imagenet-sample, folder:PATH, folder:PATH@SIZE or npz:PATH",
+        help="digits, mnist, cifar10, imagenet-sample, folder:PATH, folder:PATH@SIZE, npz:PATH, or "
+        "one image file with --label",
         show_default=False,
     ),
 ]
@@ -47,6 +48,9 @@ Trust = Annotated[
 Classes = Annotated[
     Path | None,
     typer.Option(help="The model's classes in its order, one a line; data are matched by name."),
+]
+Label = Annotated[
+    str | None, typer.Option(help="Class of a single image: its name, or its number from 0.")
 ]
 LabelOffset = Annotated[
     int, typer.Option(help="Added to every label: 1 for a model whose first class is background.")

@@ -33,6 +33,7 @@ class ModelSpec:
         weights: published weights, below `$EPSBALL_DATA`, the user's cache or this folder, for
             those that come along; None: train it.
         sha256: of that file.
+        names_imagenet: whether these weights name the classes of ImageNet, in its order.
     """
 
     name: str
@@ -43,6 +44,7 @@ class ModelSpec:
     source: str
     weights: str | None = None
     sha256: str | None = None
+    names_imagenet: bool = False
 
 
 MODELS = {
@@ -80,6 +82,7 @@ MODELS = {
             "arXiv:1602.07360; weights: songhan/SqueezeNet-Deep-Compression",
             weights="imagenet_model/squeezenet1_0_deepcompressed.safetensors",
             sha256="86b2e5e6d40e2191e2a705092501be41c6af857036e2a1c277ede9f113d29311",
+            names_imagenet=True,
         ),
     )
 }

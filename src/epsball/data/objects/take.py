@@ -1,0 +1,177 @@
+"""From the objects in which people have data to a data set."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from epsball.data.arrays import check_labels
+from epsball.data.held import held
+from epsball.data.objects.in_place import read_in_place
+from epsball.data.objects.labels import known_labels, names_of, read_labels
+from epsball.data.objects.rows import (
+    FORMS,
+    IMAGES,
+    LABELS,
+    as_array,
+    channels_leading,
+    image_array,
+    is_encoded,
+    key_among,
+    rows_of,
+    split_row,
+)
+from epsball.data.objects.spool import Spool
+from epsball.data.sources.folder_tree import EXTENSIONS
+from epsball.errors import InvalidInput
+from epsball.types import Dataset
+
+
+def from_object(data: Any, *, most: int | None = None) -> Dataset:  # noqa: ANN401 - whatever people have
+    """Take images and labels out of the objects in which people have them.
+
+    Arrays are taken as they are. Images of a data set that knows its labels (of torchvision or
+    Hugging Face, a list of rows, a data frame of paths) are read when they are needed. Everything
+    else is read once, in its own order: what does not fit 256 MiB waits in a temporary file.
+
+    Args:
+        data: a pair of images (n, c, h, w), (n, h, w, c) or (n, h, w) and labels (n,); a data frame
+            of pandas or polars with a column of paths or images and one of labels; an iterable of
+            batches of that kind; an iterable or a sequence of (image, label); rows may be mappings
+            with an image and a label. Images are Pillow's, arrays, tensors, paths or bytes of
+            files; integers in [0, 255] or floats. Labels are numbers or names.
+        most: images that are taken from an iterable, at most; None: all.
+
+    Returns:
+        A data set of uint8 or float32. Its class names are those that the object knows, else the
+        names in the labels, else the numbers.
+
+    Raises:
+        InvalidInput: no such object, or images of several shapes or types.
+
+    Example:
+        >>> grey = np.zeros((8, 8), np.uint8)
+        >>> from_object([(grey, 0), (grey, 2)]).shape
+        (1, 8, 8)
+    """
+    if _is_frame(data):
+        data = _pairs_of(data)
+    if _is_pair(data):
+        return _of_arrays(data[0], data[1], None)
+    if isinstance(data, Mapping):
+        if key_among(data, IMAGES) and key_among(data, LABELS):
+            return _of_arrays(*split_row(data), names_of(data))
+        raise InvalidInput(
+            f"data must be {FORMS}, got a mapping with {', '.join(map(str, data))}: name one "
+            f"split, data[{next(iter(data), 'test')!r}]"
+        )
+    names = names_of(data)
+    data = _behind_loader(data)
+    if hasattr(data, "__getitem__") and hasattr(data, "__len__") and len(data):
+        labels = known_labels(data)
+        in_place = None if labels is None else read_in_place(data, labels, names)
+        if in_place is not None:
+            return in_place
+    return _streamed(data, names, most)
+
+
+def _is_pair(data: Any) -> bool:  # noqa: ANN401 - whatever people have
+    """Say whether this is (images, labels) and not two rows of (image, label)."""
+    if not isinstance(data, list | tuple) or len(data) != 2:
+        return False
+    return not any(isinstance(part, Mapping) for part in data) and not all(map(_is_row, data))
+
+
+def _is_row(value: Any) -> bool:  # noqa: ANN401 - whatever people have
+    row = isinstance(value, list | tuple) and len(value) == 2
+    return row and _is_image(value[0]) and not _is_image(value[1])
+
+
+def _is_image(value: Any) -> bool:  # noqa: ANN401 - whatever people have
+    if isinstance(value, str):
+        return Path(value).suffix.lower() in EXTENSIONS  # else the name of a class
+    pillow = type(value).__module__.startswith("PIL.")
+    return pillow or getattr(value, "ndim", 0) > 1 or is_encoded(value)
+
+
+def _is_frame(data: Any) -> bool:  # noqa: ANN401 - whatever people have
+    return hasattr(data, "columns") and hasattr(data, "head") and not isinstance(data, Mapping)
+
+
+def _pairs_of(frame: Any) -> list[tuple[Any, Any]]:  # noqa: ANN401 - of pandas or polars
+    columns = list(frame.columns)
+    image, label = key_among(columns, IMAGES), key_among(columns, LABELS)
+    if image is None or label is None:
+        raise InvalidInput(
+            f"a data frame must have a column of images or paths ({', '.join(IMAGES)}) and one of "
+            f"labels ({', '.join(LABELS)}), found {', '.join(map(str, columns))}: rename them"
+        )
+    if not len(frame):
+        raise InvalidInput("data must hold at least one image, got an empty data frame")
+    return list(zip(frame[image].to_list(), frame[label].to_list(), strict=True))
+
+
+def _of_arrays(images: Any, labels: Any, names: tuple[str, ...] | None) -> Dataset:  # noqa: ANN401
+    if isinstance(images, list | tuple) and len(images) and is_encoded(images[0]):
+        rows = list(zip(images, list(labels), strict=False))
+        if len(images) != len(labels):
+            raise _unlike((len(images),), (len(labels),))
+        taken = read_in_place(rows, [label for _, label in rows], names)
+        assert taken is not None  # noqa: S101 - the labels are those of the rows
+        return taken
+    pixels, classes = as_array(images), as_array(labels)
+    if pixels.ndim not in (3, 4) or classes.ndim > 2 or classes.shape[:1] != pixels.shape[:1]:
+        raise _unlike(pixels.shape, classes.shape)
+    ordered = channels_leading(pixels, "images")
+    flat = classes if classes.dtype.kind == "U" else check_labels("labels", classes)
+    whole, shown, order = read_labels(flat.tolist(), names)
+    return held("tensors", ordered, whole, shown, order)
+
+
+def _unlike(images: tuple[int, ...], labels: tuple[int, ...]) -> InvalidInput:
+    return InvalidInput(
+        f"data given as a pair must be images (n, c, h, w) and labels (n,), got {images} and "
+        f"{labels}"
+    )
+
+
+def _behind_loader(data: Any) -> Any:  # noqa: ANN401 - whatever people have
+    """Return the data set that a loader of torch reads in order and joins to batches, as it is."""
+    sampler, join = getattr(data, "sampler", None), getattr(data, "collate_fn", None)
+    if type(sampler).__name__ != "SequentialSampler" or getattr(data, "drop_last", False):
+        return data
+    return data.dataset if getattr(join, "__name__", "") == "default_collate" else data
+
+
+def _streamed(data: Any, names: tuple[str, ...] | None, most: int | None) -> Dataset:  # noqa: ANN401
+    """Read everything once; rows may be single images or whole batches."""
+    spool, labels = Spool(), list[Any]()
+    for images, classes in _batches(data):
+        room = len(images) if most is None else most - len(labels)
+        spool.append(images[:room])
+        labels += classes[:room]
+        if most is not None and len(labels) >= most:
+            break
+    if not labels:
+        raise InvalidInput("data must hold at least one image, got none: was it iterated before?")
+    whole, shown, order = read_labels(labels, names)
+    return Dataset("tensors", whole, shown, spool.shape, spool.read, order, in_memory=True)
+
+
+def _batches(data: Any) -> Iterator[tuple[NDArray[Any], list[Any]]]:  # noqa: ANN401
+    """Yield images (m, c, h, w) and their labels."""
+    for number, row in enumerate(rows_of(data)):
+        image, label = split_row(row, number)
+        where = f"image {number} of the data"
+        classes = list(label) if isinstance(label, list | tuple) else as_array(label)
+        several = list(np.atleast_1d(np.asarray(classes)).tolist())
+        pixels = image_array(image, where)
+        batch = pixels[None] if len(several) == 1 and pixels.ndim < 4 else pixels
+        if batch.ndim < 3 or len(batch) != len(several):
+            raise InvalidInput(
+                f"{where} must be one image or a batch with one label an image, got images "
+                f"{pixels.shape} and {len(several)} labels: give (image, label) or (images, labels)"
+            )
+        yield channels_leading(batch, where), several
