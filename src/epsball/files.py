@@ -2,10 +2,13 @@
 
 import errno
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from epsball.errors import InvalidInput
 
@@ -35,6 +38,23 @@ def write_bytes(file: Path, content: bytes) -> Path:
     """Write all of a file's content, as `write_atomically` does, and return the file."""
     write_atomically(file, lambda beside: beside.write_bytes(content))
     return file
+
+
+def write_npz(file: Path, arrays: Mapping[str, ArrayLike]) -> Path:
+    """Write named arrays as a compressed npz file, as `write_atomically` does, and return it."""
+
+    def write(beside: Path) -> None:
+        with beside.open("wb") as stream:  # a name would have .npz appended
+            np.savez_compressed(stream, allow_pickle=False, **dict(arrays))
+
+    write_atomically(file, write)
+    return file
+
+
+def read_npz(file: Path) -> dict[str, NDArray[Any]]:
+    """Read all arrays of an npz file that `write_npz` wrote."""
+    with np.load(file, allow_pickle=False) as stored:
+        return dict(stored)
 
 
 def read_json(file: Path, command: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from epsball.errors import InvalidInput
+from epsball.report import write_study
 from epsball.studies import run_study
 from epsball.studies.core.data_summary import DataSummary
 from epsball.studies.core.options import Options
@@ -61,6 +62,7 @@ def test_a_small_run(tmp_path: Path) -> None:
     ]
     first = rows.filter(pl.col("labels") == 20)["right"]
     assert first.n_unique() == 1  # all begin with the same images and weights
+    assert 'id="figure-curves"' in write_study(tmp_path).read_text()
 
 
 @pytest.mark.parametrize(

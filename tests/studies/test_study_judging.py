@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from epsball.studies.judge.whole import judge_verdicts, judge_whole
+from epsball.studies.judge.verdicts import judge_verdicts
+from epsball.studies.judge.whole import judge_whole
 from epsball.types import Dataset
 
 # logits +-(w x), w = (1, -1): on (0.6, 0.4) the first class wins by 0.4; eps moves that by 4 eps
@@ -61,7 +62,7 @@ def test_unclipped_images_go_further() -> None:
 
 def test_shards_are_added_up(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = judge_whole(linear(), dataset(7), ["fgsm"], [0.05], seed=0)
-    monkeypatch.setattr("epsball.studies.judge.whole._AT_ONCE", 3)
+    monkeypatch.setattr("epsball.studies.judge.attacking.SHARD", 3)
     parts = judge_whole(linear(), dataset(7), ["fgsm"], [0.05], seed=0)
     for one, other in zip(parts, whole, strict=True):
         assert one["confidence"] == pytest.approx(other["confidence"])

@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from epsball.errors import InvalidInput
+from epsball.report import write_study
 from epsball.studies import run_study
 from epsball.studies.core.data_summary import DataSummary
 from epsball.studies.core.options import Options
@@ -97,3 +98,4 @@ def test_a_small_run_spends_its_queries_exactly(tmp_path: Path) -> None:
     assert frame["spent"].to_list()[0] == 60
     assert frame["n"].to_list() == [40, 5, 5]
     assert all(asked <= 60 for asked in frame["asked"])
+    assert 'id="figure-queries"' in write_study(tmp_path).read_text()

@@ -10,7 +10,7 @@ from torch import Tensor
 from epsball.errors import InvalidInput
 from epsball.evaluation.records.schema import SALIENCY, read_saved_images, read_summary
 from epsball.evaluation.subject import Model, open_model
-from epsball.files import write_atomically
+from epsball.files import write_npz
 from epsball.saliency.maps import saliency_maps
 
 _SHOWN = 5  # images
@@ -66,14 +66,7 @@ def explain(
         maps = saliency_maps(subject.model, inputs, classes)
         columns |= {f"{prefix}images": images.numpy(), f"{prefix}classes": classes.cpu().numpy()}
         columns |= {f"{prefix}map_{name}": one.cpu().numpy() for name, one in maps.items()}
-
-    def write(beside: Path) -> None:
-        with beside.open("wb") as stream:  # a name would have .npz appended
-            np.savez_compressed(stream, allow_pickle=False, **columns)
-
-    file = run / SALIENCY
-    write_atomically(file, write)
-    return file
+    return write_npz(run / SALIENCY, columns)
 
 
 def _hardest(run: Path, kept: list[tuple[str, str, float]]) -> tuple[str, str, float]:

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from epsball.errors import InvalidInput
-from epsball.studies.judge.rejecting import fooled_images, judge_attacked, judge_shown
-from epsball.studies.judge.strip import keep_strip
-from epsball.studies.judge.whole import engine_for, hold, judge_unchecked, judge_verdicts
+from epsball.studies.judge.engine import engine_for, keep_open
+from epsball.studies.judge.rejecting import judge_attacked, judge_stored, store_successes
+from epsball.studies.judge.strip import attack_strip
+from epsball.studies.judge.verdicts import judge_unchecked, judge_verdicts
 from epsball.types import Dataset, ModelInfo
 
 ATTACK = "rejection:steps=40"
@@ -124,11 +125,11 @@ def test_accuracy_among_the_most_trusted() -> None:
 def test_what_was_made_on_one_model_is_shown_to_another(tmp_path: Path) -> None:
     file = tmp_path / "examples" / "made.npz"
     attacked(REJECTED, Bare().eval(), file=file)
-    row = judge_shown(Rejecting().eval(), images(), file, REJECTED, name="limited")[0]
+    row = judge_stored(Rejecting().eval(), images(), file, REJECTED, name="limited")[0]
     assert (row["attack"], row["eps"], row["right"]) == ("limited", REJECTED, 4)
     file.unlink()
-    with pytest.raises(InvalidInput, match=r"made\.npz is gone"):
-        judge_shown(Rejecting().eval(), images(), file, REJECTED, name="limited")
+    with pytest.raises(InvalidInput, match=r"made\.npz is missing"):
+        judge_stored(Rejecting().eval(), images(), file, REJECTED, name="limited")
 
 
 # a clean image that is rejected passes as no other class; the one labelled wrongly does already
@@ -138,7 +139,7 @@ def test_kept_is_what_passes_as_another_class_and_did_not(
 ) -> None:
     file = tmp_path / "kept.npz"
     model = Rejecting().eval()
-    row = fooled_images(model, images(), ATTACK, eps, seed=0, file=file)[0]
+    row = store_successes(model, images(), ATTACK, eps, seed=0, file=file)[0]
     assert (row["n"], row["kept"]) == (5, kept)
     with np.load(file) as found:
         assert found["images"].shape == (kept, 1, 1, 2)
@@ -153,18 +154,18 @@ def test_a_held_model_is_opened_and_copied_once_and_judged_alike() -> None:
     assert attacked(REJECTED, model, precision="float32-copy") == rows
     copied = [engine_for(model, images(), 0, precision="float32-copy").surrogate for _ in range(2)]
     assert copied[0] is not copied[1]
-    hold(model)
+    keep_open(model)
     assert attacked(REJECTED, model, precision="float32-copy") == rows
-    hold(model)
+    keep_open(model)
     copied = [engine_for(model, images(), 0, precision="float32-copy").surrogate for _ in range(2)]
     assert copied[0] is copied[1]
     assert engine_for(model, images(), 0).surrogate is None
-    hold(other)  # one at a time: the first is forgotten
+    keep_open(other)  # one at a time: the first is forgotten
     assert engine_for(model, images(), 0, precision="float32-copy").surrogate is not copied[0]
 
 
 def test_a_strip_says_what_was_rejected_and_that_it_held(tmp_path: Path) -> None:
-    rows = keep_strip(
+    rows = attack_strip(
         Rejecting().eval(),
         images(),
         ATTACK,
@@ -181,7 +182,7 @@ def test_a_strip_says_what_was_rejected_and_that_it_held(tmp_path: Path) -> None
         (1, 1, 2),
         lambda rows: np.array([[[[0.52, 0.48]]]], np.float32)[rows],
     )
-    clean = keep_strip(
+    clean = attack_strip(
         Rejecting().eval(), rejected, ATTACK, [NEAR], label=0, norm="l2", file=tmp_path / "x.npz"
     )[0]
     assert (clean["prediction"], clean["right"]) == ("rejected", 0)

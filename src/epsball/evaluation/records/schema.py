@@ -19,7 +19,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from epsball.files import read_json
+from epsball.files import read_json, read_npz
 
 RECORDS = "records"
 IMAGES = "images"
@@ -169,5 +169,4 @@ def read_saved_images(run: Path) -> SavedImages | None:
 
 def _images(run: Path) -> Iterator[tuple[str, dict[str, NDArray[Any]]]]:
     for file in sorted((run / IMAGES).glob("*.npz")):
-        with np.load(file, allow_pickle=False) as kept:
-            yield file.stem, dict(kept)
+        yield file.stem, read_npz(file)

@@ -18,7 +18,7 @@ from epsball.evaluation.engine.examples import Examples, read_scores
 from epsball.evaluation.records.measure import record_frame
 from epsball.evaluation.records.schema import IMAGES, RECORDS, read_records
 from epsball.evaluation.settings import AttackSetting
-from epsball.files import write_atomically
+from epsball.files import write_atomically, write_npz
 from epsball.types import Dataset, Positions
 
 _SHOWN = 10  # images kept for the report, one a class as far as there are classes
@@ -150,12 +150,7 @@ def _save_images(
         "variant": np.array(setting.variant),
         "norm": np.array(setting.norm),
     }
-
-    def write(beside: Path) -> None:
-        with beside.open("wb") as stream:  # a name would have .npz appended
-            np.savez_compressed(stream, allow_pickle=False, **arrays)
-
-    write_atomically(file, write)
+    write_npz(file, arrays)
 
 
 def read_finished(

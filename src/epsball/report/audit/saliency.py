@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from epsball.evaluation.records.schema import SALIENCY
+from epsball.files import read_npz
 from epsball.report.audit.run import Run, Setting
 from epsball.report.drawing.numbers import brief
 from epsball.report.drawing.pixels import SHARP, data_address
@@ -36,8 +37,7 @@ def saliency_strips(run: Run) -> Explained | None:
     file: Path = run.path / SALIENCY
     if not file.exists():
         return None
-    with np.load(file, allow_pickle=False) as kept:
-        columns = dict(kept)
+    columns = read_npz(file)
     variant, norm, eps = columns["setting"].tolist()
     setting = Setting(variant, norm, float(eps))
     strips = []

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from epsball.files import read_npz
 from epsball.report.drawing.numbers import distance, percent
 from epsball.report.drawing.pixels import SHARP, data_address, magnify
 from epsball.report.drawing.strips import Strip, Tile
@@ -24,8 +23,7 @@ def study_strip(block: Mapping[str, Any], out: Path) -> Strip | None:
     file = out / str(block["file"])
     if not file.exists():
         return None
-    with np.load(file, allow_pickle=False) as kept:
-        images = kept["images"]
+    images = read_npz(file)["images"]
     tiles = []
     for told, image in zip(block["tiles"], images, strict=True):
         shown, factor = magnify(image - images[0])

@@ -15,7 +15,8 @@ from epsball.studies.core.store import Row
 from epsball.studies.core.workspace import Workspace
 from epsball.studies.judge.slopes import judge_levels, judge_slopes
 from epsball.studies.judge.transfer import judge_examples, make_examples
-from epsball.studies.judge.whole import judge_verdicts, judge_whole
+from epsball.studies.judge.verdicts import judge_verdicts
+from epsball.studies.judge.whole import judge_whole
 from epsball.training import TrainSettings, fresh_weights
 
 _SHARES = (0.25, 0.5, 1.0)  # of eps, for the curve under FGSM

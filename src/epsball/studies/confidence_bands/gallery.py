@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from epsball.attacks import fgsm
-from epsball.files import write_atomically
+from epsball.files import write_npz
 from epsball.kinds.labelling import KINDS
 from epsball.studies.core.cell import Cell
 from epsball.studies.core.store import Row
@@ -51,7 +51,7 @@ def keep_gallery(
         for one in best.head(_PAIRS).iter_rows(named=True):
             pair = torch.cat(attack(np.array([one["index"]])))
             number = len(rows) // 2
-            _write(workspace.images(f"{cell.hash}-{number}"), pair.numpy())
+            write_npz(workspace.images(f"{cell.hash}-{number}"), {"images": pair.numpy()})
             shared = {"pair": number, "image_kind": kind, "index": one["index"]}
             shared |= {"label_name": names[one["label"]]}
             for eps, before in ((0.0, "clean_"), (one["radius"], "")):
@@ -83,7 +83,7 @@ def keep_black(victim: Victim, images: Dataset, file: Path) -> list[Row]:
         for eps in BLACK_STEPS
     ]
     shown = torch.cat([black, *moved]).cpu()
-    _write(file, shown.numpy())
+    write_npz(file, {"images": shown.numpy()})
     probabilities = victim.scores(shown).double().softmax(1)
     most = probabilities.topk(min(_SHOWN, probabilities.shape[1]), dim=1)
     kept = probabilities[:, int(first)].tolist()
@@ -96,11 +96,3 @@ def keep_black(victim: Victim, images: Dataset, file: Path) -> list[Row]:
             for rank, (c, p) in enumerate(pairs, start=1)
         ]
     return rows
-
-
-def _write(file: Path, images: NDArray[np.float32]) -> None:
-    def write(beside: Path) -> None:
-        with beside.open("wb") as stream:  # a name would have .npz appended
-            np.savez_compressed(stream, allow_pickle=False, images=images)
-
-    write_atomically(file, write)

@@ -3,12 +3,16 @@
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from epsball.data import choose, load_data
 from epsball.data.spec import Split
+from epsball.errors import InvalidInput
 from epsball.evaluation.inputs import read_through
+from epsball.files import read_npz
 from epsball.studies.core.data_summary import DataSummary
 from epsball.types import Dataset, Positions
 
@@ -78,6 +82,21 @@ class Workspace:
             classes=len(test.class_names),
             class_names=tuple(test.class_names),
         )
+
+
+def read_examples_of(file: Path) -> dict[str, NDArray[Any]]:
+    """Read the arrays that another cell left in its file of examples.
+
+    Raises:
+        InvalidInput: the file is missing.
+    """
+    try:
+        return read_npz(file)
+    except FileNotFoundError:
+        raise InvalidInput(
+            f"study: {file} is missing: delete {file.parent.parent / 'rows' / file.stem}.parquet "
+            "too, and give the command again"
+        ) from None
 
 
 _PROVIDED: dict[tuple[str, Split], Dataset] = {}

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from epsball.files import write_atomically
+from epsball.files import write_npz
 from epsball.fooling.evolution import evolve
 from epsball.fooling.gradient import ascend_class
 from epsball.fooling.result import Fooling
@@ -24,12 +24,7 @@ def _search(cell: Cell, workspace: Workspace) -> list[Row]:
     targets = torch.tensor(classes_of(cell, len(images.class_names)))
     found = _found(cell, workspace, images, targets)
     kept = (found.images * 255).round().byte().numpy()
-
-    def write(beside: object) -> None:
-        with open(str(beside), "wb") as stream:  # noqa: PTH123 - a name would have .npz appended
-            np.savez_compressed(stream, allow_pickle=False, images=kept, targets=targets.numpy())
-
-    write_atomically(workspace.images(cell.hash), write)
+    write_npz(workspace.images(cell.hash), {"images": kept, "targets": targets.numpy()})
     return [
         {"class_number": target, "class_name": images.class_names[target]}
         | {"reached_confidence": sure, "queries": spent}

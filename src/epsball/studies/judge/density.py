@@ -7,11 +7,11 @@ from torch import nn
 from epsball.attacks import rejection
 from epsball.data import to_unit
 from epsball.defences import KernelDensity
-from epsball.evaluation.engine.examples import read_scores
-from epsball.evaluation.records.shards import read_clean
+from epsball.evaluation.records.shards import read_examples
 from epsball.randomness import ImageStreams
 from epsball.studies.core.store import Row
-from epsball.studies.judge.whole import engine_for
+from epsball.studies.judge.attacking import accuracy_of, read_images
+from epsball.studies.judge.engine import engine_for
 from epsball.types import Dataset, Search
 
 _EACH = 200  # images of a class that make the density
@@ -29,7 +29,7 @@ class _Pixels(nn.Module):
         return pixels[:, : self.classes]
 
 
-def judge_crowded(
+def judge_density(
     model: nn.Module,
     dataset: Dataset,
     known: Dataset,
@@ -51,47 +51,43 @@ def judge_crowded(
         seed: of the random starts.
 
     Returns:
-        One row: n, accuracy (right, or rejected), and the mean log-density of what was made.
+        One row: n, accuracy (right, or rejected), and the mean log-density of the attacked images.
     """
     engine = engine_for(model, dataset, seed, precision="fast")
-    clean = read_clean(engine, dataset, np.arange(len(dataset)))
-    place = torch.device(engine.config.device)
-    density = _density(known).to(place)
-    safe, crowd = [], []
-    size = engine.config.micro_batch
+    config, examples = engine.config, read_examples(dataset, np.arange(len(dataset)))
+    density = _density(known).to(torch.device(config.device))
     search = Search(
-        retire=False, confirm=engine.model, precision=engine.config.precision, micro_batch=size
+        retire=False,
+        confirm=engine.model,
+        precision=config.precision,
+        micro_batch=config.micro_batch,
     )
-    for rows in (slice(at, at + size) for at in range(0, len(dataset), size)):
-        streams = ImageStreams.of(
-            clean.positions[rows], seed=seed, purpose="rejection", device=place
-        )
-        images, labels = clean.images[rows].to(place), clean.labels[rows].to(place)
-        searched = engine.recorder(len(images), surrogate=True)
-        made = rejection(
-            searched,
-            images,
-            labels,
-            eps=eps,
-            norm="l2",
-            density=density.log_density,
-            density_weight=weight,
-            generator=streams,
-            search=search,
-        )
-        reading = read_scores(engine.scores(made), clean.labels[rows], engine.info)
-        safe.append(reading.safe)
-        crowd.append(density.log_density(made).detach().cpu())
-    held = torch.cat(safe)
+    safe, log_density = [], []
+    for micro_batch in engine.batches(len(examples)):
+        with micro_batch as rows:
+            batch = examples.rows(rows)
+            attacked = rejection(
+                engine.recorder(len(batch), surrogate=True),
+                batch.images.to(config.device),
+                batch.labels.to(config.device),
+                eps=eps,
+                norm="l2",
+                density=density.log_density,
+                density_weight=weight,
+                generator=ImageStreams.of(
+                    batch.positions, seed=seed, purpose="rejection", device=config.device
+                ),
+                search=search,
+            )
+            safe.append(read_images(engine, attacked, batch.labels).safe)
+            log_density.append(density.log_density(attacked).detach().cpu())
     return [
         {
             "attack": name,
             "eps": eps,
             "mode": "crowded",
-            "n": len(held),
-            "right": int(held.sum()),
-            "accuracy": float(held.double().mean()),
-            "log_density": float(torch.cat(crowd).mean()),
+            **accuracy_of(torch.cat(safe)),
+            "log_density": float(torch.cat(log_density).mean()),
         }
     ]
 

@@ -1,4 +1,4 @@
-"""How a study judges models that may reject: every image's whole attack, and what gives it away.
+"""How a study judges models that may reject: the full budget, and what gives an attack away.
 
 A rejected attacked image counts as right, a rejected clean one does not.
 """
@@ -11,10 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from epsball.defences.false_rejection import threshold_for
-from epsball.errors import InvalidInput
-from epsball.evaluation.engine.attacking import Attacked, attack_examples
 from epsball.evaluation.engine.engine import Engine
-from epsball.evaluation.engine.examples import Examples, Reading, read_scores
+from epsball.evaluation.engine.examples import Examples, Reading
 from epsball.evaluation.metrics.acceptance import (
     auroc,
     auroc_interval,
@@ -24,9 +22,12 @@ from epsball.evaluation.metrics.acceptance import (
 from epsball.evaluation.metrics.rejection import FALSE_REJECTIONS
 from epsball.evaluation.records.shards import read_clean
 from epsball.evaluation.settings import make_settings
-from epsball.files import write_atomically
+from epsball.files import write_npz
 from epsball.studies.core.store import Row
-from epsball.studies.judge.whole import CLEAN, Searched, engine_for
+from epsball.studies.core.workspace import read_examples_of
+from epsball.studies.judge.attacking import Outcome, accuracy_of, attack_shards, read_images
+from epsball.studies.judge.engine import SearchPrecision, engine_for
+from epsball.studies.judge.whole import CLEAN
 from epsball.types import Dataset
 
 _COVERAGES = np.linspace(0.05, 1, 20)
@@ -40,7 +41,7 @@ def judge_attacked(
     *,
     name: str,
     seed: int,
-    precision: Searched = "float32",
+    precision: SearchPrecision = "float32",
     file: Path | None = None,
 ) -> list[Row]:
     """Attack every image in L2 with the full budget, those already wrong or rejected included.
@@ -52,8 +53,8 @@ def judge_attacked(
         eps: radius, input units; 0: the clean images.
         name: of the attack in the rows.
         seed: of all that is random.
-        precision: of the search; what it finds is judged in float32.
-        file: where "images" (n, c, h, w), float32, are kept; None: nowhere.
+        precision: of the search; its results are judged in float32.
+        file: where "images" (n, c, h, w), float32, are stored; None: nowhere.
 
     Returns:
         One row: n, accuracy (right; when attacked: or rejected), rejected, named (the likeliest
@@ -62,58 +63,57 @@ def judge_attacked(
         safe_at_5 ...; then rows of mode "coverage": the accuracy of the most trusted images.
     """
     engine = engine_for(model, dataset, seed, precision=precision)
-    clean = read_clean(engine, dataset, np.arange(len(dataset)))
     if eps == 0:
-        rows = _row(clean.reading, clean.labels, {"attack": CLEAN, "eps": 0.0}, clean=True)
-        return [rows, *_coverage(clean.reading, clean.labels, 0.0)]
-    made, reading = _attack(engine, clean, attack, eps)
+        clean = read_clean(engine, dataset, np.arange(len(dataset)))
+        right = clean.reading.prediction == clean.labels
+        rates = _rates(clean.reading, clean.labels, right)
+        return [
+            {"attack": CLEAN, "eps": 0.0, **rates},
+            *_coverage(clean.reading, clean.labels, 0.0),
+        ]
+    one = _attack(engine, dataset, attack, eps)
+    images, labels = one.attacked.images, one.clean.labels
     if file is not None:
-        write_atomically(file, lambda beside: _write(beside, made.images))
-    moved = (made.images - clean.images).flatten(1).norm(dim=1)
-    where: Row = {
+        write_npz(file, {"images": images.numpy()})
+    row: Row = {
         "attack": name,
         "eps": eps,
-        "forwards": int(made.forwards.sum()),
-        "backwards": int(made.backwards.sum()),
-        "moved": float(moved.mean()),
+        "forwards": int(one.attacked.forwards.sum()),
+        "backwards": int(one.attacked.backwards.sum()),
+        "moved": float((images - one.clean.images).flatten(1).norm(dim=1).mean()),
+        **_rates(one.reading, labels, one.reading.safe),
+        **_detection(one.clean, one.reading),
     }
-    row = _row(reading, clean.labels, where, clean=False)
-    return [dict(row) | _apart(clean, reading), *_coverage(reading, clean.labels, eps)]
+    return [row, *_coverage(one.reading, labels, eps)]
 
 
-def judge_shown(
+def judge_stored(
     model: nn.Module, dataset: Dataset, file: Path, eps: float, *, name: str
 ) -> list[Row]:
-    """Show a model the images that were made on another one.
+    """Judge a model on images that were attacked on another one.
 
     Args:
         model: in eval mode.
-        dataset: those they were made of, for their labels.
-        file: as `judge_attacked` keeps it.
-        eps: what they were made with.
+        dataset: the clean images.
+        file: as `judge_attacked` writes it.
+        eps: of the attack.
         name: of the attack in the rows.
 
     Returns:
         One row, as `judge_attacked` has it.
 
     Raises:
-        InvalidInput: the file is gone.
+        InvalidInput: the file is missing.
     """
-    if not file.exists():
-        raise InvalidInput(
-            f"study: {file} is gone: delete {file.parent.parent / 'rows' / file.stem}.parquet too, "
-            "and give the command again"
-        )
+    images = torch.from_numpy(read_examples_of(file)["images"])
     engine = engine_for(model, dataset, seed=0)
     clean = read_clean(engine, dataset, np.arange(len(dataset)))
-    with np.load(file, allow_pickle=False) as kept:
-        images = torch.from_numpy(kept["images"])
-    reading = read_scores(engine.scores(images), clean.labels, engine.info)
-    row = _row(reading, clean.labels, {"attack": name, "eps": eps}, clean=False)
-    return [dict(row) | _apart(clean, reading)]
+    reading = read_images(engine, images, clean.labels)
+    rates = _rates(reading, clean.labels, reading.safe)
+    return [{"attack": name, "eps": eps, **rates, **_detection(clean, reading)}]
 
 
-def fooled_images(
+def store_successes(
     model: nn.Module,
     dataset: Dataset,
     attack: str,
@@ -121,9 +121,9 @@ def fooled_images(
     *,
     seed: int,
     file: Path,
-    precision: Searched = "float32",
+    precision: SearchPrecision = "float32",
 ) -> list[Row]:
-    """Attack images in L2 and keep those that then pass as another class, and did not before.
+    """Attack images in L2 and store those that then pass as another class, and did not before.
 
     Args:
         model: in eval mode.
@@ -138,81 +138,69 @@ def fooled_images(
         One row: n attacked, kept, passes spent.
     """
     engine = engine_for(model, dataset, seed, precision=precision)
-    clean = read_clean(engine, dataset, np.arange(len(dataset)))
-    made, reading = _attack(engine, clean, attack, eps)
-    fooled = clean.not_yet_adversarial & ~reading.safe
-    kept, labels = made.images[fooled], clean.labels[fooled]
-    write_atomically(file, lambda beside: _write(beside, kept, labels))
-    return [
-        {
-            "mode": "harvest",
-            "n": len(dataset),
-            "kept": len(labels),
-            "backwards": int(made.backwards.sum()),
-        }
-    ]
+    one = _attack(engine, dataset, attack, eps)
+    success = one.clean.not_yet_adversarial & ~one.reading.safe
+    images, labels = one.attacked.images[success].numpy(), one.clean.labels[success].numpy()
+    write_npz(file, {"images": images, "labels": labels})
+    passes = int(one.attacked.backwards.sum())
+    return [{"mode": "harvest", "n": len(dataset), "kept": len(labels), "backwards": passes}]
 
 
-def _attack(engine: Engine, clean: Examples, attack: str, eps: float) -> tuple[Attacked, Reading]:
-    """Attack all clean images, and read what the model says of what came out."""
-    setting = make_settings([attack], norm="l2", eps=[eps])[0]
-    made = attack_examples(engine, setting, clean)[0]
-    return made, read_scores(engine.scores(made.images), clean.labels, engine.info)
+def _attack(engine: Engine, dataset: Dataset, attack: str, eps: float) -> Outcome:
+    """Attack all images at once."""
+    settings = make_settings([attack], norm="l2", eps=[eps])
+    ((_, outcomes),) = attack_shards(engine, dataset, settings, len(dataset))
+    (one,) = outcomes
+    return one
 
 
-def _row(reading: Reading, labels: Tensor, where: Row, *, clean: bool) -> Row:
-    right = reading.prediction == labels if clean else reading.safe
-    rejected, named = reading.rejected, reading.top5[:, 0] == labels
-    return dict(where) | {
+def _rates(reading: Reading, labels: Tensor, right: Tensor) -> Row:
+    return {
         "mode": "whole",
-        "n": len(labels),
-        "right": int(right.sum()),
-        "accuracy": float(right.double().mean()),
-        "rejected": float(rejected.double().mean()),
-        "named": float(named.double().mean()),
+        **accuracy_of(right),
+        "rejected": float(reading.rejected.double().mean()),
+        "named": float(_named(reading, labels).mean()),
     }
 
 
-def _apart(clean: Examples, reading: Reading) -> dict[str, float]:
-    """Say how well acceptance tells attacked images from the clean ones they were made of."""
+def _detection(clean: Examples, reading: Reading) -> dict[str, float]:
+    """Measure how well acceptance separates attacked images from the clean ones."""
     if clean.reading.acceptance is None or reading.acceptance is None:
         return {}
-    fine = _named(clean.reading, clean.labels)
-    before, after = clean.reading.acceptance.numpy(), reading.acceptance.numpy()
-    if not fine.any():
+    right = _named(clean.reading, clean.labels)
+    if not right.any():
         return {}
-    area = auroc(before[fine], after[fine])
-    low, high = auroc_interval(area, int(fine.sum()), int(fine.sum()))
-    told = {"auroc": area, "auroc_low": low, "auroc_high": high}
+    before, after = clean.reading.acceptance.numpy(), reading.acceptance.numpy()
+    area = auroc(before[right], after[right])
+    low, high = auroc_interval(area, int(right.sum()), int(right.sum()))
+    rates = {"auroc": area, "auroc_low": low, "auroc_high": high}
     for share in FALSE_REJECTIONS:
-        cut = threshold_for(before[fine], share)
-        rates = rates_at(cut, after, _named(reading, clean.labels))
-        told[f"safe_at_{share:.0%}"] = rates["safe"]
-        told[f"clean_at_{share:.0%}"] = rates_at(cut, before, fine)["accuracy"]
-    return told
+        threshold = threshold_for(before[right], share)
+        after_rates = rates_at(threshold, after, _named(reading, clean.labels))
+        rates[f"safe_at_{share:.0%}"] = after_rates["safe"]
+        rates[f"clean_at_{share:.0%}"] = rates_at(threshold, before, right)["accuracy"]
+    return rates
 
 
 def _coverage(reading: Reading, labels: Tensor, eps: float) -> list[Row]:
-    """Follow accuracy among the accepted as ever more images are accepted."""
+    """Return the accuracy among the accepted images as more of them are accepted."""
     if reading.acceptance is None:
         return []
     curve = risk_curve(reading.acceptance.numpy(), _named(reading, labels))
     at = np.searchsorted(curve.coverage, _COVERAGES - 1e-12).clip(max=len(curve.coverage) - 1)
-    told: list[Row] = []
-    for i in at:
-        share, error = float(curve.coverage[i]), float(curve.risk[i])
-        where: Row = {"mode": "coverage", "at_eps": eps, "coverage": share}
-        told.append(dict(where) | {"accepted_accuracy": 1 - error, "area": curve.area})
-    return told
+    return [
+        {
+            "mode": "coverage",
+            "at_eps": eps,
+            "coverage": float(curve.coverage[i]),
+            "accepted_accuracy": 1 - float(curve.risk[i]),
+            "area": curve.area,
+        }
+        for i in at
+    ]
 
 
 def _named(reading: Reading, labels: Tensor) -> NDArray[np.bool_]:
+    """Say whose likeliest class is the label, rejected or not."""
     named: NDArray[np.bool_] = (reading.top5[:, 0] == labels).numpy()
     return named
-
-
-def _write(beside: Path, images: Tensor, labels: Tensor | None = None) -> None:
-    arrays = {"images": images.numpy()}
-    arrays |= {} if labels is None else {"labels": labels.numpy()}
-    with beside.open("wb") as stream:  # a name would have .npz appended
-        np.savez_compressed(stream, allow_pickle=False, **arrays)

@@ -1,4 +1,4 @@
-"""One image under a row of eps, kept for the page."""
+"""One image under an attack at rising eps, stored for the page."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,18 +8,18 @@ import torch
 from torch import nn
 
 from epsball.data import to_unit
-from epsball.evaluation.engine.attacking import attack_examples
-from epsball.evaluation.engine.examples import Examples, read_scores
+from epsball.evaluation.engine.examples import Examples
 from epsball.evaluation.settings import make_settings
-from epsball.files import write_atomically
+from epsball.files import write_npz
 from epsball.studies.core.store import Row
-from epsball.studies.judge.whole import engine_for
+from epsball.studies.judge.attacking import read_images, run_attacks
+from epsball.studies.judge.engine import engine_for
 from epsball.types import Dataset
 
-_LOOKED_AT = 64  # images of the class, among which one that the network gets right
+_CANDIDATES = 64  # images of the class, among which one that the network gets right
 
 
-def keep_strip(
+def attack_strip(
     model: nn.Module,
     dataset: Dataset,
     attack: str,
@@ -30,14 +30,14 @@ def keep_strip(
     norm: str = "linf",
     seed: int = 0,
 ) -> list[Row]:
-    """Attack the first image of a class that the network gets right, and keep what came out.
+    """Attack the first image of a class that the network gets right, and store the results.
 
     Args:
         model: in eval mode.
         dataset: to choose from.
         attack: with settings where wanted.
         eps: radii in norm, input units.
-        label: the class.
+        label: the class; where the network gets no image of it right, the first one is taken.
         file: where "images" (m, c, h, w), float32, go: the clean one, then one an eps.
         norm: of the ball.
         seed: of an attack that is random.
@@ -47,33 +47,27 @@ def keep_strip(
         does that) and of the label, confidence, and whether that is right: of an attacked image
         a rejection is.
     """
-    positions = np.flatnonzero(dataset.labels == label)[:_LOOKED_AT]
+    positions = np.flatnonzero(dataset.labels == label)[:_CANDIDATES]
     images, labels = to_unit(dataset.read(positions)), torch.full((len(positions),), label)
     engine = engine_for(model, dataset, seed, len(images))
-    before = read_scores(engine.scores(images), labels, engine.info)
-    first = int(
-        (before.prediction == labels).int().argmax()
-    )  # the first image at all, where none is right
-    one, its, where = images[first : first + 1], labels[:1], torch.tensor([int(positions[first])])
-    setting = make_settings([attack], norm=norm, eps=list(eps))[0]
-    made = torch.cat(
-        [one, *(a.images for a in attack_examples(engine, setting, Examples(one, its, where)))]
-    )
-    write_atomically(file, lambda beside: _write(beside, made))
-    reading = read_scores(engine.scores(made), its.repeat(len(made)), engine.info)
-    shared = {"attack": attack, "mode": "strip", "position": int(where)}
+    right = read_images(engine, images, labels).prediction == labels
+    chosen = int(right.int().argmax())
+    position = int(positions[chosen])
+    clean = Examples(images[chosen : chosen + 1], labels[:1], torch.tensor([position]))
+    settings = make_settings([attack], norm=norm, eps=list(eps))
+    attacked = [one.attacked.images for one in run_attacks(engine, clean, settings)]
+    strip = torch.cat([clean.images, *attacked])
+    write_npz(file, {"images": strip.numpy()})
+    reading = read_images(engine, strip, labels[:1].repeat(len(strip)))
     names = (*dataset.class_names, "rejected")
-    clean = (int(before.prediction[first] == label),)
-    columns = reading.prediction.tolist(), reading.confidence.tolist(), reading.safe.tolist()
+    columns = (
+        [0.0, *settings[0].eps],
+        [bool(right[chosen]), *reading.safe.tolist()[1:]],
+        reading.confidence.tolist(),
+        reading.prediction.tolist(),
+    )
+    shared: Row = {"attack": attack, "mode": "strip", "position": position, "label": names[label]}
     return [
-        {**shared, "eps": e, "right": int(safe), "confidence": sure}
-        | {"label": names[label], "prediction": names[said]}
-        for e, said, sure, safe in zip(
-            [0.0, *setting.eps], *columns[:2], [*clean, *columns[2][1:]], strict=True
-        )
+        {**shared, "eps": e, "right": int(safe), "confidence": sure, "prediction": names[predicted]}
+        for e, safe, sure, predicted in zip(*columns, strict=True)
     ]
-
-
-def _write(beside: Path, made: torch.Tensor) -> None:
-    with beside.open("wb") as stream:  # a name would have .npz appended
-        np.savez_compressed(stream, allow_pickle=False, images=made.numpy())

@@ -1,28 +1,22 @@
-"""Adversarial examples made on one model and shown to another: an attack without its gradients."""
+"""Adversarial examples that are computed on one model and judged on another."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from epsball.errors import InvalidInput
-from epsball.evaluation.engine.attacking import attack_examples
-from epsball.evaluation.engine.examples import read_scores
-from epsball.evaluation.records.shards import read_clean, shards_of
 from epsball.evaluation.settings import make_settings
-from epsball.files import write_atomically
+from epsball.files import write_npz
 from epsball.studies.core.store import Row
-from epsball.studies.judge.whole import engine_for
+from epsball.studies.core.workspace import read_examples_of
+from epsball.studies.judge.attacking import accuracy_of, attack_shards, read_images
+from epsball.studies.judge.engine import engine_for
 from epsball.types import Dataset
-
-_AT_ONCE = 1000  # images held in memory with their attacked versions
 
 
 def make_examples(
-    maker: nn.Module,
+    surrogate: nn.Module,
     dataset: Dataset,
     attacks: Sequence[str],
     eps: Sequence[float],
@@ -30,11 +24,11 @@ def make_examples(
     seed: int,
     file: Path,
 ) -> list[Row]:
-    """Attack every image on a model with the full budget, and keep what comes out.
+    """Attack every image on a model with the full budget, and store the results.
 
     Args:
-        maker: in eval mode.
-        dataset: all are used, whatever the model says of them when clean.
+        surrogate: in eval mode.
+        dataset: all are used, misclassified or not.
         attacks: with settings where wanted.
         eps: radii in linf, input units.
         seed: of all that is random.
@@ -43,70 +37,42 @@ def make_examples(
     Returns:
         A row for each attack and eps: n, and the passes that were spent.
     """
-    engine = engine_for(maker, dataset, seed)
+    engine = engine_for(surrogate, dataset, seed)
     settings = make_settings(attacks, norm="linf", eps=list(eps))
     keys = [(setting.variant, e) for setting in settings for e in setting.eps]
-    made: dict[tuple[str, float], list[Tensor]] = {key: [] for key in keys}
-    spent = dict.fromkeys(keys, 0)
-    for shard in shards_of(np.arange(len(dataset)), _AT_ONCE):
-        clean = read_clean(engine, dataset, shard.positions)
-        for setting in settings:
-            whole = attack_examples(engine, setting, clean)
-            for e, one in zip(setting.eps, whole, strict=True):
-                made[setting.variant, e].append(one.images)
-                spent[setting.variant, e] += int(one.backwards.sum())
-    arrays = {_name(*key): torch.cat(parts).numpy() for key, parts in made.items()}
-    write_atomically(file, lambda beside: _write(beside, arrays))
+    images: dict[tuple[str, float], list[Tensor]] = {key: [] for key in keys}
+    passes = dict.fromkeys(keys, 0)
+    for _, outcomes in attack_shards(engine, dataset, settings):
+        for one in outcomes:
+            images[one.setting.variant, one.eps].append(one.attacked.images)
+            passes[one.setting.variant, one.eps] += int(one.attacked.backwards.sum())
+    write_npz(file, {f"{a}@{e!r}": torch.cat(parts).numpy() for (a, e), parts in images.items()})
     return [
         {"attack": f"made:{a}", "eps": e, "mode": "made", "n": len(dataset), "backwards": count}
-        for (a, e), count in spent.items()
+        for (a, e), count in passes.items()
     ]
 
 
-def judge_examples(judged: nn.Module, dataset: Dataset, file: Path) -> list[Row]:
-    """Show a model the examples that were made on another one.
+def judge_examples(model: nn.Module, dataset: Dataset, file: Path) -> list[Row]:
+    """Judge a model on the examples that were computed on another one.
 
     Args:
-        judged: in eval mode.
-        dataset: those that the examples were made of, for their labels.
+        model: in eval mode.
+        dataset: the clean images of the examples.
         file: as `make_examples` writes it.
 
     Returns:
         A row for each attack and eps, the attack named "transfer:NAME": n, right and accuracy.
 
     Raises:
-        InvalidInput: the examples are not there any more.
+        InvalidInput: the file is missing.
     """
-    if not file.exists():
-        raise InvalidInput(
-            f"study: {file} is gone: delete {file.parent.parent / 'rows' / file.stem}.parquet too, "
-            "and give the command again"
-        )
-    engine = engine_for(judged, dataset, seed=0)
+    engine = engine_for(model, dataset, seed=0)
     labels = torch.from_numpy(dataset.labels)
     rows: list[Row] = []
-    with np.load(file, allow_pickle=False) as kept:
-        for name in kept.files:
-            reading = read_scores(engine.scores(torch.from_numpy(kept[name])), labels, engine.info)
-            right = int((reading.prediction == labels).sum())
-            attack, _, radius = name.rpartition("@")
-            rows.append(
-                {
-                    "attack": f"transfer:{attack}",
-                    "eps": float(radius),
-                    "mode": "transfer",
-                    "n": len(labels),
-                    "right": right,
-                    "accuracy": right / len(labels),
-                }
-            )
+    for name, images in read_examples_of(file).items():
+        right = read_images(engine, torch.from_numpy(images), labels).prediction == labels
+        attack, _, radius = name.rpartition("@")
+        where: Row = {"attack": f"transfer:{attack}", "eps": float(radius), "mode": "transfer"}
+        rows.append({**where, **accuracy_of(right)})
     return rows
-
-
-def _name(attack: str, eps: float) -> str:
-    return f"{attack}@{eps!r}"
-
-
-def _write(beside: Path, arrays: dict[str, NDArray[np.float32]]) -> None:
-    with beside.open("wb") as stream:  # a name would have .npz appended
-        np.savez(stream, allow_pickle=False, **arrays)

@@ -32,7 +32,7 @@ def summarise(rows: pl.DataFrame, options: Options, data: DataSummary) -> Story:
     """
     curves = curves_of(rows)
     points: list[dict[str, Any]] = [
-        plot_point(one, labels, series=choice)
+        plot_point(one, labels, series=choice, panel="Accuracy")
         for choice, curve in curves.items()
         for labels, one in curve.items()
     ]

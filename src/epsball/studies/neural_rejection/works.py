@@ -20,11 +20,13 @@ from epsball.studies.core.cell import Cell
 from epsball.studies.core.nets import train_net, trained_net
 from epsball.studies.core.spec import CellWork
 from epsball.studies.core.store import Row
-from epsball.studies.core.workspace import Workspace, part_of
-from epsball.studies.judge.density import judge_crowded
-from epsball.studies.judge.rejecting import fooled_images, judge_attacked, judge_shown
-from epsball.studies.judge.strip import keep_strip
-from epsball.studies.judge.whole import hold, judge_losses, judge_unchecked, judge_verdicts
+from epsball.studies.core.workspace import Workspace, part_of, read_examples_of
+from epsball.studies.judge.density import judge_density
+from epsball.studies.judge.engine import keep_open
+from epsball.studies.judge.rejecting import judge_attacked, judge_stored, store_successes
+from epsball.studies.judge.strip import attack_strip
+from epsball.studies.judge.verdicts import judge_unchecked, judge_verdicts
+from epsball.studies.judge.whole import judge_losses
 from epsball.studies.neural_rejection.subjects import GOOD, NETS, PAIRED, SUBJECTS, UNCHECKED
 from epsball.training import TrainSettings, fresh_weights
 from epsball.types import Dataset
@@ -102,7 +104,7 @@ def fit(cell: Cell, workspace: Workspace) -> list[Row]:
 def harvest(cell: Cell, workspace: Workspace) -> list[Row]:
     """Attack training images and keep those that fool the model."""
     whole = workspace.train_set(_as(cell, "train_images"))
-    return fooled_images(
+    return store_successes(
         _model(cell, workspace),
         _drawn(cell, whole),
         _as(cell, "attack"),
@@ -132,7 +134,7 @@ def limited(cell: Cell, workspace: Workspace) -> list[Row]:
     """Judge a defence on the images that were attacked on the bare network."""
     file, eps = workspace.examples(cell.needs[1]), _as(cell, "eps_asked")
     images = _drawn(cell, workspace.test_set())
-    return judge_shown(_model(cell, workspace), images, file, eps, name="limited")
+    return judge_stored(_model(cell, workspace), images, file, eps, name="limited")
 
 
 def strong(cell: Cell, workspace: Workspace) -> list[Row]:
@@ -179,7 +181,7 @@ def _radii(cell: Cell) -> list[float]:
 def crowded(cell: Cell, workspace: Workspace) -> list[Row]:
     """Attack with a term that keeps the search where the density of images is high."""
     train_set = workspace.train_set(_as(cell, "train_images"))
-    return judge_crowded(
+    return judge_density(
         _model(cell, workspace),
         _drawn(cell, workspace.test_set()),
         train_set,
@@ -194,7 +196,7 @@ def strip(cell: Cell, workspace: Workspace) -> list[Row]:
     """Keep one digit under the source's attack at every eps."""
     images = workspace.test_set()
     label = _DIGIT if (images.labels == _DIGIT).any() else int(np.min(images.labels))
-    return keep_strip(
+    return attack_strip(
         _model(cell, workspace),
         images,
         _as(cell, "attack"),
@@ -239,7 +241,7 @@ def _model(cell: Cell, workspace: Workspace) -> nn.Module:
     folder: Path = workspace.model(cell.needs[0])
     folder = folder / OTHER_COMBINER if subject.combiner == OTHER_COMBINER else folder
     rejector = _defended(folder, _as(cell, "around"), workspace)
-    hold(rejector)
+    keep_open(rejector)
     return rejector
 
 
@@ -268,12 +270,12 @@ def _images(cell: Cell, workspace: Workspace, harvested: int) -> Dataset:
     whole = workspace.train_set(_as(cell, "train_images"))
     if len(cell.needs) <= harvested:
         return whole
-    with np.load(workspace.examples(cell.needs[harvested]), allow_pickle=False) as kept:
-        more, more_labels = kept["images"], kept["labels"]
+    more = read_examples_of(workspace.examples(cell.needs[harvested]))
     images = whole.read(np.arange(len(whole)))
     if images.dtype == np.uint8:
         images = images.astype(np.float32) / np.float32(255)
-    images, labels = np.concatenate([images, more]), np.concatenate([whole.labels, more_labels])
+    images = np.concatenate([images, more["images"]])
+    labels = np.concatenate([whole.labels, more["labels"]])
     names = whole.class_names
     return Dataset(f"{whole.name} and more", labels, names, whole.shape, lambda rows: images[rows])
 

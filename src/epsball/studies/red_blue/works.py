@@ -12,8 +12,9 @@ from epsball.studies.core.nets import train_net, trained_net
 from epsball.studies.core.spec import CellWork
 from epsball.studies.core.store import Row
 from epsball.studies.core.workspace import Workspace
-from epsball.studies.judge.strip import keep_strip
-from epsball.studies.judge.whole import judge_verdicts, judge_whole
+from epsball.studies.judge.strip import attack_strip
+from epsball.studies.judge.verdicts import judge_verdicts
+from epsball.studies.judge.whole import judge_whole
 from epsball.studies.red_blue.plan import EPS
 from epsball.training import TrainSettings, fresh_weights
 
@@ -79,7 +80,7 @@ def _strip(cell: Cell, workspace: Workspace) -> list[Row]:
     images = workspace.test_set()
     label = _DIGIT if (images.labels == _DIGIT).any() else int(np.min(images.labels))
     model, file = _trained(cell, workspace), workspace.images(cell.hash)
-    return keep_strip(model, images, "fgsm", EPS, label=label, file=file)
+    return attack_strip(model, images, "fgsm", EPS, label=label, file=file)
 
 
 WORKS: Mapping[str, CellWork] = {

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,14 +10,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from epsball.data import to_unit
-from epsball.errors import InvalidInput
 from epsball.evaluation.settings import make_settings
-from epsball.files import write_atomically
+from epsball.files import write_npz
 from epsball.randomness import ImageStreams
 from epsball.studies.core.cell import Cell
 from epsball.studies.core.spec import CellWork
 from epsball.studies.core.store import Row
-from epsball.studies.core.workspace import Workspace
+from epsball.studies.core.workspace import Workspace, read_examples_of
 from epsball.studies.transfer.models import majority, opened, predict, train
 from epsball.studies.transfer.plan import VOTE
 
@@ -50,7 +48,7 @@ def _attack(cell: Cell, workspace: Workspace) -> list[Row]:
     clean = predict(model, images)
     own = predict(model, attacked / _WHITE)
     arrays = {"images": attacked.to(torch.uint8).numpy(), "clean": clean}
-    write_atomically(workspace.examples(cell.hash), lambda file: _save(file, arrays))
+    write_npz(workspace.examples(cell.hash), arrays)
     delta = (attacked / _WHITE - images).flatten(1)
     truth = labels.numpy()
     row: Row = {
@@ -86,7 +84,7 @@ def _judge(cell: Cell, workspace: Workspace) -> list[Row]:
     truth, clean = labels.numpy(), says(images)
     rows: list[Row] = []
     for (technique, subset), hashed in zip(sources, attacks, strict=True):
-        kept = _kept(workspace, hashed)
+        kept = read_examples_of(workspace.examples(hashed))
         wrong = says(torch.from_numpy(kept["images"]).float() / _WHITE) != truth
         both = (clean == truth) & (kept["clean"] == truth)
         rows.append(
@@ -114,22 +112,6 @@ def _test_images(cell: Cell, workspace: Workspace) -> tuple[Tensor, Tensor]:
     images = workspace.test_set(values["images"])
     pixels = to_unit(images.read(np.arange(len(images))))
     return pixels, torch.from_numpy(images.labels)
-
-
-def _kept(workspace: Workspace, hashed: str) -> Mapping[str, NDArray[Any]]:
-    file = workspace.examples(hashed)
-    if not file.exists():
-        raise InvalidInput(
-            f"study: {file} is missing: delete {workspace.out / 'rows' / hashed}.parquet too, and "
-            "give the command again"
-        )
-    with np.load(file, allow_pickle=False) as kept:
-        return {name: kept[name] for name in kept.files}
-
-
-def _save(file: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    with file.open("wb") as stream:  # a name would have .npz appended
-        np.savez_compressed(stream, allow_pickle=False, **arrays)
 
 
 WORKS: Mapping[str, CellWork] = {"train": train, "attack": _attack, "judge": _judge}

@@ -6,9 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors.torch import save_file
 
 from epsball.data import choose, default_eps, to_unit
@@ -16,7 +14,7 @@ from epsball.errors import InvalidInput
 from epsball.evaluation.inputs import Data, open_data
 from epsball.evaluation.progress import Progress, Silent
 from epsball.evaluation.settings import make_settings
-from epsball.files import write_atomically
+from epsball.files import write_atomically, write_npz
 from epsball.identity import model_hash
 from epsball.models import load_model
 from epsball.oracles.protocol import Ledger, Oracle, check_labels
@@ -204,15 +202,9 @@ def _kept(out: Path, name: str, learned: Learned, fooled: list[Fooled]) -> Subst
     state = {key: value.contiguous() for key, value in learned.model.state_dict().items()}
     write_atomically(out / f"{stem}.safetensors", lambda file: save_file(state, file))
     eight = (learned.images * 255).round().to(torch.uint8).numpy()
-    arrays = {"images": eight, "labels": learned.labels.numpy()}
-    write_atomically(out / f"{stem}.npz", lambda file: _save(file, arrays))
+    write_npz(out / f"{stem}.npz", {"images": eight, "labels": learned.labels.numpy()})
     rounds = [asdict(one) for one in learned.rounds]
     return SubstituteResult(name, model_hash(learned.model, None), rounds, fooled)
-
-
-def _save(file: Path, arrays: dict[str, NDArray[Any]]) -> None:
-    with file.open("wb") as stream:  # a name would have .npz appended
-        np.savez_compressed(stream, allow_pickle=False, **arrays)
 
 
 def _write(out: Path, report: SubstituteReport, settings: SubstituteSettings) -> None:
