@@ -7,11 +7,17 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel
+from sklearn.base import clone
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.svm import SVC
+from sklearn.tree import DecisionTreeClassifier
 from tests.wrappers import WRAPPERS, Holder, wrapped
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from epsball.identity import model_hash
+from epsball.object_graph import walk
 
 FACTOR = 1.0
 
@@ -79,6 +85,16 @@ def quietly(make: Callable[[nn.Module], object]) -> Callable[[float], object]:
     return call
 
 
+class Settings(BaseModel):
+    factor: float
+
+
+def fitted(estimator: Any, value: float) -> Any:
+    rng = np.random.default_rng(0)
+    inputs, labels = rng.random((60, 4)), rng.integers(0, 3, 60)
+    return clone(estimator).fit(inputs * value, labels)
+
+
 # Each gives a model whose scores depend on the number.
 KINDS: dict[str, Callable[[float], Any]] = {
     "tensor": lambda v: Plain(mean=torch.tensor(v)),
@@ -103,6 +119,10 @@ KINDS: dict[str, Callable[[float], Any]] = {
     "compiled": lambda v: torch.compile(net(v), backend="eager"),
     "closure": lambda v: lambda inputs: inputs * v,
     "closure over a tensor": lambda v: (lambda t: lambda inputs: inputs * t)(torch.tensor(v)),
+    "settings of pydantic": lambda v: Holder(Settings(factor=v)),  # type: ignore[arg-type]
+    "decision tree": lambda v: Holder(fitted(DecisionTreeClassifier(random_state=0), v)),
+    "forest": lambda v: Holder(fitted(RandomForestClassifier(3, random_state=0), v)),
+    "support vectors": lambda v: Holder(fitted(SVC(), v)),
     "keyword": lambda v: lambda inputs, *, factor=v: inputs * factor,
     "deep": lambda v: wrapped(Holder(torch.tensor(v)), ["object"] * 15),  # type: ignore[arg-type]
 }
@@ -139,6 +159,14 @@ def test_global_and_class_attribute_that_are_read_count(
     assert model_hash(model) != before
     monkeypatch.undo()
     assert model_hash(model) == before
+
+
+def test_caches_of_libraries_do_not_count() -> None:
+    # what pydantic, sklearn or epsball remember while a process runs is not the model's
+    model = Holder(fitted(DecisionTreeClassifier(random_state=0), 1.0))
+    seen = {type(value).__module__ for _, value in walk(model)}
+    assert not {name for name in seen if name.startswith(("logging", "threading", "pydantic"))}
+    assert sum(1 for _ in walk(model)) < 100
 
 
 def test_use_and_mode_do_not_count() -> None:

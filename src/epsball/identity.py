@@ -12,15 +12,22 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, fx, nn
 
-from epsball.object_graph import LARGEST, LIBRARIES, SETTLED, home_of, is_settled, references
+from epsball.object_graph import (
+    LARGEST,
+    OURS,
+    SETTLED,
+    home_of,
+    is_installed,
+    references,
+)
 
 ADDRESS = re.compile(
     r" at 0x[0-9a-fA-F]+"
 )  # of objects without a repr: another one in each process
 MANGLED = re.compile(r"___torch_mangle_\d+\.")  # TorchScript numbers the classes of a process
-_OURS = "epsball"
 DEPTH = 60  # how far to follow what a callable holds
 # Attributes that decide no score: the mode is checked on its own, and a device computes the same.
 _IDLE = frozenset({"training", "device", "device_ids", "output_device", "src_device_obj"})
@@ -85,7 +92,7 @@ def _plain(value: object) -> bytes | None:
     if isinstance(value, Tensor):
         return _tensor_bytes(value)
     if isinstance(value, np.ndarray) and value.dtype != object:
-        return f"{value.dtype} {value.shape} ".encode() + value.tobytes()
+        return f"{value.dtype} {value.shape} ".encode() + _array_bytes(value)
     if isinstance(value, torch.device | torch.Generator | ModuleType):
         return type(value).__name__.encode()
     if isinstance(value, Path):
@@ -107,7 +114,7 @@ def _described(value: object) -> Iterator[bytes]:
             yield from _Reader().parts(value.__getstate__(), DEPTH)
     elif isinstance(value, list | tuple | dict | set | frozenset):
         yield f"{type(value).__name__} {len(value)}".encode()
-    elif is_settled(type(value)) or not hasattr(value, "__dict__"):
+    elif home_of(type(value)) in SETTLED or not hasattr(value, "__dict__"):
         yield f"{type(value).__qualname__} {ADDRESS.sub('', repr(value))}".encode()
     else:
         yield type(value).__qualname__.encode()
@@ -146,10 +153,17 @@ def _tensor_bytes(tensor: Tensor) -> bytes:
     return f"{tensor.dtype} {tuple(tensor.shape)} ".encode() + bytes(flat.view(torch.uint8).numpy())
 
 
+def _array_bytes(array: NDArray[Any]) -> bytes:
+    if array.dtype.names is None:
+        return array.tobytes()
+    # between the fields of a record may lie bytes that nobody wrote
+    return b"".join(_array_bytes(array[name]) for name in array.dtype.names)
+
+
 def _code_bytes(code: Any) -> Iterator[bytes]:  # noqa: ANN401  # a class or a function
     module, name = str(getattr(code, "__module__", "")), getattr(code, "__qualname__", str(code))
     home, source = home_of(code), None
-    if home in LIBRARIES:
+    if is_installed(home) and home != OURS:
         yield f"{module}.{name} {_version(home)}".encode()
         return
     in_class = isinstance(code, FunctionType) and re.fullmatch(r"[^.<]+(\.[^.<]+)+", name)
@@ -157,7 +171,7 @@ def _code_bytes(code: Any) -> Iterator[bytes]:  # noqa: ANN401  # a class or a f
         with contextlib.suppress(OSError, TypeError):  # typed at a prompt
             source = inspect.getsource(code)
     # what a user's file is called, or how it was imported, changes no score
-    known = source is None or home in SETTLED or home == _OURS
+    known = source is None or home in SETTLED or home == OURS
     yield (f"{module}.{name}" if known and not in_class else f"{name}").encode()
     if source is not None:
         yield source.encode()

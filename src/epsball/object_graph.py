@@ -4,11 +4,15 @@ Two questions are answered by it: what decides a model's scores (`identity`), an
 modules a callable hides (`modules_behind`), so that their mode is known without a forward pass.
 """
 
+import contextlib
 import dis
 import functools
+import site
 import sys
+import sysconfig
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from types import CodeType, FunctionType, MethodType, ModuleType, SimpleNamespace
 from typing import Any
 
@@ -17,11 +21,15 @@ from torch import Tensor, fx, nn
 
 # Code that a manifest names by its version: neither it nor its objects are followed.
 SETTLED = frozenset({"torch", "numpy", *sys.stdlib_module_names})
-# Code that a hash names by its version: it is not followed, its objects (a configuration) are.
-LIBRARIES = frozenset({"timm", "torchvision", "transformers", "robustbench", "onnx2fx"})
+OURS = "epsball"
 LARGEST = 50_000  # objects that are looked at; an end for callables that hold a whole program
 _GLOBAL = frozenset({"LOAD_GLOBAL", "LOAD_NAME"})
 _PLAIN = str | bytes | bytearray | int | float | complex | None | Tensor | np.ndarray
+# Where pip puts what is installed.
+_ROOTS = frozenset(
+    {Path(sysconfig.get_path("purelib")), Path(sysconfig.get_path("platlib"))}
+    | {Path(place) for place in (*site.getsitepackages(), site.getusersitepackages())}
+)
 # Attributes that every module has; hooks are among them, and decide scores.
 _OWN = frozenset(vars(nn.Module()))
 _HOOKS = ("_forward_pre_hooks", "_forward_hooks")
@@ -36,8 +44,29 @@ def home_of(value: object) -> str:
 
 
 def is_settled(code: object) -> bool:
-    """Say whether a version names a function, class or module well enough."""
-    return home_of(code) in SETTLED | LIBRARIES
+    """Say whether a function, class or module is named well enough without reading its globals.
+
+    Modules of libraries keep caches, registries and loggers that change while a process runs.
+    """
+    home = home_of(code)
+    return home in SETTLED or home == OURS or is_installed(home)
+
+
+@functools.cache
+def is_installed(home: str) -> bool:
+    """Say whether a top-level package is an installed library: its version names its code.
+
+    Its objects (a configuration, an estimator) are followed all the same. A package that is
+    installed in editable mode is code that its author changes: that is followed.
+    """
+    if not home or home in SETTLED:
+        return False
+    spec = getattr(sys.modules.get(home), "__spec__", None)
+    places = [
+        getattr(spec, "origin", None),
+        *(getattr(spec, "submodule_search_locations", 0) or ()),
+    ]
+    return any(place and Path(place).is_relative_to(root) for place in places for root in _ROOTS)
 
 
 def references(value: object) -> Iterator[Reference]:
@@ -160,7 +189,16 @@ def _of_object(value: object) -> Iterator[Reference]:
         yield from _of_module(value)
     else:
         yield from sorted(_attributes(value).items())
+        if not hasattr(value, "__dict__"):
+            yield from _of_compiled(value)
     yield "__class__", type(value)
+
+
+def _of_compiled(value: object) -> Iterator[Reference]:
+    """Yield what an object of compiled code (a tree of scikit-learn) gives to be copied."""
+    with contextlib.suppress(Exception):  # many cannot be copied: locks, files, sessions
+        copied: Any = value.__reduce_ex__(4)
+        yield from (("arguments", copied[1]), ("state", copied[2]))
 
 
 def _of_module(module: nn.Module) -> Iterator[Reference]:
