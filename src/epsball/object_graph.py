@@ -62,11 +62,10 @@ def is_installed(home: str) -> bool:
     if not home or home in SETTLED:
         return False
     spec = getattr(sys.modules.get(home), "__spec__", None)
-    places = [
-        getattr(spec, "origin", None),
-        *(getattr(spec, "submodule_search_locations", 0) or ()),
-    ]
-    return any(place and Path(place).is_relative_to(root) for place in places for root in _ROOTS)
+    if spec is None:
+        return False
+    places = [place for place in (spec.origin, *(spec.submodule_search_locations or ())) if place]
+    return any(Path(place).is_relative_to(root) for place in places for root in _ROOTS)
 
 
 def references(value: object) -> Iterator[Reference]:
