@@ -51,8 +51,8 @@ def test_the_remedy_for_one_output_gives_the_right_accuracy(name: str) -> None:
     ("wrap", "remedy"),
     [
         (lambda z: SimpleNamespace(logits=z), "output.logits"),
-        (lambda z: {"logits": z}, "output['logits']"),
-        (lambda z: (z, None), "output[0]"),
+        (lambda z: {"logits": z}, "--output logits"),
+        (lambda z: (z, None), "--output 0"),
     ],
 )
 def test_an_attack_gives_the_same_advice_as_an_audit(

@@ -7,8 +7,8 @@ from epsball.errors import BrokenContract
 _RETURN = "return one row of scores an image, (n, k)"
 _UNWRAP = {
     "logits": "wrap it so that it returns `output.logits`",
-    "dict": "wrap it so that it returns the tensor of scores, say output['logits']",
-    "tuple": "wrap it so that it returns the tensor of scores alone, say output[0]",
+    "dict": "name the scores (--output logits), or wrap it so that it returns them alone",
+    "tuple": "wrap it so that it returns the scores alone, or say which they are (--output 0)",
 }
 
 

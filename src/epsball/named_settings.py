@@ -86,6 +86,34 @@ def read_number(text: str) -> float:
     return number
 
 
+def read_numbers(who: str, given: Any) -> tuple[float, ...] | None:  # noqa: ANN401 - see Args
+    """Read one number or several, in whatever form they are held.
+
+    Args:
+        who: the argument, for messages.
+        given: "0.4,0.5,0.6", "124/255", a number, or a sequence, an array or a tensor of them;
+            None stays None.
+
+    Raises:
+        InvalidInput: one of them is no finite number.
+
+    Example:
+        >>> read_numbers("mean", "1/2,0.25"), read_numbers("mean", 0.5)
+        ((0.5, 0.25), (0.5,))
+    """
+    if given is None:
+        return None
+    values = given.tolist() if hasattr(given, "tolist") else given
+    several = values.split(",") if isinstance(values, str) else values
+    several = several if isinstance(several, list | tuple) else [several]
+    try:
+        return tuple(read_number(str(value)) for value in several)
+    except ValueError:
+        raise InvalidInput(
+            f"{who} must be numbers such as 0.5, 127/255 or 0.4,0.5,0.6, got {given!r}"
+        ) from None
+
+
 def _read(who: str, text: str, default: Any, *, words: bool) -> Any:  # noqa: ANN401 - a setting of any kind
     if isinstance(default, bool):
         if text.lower() not in ("true", "false"):

@@ -24,7 +24,9 @@ def build():
     return WithMean(*body).eval()
 
 def forgetful():
-    return build().train()
+    net = build()
+    net[1].train()
+    return net
 """
 
 
@@ -80,6 +82,8 @@ def test_audit_of_a_model_in_train_mode(
     assert summary["headline"] is None
     assert all(result["robust_accuracy"] is None for result in summary["results"])
     assert "train-mode" in (place / "run" / "report.html").read_text(encoding="utf-8")
+    assert epsball(monkeypatch, *asked[:4], "--eval", "--attack", "fgsm") == 0
+    assert "info: put-in-eval" in capsys.readouterr().out
 
 
 def test_the_bar(

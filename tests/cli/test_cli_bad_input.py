@@ -273,7 +273,7 @@ OPTIONS = {
     "norm the attack lacks": (["--norm", "l1", "--eps", "1"], "norm must be one of linf, l2"),
     "budget a word": (["--budget", "soon"], "--budget must be a time such as 10m"),
     "std of zero": (["--std", "0"], "std"),
-    "mean a word": (["--mean", "grey"], "--mean must be numbers"),
+    "mean a word": (["--mean", "grey"], "mean must be numbers"),
     "no such device": (["--device", "tpu7"], "--device tpu7 cannot be used"),
     "channels unknown": (["--channels", "rbg"], "rbg"),
 }

@@ -449,7 +449,7 @@ def test_a_model_that_gives_more_than_scores_is_refused(
         "dnr": {"layers": ("net.second",)},
     }
     rejector = REJECTORS[name].build(Two().eval(), **layers.get(name, {}))
-    with pytest.raises(BrokenContract, match="got a tuple: wrap it"):
+    with pytest.raises(BrokenContract, match="a tuple: wrap it"):
         rejector.fit(digits[0][:200], digits[1][:200])
 
 

@@ -102,6 +102,19 @@ def test_one_part_in_train_mode_is_enough(model: nn.Module) -> None:
         batch_norm.eval()
 
 
+@raises("put-in-eval")
+def test_a_class_is_put_into_eval_mode(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(
+        "from torch import nn\n"
+        "def Net():\n"
+        "    return nn.Sequential(nn.Flatten(), nn.BatchNorm1d(36), nn.Linear(36, 5))\n"
+    )
+    spec = f"{tmp_path / 'net.py'}:Net"
+    found = audit(spec, sample_images(30), attacks=["fgsm"], eps=[0.1])
+    assert "put-in-eval" in codes(found)
+    assert not found.blocked
+
+
 @pytest.mark.parametrize("shift", [-0.5, 0.5])
 @raises("inputs-out-of-range")
 def test_inputs_out_of_range(model: nn.Module, shift: float) -> None:

@@ -274,3 +274,62 @@ def test_an_audit_of_a_file_for_one_image(tmp_path: Path) -> None:
     labels = reference(images).argmax(1)
     report = audit(f"onnx:{file}", (images, labels), attacks=["fgsm"], eps=[0.02])
     assert report.summary["clean"]["accuracy"] == 1.0
+
+
+def two_outputs(file: Path) -> Path:
+    """The graph of `written` with its image means as the first of two outputs (n, k)."""
+    model = onnx.load(written(file))
+    node = onnx.helper.make_node("Neg", ["y"], ["negative"])
+    model.graph.node.append(node)
+    value = onnx.helper.make_tensor_value_info("negative", 1, ["n", 3])
+    model.graph.output.insert(0, value)
+    onnx.save(model, file)
+    return file
+
+
+def test_one_of_two_outputs_is_chosen(tmp_path: Path, refusal: Refusal) -> None:
+    spec = f"onnx:{two_outputs(tmp_path / 'two.onnx')}"
+    inputs = torch.rand(4, 1, 8, 8)
+    for output, sign in ((1, 1), ("1", 1), ("y", 1), (0, -1), ("negative", -1)):
+        scores = load_model(spec, output=output).model(inputs)
+        assert torch.allclose(scores, sign * reference(inputs), atol=1e-5)
+    assert "say which holds the scores with --output" in refusal(lambda: load_model(spec))
+    assert "they are 0 (negative), 1 (y)" in refusal(lambda: load_model(spec, output=2))
+
+
+def test_a_layout_that_the_file_leaves_open_is_an_option(tmp_path: Path, refusal: Refusal) -> None:
+    turn = onnx.helper.make_node("Transpose", ["x"], ["image"], perm=[0, 3, 1, 2])
+    spec = f"onnx:{written(tmp_path / 'net.onnx', first=[turn], shape=('n', 'a', 'b', 'c'))}"
+    inputs = torch.rand(4, 1, 8, 8)
+    loaded = load_model(spec, layout="nhwc").model
+    assert torch.allclose(loaded(inputs), reference(inputs), atol=1e-5)
+    plain = f"onnx:{written(tmp_path / 'plain.onnx')}"
+    assert "--layout is nhwc: leave it out" in refusal(lambda: load_model(plain, layout="nhwc"))
+
+
+def test_the_range_of_pixels_is_read_off_the_file_or_given(
+    tmp_path: Path, refusal: Refusal
+) -> None:
+    file = written(tmp_path / "net.onnx")
+    inputs = torch.rand(4, 1, 8, 8)
+    given = load_model(f"onnx:{file}", input_range=255).model
+    assert torch.allclose(given(inputs), reference(255 * inputs), rtol=1e-4)
+    levels = load_model(f"onnx:{file}", input_range="255", mean="127.5", std=64).model
+    assert torch.allclose(levels(inputs), reference((255 * inputs - 127.5) / 64), rtol=1e-4)
+    model = onnx.load(file)
+    for declared, scaled in (
+        ("NominalRange_0_255", 255 * inputs),
+        ("Normalized_0_1", inputs),
+        ("Normalized_1_1", 2 * inputs - 1),
+    ):
+        del model.metadata_props[:]
+        entry = model.metadata_props.add()
+        entry.key, entry.value = "Image.NominalPixelRange", declared
+        onnx.save(model, file)
+        scores = load_model(f"onnx:{file}").model(inputs)
+        assert torch.allclose(scores, reference(scaled), rtol=1e-4, atol=1e-5), declared
+    unscaled = load_model(f"onnx:{file}", input_range=1, mean=0, std=1).model
+    assert torch.allclose(unscaled(inputs), reference(inputs), atol=1e-5)
+    entry.value = "NominalRange_16_235"
+    onnx.save(model, file)
+    assert "declares pixels from 16 to 235" in refusal(lambda: load_model(f"onnx:{file}"))

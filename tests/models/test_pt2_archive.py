@@ -66,13 +66,24 @@ def test_the_command_line_asks_for_trust(
     assert "--trust" in capsys.readouterr().err
 
 
-def test_train_mode_one_batch_size_and_damage_are_refused(
+def test_an_archive_for_one_batch_size_is_asked_in_batches_of_that_size(tmp_path: Path) -> None:
+    model = Small().eval()
+    fixed = export(model, tmp_path / "fixed.pt2", dynamic=False)
+    loaded = load_model(f"pt2:{fixed}").model
+    for count in (1, 2, 5):
+        inputs = torch.rand(count, 1, 8, 8, requires_grad=True)
+        scores = loaded(inputs)
+        assert torch.allclose(scores, model(inputs), atol=1e-6)
+        (slope,) = torch.autograd.grad(scores.sum(), inputs)
+        (own,) = torch.autograd.grad(model(inputs).sum(), inputs)
+        assert torch.allclose(slope, own, atol=1e-6)
+
+
+def test_train_mode_and_damage_are_refused(
     archive: tuple[nn.Module, Path], tmp_path: Path, refusal: Refusal
 ) -> None:
     training = export(Small().train(), tmp_path / "training.pt2")
     assert "call model.eval() first" in refusal(lambda: load_model(f"pt2:{training}"))
-    fixed = export(Small().eval(), tmp_path / "fixed.pt2", dynamic=False)
-    assert "takes batches of exactly 2" in refusal(lambda: load_model(f"pt2:{fixed}"))
     half = tmp_path / "half.pt2"
     half.write_bytes(archive[1].read_bytes()[:1000])
     assert "cannot be loaded" in refusal(lambda: load_model(f"pt2:{half}"))

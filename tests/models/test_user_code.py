@@ -8,6 +8,7 @@ from tests.models.fakes import Refusal
 from torch import nn
 
 from epsball.models import load_model
+from epsball.modes import parts_in_training
 
 Write = Callable[[str], Path]
 NET = """
@@ -28,7 +29,13 @@ def make():
 def plain():
     return lambda x: x.flatten(1)[:, :2]
 
+def partly():
+    net = Net(3).eval()
+    net.norm.train()
+    return net
+
 ready = Net(2).eval()
+busy = Net(2)
 number = 3
 def breaks(): raise RuntimeError("no weights\\nhere")
 def leaves(): raise SystemExit(2)
@@ -61,12 +68,19 @@ def test_functions_classes_and_ready_models_are_taken(
     assert loaded.name == factory
 
 
-def test_mode_is_the_users_own(write: Write) -> None:
+def test_a_factory_that_forgot_its_mode_gives_a_model_in_eval_mode(write: Write) -> None:
     file = write(NET)
-    assert getattr(load_model(f"{file}:Net").model, "training", None) is True
-    assert getattr(load_model(f"{file}:make").model, "training", None) is False
-    behind = load_model(f"{file}:Net", mean=(0.5,)).model
-    assert getattr(behind, "training", None) is True
+    for spec, forgot in (("Net", True), ("make", False), ("partly", False), ("plain", False)):
+        loaded = load_model(f"{file}:{spec}", mean=(0.5,))
+        assert getattr(loaded.model, "training", None) is False
+        assert loaded.put_in_eval is forgot
+    behind = load_model(f"{file}:partly").model
+    assert isinstance(behind, nn.Module)
+    assert parts_in_training(behind) == ["norm"]  # on purpose, as it seems
+    told = load_model(f"{file}:partly", eval=True)
+    assert parts_in_training(told.model) == []
+    assert told.put_in_eval
+    assert parts_in_training(load_model(f"{file}:busy").model)
 
 
 def test_file_may_import_its_neighbours_and_leaves_no_path_behind(

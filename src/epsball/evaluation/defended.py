@@ -58,7 +58,8 @@ def open_defended(
     Raises:
         InvalidInput: the folder is not whole, or the model inside is not the one of the fit.
     """
-    if given := [key for key, value in loading.items() if value is not None and key != "trust"]:
+    given = [key for key, value in loading.items() if value not in (None, False)]
+    if given := [key for key in given if key != "trust"]:
         raise InvalidInput(
             f"{', '.join(given)}: {spec} knows how the model inside is loaded; leave it out"
         )

@@ -131,7 +131,8 @@ def make_plan(
             subject, images.images, request, begun, count=len(drawn), phases=phases
         )
     engine = Engine(subject.model, subject.info, config, request.seed, passes=phases.passes)
-    findings, probe = [*subject.findings, *checks_before.check_eps(request.settings)], None
+    early = (*subject.findings, *subject.noted, *checks_before.check_eps(request.settings))
+    findings, probe = [*early], None
     scores: tuple[tuple[float, ...], ...] = ()
     if callable_model:
         with phases.during("checks"), broken_contract(subject.name):

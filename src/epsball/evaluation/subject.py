@@ -13,6 +13,7 @@ from torch import nn
 from epsball.attacks import expectation
 from epsball.errors import BrokenContract, EpsballError, InvalidInput
 from epsball.evaluation.checks.before import check_mode
+from epsball.evaluation.checks.findings import finding
 from epsball.evaluation.defended import SCHEME, open_defended
 from epsball.evaluation.engine.asking import is_out_of_memory
 from epsball.evaluation.engine.examples import Examples
@@ -57,6 +58,7 @@ class Subject:
         findings: doubts that came up while it was opened.
         state: its buffers as they were before it was asked.
         class_names: what the model calls its classes, in the order of its scores; None: unknown.
+        noted: what was done to it while it was opened, which stands in nobody's way.
     """
 
     model: Classifier
@@ -69,6 +71,7 @@ class Subject:
     findings: tuple[Finding, ...] = ()
     state: KeptState | None = None
     class_names: tuple[str, ...] | None = None
+    noted: tuple[Finding, ...] = ()
 
     def entry(self) -> ModelEntry:
         """Return what a manifest holds of it."""
@@ -109,7 +112,7 @@ def open_model(
     spec = model if isinstance(model, str) else _name_of(model)
     check_ready(model)
     place = device_for(device, model)
-    classifier, name = _placed(model, sample, place, loading)
+    classifier, name, noted = _placed(model, sample, place, loading)
     state = KeptState(classifier)
     findings = tuple(check_mode(classifier))
     # a forward pass in train mode would change its statistics: such a model is not asked at all
@@ -130,6 +133,7 @@ def open_model(
         findings=findings,
         state=state,
         class_names=class_names_of(classifier) or _published_names(spec, loading),
+        noted=noted,
     )
 
 
@@ -143,14 +147,16 @@ def _published_names(spec: str, loading: dict[str, Any]) -> tuple[str, ...] | No
 
 def _placed(
     model: Model, sample: torch.Tensor, place: str, loading: dict[str, Any]
-) -> tuple[Classifier, str]:
-    """Return the classifier on its device, and its short name."""
+) -> tuple[Classifier, str, tuple[Finding, ...]]:
+    """Return the classifier on its device, its short name, and what was done to it."""
     if isinstance(model, str) and model.startswith(SCHEME):
-        return open_defended(model, sample, place, loading)
+        return *open_defended(model, sample, place, loading), ()
     if isinstance(model, str):
         loaded = load_model(model, device=place, **loading)
-        return loaded.model, loaded.name
-    given = [key for key, value in loading.items() if value is not None and key != "trust"]
+        message = f"{loaded.name} came in train mode and was put into eval mode"
+        noted = (finding("put-in-eval", message),) if loaded.put_in_eval else ()
+        return loaded.model, loaded.name, noted
+    given = [key for key, value in loading.items() if value not in (None, False) and key != "trust"]
     if given:
         raise InvalidInput(
             f"{', '.join(given)}: only for a model named by a spec such as 'zoo:base-cnn'; "
@@ -160,7 +166,7 @@ def _placed(
         _device_of(model) not in (None, place) or any(t.is_inference() for t in model.parameters())
     ):
         model = copy.deepcopy(model).to(place)
-    return model, _name_of(model)
+    return model, _name_of(model), ()
 
 
 def device_for(device: str, model: Model | None = None) -> str:

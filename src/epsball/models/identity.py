@@ -41,7 +41,7 @@ def count_parameters(model: Callable[..., Any]) -> int | None:
 
 def _source_file(spec: str) -> Path | None:
     source, name = split_spec(spec) if spec else ("", "")
-    if source in {"onnx", "pt2", "sklearn"}:
+    if source in {"onnx", "pt2", "jit", "sklearn"}:
         return _existing(name)
     place = name.rpartition(":")[0]
     if source == "file":

@@ -11,11 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from epsball.errors import InvalidInput
+from epsball.errors import InvalidInput, unknown_name
 from epsball.types import ModelInfo
 
 Channels: TypeAlias = Literal["rgb", "bgr", "gray"]
 CHANNELS: tuple[Channels, ...] = ("rgb", "bgr", "gray")
+Layout: TypeAlias = Literal["nchw", "nhwc"]
+LAYOUTS: tuple[Layout, ...] = ("nchw", "nhwc")
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, the weights of Pillow's convert("L")
 COLOURS = 3
 
@@ -24,13 +26,16 @@ class Preprocess(nn.Module):
     """Turn images in [0, 1] into what a model was trained on: colours, then size, then scale.
 
     Args:
-        mean: subtracted, per channel or one for all, in [0, 1]; 0 when None.
+        mean: subtracted, per channel or one for all, in [0, input_range]; 0 when None.
         std: divided by, likewise, above 0; 1 when None.
         resize: side of the square the model wants, in pixels; None leaves the size alone.
         size: (height, width) of the images that the model wants, where they are not resized; other
             images are refused; None: any.
         channels: what the model wants: "rgb", "bgr" (colours reversed; from grey images, three
             equal channels) or "gray" (from colours, BT.601 luma); None leaves the channels alone.
+        input_range: the brightest value of the images that the model wants, 255 for levels; 1 when
+            None.
+        layout: "nhwc" where the model wants channels last; "nchw" when None.
 
     Raises:
         InvalidInput: a value breaks its rule, or the images have another number of channels than
@@ -55,9 +60,13 @@ class Preprocess(nn.Module):
         resize: int | None = None,
         channels: str | None = None,
         size: tuple[int, int] | None = None,
+        input_range: float | None = None,
+        layout: str | None = None,
     ) -> None:
         super().__init__()
-        _check(mean, std, resize, channels)
+        _check(mean, std, resize, channels, 1.0 if input_range is None else input_range)
+        if layout is not None and layout not in LAYOUTS:
+            raise unknown_name("layout", layout, LAYOUTS)
         # Not part of the state: weight files never hold them, and a pipeline's weights fit the
         # bare model.
         self.register_buffer("mean", _column(mean or (0.0,)), persistent=False)
@@ -65,6 +74,8 @@ class Preprocess(nn.Module):
         self.resize = resize
         self.channels = channels
         self.size = size
+        self.input_range = 1.0 if input_range is None else float(input_range)
+        self.layout = layout
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the images as the model wants them, (n, c', h', w')."""
@@ -83,12 +94,18 @@ class Preprocess(nn.Module):
                 f"mean and std hold {wanted} values but the images have {found} channels: "
                 "give one value a channel, or set --channels to what the model wants"
             )
-        return (images - self.mean) / self.std
+        if self.input_range != 1:
+            images = images * self.input_range
+        scaled = (images - self.mean) / self.std
+        return scaled.permute(0, 2, 3, 1) if self.layout == "nhwc" else scaled
 
     def extra_repr(self) -> str:
         """Return the settings: they are part of what the model is."""
         mean, std = _listed(self.mean.flatten().tolist()), _listed(self.std.flatten().tolist())
-        return f"mean=({mean}), std=({std}), resize={self.resize}, channels={self.channels}"
+        scale = "" if self.input_range == 1 else f", input_range={self.input_range:g}"
+        layout = "" if self.layout in (None, "nchw") else f", layout={self.layout}"
+        given = f"mean=({mean}), std=({std}), resize={self.resize}, channels={self.channels}"
+        return f"{given}{scale}{layout}"
 
 
 class Pipeline(nn.Module):
@@ -146,16 +163,22 @@ def _check(
     std: Sequence[float] | None,
     resize: int | None,
     channels: str | None,
+    input_range: float,
 ) -> None:
+    if not (input_range > 0 and math.isfinite(input_range)):
+        raise InvalidInput(
+            f"input_range must be above 0, got {input_range:g}: write 255 for levels, 1 for [0, 1]"
+        )
     if channels is not None and channels not in CHANNELS:
         raise InvalidInput(f"channels must be one of {', '.join(CHANNELS)}, got {channels!r}")
     if resize is not None and resize < 1:
         raise InvalidInput(f"resize must be at least 1 pixel, got {resize}")
     for name, values in (("mean", mean), ("std", std)):
         _check_count(name, values, channels)
-    if mean is not None and not all(0 <= value <= 1 for value in mean):
+    if mean is not None and not all(0 <= value <= input_range for value in mean):
         raise InvalidInput(
-            f"mean must lie in [0, 1], the range of pixels, got {_listed(mean)}: divide by 255"
+            f"mean must lie in [0, {input_range:g}], the range of pixels, got {_listed(mean)}: "
+            "divide by 255, or, for a model that wants levels, add --input-range 255"
         )
     if std is not None and not all(value > 0 and math.isfinite(value) for value in std):
         raise InvalidInput(

@@ -2,11 +2,12 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from epsball.cli.console import options
+from epsball.cli.console.model_options import takes_model_options
 
 
 class Form(StrEnum):
@@ -16,6 +17,7 @@ class Form(StrEnum):
     png = "png"
 
 
+@takes_model_options
 def attack(
     model: options.Model,
     data: options.Data,
@@ -30,15 +32,11 @@ def attack(
     ] = Form.npz,
     limit: options.Limit = None,
     sample: options.SampleName = options.Sample.auto,
-    weights: options.Weights = None,
-    mean: options.Mean = None,
-    std: options.Std = None,
-    resize: options.Resize = None,
-    channels: options.Channels = None,
-    trust: options.Trust = False,
     label: options.Label = None,
     seed: options.Seed = 0,
     device: options.Device = "auto",
+    *,
+    loading: dict[str, Any],
 ) -> None:
     """Write adversarial images in their original size, with a CSV of what they are taken for.
 
@@ -66,7 +64,7 @@ def attack(
             seed=seed,
             device=device,
             progress=bars,
-            **options.loading(weights, mean, std, resize, channels, trust=trust),
+            **loading,
         )
     say(
         f"{made.n:,} images in {made.path}: {made.fooled:,} are taken for another class "

@@ -2,11 +2,12 @@
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from epsball.cli.console import options
+from epsball.cli.console.model_options import takes_model_options
 
 if TYPE_CHECKING:
     from epsball.evaluation.audit import Audit
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 MISSED, BLOCKED = 1, 3
 
 
+@takes_model_options
 def audit(
     model: options.Model,
     data: options.Data,
@@ -30,12 +32,6 @@ def audit(
     restarts: options.Restarts = 1,
     limit: options.Limit = None,
     sample: options.SampleName = options.Sample.auto,
-    weights: options.Weights = None,
-    mean: options.Mean = None,
-    std: options.Std = None,
-    resize: options.Resize = None,
-    channels: options.Channels = None,
-    trust: options.Trust = False,
     defence: options.Defence = None,
     classes: options.Classes = None,
     label: options.Label = None,
@@ -84,6 +80,8 @@ def audit(
     figures: Annotated[
         bool, typer.Option("--figures", help="Write the figures as SVG, PNG and PDF too.")
     ] = False,
+    *,
+    loading: dict[str, Any],
 ) -> None:
     """Attack a model on images: how often is it fooled, and can the number be trusted?
 
@@ -93,12 +91,13 @@ def audit(
     Example: epsball audit zoo:base-cnn --weights model.safetensors --data mnist --eps 0.1 --eps 0.3
     """
     bar = None if fail_under is None else options.share(fail_under, "--fail-under")
-    asked = (model, data, attack, norm, eps, steps, restarts, limit, sample, weights, seed, budget)
-    loading = options.loading(weights, mean, std, resize, channels, trust=trust)
+    asked = (model, data, attack, norm, eps, steps, restarts, limit, sample)
+    more = (loading.get("weights"), seed, budget)
     loading |= {} if defence is None else {"defence": defence}
     run = out or options.default_out(
         "audit",
         *asked,
+        *more,
         loading,
         device,
         precision,

@@ -1,11 +1,12 @@
 """`epsball defend` and `epsball layers`: a fitted defence around a model of one's own."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from epsball.cli.console import options
+from epsball.cli.console.model_options import takes_model_options
 
 Layers = Annotated[
     list[str] | None,
@@ -13,6 +14,7 @@ Layers = Annotated[
 ]
 
 
+@takes_model_options
 def defend(
     model: options.Model,
     data: options.Data,
@@ -27,13 +29,9 @@ def defend(
         float | None, typer.Option(help="In its place: share of clean images to reject.")
     ] = None,
     limit: options.Limit = None,
-    weights: options.Weights = None,
-    mean: options.Mean = None,
-    std: options.Std = None,
-    resize: options.Resize = None,
-    channels: options.Channels = None,
-    trust: options.Trust = False,
     device: options.Device = "auto",
+    *,
+    loading: dict[str, Any],
 ) -> None:
     """Fit a defence that may reject images around a model, which is not changed.
 
@@ -44,7 +42,6 @@ def defend(
     from epsball.data import load_data
     from epsball.workflows.defend import defend as fit
 
-    loading = options.loading(weights, mean, std, resize, channels, trust=trust)
     made = fit(
         model,
         load_data(data, split="train"),
@@ -61,18 +58,15 @@ def defend(
     say(f"audit it: epsball audit defended:{made.folder} --data {data} --attack strongest")
 
 
+@takes_model_options
 def layers(
     model: options.Model,
     data: options.MaybeData = None,
     shape: Annotated[
         str | None, typer.Option(help="Of an image, in place of --data: 3x32x32.")
     ] = None,
-    weights: options.Weights = None,
-    mean: options.Mean = None,
-    std: options.Std = None,
-    resize: options.Resize = None,
-    channels: options.Channels = None,
-    trust: options.Trust = False,
+    *,
+    loading: dict[str, Any],
 ) -> None:
     """List the layers of a model that a defence can look at.
 
@@ -81,7 +75,6 @@ def layers(
     from epsball.cli.console.show import say, show_table
     from epsball.workflows.layers import model_layers, parse_shape, written
 
-    loading = options.loading(weights, mean, std, resize, channels, trust=trust)
     asked = None if shape is None else parse_shape(shape)
     found = model_layers(model, data, shape=asked, **loading)
     rows = [[one.name, one.kind, written(one.shape), f"{one.features:,}"] for one in found.layers]

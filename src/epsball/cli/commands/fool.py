@@ -2,11 +2,12 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from epsball.cli.console import options
+from epsball.cli.console.model_options import takes_model_options
 
 
 class By(StrEnum):
@@ -23,6 +24,7 @@ class Encoding(StrEnum):
     direct = "direct"
 
 
+@takes_model_options
 def fool(
     model: options.Model,
     classes: Annotated[
@@ -47,13 +49,10 @@ def fool(
         int, typer.Option(help="Images that evolution shows the model, at most.", min=1)
     ] = 20_000,
     data: options.MaybeData = None,
-    weights: options.Weights = None,
-    mean: options.Mean = None,
-    std: options.Std = None,
-    resize: options.Resize = None,
-    channels: options.Channels = None,
     seed: options.Seed = 0,
     device: options.Device = "auto",
+    *,
+    loading: dict[str, Any],
 ) -> None:
     """Write images that a model names with confidence, a contact sheet, and a table.
 
@@ -80,7 +79,7 @@ def fool(
             seed=seed,
             device=device,
             progress=bars,
-            **options.loading(weights, mean, std, resize, channels),
+            **loading,
         )
     least = float(found.fooling.confidence.min())
     say(

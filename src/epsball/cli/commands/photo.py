@@ -1,13 +1,15 @@
 """`epsball photo`: what the model says of a photograph of a printed sheet."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from epsball.cli.console import options
+from epsball.cli.console.model_options import takes_model_options
 
 
+@takes_model_options
 def photo(
     folder: Annotated[Path, typer.Argument(help="What `epsball sheet --out` made.")],
     photographs: Annotated[list[Path], typer.Argument(help="Photographs, a page each.")],
@@ -15,12 +17,9 @@ def photo(
     model: Annotated[
         str | None, typer.Option(help="Another model than the one of the sheet.")
     ] = None,
-    weights: options.Weights = None,
-    mean: options.Mean = None,
-    std: options.Std = None,
-    resize: options.Resize = None,
-    channels: options.Channels = None,
     device: options.Device = "auto",
+    *,
+    loading: dict[str, Any],
 ) -> None:
     """Find the images in photographs of a sheet, cut them out, and score them.
 
@@ -36,7 +35,7 @@ def photo(
         model=model,
         out=out,
         device=device,
-        **options.loading(weights, mean, std, resize, channels),
+        **loading,
     )
     say(
         f"{made.pairs} pairs: {made.clean_right} clean photographs get their label; the photograph "

@@ -1,13 +1,15 @@
 """`epsball serve`: a model as a label-only oracle over HTTP."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from epsball.cli.console import options
+from epsball.cli.console.model_options import takes_model_options
 
 
+@takes_model_options
 def serve(
     model: options.Model,
     data: options.Data,
@@ -29,11 +31,8 @@ def serve(
         float, typer.Option(help="Of --detect: mean distance to the nearest earlier queries.")
     ] = 0.02,
     neighbours: Annotated[int, typer.Option(help="Of --detect: how many are nearest.")] = 10,
-    weights: options.Weights = None,
-    mean: options.Mean = None,
-    std: options.Std = None,
-    resize: options.Resize = None,
-    channels: options.Channels = None,
+    *,
+    loading: dict[str, Any],
 ) -> None:
     """Serve a model that answers with labels only, for tests and demonstrations.
 
@@ -59,7 +58,6 @@ def serve(
     for package in ("fastapi", "uvicorn"):
         optional(package, extra="serve", needed_by="serve")
     images = load_data(data, split="test")
-    loading = options.loading(weights, mean, std, resize, channels)
     subject = open_model(model, sample_of(images, 2)[0], "cpu", **loading)
     settings = DetectorSettings(threshold=threshold, neighbours=neighbours, block=block)
     app = build_app(

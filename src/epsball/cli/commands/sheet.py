@@ -1,13 +1,15 @@
 """`epsball sheet`: a PDF of clean and adversarial pairs, to be printed and photographed."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from epsball.cli.console import options
+from epsball.cli.console.model_options import takes_model_options
 
 
+@takes_model_options
 def sheet(
     model: options.Model,
     data: options.Data,
@@ -17,13 +19,10 @@ def sheet(
     eps: Annotated[str | None, typer.Option(help="Radius, 0.1 or 16/255; by the data.")] = None,
     steps: options.Steps = None,
     count: Annotated[int, typer.Option(help="Pairs, three a page.", min=1)] = 6,
-    weights: options.Weights = None,
-    mean: options.Mean = None,
-    std: options.Std = None,
-    resize: options.Resize = None,
-    channels: options.Channels = None,
     seed: options.Seed = 0,
     device: options.Device = "auto",
+    *,
+    loading: dict[str, Any],
 ) -> None:
     """Write a PDF of clean and adversarial pairs with markers, for `epsball photo`.
 
@@ -46,7 +45,7 @@ def sheet(
             seed=seed,
             device=device,
             progress=bars,
-            **options.loading(weights, mean, std, resize, channels),
+            **loading,
         )
     say(f"{len(made.pairs)} pairs on {made.pages} pages: {out / PDF}; print it without scaling,")
     say(f"photograph each page, then: epsball photo {out} PHOTO... --out DIR")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from epsball.cli.console import options
+from epsball.cli.console.model_options import takes_model_options
 from epsball.cli.console.train_options import given, takes_settings
 from epsball.errors import InvalidInput
 
@@ -25,6 +26,7 @@ Sources = Annotated[
 ]
 
 
+@takes_model_options
 @takes_settings
 def train(
     model: options.Model,
@@ -32,14 +34,10 @@ def train(
     out: Annotated[Path, typer.Option(help="Directory of the run; a killed one is continued.")],
     recipe: Annotated[str, typer.Option(help="See: epsball list recipes.")] = "standard",
     source: Sources = None,
-    weights: options.Weights = None,
-    mean: options.Mean = None,
-    std: options.Std = None,
-    resize: options.Resize = None,
-    channels: options.Channels = None,
-    trust: options.Trust = False,
     seed: options.Seed = 0,
     device: options.Device = "auto",
+    *,
+    loading: dict[str, Any],
     **settings: Any,  # noqa: ANN401 - see _train_options
 ) -> None:
     """Train a model; what is left out takes values that suit the model.
@@ -53,7 +51,6 @@ def train(
     from epsball.report import write_training_report
 
     changes = given(settings) | {"recipe": recipe, "seed": seed, "device": device}
-    loading = options.loading(weights, mean, std, resize, channels, trust=trust)
     result = trained(model, data, out, changes, loading, source or [])
     tell(result)
     say(test_accuracy(model, data, loading | {"weights": result.weights}, device))

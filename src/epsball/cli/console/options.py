@@ -6,7 +6,7 @@ import shlex
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -35,15 +35,6 @@ MaybeData = Annotated[
 ]
 Weights = Annotated[
     Path | None, typer.Option(help="Weights to load: safetensors, or a torch file of tensors.")
-]
-Mean = Annotated[str | None, typer.Option(help="Subtracted per channel, in [0, 1]: 0.5 or a,b,c.")]
-Std = Annotated[str | None, typer.Option(help="Divided by per channel, in [0, 1].")]
-Resize = Annotated[int | None, typer.Option(help="Side of the square that the model wants.")]
-Channels = Annotated[
-    str | None, typer.Option(help="What the model wants: rgb, bgr or gray.", metavar="ORDER")
-]
-Trust = Annotated[
-    bool, typer.Option("--trust", help="Read a pt2: file, which may run code, all the same.")
 ]
 Classes = Annotated[
     Path | None,
@@ -122,26 +113,6 @@ SampleName = Annotated[
 ]
 
 
-def loading(
-    weights: Path | None,
-    mean: str | None,
-    std: str | None,
-    resize: int | None,
-    channels: str | None,
-    *,
-    trust: bool = False,
-) -> dict[str, Any]:
-    """Turn the options about a model's first layer into arguments of `load_model`."""
-    return {
-        "weights": weights,
-        "mean": _numbers("--mean", mean),
-        "std": _numbers("--std", std),
-        "resize": resize,
-        "channels": channels,
-        "trust": trust,
-    }
-
-
 def seconds(text: str | None) -> float | None:
     """Read a length of time: 90, 90s, 10m, 1h30m.
 
@@ -188,17 +159,6 @@ def _stamp(part: object) -> object:
     """Say when a file that is asked for was written: other weights are another run."""
     file = Path(str(part).rpartition(":")[0]) if str(part).count(":") == 1 else Path(str(part))
     return file.stat().st_mtime_ns if file.is_file() else None
-
-
-def _numbers(name: str, text: str | None) -> tuple[float, ...] | None:
-    if text is None:
-        return None
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError:
-        raise InvalidInput(
-            f"{name} must be numbers such as 0.5 or 0.4,0.5,0.6, got {text!r}"
-        ) from None
 
 
 def share(text: str, option: str) -> float:

@@ -29,7 +29,11 @@ FINDINGS: dict[str, FindingSpec] = {
         "(--mean, --std)",
     ),
     "train-mode": FindingSpec(
-        "blocking", "call model.eval() before the audit, or return model.eval() from the factory"
+        "blocking",
+        "call model.eval() before the audit, return model.eval() from the factory, or add --eval",
+    ),
+    "put-in-eval": FindingSpec(
+        "info", "return model.eval() from the factory, so that everybody gets the same model"
     ),
     "state-moved": FindingSpec(
         "warning",

@@ -12,25 +12,34 @@ from epsball.models.loading.messages import one_line
 from epsball.models.loading.request import Built, Request
 from epsball.modes import training_parts
 
-DYNAMIC = "dynamic_shapes=({0: torch.export.Dim.DYNAMIC},)"
-
 
 class ExportedModel(nn.Module):
     """A program of torch.export as a classifier that is always in eval mode.
 
     Args:
         program: the unlifted module of an exported program.
+        chunk: images that it takes at once; None: any number.
     """
 
-    def __init__(self, program: nn.Module) -> None:
+    def __init__(self, program: nn.Module, chunk: int | None = None) -> None:
         super().__init__()
-        self.program = program
+        self.program, self.chunk = program, chunk
         self.eval()
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return what the program returns for images (n, c, h, w)."""
-        scores: Tensor = self.program(inputs)
-        return scores
+        if self.chunk is None:
+            scores: Tensor = self.program(inputs)
+            return scores
+        starts = range(0, len(inputs), self.chunk)
+        parts = [self._padded(inputs[at : at + self.chunk], self.chunk) for at in starts]
+        return torch.cat(parts) if parts else inputs.new_zeros(0, 2)
+
+    def _padded(self, part: Tensor, chunk: int) -> Tensor:
+        """Return the scores of at most so many images, the last one repeated to the full number."""
+        missing = part[-1:].expand(chunk - len(part), *part.shape[1:])
+        scores: Tensor = self.program(torch.cat([part, missing]) if len(missing) else part)
+        return scores[: len(part)]
 
     def train(self, mode: bool = True) -> "ExportedModel":  # noqa: FBT001, FBT002  # as torch's
         """Stay in eval mode: an exported program has no other, and torch's own `eval` raises on it.
@@ -54,8 +63,7 @@ def from_pt2(request: Request) -> Built:
     else may run code: the command line asks for --trust first.
 
     Raises:
-        InvalidInput: the file is not trusted, is damaged, was exported in train mode, or is made
-            for one batch size.
+        InvalidInput: the file is not trusted, is damaged, or was exported in train mode.
     """
     file = existing_file(request)
     if not request.trust:
@@ -70,8 +78,7 @@ def from_pt2(request: Request) -> Built:
             f"{request.spec} was exported in train mode ({parts[0]}): call model.eval() first, "
             "then export again"
         )
-    _check_input(request, program)
-    return Built(ExportedModel(module), file.stem)
+    return Built(ExportedModel(module, _batch_size(request, program)), file.stem)
 
 
 def existing_file(request: Request) -> Path:
@@ -108,7 +115,8 @@ def _program(request: Request, file: Path) -> Any:  # noqa: ANN401  # an Exporte
     return program
 
 
-def _check_input(request: Request, program: Any) -> None:  # noqa: ANN401  # an ExportedProgram
+def _batch_size(request: Request, program: Any) -> int | None:  # noqa: ANN401  # an ExportedProgram
+    """Return how many images the program takes at once; None: any number."""
     names = program.graph_signature.user_inputs
     if len(names) != 1:
         raise InvalidInput(
@@ -117,8 +125,5 @@ def _check_input(request: Request, program: Any) -> None:  # noqa: ANN401  # an 
         )
     node = next(node for node in program.graph.nodes if node.name == names[0])
     value = node.meta["val"]
-    if isinstance(value, Tensor) and value.ndim and isinstance(value.shape[0], int):
-        raise InvalidInput(
-            f"{request.spec} takes batches of exactly {value.shape[0]}, the audit uses many sizes: "
-            f"export again with torch.export.export(model, (images,), {DYNAMIC}) on two images"
-        )
+    fixed = isinstance(value, Tensor) and value.ndim > 0 and isinstance(value.shape[0], int)
+    return int(value.shape[0]) if fixed else None

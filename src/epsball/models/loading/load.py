@@ -3,25 +3,30 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict, cast
+from typing import TypeAlias, cast
 
 import torch
 from torch import nn
 
 from epsball.errors import InvalidInput
 from epsball.models.loading.exported import from_pt2
+from epsball.models.loading.first_layer import Scaling, with_first_layer
 from epsball.models.loading.hubs import from_hf, from_robustbench, from_timm, from_torchvision
 from epsball.models.loading.messages import one_line
 from epsball.models.loading.onnx.convert import from_onnx
 from epsball.models.loading.request import Built, Request, split_spec
+from epsball.models.loading.torchscript import from_jit
 from epsball.models.loading.user_code import from_file, from_package, name_forms
-from epsball.models.preprocess import Channels, Pipeline, Preprocess
+from epsball.models.preprocess import Channels, Preprocess
 from epsball.models.purifiers.defended import defended
 from epsball.models.purifiers.table import defence_named
 from epsball.models.sklearn.loading import from_sklearn
 from epsball.models.zoo.table import MODELS, from_zoo
+from epsball.modes import parts_in_training
+from epsball.named_settings import read_numbers
 from epsball.tensors import Classifier
 
+Numbers: TypeAlias = Sequence[float] | float | str | None
 SOURCES: dict[str, Callable[[Request], Built]] = {
     "zoo": from_zoo,
     "file": from_file,
@@ -32,6 +37,7 @@ SOURCES: dict[str, Callable[[Request], Built]] = {
     "robustbench": from_robustbench,
     "onnx": from_onnx,
     "pt2": from_pt2,
+    "jit": from_jit,
     "sklearn": from_sklearn,
 }
 
@@ -44,18 +50,13 @@ class LoadedModel:
         model: (n, c, h, w) in [0, 1] to scores; its preprocessing is inside.
         spec: as it was typed.
         name: short, for titles.
+        put_in_eval: whether it came in train mode and was put into eval mode.
     """
 
     model: Classifier
     spec: str
     name: str
-
-
-class _Settings(TypedDict):
-    mean: Sequence[float] | None
-    std: Sequence[float] | None
-    resize: int | None
-    channels: Channels | None
+    put_in_eval: bool = False
 
 
 def load_model(
@@ -63,10 +64,14 @@ def load_model(
     *,
     weights: Path | str | None = None,
     classes: int | None = None,
-    mean: Sequence[float] | None = None,
-    std: Sequence[float] | None = None,
+    mean: Numbers = None,
+    std: Numbers = None,
     resize: int | None = None,
     channels: Channels | None = None,
+    input_range: float | str | None = None,
+    layout: str | None = None,
+    output: int | str | None = None,
+    eval: bool = False,  # noqa: A002 - as the option is called
     defence: str | None = None,
     device: str = "cpu",
     require_weights: bool = True,
@@ -74,19 +79,28 @@ def load_model(
 ) -> LoadedModel:
     """Load a classifier by name, with its preprocessing as the first layer.
 
-    Models built here come in eval mode; one from a user's factory keeps the mode it comes in.
+    Models built here come in eval mode. So does one that a user's factory returns in train mode;
+    a model that lies finished in a module keeps its mode.
 
     Args:
         spec: `zoo:NAME`, `FILE.py:factory`, `package.module:factory`, `timm:NAME`,
             `torchvision:NAME`, `hf:NAME`, `robustbench:NAME` or `robustbench:DATASET/THREAT/NAME`,
-            `onnx:FILE`, `pt2:FILE`, `sklearn:FILE` (saved by skops).
+            `onnx:FILE`, `pt2:FILE`, `jit:FILE`, `sklearn:FILE` (saved by skops).
         weights: file of weights to use in place of published ones; safetensors, or a torch file.
         classes: number of classes to build the architecture with; None: its own, or, in the zoo,
             that of the weights. Files and factories bring their own, whatever is asked for.
-        mean: subtracted per channel, in [0, 1]; None: what the model was published with.
+        mean: subtracted per channel, in [0, input_range]: numbers, or text as the command line
+            takes it, "0.49,0.48,0.45" or "124/255"; None: what the model was published with.
         std: divided by, likewise.
         resize: side of the square the model wants, in pixels; None: images keep their size.
         channels: "rgb", "bgr" or "gray", what the model wants; None: images keep their channels.
+        input_range: the brightest value of the images that the model wants: 255 for levels; None:
+            as its file declares it, else 1.
+        layout: "nchw" or "nhwc", the order of dimensions that the model wants; None: as its file
+            declares it, else "nchw".
+        output: position or name of the output that holds the scores, of a model that gives
+            several; None: the only one.
+        eval: put the model into eval mode, whatever mode it comes in.
         defence: what images go through first: "jpeg:quality=75"; see `DEFENCES`.
         device: where the model goes: "cpu", "cuda:0".
         require_weights: whether published or given weights are needed. False builds the
@@ -111,18 +125,31 @@ def load_model(
     if classes is not None and classes < 2:  # the fewest that can be told apart
         raise InvalidInput(f"{spec}: classes must be at least 2, got {classes}")
     _check_device(device)
-    asked: _Settings = {"mean": mean, "std": std, "resize": resize, "channels": channels}
+    brightest = read_numbers("input_range", input_range)
+    asked: Scaling = {
+        "mean": read_numbers("mean", mean),
+        "std": read_numbers("std", std),
+        "resize": resize,
+        "channels": channels,
+        "input_range": None if brightest is None else brightest[0],
+        "layout": layout,
+    }
+    output = int(output) if isinstance(output, str) and output.isdecimal() else output
     Preprocess(**asked)  # a bad value is told before anything is fetched
     step = None if defence is None else defence_named(defence)
     file = None if weights is None else Path(weights)
-    request = Request(spec, name, file, classes, device, require_weights, trust)
+    request = Request(spec, name, file, classes, device, require_weights, trust, layout, output)
     built = SOURCES[source](request)
-    model = _with_preprocessing(built, spec, asked)
+    put_in_eval = built.put_in_eval
+    if eval and isinstance(built.model, nn.Module):
+        put_in_eval = bool(put_in_eval or parts_in_training(built.model))
+        built.model.eval()
+    model = with_first_layer(built, spec, asked, output)
     if step is not None:
         model = defended(cast(Classifier, model), step)
     if isinstance(model, nn.Module):
         model = model.to(device)
-    return LoadedModel(cast(Classifier, model), spec, built.name)
+    return LoadedModel(cast(Classifier, model), spec, built.name, put_in_eval)
 
 
 def _unknown(spec: str) -> InvalidInput:
@@ -133,6 +160,11 @@ def _unknown(spec: str) -> InvalidInput:
         return InvalidInput(f"unknown model {spec!r}: name the factory too, {spec}:factory")
     if suffix == ".skops":
         return InvalidInput(f"unknown model {spec!r}: did you mean 'sklearn:{spec}'?")
+    if suffix in (".pt", ".pth", ".torchscript") and Path(spec).is_file():
+        return InvalidInput(
+            f"unknown model {spec!r}: for TorchScript write 'jit:{spec}', for weights name the "
+            f"model they are for and add --weights {spec}"
+        )
     if suffix in (".onnx", ".pt2"):
         return InvalidInput(f"unknown model {spec!r}: did you mean '{suffix[1:]}:{spec}'?")
     return InvalidInput(f"unknown model {spec!r}{name_forms(spec)}")
@@ -145,19 +177,3 @@ def _check_device(device: str) -> None:
         raise InvalidInput(
             f"device {device!r} cannot be used ({one_line(error)}): try cpu"
         ) from error
-
-
-def _with_preprocessing(built: Built, spec: str, asked: _Settings) -> object:
-    inner = getattr(built.model, "preprocess", None)
-    given = asked["mean"] is not None or asked["std"] is not None
-    if isinstance(inner, Preprocess) and given:
-        raise InvalidInput(
-            f"{spec} scales its input itself ({inner.extra_repr()}): leave --mean and --std out"
-        )
-    settings: _Settings = asked if given else {**asked, "mean": built.mean, "std": built.std}
-    if settings["channels"] is None:
-        settings = {**settings, "channels": built.channels}
-    if all(value is None for value in settings.values()) and built.size is None:
-        return built.model
-    size = built.size if settings["resize"] is None else None
-    return Pipeline(Preprocess(**settings, size=size), built.model)

@@ -13,7 +13,7 @@ from epsball.models.loading.messages import one_line
 from epsball.models.loading.torchvision_operators import import_torchvision
 
 # A source that is named by a word before the colon; "file" and "package" are told by their form.
-SCHEMES = ("zoo", "timm", "torchvision", "hf", "robustbench", "onnx", "pt2", "sklearn")
+SCHEMES = ("zoo", "timm", "torchvision", "hf", "robustbench", "onnx", "pt2", "jit", "sklearn")
 # Packages that import torchvision.
 WITH_TORCHVISION = frozenset({"timm", "torchvision", "transformers", "robustbench"})
 Scale: TypeAlias = tuple[float, ...]
@@ -31,6 +31,8 @@ class Request:
         device: where it goes.
         require_weights: whether fresh, untrained weights are refused.
         trust: whether a file that may run code when it is read may be read.
+        layout: what the model wants, where its file leaves that open: "nchw" or "nhwc".
+        output: position or name of the output that holds the scores; None: the only one.
     """
 
     spec: str
@@ -40,6 +42,8 @@ class Request:
     device: str = "cpu"
     require_weights: bool = True
     trust: bool = True
+    layout: str | None = None
+    output: int | str | None = None
 
     @property
     def wants_published(self) -> bool:
@@ -59,14 +63,22 @@ class Built:
         std: likewise.
         channels: the order of colours that it wants; None: as they come.
         size: (height, width) of the images that it wants; None: unknown.
+        input_range: the brightest value that it wants, as its file declares it; None: unknown.
+        takes_levels: whether it multiplies images by 255 itself, because it wants whole numbers.
+        has_layout: whether it takes (n, c, h, w), whatever its file wants, and gives one output.
+        put_in_eval: whether it was put into eval mode here.
     """
 
     model: nn.Module | Callable[[Tensor], Tensor]
     name: str
     mean: Scale | None = None
     std: Scale | None = None
-    channels: Literal["bgr"] | None = None
+    channels: Literal["rgb", "bgr", "gray"] | None = None
     size: tuple[int, int] | None = None
+    input_range: float | None = None
+    takes_levels: bool = False
+    has_layout: bool = False
+    put_in_eval: bool = False
 
 
 def split_spec(spec: str) -> tuple[str, str]:

@@ -128,7 +128,11 @@ def _made(request: Request, module: ModuleType, name: str) -> Built:
         )
     if request.weights is not None:
         _load(model, request)
-    return Built(model, name)
+    # a model whose outermost part is in eval mode has the mode that its author wants, and one that
+    # is about to be trained may keep some of its layers in eval mode
+    as_returned = model is factory or not request.require_weights
+    forgotten = not as_returned and isinstance(model, nn.Module) and model.training
+    return Built(model.eval() if forgotten else model, name, put_in_eval=forgotten)
 
 
 def _load(model: object, request: Request) -> None:

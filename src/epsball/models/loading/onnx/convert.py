@@ -13,6 +13,7 @@ from epsball.models.loading.messages import one_line
 from epsball.models.loading.onnx.batch import open_batch
 from epsball.models.loading.onnx.compare import FileScores
 from epsball.models.loading.onnx.module import OnnxModel, as_declared, as_rows
+from epsball.models.loading.onnx.pixels import Pixels, read_pixels
 from epsball.models.loading.onnx.signature import Signature, read_signature
 from epsball.models.loading.request import Built, Request, optional
 
@@ -27,16 +28,21 @@ _TRIED = (
 _FEW = 3
 
 
-def convert(spec: str, file: Path) -> OnnxModel:
+def convert(
+    spec: str, file: Path, *, layout: str | None = None, output: int | str | None = None
+) -> tuple[OnnxModel, Pixels]:
     """Turn an ONNX file into a torch module, and compare the two on a few synthetic images.
 
     Args:
         spec: as the model was asked for, for messages.
         file: the ONNX file.
+        layout: see `read_signature`.
+        output: see `read_signature`.
 
     Returns:
-        The module, in eval mode. A file made for one batch size is asked in batches of that size,
-        unless the conversion gives the same scores in larger ones.
+        The module, in eval mode, and what the file says of its pixels. A file made for one batch
+        size is asked in batches of that size, unless the conversion gives the same scores in larger
+        ones.
 
     Raises:
         InvalidInput: a package is missing, the file is damaged or no classifier, or an operator
@@ -46,7 +52,7 @@ def convert(spec: str, file: Path) -> OnnxModel:
     onnx = optional("onnx", extra="onnx", needed_by=spec)
     converter = optional("onnx2fx", extra="onnx", needed_by=spec)
     proto = _read(spec, file, onnx)
-    signature = read_signature(spec, proto)
+    signature, pixels = read_signature(spec, proto, layout, output), read_pixels(spec, proto)
     try:
         graph: nn.Module = converter.convert(renamed(proto))
     except Exception as error:  # the converter has an error of its own for each thing it lacks
@@ -55,9 +61,10 @@ def convert(spec: str, file: Path) -> OnnxModel:
     scores = FileScores(spec, file, signature.output)
     images = _synthetic(model, scores)
     if images is None:
-        return model
+        return model, pixels
     compare(spec, model, scores, images)
-    return model if signature.batch is None else _opened(model, proto, converter, images)
+    fixed = signature.batch is not None
+    return (_opened(model, proto, converter, images) if fixed else model), pixels
 
 
 def _opened(model: OnnxModel, proto: Any, converter: Any, images: Tensor) -> OnnxModel:  # noqa: ANN401
@@ -222,4 +229,14 @@ def from_onnx(request: Request) -> Built:
         BrokenContract: the conversion gives other scores than the file.
     """
     file = existing_file(request)
-    return Built(convert(request.spec, file), file.stem)
+    model, pixels = convert(request.spec, file, layout=request.layout, output=request.output)
+    return Built(
+        model,
+        file.stem,
+        mean=pixels.mean,
+        std=pixels.std,
+        channels=pixels.channels,
+        input_range=pixels.input_range,
+        takes_levels=model.signature.kind == torch.uint8,
+        has_layout=True,
+    )

@@ -51,15 +51,24 @@ class Signature:
         return f"{size} ({', '.join(self.layout)}), {str(self.kind).removeprefix('torch.')}"
 
 
-def read_signature(spec: str, model: Any) -> Signature:  # noqa: ANN401  # a ModelProto, untyped
+def read_signature(
+    spec: str,
+    model: Any,  # noqa: ANN401  # a ModelProto, untyped
+    layout: str | None = None,
+    output: int | str | None = None,
+) -> Signature:
     """Read the declared input and output of a graph.
 
     Args:
         spec: as the model was asked for, for messages.
         model: the ModelProto.
+        layout: "nchw" or "nhwc", where the sizes declared leave both possible; None: "nchw".
+        output: position or name of the scores among the outputs; None: the only one, or the only
+            one of shape (n, k).
 
     Raises:
-        InvalidInput: it does not take one batch of images, or gives more than one set of scores.
+        InvalidInput: it does not take one batch of images, gives more than one set of scores, or
+            declares another layout.
     """
     graph = model.graph
     constants = {tensor.name for tensor in graph.initializer}  # old files list them as inputs too
@@ -78,17 +87,26 @@ def read_signature(spec: str, model: Any) -> Signature:  # noqa: ANN401  # a Mod
             f"{inputs[0].type.tensor_type.elem_type}, a classifier takes floats or uint8 of shape "
             "(n, c, h, w): export it with such an input"
         )
-    return _signature(inputs[0].name, kind, dims, _scores(spec, graph))
+    at = _scores(spec, graph) if output is None else _chosen(spec, graph, output)
+    signature = _signature(inputs[0].name, kind, dims, at, layout)
+    if layout is not None and len(dims) == 4 and signature.layout != layout:
+        raise InvalidInput(
+            f"{spec} declares {signature.describe()}, --layout is {layout}: leave it out"
+        )
+    return signature
 
 
-def _signature(name: str, kind: torch.dtype, dims: list[int | None], output: int) -> Signature:
+def _signature(
+    name: str, kind: torch.dtype, dims: list[int | None], output: int, wanted: str | None
+) -> Signature:
     layout = _LAYOUTS[len(dims)]
     batch = dims[0]
     if layout == "flat":
         return Signature(name, kind, layout, batch, None, None, None, dims[1], output)
     if layout == "nhw":
         return Signature(name, kind, layout, batch, 1, dims[1], dims[2], None, output)
-    if dims[1] not in CHANNELS and dims[3] in CHANNELS:
+    last = dims[1] not in CHANNELS and dims[3] in CHANNELS
+    if last or (wanted == "nhwc" and dims[3] in (None, *CHANNELS)):
         return Signature(name, kind, "nhwc", batch, dims[3], dims[1], dims[2], None, output)
     return Signature(name, kind, "nchw", batch, dims[1], dims[2], dims[3], None, output)
 
@@ -108,6 +126,18 @@ def _scores(spec: str, graph: Any) -> int:  # noqa: ANN401  # a GraphProto
         names = ", ".join(value.name for value in graph.output)
         raise InvalidInput(
             f"{spec} gives {len(graph.output)} outputs ({names}), {len(rows)} of them of shape "
-            "(n, k): export a module that returns the scores alone"
+            "(n, k): say which holds the scores with --output NAME or --output NUMBER"
         )
     return rows[0]
+
+
+def _chosen(spec: str, graph: Any, output: int | str) -> int:  # noqa: ANN401  # a GraphProto
+    names = [value.name for value in graph.output]
+    if isinstance(output, int) and 0 <= output < len(names):
+        return output
+    if isinstance(output, str) and output in names:
+        return names.index(output)
+    raise InvalidInput(
+        f"--output {output} is none of the outputs of {spec}: they are "
+        f"{', '.join(f'{at} ({name})' for at, name in enumerate(names))}"
+    )
