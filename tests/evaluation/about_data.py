@@ -2,6 +2,8 @@
 
 ABOUT_DATA = {
     "class-order",
+    "class-shares",
+    "unknown-classes",
     "class-order-assumed",
     "classes-matched",
     "below-chance",

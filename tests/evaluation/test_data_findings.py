@@ -175,6 +175,7 @@ def test_classes_are_matched_by_the_names_that_the_model_knows(tmp_path: Path) -
 
 
 def test_every_finding_about_data_is_asserted_above() -> None:
-    files = (Path(__file__), Path(__file__).with_name("test_meeting.py"))
+    here = Path(__file__)
+    files = (here, here.with_name("test_meeting.py"), *here.parent.glob("checks/test_*.py"))
     text = "".join(file.read_text(encoding="utf-8") for file in files)
     assert [code for code in sorted(ABOUT_DATA) if f'"{code}"' not in text] == []

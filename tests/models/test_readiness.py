@@ -4,6 +4,7 @@ from tests.models.fakes import Refusal
 from torch import Tensor, nn
 
 from epsball import audit
+from epsball.models import Pipeline, Preprocess
 from epsball.models.precision import InOwnPrecision, in_own_precision
 from epsball.models.readiness import check_ready, dtype_of
 
@@ -64,3 +65,14 @@ def test_model_that_converts_by_itself_is_left_alone() -> None:
     assert in_own_precision(model, IMAGES) is model
     inner = nn.Sequential(nn.Flatten(), nn.Linear(192, 3)).half().eval()
     assert isinstance(in_own_precision(inner, IMAGES), InOwnPrecision)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_a_pipeline_scales_in_float32_before_a_model_of_another_type(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    inner = nn.Sequential(nn.Flatten(), nn.Linear(IMAGES[0].numel(), 4)).eval()
+    whole = Pipeline(Preprocess(mean=(0.5,), std=(0.25,)), inner)
+    expected = whole(IMAGES)
+    own = Pipeline(whole.preprocess, inner.to(dtype))
+    scores = in_own_precision(own, IMAGES)(IMAGES)
+    assert torch.allclose(scores.float(), expected, atol=0.05)

@@ -1,5 +1,6 @@
 """All that is decided, and all that can be refused, before the first byte is written."""
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ from epsball.types import Dataset, Finding, Positions
 
 Sample: TypeAlias = Literal["auto", "first", "stratified"]
 _PROBED = 64  # images for the checks, at most
+_LOOKED, _LOOKED_BYTES = 256, 2**26  # images whose scaling is looked at, and their memory
 _FEWEST, _FEWEST_IN_TIME = 16, 4  # and at least, where there are as many; with a time budget
 _SHARE = 0.1  # of the passes of the attacks, for the checks before them
 _EACH = 6  # passes that these checks need for an image
@@ -119,7 +121,7 @@ def make_plan(
         EpsballError: an image cannot be read, labels do not fit, an attack refuses its settings.
     """
     drawn = _draw(data, request)
-    images = read_examples(data, spread(drawn, _PROBED))
+    images = read_examples(data, spread(drawn, _looked(data, request)))
     callable_model = not subject.findings
     if callable_model:
         check_fit(subject, data, drawn)
@@ -177,6 +179,12 @@ def _draw(data: Dataset, request: Request) -> Positions:
     if request.budget is None:
         return choose(data.labels, request.limit, how=request.sample, seed=request.seed)
     return stratified_order(data.labels, request.seed)[: request.limit]
+
+
+def _looked(data: Dataset, request: Request) -> int:
+    """Return how many images are read for the checks before the attacks."""
+    affordable = _LOOKED_BYTES // (4 * math.prod(data.shape))
+    return _PROBED if request.budget is not None else max(_PROBED, min(affordable, _LOOKED))
 
 
 def _sample_name(positions: Positions, total: int) -> str:

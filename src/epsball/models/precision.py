@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from epsball.models.preprocess import Pipeline
 from epsball.models.readiness import dtype_of
 from epsball.tensors import Classifier
 
@@ -37,6 +38,9 @@ def in_own_precision(model: Classifier, images: Tensor) -> Classifier:
     Returns:
         The model, or the wrapped model where only that answers.
     """
+    if isinstance(model, Pipeline):  # which scales in float32
+        inner = in_own_precision(model.model, model.preprocess(images[:1]))
+        return model if inner is model.model else Pipeline(model.preprocess, inner)
     dtype = dtype_of(model)
     if dtype in (None, images.dtype) or _answers(model, images[:1]):
         return model

@@ -24,6 +24,7 @@ _ALONE = 4
 _ZERO_SHARE = 0.05
 _ALL_ZERO = 0.99
 _ONE_LEVEL = 1 / 255
+_LITTLE = 0.1  # of the way from guessing to being right always
 _BELOW = 1e-3  # p of so few right answers by guessing
 _NEARLY_BLACK = 16.5 / 255
 
@@ -134,9 +135,9 @@ def _check_classes(info: ModelInfo) -> list[Finding]:
 
 
 def check_chance(right: int, count: int, classes: int) -> list[Finding]:
-    """Warn when clean accuracy cannot be told from guessing; block when it is below."""
+    """Warn when clean accuracy is little better than guessing; block when it is worse."""
     low, high = wilson(right, count)
-    if low > 1 / classes:
+    if low > 1 / classes and right / count > 1 / classes + _LITTLE * (1 - 1 / classes):
         return []
     message = (
         f"clean accuracy is {right / count:.1%} on {count} images "

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
+from scipy.stats import poisson
 
 from epsball.evaluation.checks.findings import finding
 from epsball.evaluation.metrics.statistics import mcnemar, wilson
@@ -16,6 +17,8 @@ _SURPRISE = 1e-4  # p below which a better order is no chance
 _LEAST_GAIN = 0.05  # of all images
 _FACTOR = 2  # times as many right: the number is another model's
 _SLACK = 0.9  # a simple order that reaches this share of the best one's gain is named
+_USEFUL = 0.4  # of the way from guessing to being right always
+_LUCK = 1e-3  # p of so many classes in another order by chance, shared by the orders tried
 
 
 def check_order(data: Dataset) -> list[Finding]:
@@ -95,6 +98,7 @@ def check_class_order(
         after - before < max(1, _LEAST_GAIN * count)
         or mcnemar(more, fewer) >= _SURPRISE / len(orders)
         or wilson(after, count)[0] <= common / count
+        or not _useful(best, labels, classes, simple=bool(simple), tried=len(orders))
     ):
         return []
     severity: Severity = "blocking" if after >= _FACTOR * before else "warning"
@@ -104,6 +108,21 @@ def check_class_order(
     )
     evidence = {"accuracy": before / count, "otherwise": after / count, "order": best.what}
     return [replace(finding("class-order", message, **evidence), severity=severity)]
+
+
+def _useful(
+    order: _Order, labels: NDArray[np.int64], classes: int, *, simple: bool, tried: int
+) -> bool:
+    """Say whether an order makes the model useful, which an untrained one is under none.
+
+    The images of a class are often predicted alike, whatever the model has learnt: some classes
+    then fit another order by chance, one in the mean. A match that was fitted fits them all.
+    """
+    if float(order.right.mean()) >= 1 / classes + _USEFUL * (1 - 1 / classes):
+        return True
+    shares = [order.right[labels == label].mean() for label in np.unique(labels)]
+    fitting = sum(share > 0.5 for share in shares)
+    return simple and float(poisson.sf(fitting - 1, 1)) < _LUCK / tried
 
 
 def _moved(labels: NDArray[np.int64], predictions: NDArray[np.int64], classes: int) -> list[_Order]:

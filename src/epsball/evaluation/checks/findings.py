@@ -75,6 +75,16 @@ FINDINGS: dict[str, FindingSpec] = {
     "class-order": FindingSpec(
         "warning", "put labels and scores into the same order: --classes FILE, --label-offset"
     ),
+    "unknown-classes": FindingSpec(
+        "warning",
+        "check that the model returns one score a class and not an embedding or features, and "
+        "match its classes to the labels with --classes FILE",
+    ),
+    "class-shares": FindingSpec(
+        "warning",
+        "check the preprocessing (--mean, --std, --channels, --resize), the weights and the order "
+        "of the classes",
+    ),
     "below-chance": FindingSpec(
         "blocking",
         "check the order of the classes (--classes, --label-offset) and whether scores are turned "

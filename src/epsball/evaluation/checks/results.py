@@ -7,6 +7,7 @@ import torch
 
 from epsball.evaluation.checks.before import check_chance
 from epsball.evaluation.checks.class_order import check_class_order
+from epsball.evaluation.checks.class_shares import check_known, check_shares
 from epsball.evaluation.checks.findings import RANDOM
 from epsball.evaluation.checks.indicators import check_indicators
 from epsball.evaluation.checks.probe import AttackedProbe, Probe
@@ -69,7 +70,9 @@ def _check_clean(named: pl.DataFrame, class_names: Sequence[str], classes: int) 
     """Ask whether the clean answers are better than guessing, and in the order of the labels."""
     labels, predictions = named["label"].to_numpy(), named["clean_prediction"].to_numpy()
     found = check_class_order(labels, predictions, class_names, classes)
-    return found or check_chance(int((labels == predictions).sum()), len(labels), classes)
+    found = found or check_chance(int((labels == predictions).sum()), len(labels), classes)
+    found = found or check_shares(labels, predictions, class_names, classes)
+    return found + check_known(labels, predictions, len(class_names), classes)
 
 
 def _count(setting: AttackSetting, records: pl.DataFrame) -> int:

@@ -1,7 +1,9 @@
-"""Would the model be right far more often if its images were scaled in one of the usual ways?"""
+"""Would the model be right far more often if its images were given in one of the usual ways?"""
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -17,6 +19,9 @@ _SURPRISE = 1e-3  # p below which another scaling is no chance, shared by all th
 _LEAST_GAIN = 0.1  # of the images looked at
 _GOOD = 0.9  # a model that is right so often needs no other scaling
 _FACTOR = 2  # times as many right: the number is another model's
+_SCREENED, _PROMISING = 24, 6  # images that decide which changes are tried on all, and how many
+_LEAST_STD = 1e-3  # of images that are all alike
+Change: TypeAlias = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,12 @@ GREY: tuple[Scaling, ...] = (
 
 
 NONE = Scaling("none", (0.0,), (1.0,))
+# mistakes of the images themselves, which no option of the command undoes
+TURNED: dict[str, Change] = {
+    "with the images inverted, 1 - image,": lambda images: 1 - images,
+    "with rows and columns of the images exchanged": lambda images: images.mT,
+    "with the images upside down": lambda images: images.flip(2),
+}
 
 
 def check_scaling(
@@ -77,7 +88,7 @@ def check_scaling(
     named: bool,
     own: Preprocess | None = None,
 ) -> list[Finding]:
-    """Try the usual scalings on a few images, and say where one is right far more often.
+    """Try the usual ways to give images on a few, and say where one is right far more often.
 
     Args:
         scores: the model, images (n, c, h, w) to scores (n, k).
@@ -90,29 +101,98 @@ def check_scaling(
     right = _right(scores(images), labels, classes)
     if int(right.sum()) >= _GOOD * len(labels):
         return []
+    usual = _changes(images, named=named, own=own)
+    changes = usual | _turns(images) | (_exchanges(images) if own is None else {})
+    some = torch.linspace(0, len(labels) - 1, min(_SCREENED, len(labels))).long()
+    screened = _tried(scores, changes, images[some], labels[some], classes)
+    ranked = sorted(screened, key=lambda how: -int(screened[how].sum()))[:_PROMISING]
+    better = [how for how in ranked if int(screened[how].sum()) > int(right[some].sum())]
+    tried = _tried(scores, {how: changes[how] for how in better}, images, labels, classes)
+    useful = (1 + 1 / classes) / 2 * len(labels)  # what is less usual has to explain more
+    convincing = {h: one for h, one in tried.items() if h in usual or int(one.sum()) >= useful}
+    return _found(right, convincing, among=len(changes))
+
+
+def _changes(images: Tensor, *, named: bool, own: Preprocess | None) -> dict[str, Change]:
+    """Return the usual ways to give images, by what to write."""
     mean, std = (own.mean.cpu(), own.std.cpu()) if own is not None else (0.0, 1.0)
-    tried: dict[str, Tensor] = {}
-    for scaling in (*(COLOUR if images.shape[1] == 3 else GREY), *([NONE] if own else [])):
+    changes = {}
+    for scaling in (*_usual(images), *([NONE] if own else [])):
         if own is not None and own.channels is not None and scaling.channels is not None:
             continue  # colours are in an order that was asked for
         how = scaling.options if named else f"Pipeline({scaling.call}, model) of epsball.models"
+        # what the model's own scaling makes of this is what the other scaling would give
+        changes[f"with {how}"] = _scaled(scaling, mean, std)
+    return changes
+
+
+def _turns(images: Tensor) -> dict[str, Change]:
+    square = images.shape[2] == images.shape[3]
+    return {how: turn for how, turn in TURNED.items() if square or "rows" not in how}
+
+
+def _scaled(scaling: Scaling, mean: Tensor | float, std: Tensor | float) -> Change:
+    return lambda images: scaling(images) * std + mean
+
+
+def _usual(images: Tensor) -> list[Scaling]:
+    """Return the usual scalings, and the one by mean and standard deviation of these images."""
+    each = images.transpose(0, 1).flatten(1)  # (c, n h w)
+    mean, std = each.mean(1), each.std(1).clamp_min(_LEAST_STD)
+    rounded = (tuple(round(float(value), 3) for value in values) for values in (mean, std))
+    known = COLOUR if images.shape[1] == 3 else GREY
+    return [*known, Scaling("these images", *rounded)]
+
+
+def _exchanges(images: Tensor) -> dict[str, Change]:
+    """Return every usual scaling in place of every other, for a model that scales by itself."""
+    usual = [one for one in _usual(images) if one.channels is None and one.name != "CIFAR-100"]
+    return {
+        _exchange(wrong, right): _exchanged(wrong, right)
+        for wrong, right in itertools.permutations((*usual, NONE), 2)
+        if wrong is not NONE
+    }
+
+
+def _exchange(wrong: Scaling, right: Scaling) -> str:
+    if right is NONE:
+        return f"with {wrong.call} left out once, as if it were applied twice,"
+    return f"with {right.call} in place of {wrong.call} in the model"
+
+
+def _exchanged(wrong: Scaling, right: Scaling) -> Change:
+    def change(images: Tensor) -> Tensor:
+        mean, std = (torch.tensor(v or (d,)) for v, d in ((wrong.mean, 0.0), (wrong.std, 1.0)))
+        return right(images) * std.view(-1, 1, 1) + mean.view(-1, 1, 1)
+
+    return change
+
+
+def _tried(
+    scores: Callable[[Tensor], Tensor],
+    changes: dict[str, Change],
+    images: Tensor,
+    labels: Tensor,
+    classes: int,
+) -> dict[str, Tensor]:
+    """Return which images are right under each change; one the model refuses is left out."""
+    tried: dict[str, Tensor] = {}
+    for how, change in changes.items():
         try:
-            # what the model's own scaling makes of this is what the other scaling would give
-            answer = scores(scaling(images) * std + mean)
+            tried[how] = _right(scores(change(images)), labels, classes)
         except EpsballError:  # a model may refuse pixels outside [0, 1]
             continue
-        tried[f"with {how}"] = _right(answer, labels, classes)
-    return _found(right, tried)
+    return tried
 
 
-def _found(right: Tensor, tried: dict[str, Tensor]) -> list[Finding]:
+def _found(right: Tensor, tried: dict[str, Tensor], among: int) -> list[Finding]:
     if not tried:
         return []
     how, best = max(tried.items(), key=lambda item: int(item[1].sum()))
     count, before, after = len(right), int(right.sum()), int(best.sum())
     more, fewer = int((best & ~right).sum()), int((right & ~best).sum())
     surprise = mcnemar(more, fewer) if more > fewer else 1.0
-    if after - before < _LEAST_GAIN * count or surprise >= _SURPRISE / len(tried):
+    if after - before < _LEAST_GAIN * count or surprise >= _SURPRISE / among:
         return []
     severity: Severity = "blocking" if after >= _FACTOR * before else "warning"
     message = (
