@@ -30,12 +30,14 @@ _DIMENSIONS = (
 )
 _INTRODUCTION = """# Random pairs of a model and data
 
-Each pair is an architecture trained on MNIST, coloured MNIST, threes against eights or CIFAR-10, something it does to its scores or its
-input, a form in which it is handed over, a type of its parameters, a scaling that it expects and one that it is given, and images with labels
-in some range, layout and order. `audit` attacks it with fgsm and pgd (5 steps, eps 0.06), and `benchmarks/drawn_pairs/judging.py` judges what is
-printed by the trained network itself in float64: clean accuracy, accuracy of the attacked images, ball and box, and its own five steps of
-descent on the margin. A finding counts only where it is one of those that tell of the mistake in the pair. No code of epsball takes part in
-the judgement.
+Each pair is an architecture trained on MNIST, coloured MNIST, threes against eights or CIFAR-10,
+something it does to its scores or its input, a form in which it is handed over, a type of its
+parameters, a scaling that it expects and one that it is given, and images with labels in some
+range, layout and order. `audit` attacks it with fgsm and pgd (5 steps, eps 0.06), and
+`benchmarks/drawn_pairs/judging.py` judges what is printed by the trained network itself in
+float64: clean accuracy, accuracy of the attacked images, ball and box, and its own five steps of
+descent on the margin. A finding counts only where it is one of those that tell of the mistake in
+the pair. No code of epsball takes part in the judgement.
 """
 
 
@@ -62,8 +64,8 @@ def _page(rows: list[dict[str, Any]], drawn: int) -> str:
     faults = [row for row in rows if row["verdict"] in _FAULTS]
     lines = [
         _INTRODUCTION,
-        f"{drawn:,} pairs were drawn; torch cannot build {drawn - len(rows)} of them (a script of a "
-        f"model that returns an object, say). Of the other {len(rows):,}:",
+        f"{drawn:,} pairs were drawn; torch cannot build {drawn - len(rows)} of them (a script "
+        f"of a model that returns an object, say). Of the other {len(rows):,}:",
         "",
         table,
         "",
