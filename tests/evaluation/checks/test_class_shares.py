@@ -54,9 +54,10 @@ def test_a_model_of_more_classes_than_the_data_is_not_doubted_where_it_is_right(
 
 @pytest.mark.parametrize("width", [16, 64, 512])
 def test_an_embedding_taken_for_classes_is_a_finding(model: nn.Module, width: int) -> None:
-    body = nn.Sequential(model, nn.Linear(CLASSES, width, bias=False)).eval()
     torch.manual_seed(width)
-    nn.init.normal_(body[1].weight)
+    projection = nn.Linear(CLASSES, width, bias=False)
+    nn.init.normal_(projection.weight)
+    body = nn.Sequential(model, projection).eval()
     told = _codes(body, sample_images(120))
     assert "unknown-classes" in told
     assert not told & {"other-scaling"}

@@ -139,9 +139,12 @@ def _usual(images: Tensor) -> list[Scaling]:
     """Return the usual scalings, and the one by mean and standard deviation of these images."""
     each = images.transpose(0, 1).flatten(1)  # (c, n h w)
     mean, std = each.mean(1), each.std(1).clamp_min(_LEAST_STD)
-    rounded = (tuple(round(float(value), 3) for value in values) for values in (mean, std))
     known = COLOUR if images.shape[1] == 3 else GREY
-    return [*known, Scaling("these images", *rounded)]
+    return [*known, Scaling("these images", _rounded(mean), _rounded(std))]
+
+
+def _rounded(values: Tensor) -> tuple[float, ...]:
+    return tuple(round(float(value), 3) for value in values)
 
 
 def _exchanges(images: Tensor) -> dict[str, Change]:
