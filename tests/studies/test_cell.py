@@ -1,11 +1,14 @@
 """A cell is what it says, wherever it is done."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from epsball.errors import BrokenContract
-from epsball.studies.core.cell import Cell, in_order
+from epsball.studies.core.cell import Cell, in_order, labels
+from epsball.studies.core.planning import make_plan
+from epsball.studies.table import STUDIES
 
 NET = Cell("red-blue", "train", {"l1": 0.0, "l2": 1e-4, "arm": "clean"}, repeat=1)
 
@@ -69,3 +72,27 @@ def test_cells_in_order_stay_in_order() -> None:
 def test_a_need_that_is_not_planned_is_told() -> None:
     with pytest.raises(BrokenContract, match="needs"):
         in_order([Cell("red-blue", "judge", needs=(NET.hash,))])
+
+
+def test_labels_tell_the_cells_of_a_plan_apart() -> None:
+    long = {f"setting{at}": at for at in range(6)}
+    cells = [
+        Cell("s", "attack", long | {"method": "fast", "eps": 0.5}),
+        Cell("s", "attack", long | {"method": "slow", "eps": 0.5}),
+        Cell("s", "attack", long | {"method": "slow"}),
+        Cell("s", "clean", long),
+    ]
+    assert list(labels(cells).values()) == [
+        "attack method=fast eps=0.5",
+        "attack method=slow eps=0.5",
+        "attack method=slow",
+        "clean",
+    ]
+    twice = [replace(cells[0], repeat=at) for at in (0, 1)]
+    assert list(labels(twice).values()) == ["attack #0", "attack #1"]
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_no_two_cells_of_a_study_look_alike(name: str, tmp_path: Path) -> None:
+    plan = make_plan(name, tmp_path)
+    assert len(set(labels(plan.selected).values())) == len(plan.selected)

@@ -62,7 +62,7 @@ def test_a_failure_is_reported_and_teaches_nothing() -> None:
     tracker, lines = started()
     tracker.finish(NETS[0], 0.1, Failure("ValueError", "no", ""))
     assert tracker.expect(NETS[1]) == 10
-    assert lines.said == [f"failed: {NETS[0].label}: ValueError: no"]
+    assert lines.said == ["failed: train l1=0: ValueError: no"]
 
 
 def test_slots_that_no_cell_can_use_do_not_count() -> None:

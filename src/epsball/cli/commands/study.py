@@ -117,7 +117,7 @@ def show_plan(name: str, out: Path | None, workers: int, chosen: dict[str, Any])
     from epsball.studies.core.tracker import duration
 
     cells = preview(make_plan(name, out, **chosen))
-    rows = [[c.cell.hash[:8], c.cell.label, c.state, duration(c.seconds)] for c in cells]
+    rows = [[c.cell.hash[:8], c.label, c.state, duration(c.seconds)] for c in cells]
     show_table(["cell", "what", "state", "seconds"], rows)
     show_table(["kind", "cells", "done", "failed", "time of those open"], _by_kind(cells))
     left = sum(cell.seconds for cell in cells if cell.state != "done")

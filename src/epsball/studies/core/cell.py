@@ -3,7 +3,7 @@
 import hashlib
 import itertools
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeAlias
 
@@ -71,12 +71,39 @@ class Cell:
     @property
     def label(self) -> str:
         """Return a short description, for progress bars and tables."""
-        known = (f"{k}={v:g}" if isinstance(v, float) else f"{k}={v}" for k, v in self._shown())
-        return f"{self.kind} {' '.join(known)} #{self.repeat}"
+        return " ".join([self.kind, *map(_setting, self._shown()), f"#{self.repeat}"])
 
-    def _shown(self) -> Iterable[tuple[str, Plain]]:
+    def _shown(self) -> Iterator[tuple[str, Plain]]:
         own = ((k, v) for k, v in self.parameters.items() if k not in _SHARED and v is not None)
         return itertools.islice(own, 4)
+
+
+def labels(cells: Sequence[Cell]) -> dict[str, str]:
+    """Return a description of each cell that tells it from the others of its kind.
+
+    Args:
+        cells: of one study.
+
+    Returns:
+        By hash: the kind, the parameters that differ within the kind, and the repeat where there
+        are several. A cell alone of its kind is described by its kind.
+    """
+    described: dict[str, str] = {}
+    for kind in dict.fromkeys(cell.kind for cell in cells):
+        part = [cell for cell in cells if cell.kind == kind]
+        names = dict.fromkeys(name for cell in part for name in cell.parameters)
+        differ = [n for n in names if len({repr(c.parameters.get(n)) for c in part}) > 1]
+        repeats = len({cell.repeat for cell in part}) > 1
+        for cell in part:
+            given = [(n, cell.parameters[n]) for n in differ if cell.parameters.get(n) is not None]
+            words = [kind, *map(_setting, given), *([f"#{cell.repeat}"] if repeats else [])]
+            described[cell.hash] = " ".join(words)
+    return described
+
+
+def _setting(item: tuple[str, Plain]) -> str:
+    name, value = item
+    return f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
 
 
 def in_order(cells: Sequence[Cell]) -> list[Cell]:

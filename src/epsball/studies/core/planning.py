@@ -7,7 +7,7 @@ from typing import Any
 
 from epsball.errors import InvalidInput, unknown_name
 from epsball.evaluation.progress import Silent
-from epsball.studies.core.cell import Cell, in_order
+from epsball.studies.core.cell import Cell, in_order, labels
 from epsball.studies.core.data_summary import DataSummary
 from epsball.studies.core.directory import check_directory
 from epsball.studies.core.options import Options, parse_classes, parse_grid
@@ -117,11 +117,13 @@ class PlannedCell:
 
     Args:
         cell: the cell.
+        label: what tells it from the other cells of the plan.
         seconds: measured where it is done, else expected.
         state: "done", "failed" or "open".
     """
 
     cell: Cell
+    label: str
     seconds: float
     state: str
 
@@ -138,9 +140,11 @@ def preview(plan: Plan) -> list[PlannedCell]:
     tracker = Tracker(Silent(), plan.cost, measured)
     done = {cell.hash for cell in plan.selected if store.has(cell.hash)}
     tracker.begin(plan.selected, done, slots=1)
+    known = labels(plan.selected)
     return [
         PlannedCell(
             cell,
+            known[cell.hash],
             measured.get(cell.hash, tracker.expect(cell)),
             "done" if cell.hash in done else "failed" if cell.hash in failed else "open",
         )

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from epsball.evaluation.progress import Progress
-from epsball.studies.core.cell import Cell
+from epsball.studies.core.cell import Cell, labels
 from epsball.studies.core.store import Failure
 
 Cost: TypeAlias = Callable[[Cell], float]
@@ -34,6 +34,7 @@ class Tracker:
         self._expected: dict[str, float] = {}  # of measured cells, by kind
         self._actual: dict[str, float] = {}
         self._slots = 1
+        self._labels: dict[str, str] = {}
 
     def begin(self, cells: Sequence[Cell], done: Collection[str], slots: int) -> None:
         """Start to follow a plan.
@@ -44,6 +45,7 @@ class Tracker:
             slots: cells that run at once.
         """
         self._slots = slots
+        self._labels = labels(cells)
         self._open = {cell.hash: cell for cell in cells if cell.hash not in done}
         for cell in cells:
             if cell.hash in self.measured:
@@ -60,11 +62,12 @@ class Tracker:
             failure: why it failed; None where it succeeded.
         """
         self._open.pop(cell.hash, None)
+        label = self._labels.get(cell.hash, cell.label)
         if failure is None:
             self._learn(cell, seconds)
         else:
-            self.progress.say(f"failed: {cell.label}: {failure.error}: {failure.message}")
-        self.progress.advance(1, f"{cell.label}, {duration(self.seconds_left())} left")
+            self.progress.say(f"failed: {label}: {failure.error}: {failure.message}")
+        self.progress.advance(1, f"{label}, {duration(self.seconds_left())} left")
 
     def seconds_left(self) -> float:
         """Return the expected time until the last cell ends, all slots being used."""
