@@ -28,6 +28,10 @@ class BrokenContract(EpsballError, RuntimeError):
     """A model, an attack or a file does not do what its contract says."""
 
 
+class Stopped(EpsballError):
+    """Somebody stopped a command; the message says what was kept and how to go on."""
+
+
 def unknown_name(what: str, name: str, known: Iterable[str]) -> InvalidInput:
     """Build the error for a name that no table holds, with the nearest match as the remedy.
 

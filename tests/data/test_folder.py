@@ -209,3 +209,12 @@ def test_memory_stays_with_the_batch(root: Path) -> None:
     tracemalloc.stop()
     assert peak > 3 * 3 * 256 * 256  # one batch was there
     assert kept < 3 * 256 * 256  # not even one image stays
+
+
+def test_several_bad_files_are_named_at_once(root: Path, refusal: Refusal) -> None:
+    loaded = load_data(f"folder:{root}")
+    for name in ("cat/x.png", "hen/b.png"):
+        file = root / name
+        file.write_bytes(file.read_bytes()[:60])
+    message = refusal(loaded.read, np.array([1, 2]))
+    assert f"2 images of folder:{root} do not decode (cat/x.png, hen/b.png): replace" in message

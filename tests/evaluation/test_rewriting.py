@@ -176,3 +176,21 @@ def test_gradients_are_those_of_the_module(make: Callable[[], nn.Module]) -> Non
     module, inputs = settled(make()), IMAGES.double()
     made = rewritten(module, inputs)
     assert torch.allclose(gradient(made, inputs), gradient(module, inputs), rtol=0, atol=1e-10)
+
+
+def test_a_view_is_reshaped_so_that_channels_last_will_do() -> None:
+    class Viewing(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body, self.head = nn.Conv2d(3, 4, 3), nn.Linear(4 * 36, 3)
+
+        def forward(self, inputs: Tensor) -> Tensor:
+            maps = self.body(inputs).relu()
+            scores: Tensor = self.head(maps.view(maps.size(0), -1))
+            return scores
+
+    module = settled(Viewing())
+    images = IMAGES.double()
+    graph = rewritten(module, images).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
+    there = images.to(memory_format=torch.channels_last)
+    assert torch.allclose(graph(there), module(images))

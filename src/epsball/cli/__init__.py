@@ -2,19 +2,28 @@
 
 import os
 import sys
+import warnings
 
-from epsball.errors import EpsballError
+from epsball.errors import EpsballError, Stopped
 from epsball.machine.cores import wait_passively
+
+STOPPED = 130  # as shells have it: 128 and the number of SIGINT
 
 
 def main() -> None:
     """Run the command line; errors of ours are one line on standard error and exit code 2."""
     wait_passively(os.environ)  # before anything loads torch
     from epsball.cli.app import app
-    from epsball.cli.console.show import complain
+    from epsball.cli.console.show import complain, tell
 
     try:
-        app()
+        with warnings.catch_warnings():
+            if not sys.warnoptions:  # python -W shows those of libraries
+                warnings.simplefilter("ignore")
+            app()
+    except Stopped as stopped:
+        tell(str(stopped))
+        sys.exit(STOPPED)
     except EpsballError as error:
         complain(str(error))
         sys.exit(2)

@@ -107,6 +107,20 @@ def decode_all(
         return list(pool.map(one, sources, wheres))
 
 
+def undecodable(files: Sequence[Path]) -> list[Path]:
+    """Return the files that do not decode."""
+
+    def is_bad(file: Path) -> bool:
+        try:
+            decode(file, str(file), channels=3)
+        except InvalidInput:
+            return True
+        return False
+
+    with ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1)) as pool:
+        return [file for file, bad in zip(files, pool.map(is_bad, files), strict=True) if bad]
+
+
 def _convert(image: Image.Image, where: str) -> Image.Image:
     """Bring modes that Pillow would clip or warn about to ones that convert cleanly."""
     if image.mode in _DEEP or (image.mode == "I" and image.format in _DEEP_FORMATS):

@@ -17,7 +17,7 @@ from epsball.evaluation.distributed import ShardCluster
 from epsball.evaluation.engine.asking import gradients_enabled
 from epsball.evaluation.engine.engine import deterministic
 from epsball.evaluation.engine.measuring import RequestedPrecision
-from epsball.evaluation.forms import attack_texts, check_radii, several, whole
+from epsball.evaluation.forms import attack_texts, check_radii, radii, whole
 from epsball.evaluation.inputs import Data, decoded_once, open_data, sample_of
 from epsball.evaluation.manifest import read_begun, settle
 from epsball.evaluation.phases import Phases
@@ -167,11 +167,12 @@ def audit(
     _check_options(limit, seed, precision, micro_batch, budget)
     if cluster is not None:
         _check_cluster(cluster, budget)
+    progress.begin("opening the data", 0)
     images = decoded_once(open_data(data, label=label, most=limit if sample == "first" else None))
     settings = make_settings(
         default_attacks(images, steps) if attacks is None else attack_texts(attacks),
         norm=norm,
-        eps=default_eps(images, norm) if eps is None else several(eps),
+        eps=default_eps(images, norm) if eps is None else radii(eps),
         steps=whole("steps", steps),
         restarts=whole("restarts", restarts) or 0,
         queries=whole("queries", queries),
@@ -186,6 +187,7 @@ def audit(
     with tempfile.TemporaryDirectory() as scratch:
         run = Path(scratch) / "run" if out is None else Path(out)
         with deterministic(default_threads()), phases.during("planning"):
+            progress.begin("loading the model", 0)
             subject = open_model(
                 model, sample_of(images, 2)[0], device, draws=draws, seed=seed, **loading
             )

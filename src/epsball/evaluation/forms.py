@@ -37,8 +37,34 @@ def attack_texts(attacks: Any) -> list[str]:  # noqa: ANN401 - one or many
         >>> from epsball.attacks import pgd
         >>> attack_texts([pgd, functools.partial(pgd, steps=100)])
         ['pgd', 'pgd:steps=100']
+        >>> attack_texts("fgsm,pgd:steps=5,objective=margin,noise")
+        ['fgsm', 'pgd:steps=5,objective=margin', 'noise']
     """
-    return [one if isinstance(one, str) else _named(one) for one in several(attacks)]
+    named = [one if isinstance(one, str) else _named(one) for one in several(attacks)]
+    return [part for text in named for part in _split(text)]
+
+
+def _split(text: str) -> list[str]:
+    """Cut "pgd:steps=5,objective=margin,fgsm" into its attacks: a part with "=" is a setting."""
+    parts: list[str] = []
+    for part in text.split(","):
+        is_setting = "=" in part and ":" not in part.partition("=")[0]
+        if is_setting and parts:
+            parts[-1] += f",{part}"
+        else:
+            parts.append(part.strip())
+    return parts
+
+
+def radii(eps: Any) -> list[Any]:  # noqa: ANN401 - one or many, of any library
+    """Take radii in any form: one, several, or text with commas.
+
+    Example:
+        >>> radii("1/255,2/255"), radii([0.1, "0.2"]), radii(0.3)
+        (['1/255', '2/255'], [0.1, '0.2'], [0.3])
+    """
+    listed = [one.split(",") if isinstance(one, str) else [one] for one in several(eps)]
+    return [one.strip() if isinstance(one, str) else one for part in listed for one in part]
 
 
 def _named(attack: Any) -> str:  # noqa: ANN401 - whatever was given

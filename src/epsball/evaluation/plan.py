@@ -22,7 +22,7 @@ from epsball.evaluation.engine.measuring import RequestedPrecision, choose_confi
 from epsball.evaluation.inputs import read_through, spread
 from epsball.evaluation.likeness import sample_scores
 from epsball.evaluation.manifest import DataEntry, Manifest
-from epsball.evaluation.metrics.present import eps_text
+from epsball.evaluation.metrics.present import counted, eps_text
 from epsball.evaluation.phases import Phases
 from epsball.evaluation.progress import Progress
 from epsball.evaluation.records.shards import read_examples
@@ -91,10 +91,11 @@ class Plan:
         if first is not None:
             ball = f" in {first.norm} at eps {', '.join(eps_text(eps) for eps in first.eps)}"
         return (
-            f"auditing {model.name} on {data.n:,} of {data.total:,} images of {data.spec} "
+            f"auditing {model.name} on {data.n:,} of {counted(data.total, 'image')} of {data.spec} "
             f"({data.sample}) with {', '.join(s.variant for s in self.settings)}{ball}; "
             f"{'full budget' if engine.full_budget else 'verdicts'}, {engine.device}, "
-            f"{engine.precision}, micro-batch {engine.micro_batch}, {engine.threads} threads"
+            f"{engine.precision}, micro-batch {engine.micro_batch}, "
+            f"{counted(engine.threads, 'thread')}"
         )
 
 
@@ -128,6 +129,7 @@ def make_plan(
     # attacks refuse images outside [0, 1] that the finding below is about
     if callable_model and not check_range(*_extremes(images.images)):
         rehearse(subject, request.settings, images, phases.passes)
+    progress.begin("measuring speed", 0)
     with phases.during("measuring"):
         config, rate = _config(
             subject, images.images, request, begun, count=len(drawn), phases=phases
@@ -137,6 +139,7 @@ def make_plan(
     findings, probe = [*early], None
     scores: tuple[tuple[float, ...], ...] = ()
     if callable_model:
+        progress.begin("checking the model", 0)
         with phases.during("checks"), broken_contract(subject.name):
             shown = images
             images = images.rows(_evenly(len(images), config.probe))
@@ -151,7 +154,7 @@ def make_plan(
         shard = _shard(config, rate or 1.0, request, len(positions))
         config = config.changed(shard=shard)
     with phases.during("reading"):
-        progress.begin("reading", len(positions))
+        progress.begin("reading images", len(positions))
         sha256, out_of_range = read_through(data, positions, progress.advance)
     manifest = Manifest(
         command=request.command,

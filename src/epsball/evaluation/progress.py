@@ -7,7 +7,7 @@ class Progress(Protocol):
     """Something that wants to know."""
 
     def begin(self, stage: str, total: int) -> None:
-        """Hear that a stage of so many units begins."""
+        """Hear that a stage of so many units begins; 0 where nobody knows how many."""
         ...
 
     def advance(self, count: int, note: str = "") -> None:

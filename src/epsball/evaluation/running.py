@@ -18,6 +18,7 @@ from epsball.evaluation.plan import Plan
 from epsball.evaluation.progress import Progress
 from epsball.evaluation.records.shards import (
     Shard,
+    count_finished,
     read_clean,
     read_finished,
     read_seconds,
@@ -106,6 +107,11 @@ def _attack(
     """Run shard after shard; with a time budget, stop before one that would not end in time."""
     shards = shards_of(plan.positions, plan.manifest.engine.shard)
     progress.say(plan.described)
+    if finished := count_finished(run, shards, plan.settings):
+        all_of_them = len(plan.positions) * len(plan.settings)
+        progress.say(
+            f"continuing {run}: {finished:,} of {all_of_them:,} attacks on an image are finished"
+        )
     each = sum(len(setting.eps) for setting in plan.settings)
     progress.begin("attacking", len(plan.positions) * each)
     done: list[Shard] = []
@@ -114,21 +120,33 @@ def _attack(
         began = time.monotonic()
         if ends is not None and done and began + slowest > ends:
             break
-        run_shard(
-            engine,
-            data,
-            shard,
-            plan.settings,
-            run=run,
-            advance=lambda setting, count: progress.advance(count, setting.variant),
-        )
+        try:
+            run_shard(
+                engine,
+                data,
+                shard,
+                plan.settings,
+                run=run,
+                advance=lambda setting, count: progress.advance(count, setting.variant),
+            )
+        except KeyboardInterrupt:
+            _write_so_far(run, plan, done, phases)
+            raise
         slowest = max(slowest, time.monotonic() - began)
         done.append(shard)
         if ends is not None:
-            interim = _summary(run, plan, plan.findings, done, phases)
-            write_summary(run, interim | {"complete": False})
-            progress.say(f"so far: {interim['headline']}")
+            progress.say(f"so far: {_write_so_far(run, plan, done, phases)}")
     return done
+
+
+def _write_so_far(run: Path, plan: Plan, done: Sequence[Shard], phases: Phases) -> str | None:
+    """Write the summary of what is finished, and return its headline; None where nothing is."""
+    if not done:
+        return None
+    interim = _summary(run, plan, plan.findings, done, phases)
+    write_summary(run, interim | {"complete": False})
+    sentence: str | None = interim["headline"]
+    return sentence
 
 
 def _summary(

@@ -204,9 +204,7 @@ def test_other_directories_are_left_alone(done: Path, tmp_path: Path) -> None:
 
 
 def test_the_command_ends_with_2_for_bad_input(tmp_path: Path) -> None:
-    from epsball.cli.commands.list import What
-
-    listed = CliRunner().invoke(app, ["list", What.studies], catch_exceptions=False)
+    listed = CliRunner().invoke(app, ["list", "studies"], catch_exceptions=False)
     assert "red-blue" in listed.output
     with pytest.raises(InvalidInput, match="did you mean"):
         CliRunner().invoke(

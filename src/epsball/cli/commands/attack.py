@@ -44,7 +44,8 @@ def attack(
 
     Example: epsball attack zoo:squeezenet --data imagenet-sample --eps 4/255 --format png --out adv
     """
-    from epsball.cli.console.show import Bars, say
+    from epsball.cli.console.bars import Bars
+    from epsball.cli.console.show import say
     from epsball.workflows.craft import craft
 
     with Bars() as bars:

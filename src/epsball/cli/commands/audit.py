@@ -129,7 +129,7 @@ def audit(
         classes=classes,
         label=label,
         label_offset=label_offset,
-        out=run,
+        run=run,
         cluster=_cluster(executor, address),
         **loading,
     )
@@ -150,12 +150,15 @@ def _cluster(executor: options.Executor, address: str | None) -> "ShardCluster |
     return ShardCluster(address)
 
 
-def _audited(model: str, data: str, **asked: object) -> "Audit":
-    from epsball.cli.console.show import Bars
-    from epsball.evaluation.audit import audit as run_audit
+def _audited(model: str, data: str, run: Path, **asked: object) -> "Audit":
+    from epsball.cli.console.bars import Bars
+    from epsball.cli.console.stopping import kept_audit
 
-    with Bars() as bars:
-        asked |= {"command": options.command_line(), "progress": bars}
+    with kept_audit(run), Bars() as bars:
+        bars.begin("loading PyTorch", 0)
+        from epsball.evaluation.audit import audit as run_audit
+
+        asked |= {"command": options.command_line(), "progress": bars, "out": run}
         return run_audit(model, data, **asked)  # type: ignore[arg-type]  # the command's own types
 
 

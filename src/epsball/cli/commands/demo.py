@@ -32,7 +32,8 @@ def demo(
 
 def _trained_and_audited(name: str, changes: dict[str, Any], out: Path) -> Path:
     from epsball.cli.commands.train import trained
-    from epsball.cli.console.show import Bars, say, show_summary
+    from epsball.cli.console.bars import Bars
+    from epsball.cli.console.show import say, show_summary
     from epsball.evaluation.audit import audit
     from epsball.report import write_report
 

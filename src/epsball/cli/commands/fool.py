@@ -58,7 +58,8 @@ def fool(
 
     Example: epsball fool zoo:squeezenet --class "goldfish" --class 980 --out fooling
     """
-    from epsball.cli.console.show import Bars, say
+    from epsball.cli.console.bars import Bars
+    from epsball.cli.console.show import say
     from epsball.workflows.fool import SHEET
     from epsball.workflows.fool import fool as search
 

@@ -1,24 +1,19 @@
 """`epsball list`: what there is to choose from, read off the tables."""
 
-from enum import StrEnum
 from typing import Annotated
 
 import typer
 
-
-class What(StrEnum):
-    """The tables that can be listed."""
-
-    attacks = "attacks"
-    models = "models"
-    data = "data"
-    recipes = "recipes"
-    defences = "defences"
-    studies = "studies"
+from epsball.errors import unknown_name
 
 
 def list_table(
-    what: Annotated[What, typer.Argument(help="The table to list.", show_default=False)],
+    what: Annotated[
+        str,
+        typer.Argument(
+            help="attacks, models, data, recipes, defences or studies.", show_default=False
+        ),
+    ],
 ) -> None:
     """List attacks, models, data, training recipes, defences that are fitted, or studies.
 
@@ -26,7 +21,12 @@ def list_table(
     """
     from epsball.cli.console.show import show_table
 
-    heads, rows = _TABLES[what]()
+    name = next((table for table in _TABLES if what.lower() in (table, table[:-1])), None)
+    if what.lower() == "study":
+        name = "studies"
+    if name is None:
+        raise unknown_name("table", what, _TABLES)
+    heads, rows = _TABLES[name]()
     show_table(heads, rows)
 
 
@@ -54,7 +54,10 @@ def _models() -> tuple[list[str], list[list[str]]]:
         ]
         for name, spec in MODELS.items()
     ]
-    own = "your own: FILE.py:factory, timm:, torchvision:, hf:, robustbench:, onnx:, pt2:, sklearn:"
+    own = (
+        "your own: FILE.py:factory, timm:, torchvision:, hf:, robustbench:, onnx:, pt2:, jit:, "
+        "sklearn:"
+    )
     return ["model", "images", "classes", "parameters", "weights", "source"], [
         *rows,
         [own, "", "", "", "--weights FILE", ""],
@@ -99,10 +102,10 @@ def _studies() -> tuple[list[str], list[list[str]]]:
 
 
 _TABLES = {
-    What.attacks: _attacks,
-    What.models: _models,
-    What.data: _data,
-    What.recipes: _recipes,
-    What.defences: _defences,
-    What.studies: _studies,
+    "attacks": _attacks,
+    "models": _models,
+    "data": _data,
+    "recipes": _recipes,
+    "defences": _defences,
+    "studies": _studies,
 }

@@ -28,7 +28,8 @@ def sheet(
 
     Example: epsball sheet zoo:squeezenet --data imagenet-sample --eps 16/255 --out sheet
     """
-    from epsball.cli.console.show import Bars, say
+    from epsball.cli.console.bars import Bars
+    from epsball.cli.console.show import say
     from epsball.physical.printing import PDF
     from epsball.workflows.sheet import make_sheet
 

@@ -80,7 +80,7 @@ def study(
     if plan:
         show_plan(name, out, workers, chosen)
         return
-    from epsball.cli.console.show import Bars
+    from epsball.cli.console.bars import Bars
     from epsball.errors import InvalidInput
     from epsball.studies import run_study
 

@@ -67,7 +67,7 @@ def substitute(
     Example: epsball substitute --oracle http://127.0.0.1:8000/classify --data mnist --queries 800
     --out runs/substitute
     """
-    from epsball.cli.console.show import Bars
+    from epsball.cli.console.bars import Bars
     from epsball.data import load_data
     from epsball.oracles import HttpOracle, HttpSettings
     from epsball.oracles.protocol import Oracle

@@ -76,7 +76,8 @@ def trained(
     sources: list[str] | None = None,
 ) -> "TrainResult":
     """Train a named model on named data, with a bar."""
-    from epsball.cli.console.show import Bars, EpochBars
+    from epsball.cli.console.bars import Bars, EpochBars
+    from epsball.cli.console.stopping import kept_run
     from epsball.data import load_data
     from epsball.models import load_model
     from epsball.training import default_settings, fresh_weights
@@ -88,7 +89,7 @@ def trained(
     others = [_source(text, classes, loading) for text in sources or []]
     with fresh_weights(settings.seed):
         loaded = load_model(model, classes=classes, require_weights=False, **loading).model
-    with Bars() as bars:
+    with kept_run(out, "epochs"), Bars() as bars:
         progress = EpochBars(bars, settings.epochs)
         return run_training(
             _module(loaded, model), images, settings, out=out, progress=progress, sources=others

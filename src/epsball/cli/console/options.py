@@ -16,7 +16,7 @@ Model = Annotated[
     str,
     typer.Argument(
         help="zoo:NAME, FILE.py:factory, package.module:factory, timm:NAME, torchvision:NAME, "
-        "hf:NAME, robustbench:NAME, onnx:FILE, pt2:FILE, sklearn:FILE or defended:FOLDER",
+        "hf:NAME, robustbench:NAME, onnx:FILE, pt2:FILE, jit:FILE, sklearn:FILE or defended:FOLDER",
         show_default=False,
     ),
 ]
@@ -156,9 +156,23 @@ def default_out(kind: str, *parts: object) -> Path:
 
 
 def _stamp(part: object) -> object:
-    """Say when a file that is asked for was written: other weights are another run."""
-    file = Path(str(part).rpartition(":")[0]) if str(part).count(":") == 1 else Path(str(part))
-    return file.stat().st_mtime_ns if file.is_file() else None
+    """Say what a file or folder that is asked for holds: other weights or images, another run."""
+    if isinstance(part, dict | list | tuple):
+        return [_stamp(one) for one in (part.values() if isinstance(part, dict) else part)]
+    text = str(part)
+    head, _, tail = text.partition(":")
+    place, _, _ = text.rpartition(":")
+    bare, at, size = tail.rpartition("@")
+    names = (text, place, tail, bare if at and size.isdecimal() else "", head)
+    path = next((Path(name) for name in names if name and Path(name).exists()), None)
+    if path is None or not path.is_dir():
+        return None if path is None else (path.stat().st_mtime_ns, path.stat().st_size)
+    listed = sorted(
+        (str(file.relative_to(path)), file.stat().st_mtime_ns, file.stat().st_size)
+        for file in path.rglob("*")
+        if file.is_file()
+    )
+    return hashlib.sha256(repr(listed).encode()).hexdigest()
 
 
 def share(text: str, option: str) -> float:

@@ -1,21 +1,11 @@
 """What commands print: tables, findings, progress. Results go to standard output, the rest not."""
 
-import time
 from collections.abc import Mapping, Sequence
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from rich import box
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -42,91 +32,9 @@ def complain(text: str) -> None:
     err().print(Text.assemble(("error: ", "bold red"), text), soft_wrap=True)
 
 
-class Bars:
-    """Progress with the time that is left, on standard error."""
-
-    def __init__(self, *, time_left: bool = True) -> None:
-        """Prepare the bars; nothing is drawn yet.
-
-        Args:
-            time_left: whether to estimate it from the units; False where the notes state it.
-        """
-        columns = [TimeRemainingColumn()] if time_left else []
-        self._bars = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            *columns,
-            console=err(),
-            transient=True,
-        )
-        self._task: TaskID | None = None
-        self._stage = ""
-
-    def __enter__(self) -> Self:
-        """Begin to draw."""
-        self._bars.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Stop drawing, whatever happened."""
-        self._bars.stop()
-
-    def begin(self, stage: str, total: int) -> None:
-        """Draw the bar of a stage in place of the last one's."""
-        if self._task is not None:
-            self._bars.remove_task(self._task)
-        self._stage = stage
-        self._task = self._bars.add_task(stage, total=total)
-
-    def advance(self, count: int, note: str = "") -> None:
-        """Move the bar."""
-        if self._task is not None:
-            text = f"{self._stage} {note}".strip()
-            self._bars.update(self._task, advance=count, description=text)
-
-    def say(self, text: str) -> None:
-        """Print a sentence above the bar."""
-        self._bars.console.print(text, soft_wrap=True, markup=False)
-
-
-class EpochBars:
-    """The same for training, one line an epoch."""
-
-    def __init__(self, bars: Bars, epochs: int) -> None:
-        """Draw on the bars of a command."""
-        self.bars, self.epochs, self.started = bars, epochs, time.monotonic()
-        self.done = 0
-
-    def __call__(self, epoch: int, batch: int, batches: int, metrics: Mapping[str, float]) -> None:
-        """Hear where training is."""
-        at = (epoch - 1) * batches + batch
-        if at < self.done:  # a source model's training is over, and the model's own begins
-            self.done = 0
-        if self.done == 0:
-            self.bars.begin("training", self.epochs * batches)
-        self.bars.advance(max(0, at - self.done), f"loss {metrics['loss']:.4f}")
-        self.done = max(self.done, at)
-        if batch == batches and "validation_accuracy" in metrics:
-            self.bars.say(
-                f"epoch {epoch}: loss {metrics['loss']:.4f}, "
-                f"accuracy {percent(metrics['accuracy'])}, "
-                f"validation {percent(metrics['validation_accuracy'])}" + _under_attack(metrics)
-            )
-
-
-def _under_attack(metrics: Mapping[str, float]) -> str:
-    if "pgd_accuracy" not in metrics:
-        return ""
-    fgsm, pgd = percent(metrics["fgsm_accuracy"]), percent(metrics["pgd_accuracy"])
-    return f", under fgsm {fgsm}, under pgd-10 {pgd}"
+def tell(text: str) -> None:
+    """Print a sentence about the run itself, beside the results."""
+    err().print(Text(text), soft_wrap=True)
 
 
 def show_summary(summary: Mapping[str, Any]) -> None:
@@ -158,7 +66,7 @@ def _rejects(summary: Mapping[str, Any]) -> bool:
 
 
 def _results_table(summary: Mapping[str, Any]) -> Table:
-    table = Table(title_justify="left")
+    table = Table(title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     five = any(row["top5_error"] is not None for row in summary["results"])
     whole = summary.get("full_budget", True)
     far = any(row.get("median_distance") is not None for row in summary["results"])
@@ -214,13 +122,27 @@ def share(value: float | None) -> str:
 
 
 def show_table(heads: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> None:
-    """Print rows under heads."""
+    """Print rows under heads; where many columns do not fit the screen, one block a row."""
+    if len(heads) > 3 and out().width < _WIDE:
+        _show_blocks(heads, rows)
+        return
     table = Table(title=title or None, title_justify="left")
     for head in heads:
         table.add_column(head, overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     out().print(table)
+
+
+def _show_blocks(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print each row as its first cell and, indented below it, what the other columns say."""
+    console = out()
+    for row in rows:
+        console.print(Text(row[0], style="bold"))
+        for head, cell in zip(heads[1:], row[1:], strict=True):
+            if cell:
+                line = Text.assemble((f"{head}: ", "dim"), cell)
+                console.print(Padding(line, (0, 0, 0, 2)))
 
 
 def say(text: str) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from epsball.data.images import decode_all, measure
+from epsball.data.images import decode_all, measure, undecodable
 from epsball.data.sources.folder_tree import (
     CLASSES,
     class_folders,
@@ -19,6 +19,7 @@ from epsball.errors import InvalidInput
 from epsball.types import Dataset, Positions
 
 _MOST_PROBES = 1000  # headers read on loading, so that mixed sizes show before hours of work
+_MOST_TRIED, _SHOWN = 5000, 5  # files that are tried once one is bad, and named
 _LARGEST = 4096  # pixels; a larger @SIZE is a typing error
 
 
@@ -104,12 +105,27 @@ def _read(
 ) -> NDArray[np.uint8]:
     chosen = [files[row] for row in positions]
     images = np.empty((len(chosen), *shape), np.uint8)
-    decoded = decode_all(chosen, [str(file) for file in chosen], channels=shape[0], size=size)
+    try:
+        decoded = decode_all(chosen, [str(file) for file in chosen], channels=shape[0], size=size)
+    except InvalidInput as error:
+        raise _every_bad(files, root, error) from error
     for slot, (image, file) in enumerate(zip(decoded, chosen, strict=True)):
         if image.shape != shape:
             raise _mixed(file, image.shape[1:], shape[1:], files[0], root)
         images[slot] = image
     return images
+
+
+def _every_bad(files: list[Path], root: Path, error: InvalidInput) -> InvalidInput:
+    """Name all files that do not decode at once, of the first thousands."""
+    bad = undecodable(files[:_MOST_TRIED])
+    if len(bad) < 2 or not root.is_dir():
+        return error
+    some = ", ".join(str(file.relative_to(root)) for file in bad[:_SHOWN])
+    more = f" and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
+    return InvalidInput(
+        f"{len(bad)} images of folder:{root} do not decode ({some}{more}): replace or remove them"
+    )
 
 
 def _mixed(

@@ -10,6 +10,7 @@ from epsball.attacks import Expectation
 from epsball.evaluation.checks.findings import finding
 from epsball.evaluation.checks.probe import BATCH, Probe
 from epsball.evaluation.engine.engine import Engine
+from epsball.evaluation.metrics.present import counted
 from epsball.evaluation.metrics.statistics import wilson
 from epsball.evaluation.settings import AttackSetting
 from epsball.models.state import KeptState
@@ -137,10 +138,12 @@ def _check_classes(info: ModelInfo) -> list[Finding]:
 def check_chance(right: int, count: int, classes: int) -> list[Finding]:
     """Warn when clean accuracy is little better than guessing; block when it is worse."""
     low, high = wilson(right, count)
+    if count < _FEW:  # so few answers say nothing either way
+        return []
     if low > 1 / classes and right / count > 1 / classes + _LITTLE * (1 - 1 / classes):
         return []
     message = (
-        f"clean accuracy is {right / count:.1%} on {count} images "
+        f"clean accuracy is {right / count:.1%} on {counted(count, 'image')} "
         f"(95 % interval {low:.1%} to {high:.1%}); guessing among {classes} classes "
         f"gives {1 / classes:.1%}"
     )

@@ -56,7 +56,7 @@ def check_results(
     named = images.filter(~pl.col("clean_rejected"))
     findings = _check_clean(named, class_names, engine.info.classes) if len(named) else []
     findings += check_records(records, settings)
-    progress.begin("checking", len(settings))
+    progress.begin("checking the results", len(settings))
     probe = probe.among(torch.tensor(images["index"].to_list()))
     random = any(one.code in RANDOM for one in known)
     for setting in settings:

@@ -24,7 +24,8 @@ def rewritten(module: nn.Module, sample: Tensor) -> nn.Module:
 
     Returns:
         A copy in which batch norms are folded into the convolutions before them, and ReLU comes
-        after max-pooling instead of before it (the two commute). Where the module cannot be traced
+        after max-pooling instead of before it (the two commute), and `view`, which wants contiguous
+        memory, is `reshape`. Where the module cannot be traced
         as one fixed sequence of operations, or what is traced says something else: a plain copy.
     """
     copied = copy.deepcopy(module)
@@ -33,6 +34,7 @@ def rewritten(module: nn.Module, sample: Tensor) -> nn.Module:
         return copied
     _fold_batch_norms(graph)
     _pool_first(graph)
+    _reshape_views(graph)
     graph.graph.lint()
     graph.recompile()
     return graph if _agree(module, graph, sample) else copied
@@ -101,6 +103,15 @@ def _pool_first(graph: fx.GraphModule) -> None:
         pool.append(node)
         pool.replace_all_uses_with(node)
         node.replace_input_with(source, pool)
+
+
+def _reshape_views(graph: fx.GraphModule) -> None:
+    for node in graph.graph.nodes:
+        to_type = any(
+            isinstance(part, torch.dtype) for part in node.args
+        )  # another reading of bits
+        if node.op == "call_method" and node.target == "view" and not to_type:
+            node.target = "reshape"
 
 
 def _is_call(parts: dict[str, nn.Module], node: object, kind: type[nn.Module]) -> bool:

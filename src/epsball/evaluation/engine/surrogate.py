@@ -8,7 +8,7 @@ import copy
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from epsball.defences import RbfSvm
 from epsball.errors import EpsballError
@@ -53,7 +53,9 @@ class SurrogateModel:
             self._prepare(inputs[:_FEW].detach())
         nhwc = inputs.to(memory_format=torch.channels_last)
         with torch.autocast(inputs.device.type, torch.bfloat16, enabled=self._half):
-            scores: Tensor = self._copy(nhwc)
+            graph = isinstance(self._copy, fx.GraphModule)
+            # not by calling a graph: torch.fx prints a traceback of its own when that raises
+            scores: Tensor = self._copy.forward(nhwc) if graph else self._copy(nhwc)
         return scores.float()
 
 

@@ -27,6 +27,16 @@ def interval(bounds: Sequence[float]) -> str:
     return f"{100 * low:.1f} to {100 * high:.1f} %"
 
 
+def counted(count: int, thing: str, plural: str = "") -> str:
+    """Write a number of things.
+
+    Example:
+        >>> counted(1, "image"), counted(1200, "image"), counted(2, "class", "classes")
+        ('1 image', '1,200 images', '2 classes')
+    """
+    return f"{count:,} {thing if count == 1 else plural or thing + 's'}"
+
+
 def eps_text(eps: float | None) -> str:
     """Write a radius: 8/255 where it is one, else a short decimal; a dash where there is no ball.
 

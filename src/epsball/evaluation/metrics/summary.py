@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from epsball.evaluation.metrics import rates as metrics
-from epsball.evaluation.metrics.present import eps_text, percent
+from epsball.evaluation.metrics.present import counted, eps_text, percent
 from epsball.evaluation.metrics.rejection import rejections
 from epsball.evaluation.records.schema import read_summary
 from epsball.evaluation.settings import AttackSetting
@@ -146,7 +146,7 @@ def headline(worst: dict[str, Any], *, rejects: bool = False) -> str:
     meant = " (right untouched, then right or rejected)" if rejects else ""
     return (
         f"Robust accuracy{meant} is at most {percent(rate)} (95 % interval of the sample: "
-        f"{percent(low)} to {percent(high)}, {worst['n']:,} images) against "
+        f"{percent(low)} to {percent(high)}, {counted(worst['n'], 'image')}) against "
         f"{_listed(worst['parts'])} within "
         f"{eps_text(worst['eps'])} in {worst['norm']}; a stronger attack can only lower it."
     )
@@ -162,7 +162,8 @@ def _headline(
     rate, (low, high) = row["robust_accuracy"], row["robust_accuracy_ci"]
     return (
         f"Accuracy under {row['variant']} is at most {percent(rate)} (95 % interval of the sample: "
-        f"{percent(low)} to {percent(high)}, {row['n']:,} images); no ball bounds this attack."
+        f"{percent(low)} to {percent(high)}, {counted(row['n'], 'image')}); no ball bounds this "
+        "attack."
     )
 
 

@@ -153,6 +153,16 @@ def _save_images(
     write_npz(file, arrays)
 
 
+def count_finished(run: Path, shards: Sequence[Shard], settings: Sequence[AttackSetting]) -> int:
+    """Count what is recorded already: images, once for every attack."""
+    return sum(
+        len(shard.positions)
+        for shard in shards
+        for setting in settings
+        if _records(run, shard, setting).exists()
+    )
+
+
 def read_finished(
     run: Path, done: Sequence[Shard], settings: Sequence[AttackSetting]
 ) -> pl.DataFrame:
