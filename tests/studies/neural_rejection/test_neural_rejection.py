@@ -19,10 +19,9 @@ from epsball.studies.core.planning import make_options
 from epsball.studies.core.running import perform
 from epsball.studies.core.workspace import Workspace
 from epsball.studies.neural_rejection import works as neural_rejection_works
-from epsball.studies.neural_rejection.case import NOTES
 from epsball.studies.neural_rejection.networks import as_stated
 from epsball.studies.neural_rejection.page import choices
-from epsball.studies.neural_rejection.results import Results
+from epsball.studies.neural_rejection.results import NOTES, Results
 from epsball.studies.neural_rejection.study import NEURAL_REJECTION
 from epsball.studies.neural_rejection.subjects import NETS, SUBJECTS
 from epsball.studies.neural_rejection.tables import base_table

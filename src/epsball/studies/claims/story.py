@@ -139,6 +139,20 @@ def fraction_text(estimate: Estimate | None, source: float | None = None) -> Cel
     return f"{estimate.value:.4f}", f"{estimate.low:.3f} to {estimate.high:.3f}", *beside
 
 
+def strip_block(rows: Sequence[Mapping[str, Any]], attack: str, beside: str) -> StripBlock:
+    """Return the strip of a cell.
+
+    Args:
+        rows: of the cell, one per image.
+        attack: the attack's name.
+        beside: what was attacked; part of the title.
+    """
+    first = rows[0]
+    tiles = [Tile(r["eps"], r["prediction"], bool(r["right"]), r["confidence"]) for r in rows]
+    title = f"{first['label']} (image {first['position']}), {beside}"
+    return StripBlock(title, attack, f"images/{first['cell']}.npz", first["label"], tiles)
+
+
 def plot_point(estimate: Estimate, x: float, **names: str) -> dict[str, Any]:
     """Return a point of a `PlotBlock`: a measured value with its interval.
 

@@ -45,6 +45,10 @@ class Cell:
     version: int = 1
     needs: tuple[str, ...] = ()
 
+    def __getitem__(self, name: str) -> Any:  # noqa: ANN401 - works know the types of theirs
+        """Return a parameter."""
+        return self.parameters[name]
+
     @property
     def hash(self) -> str:
         """Return the hash of the content: 32 hexadecimal digits."""

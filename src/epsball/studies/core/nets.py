@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from safetensors.torch import load_file
 from torch import nn
@@ -59,6 +60,16 @@ def train_net(
         "findings": " ".join(note.code for note in result.notes),
     }
     return [row, *_watched(result.epochs)]
+
+
+def train_settings(cell: Cell, workspace: Workspace, seed: int) -> TrainSettings:
+    """Return the settings of a training: the parameters "train_NAME" of its cell."""
+    given: dict[str, Any] = {
+        name.removeprefix("train_"): value
+        for name, value in cell.parameters.items()
+        if name.startswith("train_") and name != "train_images"
+    }
+    return TrainSettings(**given).changed(seed=seed, device=workspace.device)
 
 
 def _watching(result: TrainResult, dataset: Dataset) -> int:

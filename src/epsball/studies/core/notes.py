@@ -11,7 +11,7 @@ from jinja2 import Environment, StrictUndefined, Template
 
 from epsball.errors import BrokenContract
 from epsball.evaluation.metrics.present import percent
-from epsball.studies.claims.story import Block, Section, Story
+from epsball.studies.claims.story import Block, CellText, PlotBlock, Section, Story, TableBlock
 from epsball.studies.claims.table import Verdict
 
 ANSWER, CHOICES = "answer", "notes"
@@ -54,6 +54,33 @@ class Notes:
         """Return the items of a list ("- ...")."""
         parts = re.split(r"^- ", self._render(key, values), flags=re.MULTILINE)
         return tuple(_one_line(part) for part in parts if part.strip())
+
+    def table(
+        self,
+        key: str,
+        heads: str,
+        rows: Sequence[Sequence[CellText]],
+        *,
+        folded: bool = False,
+        **values: Any,  # noqa: ANN401 - see `text`
+    ) -> TableBlock:
+        """Return a table whose caption is the text "KEY-table"; see `TableBlock`."""
+        return TableBlock(self.text(f"{key}-table", **values), heads, rows, folded)
+
+    def figure(
+        self,
+        key: str,
+        x: str,
+        y: str,
+        points: Sequence[Mapping[str, Any]],
+        *,
+        lines: bool = True,
+        shares: str = "y",
+        **values: Any,  # noqa: ANN401 - see `text`
+    ) -> PlotBlock:
+        """Return a figure with the texts "KEY-figure" and "KEY-alt"; see `PlotBlock`."""
+        caption, alt = self.text(f"{key}-figure", **values), self.text(f"{key}-alt", **values)
+        return PlotBlock(key, caption, alt, x, y, points, lines, shares)
 
     def _render(self, key: str, values: Mapping[str, Any]) -> str:
         if key not in self.texts:

@@ -25,7 +25,7 @@ def attack_strip(
     attack: str,
     eps: Sequence[float],
     *,
-    label: int,
+    label: int = 7,
     file: Path,
     norm: str = "linf",
     seed: int = 0,
@@ -37,7 +37,8 @@ def attack_strip(
         dataset: to choose from.
         attack: with settings where wanted.
         eps: radii in norm, input units.
-        label: the class; where the network gets no image of it right, the first one is taken.
+        label: the class, the lowest one where there is no image of it; where the network gets no
+            image right, the first one is taken.
         file: where "images" (m, c, h, w), float32, go: the clean one, then one an eps.
         norm: of the ball.
         seed: of an attack that is random.
@@ -47,6 +48,7 @@ def attack_strip(
         does that) and of the label, confidence, and whether that is right: of an attacked image
         a rejection is.
     """
+    label = label if (dataset.labels == label).any() else int(dataset.labels.min())
     positions = np.flatnonzero(dataset.labels == label)[:_CANDIDATES]
     images, labels = to_unit(dataset.read(positions)), torch.full((len(positions),), label)
     engine = engine_for(model, dataset, seed, len(images))

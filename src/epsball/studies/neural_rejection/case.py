@@ -1,17 +1,15 @@
-"""The rows and departures on which claims about Neural Rejection are judged. Imports no torch."""
+"""What the verdicts on claims about Neural Rejection share. Imports no torch."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 from epsball.studies.claims.estimates import Estimate
 from epsball.studies.claims.table import Claim, Verdict, judge_finding
 from epsball.studies.core.data_summary import DataSummary
-from epsball.studies.core.notes import read_notes
 from epsball.studies.core.options import Options
-from epsball.studies.neural_rejection.results import OURS, STRONGEST, TITLES, Results
+from epsball.studies.neural_rejection.results import NOTES, OURS, STRONGEST, TITLES, Results
 
-NOTES = read_notes("epsball.studies.neural_rejection")
 CROSSING = 3.0  # the source's: up to this eps all are alike
 ALIKE = 0.05  # of accuracy, or of the rejection rate, that counts as similar or unchanged
 FIRST = "the first draw alone"
@@ -20,14 +18,6 @@ _NET: Mapping[str, float] = {"lr": 0.1, "epochs": 50, "batch_size": 128, "dropou
 _DEFENCE: Mapping[str, float] = {"theta": 0.9, "gamma": 0.01, "c": 0.1, "tolerance": 0.01}
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Under(Generic[T]):
-    """A result under the hardest of our attacks that was run on all that is compared."""
-
-    attack: str
-    result: T
 
 
 @dataclass(frozen=True)
@@ -48,26 +38,18 @@ class Case:
     draws: tuple[str, ...] = ()
     around: tuple[str, ...] = ()
 
-    def gap(
+    def lead(
         self,
         more: str,
         less: str,
-        attack: str,
         eps: Sequence[float],
-        *,
+        attack: str,
         column: str = "accuracy",
+        *,
         draw: int | None = None,
     ) -> Estimate | None:
         """Return the lead of one subject over another, a mean over eps; None: not measured."""
-        one, other = (
-            [self.results.at(name, attack, e, column, draw=draw) for e in eps]
-            for name in (more, less)
-        )
-        return self.results.across(one, other)
-
-    def first(self, more: str, less: str, attack: str, eps: Sequence[float]) -> Estimate | None:
-        """Return the lead on the first draw, for subjects that have no other."""
-        return self.gap(more, less, attack, eps, draw=0)
+        return self.results.gap((more, attack), (less, attack), eps, column, draw=draw)
 
     @property
     def far(self) -> list[float]:
@@ -77,11 +59,11 @@ class Case:
     def finding(
         self,
         claim: Claim,
-        least: Estimate,
+        decisive: Estimate,
         *,
         holds: bool,
         note: str,
-        ours: Under[bool] | None = None,
+        ours: tuple[str, bool] | None = None,
         beside: Sequence[str] = (),
         attacked: bool = True,
     ) -> Verdict:
@@ -89,19 +71,19 @@ class Case:
 
         Args:
             claim: of kind "ordering" or "statement".
-            least: the number.
+            decisive: the number.
             holds: under the source's attack.
             note: why.
-            ours: whether it holds under the hardest of our attacks; None: unknown. The note says
-                so where it differs.
+            ours: the hardest of our attacks, and whether the claim holds under it; None: unknown.
+                The note says so where it differs.
             beside: further departures, which are listed and leave the verdict as it is.
             attacked: whether the claim is about images that are attacked.
         """
-        if ours is not None and ours.result != holds:
-            note += NOTES.text("reason-under", attack=TITLES[ours.attack], holds=ours.result)
+        if ours is not None and ours[1] != holds:
+            note += NOTES.text("reason-under", attack=TITLES[ours[0]], holds=ours[1])
         differs = (*self.network, *self.attack, *(self.draws if attacked else ()))
         verdict = judge_finding(
-            claim, least, holds=holds, note=note, differs=differs, beside=(*self.around, *beside)
+            claim, decisive, holds=holds, note=note, differs=differs, beside=(*self.around, *beside)
         )
         kind = (verdict.interval_kind or "").replace("seeds", "draws")
         return replace(verdict, interval_kind=kind.replace("one seed", "one draw"))
@@ -154,8 +136,8 @@ def signed(gap: Estimate) -> str:
     return f"{100 * gap.value:+.1f} points"
 
 
-def under_ours(compute: Callable[[str], T | None]) -> Under[T] | None:
-    """Return a result under the hardest of our attacks that was run on all that is compared.
+def under_ours(compute: Callable[[str], T | None]) -> tuple[str, T] | None:
+    """Return the hardest of our attacks that was run on all that is compared, and a result.
 
     Args:
         compute: attack -> the result; None where the attack was not run on all.
@@ -163,12 +145,10 @@ def under_ours(compute: Callable[[str], T | None]) -> Under[T] | None:
     for attack in (STRONGEST, OURS):
         result = compute(attack)
         if result is not None:
-            return Under(attack, result)
+            return attack, result
     return None
 
 
-def ours_text(under: Under[Estimate] | None) -> str:
+def ours_text(under: tuple[str, Estimate] | None) -> str:
     """Write a difference under our attacks."""
-    return (
-        "ours not run" if under is None else f"under {TITLES[under.attack]} {signed(under.result)}"
-    )
+    return "ours not run" if under is None else f"under {TITLES[under[0]]} {signed(under[1])}"

@@ -1,7 +1,6 @@
 """The verdict on each claim about Neural Rejection. Imports no torch."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 from epsball.evaluation.metrics.present import percent
@@ -13,9 +12,7 @@ from epsball.studies.neural_rejection.case import (
     ALIKE,
     CROSSING,
     FIRST,
-    NOTES,
     Case,
-    Under,
     departures,
     ours_text,
     points,
@@ -29,7 +26,7 @@ from epsball.studies.neural_rejection.networks import (
     judge_number,
     train_below_test,
 )
-from epsball.studies.neural_rejection.results import LIMITED, OURS, SOURCE, TITLES, Results
+from epsball.studies.neural_rejection.results import LIMITED, NOTES, OURS, SOURCE, TITLES, Results
 from epsball.studies.neural_rejection.retraining import enough_data, retraining
 from epsball.studies.neural_rejection.subjects import NETS, SUBJECTS
 
@@ -61,30 +58,15 @@ def _one(claim: Claim, case: Case) -> Verdict:
     return verdict or not_run(claim, NOTES.text("reason-missing"))
 
 
-@dataclass(frozen=True)
-class _Pattern:
-    """How subjects compare over eps: the widest gap near, DNR's smallest lead far away."""
-
-    widest: float
-    lead: Estimate
-
-    @property
-    def holds(self) -> bool:
-        return self.widest <= ALIKE and self.lead.value > 0
-
-    def __str__(self) -> str:
-        lead = signed(self.lead)
-        return NOTES.text("reason-pattern", widest=points(self.widest), lead=lead)
-
-
-def _pattern(case: Case, names: Sequence[str], column: str, attack: str) -> _Pattern | None:
+def _pattern(
+    case: Case, names: Sequence[str], column: str, attack: str
+) -> tuple[float, Estimate] | None:
+    """Return the widest gap up to the crossing, and DNR's smallest lead beyond it."""
     near = [eps for eps in (0.0, *case.results.eps) if eps <= CROSSING]
     sets = [[case.results.estimate(n, attack, eps, column) for n in names] for eps in near]
     known = [[one.value for one in each if one is not None] for each in sets]
     others = [name for name in names if name != "dnr"]
-    leads = [
-        case.gap("dnr", name, attack, [eps], column=column) for name in others for eps in case.far
-    ]
+    leads = [case.lead("dnr", n, [eps], attack, column) for n in others for eps in case.far]
     measured = [lead for lead in leads if lead is not None]
     # clean images alone are not "up to 3"
     if len(near) < 2 or not measured or len(measured) < len(leads):
@@ -92,105 +74,94 @@ def _pattern(case: Case, names: Sequence[str], column: str, attack: str) -> _Pat
     if any(len(values) < len(names) for values in known):
         return None
     widest = max(max(values) - min(values) for values in known)
-    return _Pattern(widest, min(measured, key=lambda lead: lead.value))
+    return widest, min(measured, key=lambda lead: lead.value)
 
 
 def _crossover(claim: Claim, case: Case) -> Verdict | None:
+    def holds(pattern: tuple[float, Estimate]) -> bool:
+        return pattern[0] <= ALIKE and pattern[1].value > 0
+
+    def text(pattern: tuple[float, Estimate]) -> str:
+        return NOTES.text("reason-pattern", widest=points(pattern[0]), lead=signed(pattern[1]))
+
     source = _pattern(case, _THREE, "accuracy", SOURCE)
     if source is None:
         return None
-    ours = under_ours(partial(_pattern, case, _THREE, "accuracy"))
+    hardest = under_ours(partial(_pattern, case, _THREE, "accuracy"))
+    attack = "ours" if hardest is None else TITLES[hardest[0]]
+    other = "not run" if hardest is None else text(hardest[1])
     note = NOTES.text(
-        "reason-crossover",
-        source=source,
-        attack="ours" if ours is None else TITLES[ours.attack],
-        ours="not run" if ours is None else ours.result,
-        alike=points(ALIKE),
+        "reason-crossover", source=text(source), attack=attack, ours=other, alike=points(ALIKE)
     )
-    judged = None if ours is None else Under(ours.attack, ours.result.holds)
-    return case.finding(claim, source.lead, holds=source.holds, note=note, ours=judged)
+    ours = None if hardest is None else (hardest[0], holds(hardest[1]))
+    return case.finding(claim, source[1], holds=holds(source), note=note, ours=ours)
 
 
 def _rejection(claim: Claim, case: Case) -> Verdict | None:
     """Compare who leads at each large eps (the pattern), and the mean leads (its strength)."""
-    pattern = _pattern(case, _TWO, "rejected", SOURCE)
-    columns = ("rejected", "accuracy")
-    rates, shares = (case.gap("dnr", "nr", SOURCE, case.far, column=column) for column in columns)
+
+    def leads(eps: Sequence[float]) -> list[Estimate | None]:
+        return [case.lead("dnr", "nr", eps, SOURCE, c) for c in ("rejected", "accuracy")]
+
+    pattern, (rates, shares) = _pattern(case, _TWO, "rejected", SOURCE), leads(case.far)
     if pattern is None or rates is None or shares is None:
         return None
-    each = [
-        [case.gap("dnr", "nr", SOURCE, [e], column=column) for column in columns] for e in case.far
-    ]
+    each = [leads([eps]) for eps in case.far]
     alike = all(one and other and one.value * other.value > 0 for one, other in each)
-    note = NOTES.text(
-        "reason-rejection",
-        rates=signed(rates),
-        shares=signed(shares),
-        alike=alike,
-        widest=points(pattern.widest),
-    )
+    values = {"rates": signed(rates), "shares": signed(shares), "widest": points(pattern[0])}
+    note = NOTES.text("reason-rejection", alike=alike, **values)
     holds = alike and abs(rates.value) < abs(shares.value)
     return case.finding(claim, rates, holds=holds, note=note)
 
 
 def _dnr_over_nr(claim: Claim, case: Case) -> Verdict | None:
-    lead = case.gap("dnr", "nr", SOURCE, case.results.eps)
-    if lead is None:
+    lead = partial(case.lead, "dnr", "nr", case.results.eps)
+    measured, hardest = lead(SOURCE), under_ours(lead)
+    if measured is None:
         return None
-    under = under_ours(partial(case.gap, "dnr", "nr", eps=case.results.eps))
-    note = NOTES.text("reason-dnr-over-nr", lead=signed(lead), ours=ours_text(under))
-    ours = None if under is None else Under(under.attack, under.result.value > 0)
-    return case.finding(claim, lead, holds=lead.value > 0, note=note, ours=ours)
+    note = NOTES.text("reason-dnr-over-nr", lead=signed(measured), ours=ours_text(hardest))
+    ours = None if hardest is None else (hardest[0], hardest[1].value > 0)
+    return case.finding(claim, measured, holds=measured.value > 0, note=note, ours=ours)
 
 
 def _knowledge(claim: Claim, case: Case) -> Verdict | None:
-    """Compare on the first draw, whose images of the bare network are given to the defences."""
-    gaps = [gap for gap in (_limited_gap(case, name, SOURCE) for name in _TWO) if gap is not None]
+    """Compare on the first draw, whose images of the bare network are given to the defences.
+
+    By how much more accuracy limited knowledge leaves than an attack that knows the defence.
+    """
+    perfect, ours = (
+        [case.results.gap((n, LIMITED), (n, attack), case.results.eps, draw=0) for n in _TWO]
+        # the strongest attack has other images than those that are given to the defences
+        for attack in (SOURCE, OURS)
+    )
+    gaps, ours_gaps = ([gap for gap in some if gap is not None] for some in (perfect, ours))
     if len(gaps) < len(_TWO):
         return None
-    # the strongest attack has other images than those that are given to the defences
-    ours = [_limited_gap(case, name, OURS) for name in _TWO]
     each = [
-        f"{SUBJECTS[name].title} {signed(gap)} ({ours_text(Under(OURS, other) if other else None)})"
-        for name, gap, other in zip(_TWO, gaps, ours, strict=True)
+        f"{SUBJECTS[n].title} {signed(gap)} ({ours_text(None if other is None else (OURS, other))})"
+        for n, gap, other in zip(_TWO, gaps, ours, strict=True)
     ]
-    least = min(gaps, key=lambda gap: gap.value)
-    known = [gap for gap in ours if gap is not None]
-    judged = Under(OURS, all(g.value > 0 for g in known)) if len(known) == len(_TWO) else None
     note = NOTES.text("reason-knowledge", each=each)
-    return case.finding(claim, least, holds=least.value > 0, note=note, ours=judged, beside=[FIRST])
-
-
-def _limited_gap(case: Case, name: str, attack: str) -> Estimate | None:
-    """Return how much more accuracy limited knowledge leaves than an attack that knows."""
-    limited, perfect = (
-        [case.results.at(name, one, eps, draw=0) for eps in case.results.eps]
-        for one in (LIMITED, attack)
-    )
-    return case.results.across(limited, perfect)
+    least = min(gaps, key=lambda gap: gap.value)
+    complete_ = len(ours_gaps) == len(_TWO)
+    under = (OURS, all(gap.value > 0 for gap in ours_gaps)) if complete_ else None
+    return case.finding(claim, least, holds=least.value > 0, note=note, ours=under, beside=[FIRST])
 
 
 def _weaker_attack(claim: Claim, case: Case) -> Verdict:
     """Compare with the 2020 attack as that paper describes it: its numbers are not available."""
-    eps, gaps = case.results.middle or 0, {}
-    for name in _TWO:
-        one, other = (case.results.at(name, f"rung:{v}", eps) for v in ("hinge", "margin"))
-        gap = case.results.across([one], [other]) if eps else None
-        if gap is None:
-            return not_run(claim, NOTES.text("reason-no-2020"))
-        gaps[name] = gap
-    patient = {name: case.results.estimate(name, "rung:patient", eps) for name in _TWO}
-    note = NOTES.text(
-        "reason-weaker-attack",
-        eps=f"{eps:g}",
-        each=[f"{signed(gap)} on {SUBJECTS[name].title}" for name, gap in gaps.items()],
-        patient=[
-            f"{percent(one.value)} of {SUBJECTS[n].title}" for n, one in patient.items() if one
-        ],
-    )
+    eps, gaps = case.results.middle or 0, dict[str, Estimate]()
+    for name in _TWO if eps else ():
+        gap = case.results.gap((name, "rung:hinge"), (name, "rung:margin"), [eps])
+        gaps |= {} if gap is None else {name: gap}
+    if len(gaps) < len(_TWO):
+        return not_run(claim, NOTES.text("reason-no-2020"))
+    each = [f"{signed(gap)} on {SUBJECTS[name].title}" for name, gap in gaps.items()]
+    rest = {name: case.results.estimate(name, "rung:patient", eps) for name in _TWO}
+    patient = [f"{percent(one.value)} of {SUBJECTS[n].title}" for n, one in rest.items() if one]
+    note = NOTES.text("reason-weaker-attack", eps=f"{eps:g}", each=each, patient=patient)
     least = min(gaps.values(), key=lambda gap: gap.value)
-    images = case.results.rows_by_point.images(case.results.at("nr", "rung:margin", eps))
-    few = [FIRST, f"{images:,} images of it"]
+    few = [FIRST, f"{case.results.images('nr', 'rung:margin', eps):,} images of it"]
     return case.finding(claim, least, holds=least.value > 0, note=note, beside=few)
 
 
@@ -216,9 +187,8 @@ def _cheaper(claim: Claim, case: Case) -> Verdict | None:
         pgd_epochs=pgd["epochs_run"],
     )
     cost = Estimate(ratio, ratio, ratio, 1, "images")
-    return without_interval(
-        case.finding(claim, cost, holds=ratio <= _FAR_LESS, note=note, attacked=False)
-    )
+    holds = ratio <= _FAR_LESS
+    return without_interval(case.finding(claim, cost, holds=holds, note=note, attacked=False))
 
 
 _JUDGES: Mapping[str, Callable[[Claim, Case], Verdict | None]] = {

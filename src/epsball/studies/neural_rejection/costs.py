@@ -2,19 +2,18 @@
 
 import polars as pl
 
-from epsball.studies.claims.story import MISSING, CellText, TableBlock
-from epsball.studies.neural_rejection.case import NOTES
+from epsball.studies.claims.story import MISSING, TableBlock
 from epsball.studies.neural_rejection.networks import USED
-from epsball.studies.neural_rejection.results import SOURCE, TITLES, Results
+from epsball.studies.neural_rejection.results import NOTES, SOURCE, TITLES, Results
 from epsball.studies.neural_rejection.subjects import NETS, SUBJECTS
-from epsball.studies.neural_rejection.tables import REJECTORS, Rows, rows_of
+from epsball.studies.neural_rejection.tables import REJECTORS, Rows, measured
 
 _PER = 1000  # images
 
 
 def training_table(results: Results) -> TableBlock:
     """Show what training cost."""
-    plain, rows = results.one("train", net=USED), []
+    plain, rows = results.one("train", net=USED), list[list[str]]()
     for name, net in NETS.items():
         row = results.one("train", net=name)
         if row is not None and not row.get("taken"):
@@ -22,38 +21,35 @@ def training_table(results: Results) -> TableBlock:
             times = f"{gradients / plain['gradient_evaluations']:.1f}" if plain else MISSING
             cells = [f"{row['epochs_run']:,}", f"{gradients:,}", times]
             rows.append([net.title, *cells, f"{row['training_seconds']:,.0f}"])
-    heads = "network|#epochs|#gradients|#times plain|#seconds"
-    return TableBlock(NOTES.text("training-table"), heads, rows)
+    return NOTES.table("training", "network|#epochs|#gradients|#times plain|#seconds", rows)
 
 
 def fitting_table(results: Results) -> TableBlock:
     """Show what fitting a defence cost, and its size."""
     rows: Rows = []
-    for name in REJECTORS:
-        subject = SUBJECTS[name]
-        part = results.of_kind("fit", fit=subject.fit)
-        # NR and the softmax have no combiner: null in the rows
-        same = part.filter(pl.col("combiner").eq_missing(subject.combiner)) if len(part) else part
-        for row in same.iter_rows(named=True):
+    for subject in (SUBJECTS[name] for name in REJECTORS):
+        for row in results.of_kind("fit", fit=subject.fit).iter_rows(named=True):
+            if row["combiner"] != subject.combiner:  # NR and the softmax have none
+                continue
             counts = [f"{int(count):,}" for count in (row["support_vectors"] or "").split()]
             cells = [f"{row['n']:,}", _seconds(row["fit_seconds"]), ", ".join(counts) or MISSING]
             sizes = f"{row['learned_numbers']:,}", f"{row['peak_gigabytes']:.1f}"
             rows.append([subject.title, *cells, *sizes, f"{row['torch_threads']}"])
     heads = "defence|#images|#seconds|#support vectors|#learned numbers|#memory, GB|#threads"
-    return TableBlock(NOTES.text("fitting-table"), heads, rows)
+    return NOTES.table("fitting", heads, rows)
 
 
 def attacking_table(results: Results) -> TableBlock:
     """Show what attacking a thousand images costs."""
-    rows: list[list[CellText]] = [
-        [subject.title, *(cell for attack in TITLES for cell in _per(results, name, attack))]
+    rows: Rows = [
+        [subject.title, *(cell for attack in TITLES for cell in _per_image(results, name, attack))]
         for name, subject in SUBJECTS.items()
     ]
     heads = "|".join(f"#gradients, {title}|#seconds for 1,000" for title in TITLES.values())
-    return TableBlock(NOTES.text("attacking-table"), f"attacked|{heads}", rows_of(rows))
+    return NOTES.table("attacking", f"attacked|{heads}", measured(rows))
 
 
-def _per(results: Results, name: str, attack: str) -> tuple[str, str]:
+def _per_image(results: Results, name: str, attack: str) -> tuple[str, str]:
     """Return gradients per image and seconds for 1,000."""
     part = results.of_kind("curve" if attack == SOURCE else "strong", subject=name)
     judged = part.filter(attack=attack) if len(part) else part

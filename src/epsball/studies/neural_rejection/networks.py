@@ -5,8 +5,8 @@ from statistics import fmean
 
 from epsball.studies.claims.estimates import Estimate, difference, over_seeds
 from epsball.studies.claims.table import Claim, Verdict, judge_finding, judge_value
-from epsball.studies.neural_rejection.case import NOTES, Case, without_interval
-from epsball.studies.neural_rejection.results import Results
+from epsball.studies.neural_rejection.case import Case, without_interval
+from epsball.studies.neural_rejection.results import NOTES, Results
 from epsball.studies.neural_rejection.subjects import LEARNED, NETS, SUBJECTS
 
 AS_STATED, USED = "source", SUBJECTS["none"].net
@@ -16,9 +16,9 @@ def judge_number(claim: Claim, case: Case) -> Verdict | None:
     """Judge a loss or an accuracy of the network with the source's settings; None: not run."""
     split, column = claim.setting["split"], claim.id.rpartition("-")[2]
     values = base_values(case.results, AS_STATED, split, column)
-    measured = _estimate(case.results, values, split, column)
-    if measured is None:
+    if not values:
         return None
+    measured = _estimate(case.results, values, split, column)
     format_ = ".4f" if column == "loss" else ".4g"
     each = ", ".join(f"{value:{format_}}" for value in values)
     parts = [f"trainings {each}"] if len(values) > 1 else []
@@ -38,9 +38,8 @@ def base_values(results: Results, net: str, split: str, column: str) -> list[flo
         split: "train": during the last epoch of training, with dropout on; "test".
         column: "loss" or "accuracy".
     """
-    if split == "train":
-        rows, name = results.of_kind("train", net=net), f"train_{column}"
-    else:
+    rows, name = results.of_kind("train", net=net), f"train_{column}"
+    if split == "test":
         rows, name = results.of_kind("losses", net=net, split=split), column
     if name not in rows.columns or rows.is_empty():
         return []
@@ -48,14 +47,16 @@ def base_values(results: Results, net: str, split: str, column: str) -> list[flo
     return values if all(map(math.isfinite, values)) else []
 
 
-def _estimate(results: Results, values: list[float], split: str, column: str) -> Estimate | None:
-    if not values:
-        return None
+def _estimate(results: Results, values: list[float], split: str, column: str) -> Estimate:
     if column == "accuracy":
         return over_seeds(values, _images(results, split))
     if len(values) == 1:
-        return Estimate(values[0], values[0], values[0], 1, "images")
+        return _exact(values[0])
     return difference(values, [0.0] * len(values), 0)  # a loss is no share: not cut to [0, 1]
+
+
+def _exact(value: float) -> Estimate:
+    return Estimate(value, value, value, 1, "images")
 
 
 def _images(results: Results, split: str) -> int:
@@ -72,32 +73,22 @@ def as_stated(results: Results) -> bool:
     return bool(row and row.get("taken"))
 
 
-def learned(results: Results, net: str) -> bool:
-    """Say whether a network is better than chance by far, the mean over its trainings."""
-    right = base_values(results, net, "test", "accuracy")
-    return bool(right) and fmean(right) >= LEARNED
-
-
 def train_below_test(claim: Claim, case: Case) -> Verdict | None:
     """Judge whether metrics in training, dropout on, are below those of the test, dropout off.
 
-    On the source's network, or on the one that is used where the source's learned nothing.
+    On the source's network, or on the one that is used where the source's learned nothing: where
+    the mean accuracy of its trainings is not far better than chance.
     """
-    net = AS_STATED if learned(case.results, AS_STATED) else USED
+    right = base_values(case.results, AS_STATED, "test", "accuracy")
+    net = AS_STATED if right and fmean(right) >= LEARNED else USED
     names = [(split, column) for column in ("accuracy", "loss") for split in ("train", "test")]
     known = [base_values(case.results, net, *name) for name in names]
     if not all(known):
         return None
     train, test, train_loss, test_loss = map(fmean, known)
-    gap = Estimate(test - train, test - train, test - train, 1, "images")
-    note = NOTES.text(
-        "reason-train-below-test",
-        network=NETS[net].title,
-        train=train,
-        test=test,
-        train_loss=train_loss,
-        test_loss=test_loss,
-    )
+    values = {"train": train, "test": test, "train_loss": train_loss, "test_loss": test_loss}
+    note = NOTES.text("reason-train-below-test", network=NETS[net].title, **values)
     holds = test > train and test_loss < train_loss
     differs = case.network if net == AS_STATED else (*case.network, NETS[net].title)
+    gap = _exact(test - train)
     return without_interval(judge_finding(claim, gap, holds=holds, note=note, differs=differs))

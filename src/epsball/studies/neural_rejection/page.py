@@ -9,7 +9,6 @@ from epsball.studies.claims.story import Block, Story, TableBlock
 from epsball.studies.core.data_summary import DataSummary
 from epsball.studies.core.notes import write_story
 from epsball.studies.core.options import Options
-from epsball.studies.neural_rejection.case import NOTES
 from epsball.studies.neural_rejection.claims import judge
 from epsball.studies.neural_rejection.costs import attacking_table, fitting_table, training_table
 from epsball.studies.neural_rejection.figures import (
@@ -20,8 +19,15 @@ from epsball.studies.neural_rejection.figures import (
     strips,
 )
 from epsball.studies.neural_rejection.networks import AS_STATED, USED, as_stated, base_values
-from epsball.studies.neural_rejection.results import OURS, SOURCE, STRONGEST, TITLES, Results
-from epsball.studies.neural_rejection.subjects import GOOD, SUBJECTS, VARIANTS
+from epsball.studies.neural_rejection.results import (
+    NOTES,
+    OURS,
+    SOURCE,
+    STRONGEST,
+    TITLES,
+    Results,
+)
+from epsball.studies.neural_rejection.subjects import GOOD, SUBJECTS
 from epsball.studies.neural_rejection.tables import (
     auroc_table,
     base_table,
@@ -33,6 +39,7 @@ from epsball.studies.neural_rejection.tables import (
     retraining_table,
     safe_table,
     source_table,
+    variant_titles,
     verdicts_table,
 )
 
@@ -48,14 +55,12 @@ def summarise(rows: pl.DataFrame, options: Options, data: DataSummary) -> Story:
         data: facts about the images.
     """
     results = Results(rows)
-    blocks = {key: _filled(some) for key, some in _blocks(results).items()}
+    blocks = {
+        key: [block for block in some if not isinstance(block, TableBlock) or block.rows]
+        for key, some in _blocks(results).items()
+    }
     values = _answer(results) | choices(results)
     return write_story(NOTES, values, blocks, judge(results, options, data))
-
-
-def _filled(blocks: list[Block]) -> list[Block]:
-    """Return the blocks without empty tables."""
-    return [block for block in blocks if not isinstance(block, TableBlock) or block.rows]
 
 
 def _blocks(results: Results) -> dict[str, list[Block]]:
@@ -102,15 +107,15 @@ def _accuracies(results: Results, eps: float) -> list[float] | None:
 
 def _lowest(results: Results, name: str, eps: float) -> dict[str, Any] | None:
     """Return the lowest accuracy under our attacks; of equal ones that on most images."""
-    ours = {attack: TITLES[attack] for attack in (OURS, STRONGEST)}
-    ours |= {f"rung:{variant.name}": variant.full_title for variant in VARIANTS}
+    ours = {attack: TITLES[attack] for attack in (OURS, STRONGEST)} | variant_titles()
     known: list[dict[str, Any]] = []
     for attack, title in ours.items():
         one = results.estimate(name, attack, eps, draw=0)
         if one is not None:
-            images = results.rows_by_point.images(results.at(name, attack, eps, draw=0))
-            entry: dict[str, Any] = {"share": one.value, "attack": title, "images": images}
-            known.append(entry | {"subject": SUBJECTS[name].title})
+            images, subject = results.images(name, attack, eps, 0), SUBJECTS[name].title
+            known.append(
+                {"share": one.value, "attack": title, "images": images, "subject": subject}
+            )
     return min(known, key=lambda one: (one["share"], -one["images"]), default=None)
 
 

@@ -10,7 +10,9 @@ import polars as pl
 
 from epsball.studies.claims.estimates import Estimate, difference
 from epsball.studies.claims.study_rows import Point, StudyRows
+from epsball.studies.core.notes import read_notes
 
+NOTES = read_notes("epsball.studies.neural_rejection")
 CLEAN, SOURCE, LIMITED = "none", "source", "limited"
 OURS, STRONGEST = "rejection", "strongest"  # the second on fewer images, of fewer subjects
 TITLES = {SOURCE: "the source's attack", OURS: "our rejection attack", STRONGEST: "strongest"}
@@ -27,7 +29,7 @@ class Results:
     rows: pl.DataFrame
 
     @cached_property
-    def rows_by_point(self) -> StudyRows:
+    def points(self) -> StudyRows:
         """Return the rows with access by point."""
         return StudyRows(self.rows)
 
@@ -39,17 +41,10 @@ class Results:
     @cached_property
     def middle(self) -> float | None:
         """Return the radius of the attack variants and of the examples for retraining."""
-        known = self._radii("ladder", "crowded", "harvest")
-        return known[0] if known else None
+        return next(iter(self._radii("ladder", "crowded", "harvest")), None)
 
     def at(
-        self,
-        subject: str,
-        attack: str,
-        eps: float,
-        column: str = "accuracy",
-        *,
-        draw: int | None = None,
+        self, subject: str, attack: str, eps: float, column: str = "accuracy", *, draw: int | None
     ) -> Point:
         """Return the point of a subject.
 
@@ -73,31 +68,42 @@ class Results:
         draw: int | None = None,
     ) -> Estimate | None:
         """Return mean and interval at a point, see `at`; None where not measured."""
-        known = column in self.rows.columns
-        point = self.at(subject, attack, eps, column, draw=draw)
-        return self.rows_by_point.estimate(point) if known else None
+        return self.points.estimate(self.at(subject, attack, eps, column, draw=draw))
 
-    def values(self, point: Point) -> list[float]:
-        """Return one value per draw; empty where not measured."""
-        return self.rows_by_point.values(point) if point.column in self.rows.columns else []
+    def images(self, subject: str, attack: str, eps: float, draw: int | None = None) -> int:
+        """Return the number of images at a point, see `at`; 0 where not measured."""
+        return self.points.images(self.at(subject, attack, eps, draw=draw))
 
-    def across(self, more: Sequence[Point], less: Sequence[Point]) -> Estimate | None:
-        """Return the difference of two means over points, draw by draw.
+    def gap(
+        self,
+        more: tuple[str, str],
+        less: tuple[str, str],
+        eps: Sequence[float],
+        column: str = "accuracy",
+        *,
+        draw: int | None = None,
+    ) -> Estimate | None:
+        """Return the difference of two means over eps, draw by draw.
 
         Args:
-            more: points.
-            less: points, one for each of more.
+            more: subject and attack.
+            less: subject and attack.
+            eps: the radii.
+            column: what was measured.
+            draw: of images; None: all draws.
 
         Returns:
-            The mean of more - less; None where there is no point, or one was not measured on the
-            same draws as the others.
+            The mean of more - less; None where there is no eps, or one point was not measured on
+            the same draws as the others.
         """
-        values = [[self.values(point) for point in side] for side in (more, less)]
+        points = [[self.at(*side, e, column, draw=draw) for e in eps] for side in (more, less)]
+        values = [[self.points.values(point) for point in side] for side in points]
         counts = {len(one) for side in values for one in side}
-        if len(counts) != 1 or 0 in counts or len(more) != len(less):
+        if len(counts) != 1 or 0 in counts:
             return None
         one, other = ([fmean(draw) for draw in zip(*side, strict=True)] for side in values)
-        return difference(one, other, min(self.rows_by_point.images(p) for p in (*more, *less)))
+        images = min(self.points.images(point) for side in points for point in side)
+        return difference(one, other, images)
 
     def of_kind(self, *kinds: str, **where: str | int) -> pl.DataFrame:
         """Return the rows of some kinds with these values; empty where a column is missing."""

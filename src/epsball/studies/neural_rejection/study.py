@@ -12,8 +12,9 @@ grid.
 
 from epsball.studies.core.options import Options
 from epsball.studies.core.spec import StudySpec
+from epsball.studies.neural_rejection.design import KNOWN, NAME
 from epsball.studies.neural_rejection.page import summarise
-from epsball.studies.neural_rejection.plan import KNOWN, NAME, cost, plan
+from epsball.studies.neural_rejection.plan import cost, plan
 from epsball.studies.neural_rejection.works import WORKS
 
 NEURAL_REJECTION = StudySpec(
