@@ -35,14 +35,7 @@ def over_epochs(rows: StudyRows, names: Sequence[str]) -> PlotBlock:
                 {"series": series, "panel": ALL[name].title, "x": epoch, "y": value}
                 for epoch, value in part.select("epoch", column).drop_nulls().iter_rows()
             ]
-    return PlotBlock(
-        key="overfitting",
-        caption=NOTES.text("overfitting-figure"),
-        alt=NOTES.text("overfitting-alt"),
-        x="epoch",
-        y="accuracy",
-        points=points,
-    )
+    return NOTES.figure("overfitting", "epoch", "accuracy", points)
 
 
 def leaking(rows: StudyRows, names: Sequence[str], eps: float) -> PlotBlock:
@@ -55,13 +48,11 @@ def leaking(rows: StudyRows, names: Sequence[str], eps: float) -> PlotBlock:
             names_of = {"series": ALL[name].title, "panel": "FGSM, true label"}
             point = plot_point(under, clean.value, **names_of)
             points.append(point | {"left": clean.low, "right": clean.high})
-    return PlotBlock(
-        key="leaking",
-        caption=NOTES.text("leaking-figure"),
-        alt=NOTES.text("leaking-alt"),
-        x="accuracy on clean images",
-        y="accuracy under FGSM",
-        points=points,
+    return NOTES.figure(
+        "leaking",
+        "accuracy on clean images",
+        "accuracy under FGSM",
+        points,
         lines=False,
         shares="xy",
     )
@@ -76,14 +67,7 @@ def capacity(rows: StudyRows, eps: float) -> PlotBlock:
             ours = rows.estimate(Point({"row": name}, attack, 0.0 if attack == "none" else eps))
             if ours is not None:
                 points.append(plot_point(ours, ALL[name].width, series=series, panel="FGSM mix"))
-    return PlotBlock(
-        key="capacity",
-        caption=NOTES.text("capacity-figure"),
-        alt=NOTES.text("capacity-alt"),
-        x="width",
-        y="accuracy",
-        points=points,
-    )
+    return NOTES.figure("capacity", "width", "accuracy", points)
 
 
 def slopes(rows: StudyRows) -> PlotBlock:
@@ -101,12 +85,4 @@ def slopes(rows: StudyRows) -> PlotBlock:
             }
             for row in first.iter_rows(named=True)
         ]
-    return PlotBlock(
-        key="slopes",
-        caption=NOTES.text("slopes-figure"),
-        alt=NOTES.text("slopes-alt"),
-        x="eps, along the gradient sign",
-        y="logit",
-        points=points,
-        shares="",
-    )
+    return NOTES.figure("slopes", "eps, along the gradient sign", "logit", points, shares="")

@@ -47,7 +47,7 @@ def _accuracies(rows: StudyRows, names: Sequence[str], eps: float) -> TableBlock
         [ALL[n].title, *(share_text(rows.estimate(Point({"row": n}, *one))) for one in at.items())]
         for n in names
     ]
-    return TableBlock(NOTES.text("accuracy-table"), _HEADS, table)
+    return NOTES.table("accuracy", _HEADS, table)
 
 
 def _costs(rows: StudyRows, names: Sequence[str]) -> TableBlock:
@@ -59,7 +59,7 @@ def _costs(rows: StudyRows, names: Sequence[str]) -> TableBlock:
         cost = f"{gradients:,.0f}", times, f"{seconds:.0f}", doubts or "none"
         table.append([ALL[name].title, *cost])
     heads = "training|#gradients|#times plain|#seconds|findings of training"
-    return TableBlock(NOTES.text("cost-table"), heads, table)
+    return NOTES.table("cost", heads, table)
 
 
 def _cost(rows: StudyRows, name: str) -> tuple[float, float, str]:

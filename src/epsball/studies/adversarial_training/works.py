@@ -1,7 +1,6 @@
 """The work of study `adversarial-training`: training networks, and attacking them."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from torch import nn
 
@@ -9,7 +8,7 @@ from epsball.models.zoo.base_cnn import build_base_cnn
 from epsball.models.zoo.vgg_cifar import build_vgg_cifar
 from epsball.studies.adversarial_training.trainings import ALL, HELPERS
 from epsball.studies.core.cell import Cell
-from epsball.studies.core.nets import train_net, trained_net
+from epsball.studies.core.nets import train_net, train_settings, trained_net
 from epsball.studies.core.spec import CellWork
 from epsball.studies.core.store import Row
 from epsball.studies.core.workspace import Workspace
@@ -17,14 +16,10 @@ from epsball.studies.judge.slopes import judge_levels, judge_slopes
 from epsball.studies.judge.transfer import judge_examples, make_examples
 from epsball.studies.judge.verdicts import judge_verdicts
 from epsball.studies.judge.whole import judge_whole
-from epsball.training import TrainSettings, fresh_weights
+from epsball.training import fresh_weights
 
 _SHARES = (0.25, 0.5, 1.0)  # of eps, for the curve under FGSM
 _CARRIERS = ("fgsm", "mifgsm")  # attacks that make the examples of the held-out model
-
-
-def _as(cell: Cell, name: str) -> Any:  # noqa: ANN401 - a parameter of any kind
-    return cell.parameters[name]
 
 
 def _network(workspace: Workspace, model: str, width: float, dropout: float) -> nn.Module:
@@ -35,7 +30,7 @@ def _network(workspace: Workspace, model: str, width: float, dropout: float) -> 
 
 
 def _fresh(cell: Cell, workspace: Workspace) -> nn.Module:
-    return _network(workspace, _as(cell, "model"), _as(cell, "width"), _as(cell, "dropout"))
+    return _network(workspace, cell["model"], cell["width"], cell["dropout"])
 
 
 def _trained(cell: Cell, workspace: Workspace) -> nn.Module:
@@ -44,40 +39,33 @@ def _trained(cell: Cell, workspace: Workspace) -> nn.Module:
 
 def _train(cell: Cell, workspace: Workspace) -> list[Row]:
     # rows share weights and order of images; helpers must not, or none would be held out
-    helper = _as(cell, "row") in HELPERS
+    helper = cell["row"] in HELPERS
     seed = cell.seed if helper else cell.shared_seed("content", "train_images", "width")
     with fresh_weights(seed):
         model = _fresh(cell, workspace)
-    given = {
-        key.removeprefix("train_"): value
-        for key, value in cell.parameters.items()
-        if key.startswith("train_") and key != "train_images"
-    }
-    settings = TrainSettings(**given).changed(seed=seed, device=workspace.device)
-    names = ALL[_as(cell, "row")].sources
+    settings = train_settings(cell, workspace, seed)
+    names = ALL[cell["row"]].sources
     sources = [
-        trained_net(
-            workspace, need, _network(workspace, _as(cell, "model"), other.width, other.dropout)
-        )
+        trained_net(workspace, need, _network(workspace, cell["model"], other.width, other.dropout))
         for need, other in zip(cell.needs, (ALL[name] for name in names), strict=True)
     ]
-    images = workspace.train_set(_as(cell, "train_images"))
+    images = workspace.train_set(cell["train_images"])
     return train_net(workspace, cell, model, images, settings, sources=sources)
 
 
 def _judge(cell: Cell, workspace: Workspace) -> list[Row]:
-    eps = [share * _as(cell, "study_eps") for share in _SHARES]
-    images = workspace.test_set(_as(cell, "images"))
+    eps = [share * cell["study_eps"] for share in _SHARES]
+    images = workspace.test_set(cell["images"])
     return judge_whole(_trained(cell, workspace), images, ["fgsm"], eps, seed=cell.seed)
 
 
 def _search(cell: Cell, workspace: Workspace) -> list[Row]:
     return judge_verdicts(
         _trained(cell, workspace),
-        workspace.test_set(_as(cell, "images")),
-        _as(cell, "search"),
-        [_as(cell, "study_eps")],
-        restarts=_as(cell, "restarts"),
+        workspace.test_set(cell["images"]),
+        cell["search"],
+        [cell["study_eps"]],
+        restarts=cell["restarts"],
         seed=cell.seed,
         run=workspace.search(cell.hash),
         precision="fast",
@@ -87,26 +75,26 @@ def _search(cell: Cell, workspace: Workspace) -> list[Row]:
 def _examples(cell: Cell, workspace: Workspace) -> list[Row]:
     return make_examples(
         _trained(cell, workspace),
-        workspace.test_set(_as(cell, "images")),
+        workspace.test_set(cell["images"]),
         _CARRIERS,
-        [_as(cell, "study_eps")],
+        [cell["study_eps"]],
         seed=cell.seed,
         file=workspace.examples(cell.hash),
     )
 
 
 def _transfer(cell: Cell, workspace: Workspace) -> list[Row]:
-    images = workspace.test_set(_as(cell, "images"))
+    images = workspace.test_set(cell["images"])
     return judge_examples(_trained(cell, workspace), images, workspace.examples(cell.needs[1]))
 
 
 def _slopes(cell: Cell, workspace: Workspace) -> list[Row]:
-    images = workspace.test_set(_as(cell, "images"))
-    return judge_slopes(_trained(cell, workspace), images, _as(cell, "study_eps"))
+    images = workspace.test_set(cell["images"])
+    return judge_slopes(_trained(cell, workspace), images, cell["study_eps"])
 
 
 def _levels(cell: Cell, workspace: Workspace) -> list[Row]:
-    return judge_levels(_trained(cell, workspace), workspace.test_set(_as(cell, "images")))
+    return judge_levels(_trained(cell, workspace), workspace.test_set(cell["images"]))
 
 
 WORKS: Mapping[str, CellWork] = {

@@ -1,11 +1,13 @@
 """The figures of study `class-imbalance`. Imports no torch."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import polars as pl
 
 from epsball.studies.claims.story import PlotBlock, plot_point
+from epsball.studies.class_imbalance.claims import NOTES
 from epsball.studies.class_imbalance.measured import Measured
 from epsball.studies.class_imbalance.paired import Probes
 
@@ -22,16 +24,8 @@ def accuracy_figure(found: Measured, names: Sequence[str]) -> PlotBlock:
                 ours = found.accuracy(kind, name, gradient)
                 if ours is not None:
                     points.append(plot_point(ours, number, series=words, panel=panel, label=name))
-    return PlotBlock(
-        key="accuracy-by-class",
-        caption="Figures 5.3 and 6.1 of the source. Classes are numbered in the order of the "
-        f"labels: {', '.join(f'{i} {name}' for i, name in enumerate(found.class_names))}.",
-        alt="Accuracy of the target class, clean and under FGSM, by kind of training set.",
-        x="class",
-        y="accuracy of the target class",
-        points=points,
-        lines=False,
-    )
+    y, classes = "accuracy of the target class", found.class_names
+    return NOTES.figure("accuracy-by-class", "class", y, points, lines=False, classes=classes)
 
 
 def relative_figure(found: Measured, names: Sequence[str]) -> PlotBlock:
@@ -44,15 +38,8 @@ def relative_figure(found: Measured, names: Sequence[str]) -> PlotBlock:
                 mean = sum(values) / len(values)
                 points.append({"series": words, "panel": "FGSM, own gradient", "x": number,
                                "y": mean, "label": name})  # fmt: skip
-    return PlotBlock(
-        key="relative-difference",
-        caption="Figure 6.3 of the source: (clean - attacked) / clean; higher is more vulnerable.",
-        alt="Relative loss of accuracy under FGSM by class and kind of training set.",
-        x="class",
-        y="share of the clean accuracy that is lost",
-        points=points,
-        lines=False,
-    )
+    y = "share of the clean accuracy that is lost"
+    return NOTES.figure("relative-difference", "class", y, points, lines=False)
 
 
 def density_figure(rows: pl.DataFrame, label: str) -> PlotBlock:
@@ -68,15 +55,8 @@ def density_figure(rows: pl.DataFrame, label: str) -> PlotBlock:
                 {"series": state, "panel": f"{KINDS[row['set']]}, against {row['rival']}",
                  "x": row["margin"], "y": row["share"]}
             )  # fmt: skip
-    return PlotBlock(
-        key="densities",
-        caption=f"What figure 6.2 of the source sketches, measured: images of {label} by how far "
-        "its logit is ahead of that of the class it is most confused with. Left of 0: errors.",
-        alt="Histogram of logit differences, clean and attacked.",
-        x="logit of the class minus logit of its rival",
-        y="share of the images",
-        points=points,
-    )
+    x = "logit of the class minus logit of its rival"
+    return NOTES.figure("densities", x, "share of the images", points, label=label)
 
 
 def dose_figure(probes: Probes, remedy: str) -> PlotBlock:
@@ -94,14 +74,5 @@ def dose_figure(probes: Probes, remedy: str) -> PlotBlock:
                     if effect.classes > 1:
                         at |= {"low": effect.low, "high": effect.high}
                     points.append(at)
-    return PlotBlock(
-        key=f"dose-{remedy}",
-        caption="Change of the share of images that survive the attack, of those that both the "
-        "network with the rare class and the balanced one get right when clean. Bands: 95 % "
-        "intervals over classes.",
-        alt="Change of survival over how many times rarer the class is.",
-        x="times rarer",
-        y="change of survival",
-        points=points,
-        shares="",
-    )
+    figure = NOTES.figure("dose", "times rarer", "change of survival", points, shares="")
+    return replace(figure, key=f"dose-{remedy}")

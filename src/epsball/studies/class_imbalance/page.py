@@ -117,8 +117,7 @@ def _table(found: Measured) -> TableBlock:
         last.append(
             _beside(share_text(found.mean(kind, gradient)), said.get((None, kind, gradient)))
         )
-    caption = "Accuracy that is left, with 95 % intervals, and the thesis' number"
-    return TableBlock(caption, f"class|#{'|#'.join(_HEADS.split('|'))}", [*rows, last])
+    return NOTES.table("left", f"class|#{'|#'.join(_HEADS.split('|'))}", [*rows, last])
 
 
 def _beside(text: CellText, theirs: float | None) -> CellText:
@@ -132,7 +131,7 @@ def _relative(found: Measured) -> TableBlock:
     rows: list[list[CellText]] = [
         [words, share_text(relative_difference(found, kind))] for kind, words in KINDS.items()
     ]
-    return TableBlock("Mean relative difference over all classes", "training set|#lost", rows)
+    return NOTES.table("relative", "training set|#lost", rows)
 
 
 def _confusion(found: Measured, names: Sequence[str]) -> TableBlock:
@@ -142,7 +141,7 @@ def _confusion(found: Measured, names: Sequence[str]) -> TableBlock:
         totals = _summed(records)
         rows.append([name, *(f"{100 * count / sum(totals):.1f}" for count in totals)])
     heads = "true class|#" + "|#".join(found.class_names)
-    return TableBlock("Figure 5.2: the balanced network, clean test images", heads, rows)
+    return NOTES.table("confusion", heads, rows)
 
 
 def _summed(records: Sequence[dict[str, Any]]) -> list[int]:
@@ -164,7 +163,7 @@ def _flows(found: Measured, names: Sequence[str]) -> list[TableBlock]:
                     shares = (f"{100 * count / sum(sums):.1f}" for count in sums)
                     rows.append([f"{words}, {state}", *shares])
         heads = "network|#" + "|#".join(found.class_names)
-        blocks.append(TableBlock(f"Figure 6.4: what images of {name} are taken for", heads, rows))
+        blocks.append(NOTES.table("flows", heads, rows, name=name))
     return blocks
 
 
@@ -200,7 +199,7 @@ def _dose_table(probes: Probes, remedy: str, doses: Sequence[int]) -> TableBlock
         "dose|attack|#accuracy, all images|#survival, rare class|#survival, control class"
         "|#clear (McNemar, Holm)"
     )
-    return TableBlock("What rarity changes", heads, rows)
+    return NOTES.table("dose", heads, rows)
 
 
 def _remedy_dose(probes: Probes) -> int:
@@ -230,7 +229,7 @@ def _remedy_table(probes: Probes) -> TableBlock:
         "remedy|#clean accuracy|#accuracy under PGD|#survival, PGD|#survival, strongest"
         "|#median distance"
     )
-    return TableBlock("What is left of the damage", heads, rows)
+    return NOTES.table("remedies", heads, rows)
 
 
 def _tail_table(probes: Probes, data: DataSummary) -> TableBlock:
@@ -247,7 +246,7 @@ def _tail_table(probes: Probes, data: DataSummary) -> TableBlock:
         "training|attack|#survival, two most frequent|#survival, two rarest"
         "|#wrong answers to frequent classes|#the same, balanced"
     )
-    return TableBlock("Survival of images that are right when clean", heads, rows)
+    return NOTES.table("tail", heads, rows)
 
 
 def _points(effect: Effect | None) -> CellText:

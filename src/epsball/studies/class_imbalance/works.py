@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
@@ -23,7 +22,7 @@ from epsball.studies.class_imbalance.outcomes import (
 )
 from epsball.studies.class_imbalance.plan import control_of
 from epsball.studies.core.cell import Cell
-from epsball.studies.core.nets import train_net, trained_net
+from epsball.studies.core.nets import train_net, train_settings, trained_net
 from epsball.studies.core.spec import CellWork
 from epsball.studies.core.store import Row
 from epsball.studies.core.workspace import Workspace, part_of
@@ -40,11 +39,11 @@ def train_cell(cell: Cell, workspace: Workspace) -> list[Row]:
     seed = cell.shared_seed("content")
     with fresh_weights(seed):
         model = _build(cell, workspace)
-    whole = workspace.train_set(_of(cell, "train_images"))
+    whole = workspace.train_set(cell["train_images"])
     kept = np.arange(len(whole))
-    if _of(cell, "imbalance") is not None:
-        kept = choose_imbalanced(whole.labels, whole.class_names, _of(cell, "imbalance"), seed=seed)
-    settings = _settings(cell, len(whole), len(kept), seed, workspace.device)
+    if cell["imbalance"] is not None:
+        kept = choose_imbalanced(whole.labels, whole.class_names, cell["imbalance"], seed=seed)
+    settings = _scheduled(cell, train_settings(cell, workspace, seed), len(whole) / len(kept))
     held_out, validation = _validation(cell, workspace, whole, kept)
     row, *watched = train_net(
         workspace, cell, model, whole, settings.changed(validation=validation), held_out=held_out
@@ -55,32 +54,25 @@ def train_cell(cell: Cell, workspace: Workspace) -> list[Row]:
     return [{**row, **more, "parameters": parameters, "mode": "trained"}, *watched]
 
 
-def _settings(cell: Cell, whole: int, kept: int, seed: int, device: str) -> TrainSettings:
+def _scheduled(cell: Cell, settings: TrainSettings, times: float) -> TrainSettings:
     """Return the cell's settings; the fast schedule gives every training set as many updates.
 
     A training set of a third of the images gets three times the epochs: with equal epochs it would
     be trained with a third of the updates, and the schedule would be taken for imbalance.
     """
-    given = {
-        key.removeprefix("train_"): value
-        for key, value in cell.parameters.items()
-        if key.startswith("train_") and key != "train_images"
-    }
-    settings = TrainSettings(**given).changed(
-        seed=seed, device=device, imbalance=_of(cell, "imbalance")
-    )
-    if _of(cell, "schedule") == "source":
+    settings = settings.changed(imbalance=cell["imbalance"])
+    if cell["schedule"] == "source":
         return settings
-    return settings.changed(epochs=max(1, round(settings.epochs * whole / kept)))
+    return settings.changed(epochs=max(1, round(settings.epochs * times)))
 
 
 def _validation(
     cell: Cell, workspace: Workspace, whole: Dataset, kept: np.ndarray
 ) -> tuple[Dataset | None, float]:
     """Return what the source schedule validates on: a data set, or a share of the training set."""
-    if _of(cell, "schedule") != "source":
+    if cell["schedule"] != "source":
         return None, 0.0
-    arm, removed = _of(cell, "validation"), np.setdiff1d(np.arange(len(whole)), kept)
+    arm, removed = cell["validation"], np.setdiff1d(np.arange(len(whole)), kept)
     if arm == "test":
         return workspace.test_set(), 0.0
     if arm == "removed" and len(removed):
@@ -93,16 +85,16 @@ def judge_cell(cell: Cell, workspace: Workspace) -> list[Row]:
     makers = dict(
         zip(("same", "different"), _nets(cell, workspace), strict=False)
     )  # the network itself, and the balanced one where it is another
-    net, test = makers["same"], workspace.test_set(_of(cell, "images"))
+    net, test = makers["same"], workspace.test_set(cell["images"])
     rows: list[Row] = list(judge_losses(net, test, "test"))
-    eps = _of(cell, "eps")
+    eps = cell["eps"]
     for label, name in enumerate(test.class_names):
         images = images_of(test, label)
         if not len(images):
             continue
         clean = logits_of(net, images)
         rows.append({"label": name, "attack": "none", "eps": 0.0, **outcome(clean, label)})
-        if _of(cell, "class") not in (None, name):
+        if cell["class"] not in (None, name):
             continue
         for gradient, maker in makers.items():
             moved = attacked(maker, images, label, partial(fgsm, eps=eps))
@@ -157,8 +149,8 @@ def probe_cell(cell: Cell, workspace: Workspace) -> list[Row]:
     compared image by image.
     """
     (net,) = _nets(cell, workspace)
-    unit = UnitLogits(net, _sample(workspace.test_set(_of(cell, "images"))))
-    eps, generator = _of(cell, "eps"), torch.Generator().manual_seed(cell.seed)
+    unit = UnitLogits(net, _sample(workspace.test_set(cell["images"])))
+    eps, generator = cell["eps"], torch.Generator().manual_seed(cell.seed)
     climbing = partial(pgd, eps=eps, generator=generator)
     attacks: dict[tuple[str, str], tuple[nn.Module, Attack]] = {
         ("fgsm", "own"): (net, partial(fgsm, eps=eps)),
@@ -180,7 +172,7 @@ def search_cell(cell: Cell, workspace: Workspace) -> list[Row]:
     """Attack fewer images of the same classes by the strongest attack."""
     (net,) = _nets(cell, workspace)
     generator = torch.Generator().manual_seed(cell.seed)
-    attack = partial(strongest, eps=_of(cell, "eps"), generator=generator)
+    attack = partial(strongest, eps=cell["eps"], generator=generator)
     rows: list[Row] = []
     for at, images, label, clean in _each_class(cell, workspace, net):
         logits = logits_of(net, attacked(net, images, label, attack))
@@ -193,9 +185,9 @@ def _each_class(
     cell: Cell, workspace: Workspace, net: nn.Module
 ) -> Iterator[tuple[Row, Tensor, int, Tensor]]:
     """Yield what names a row, the first images of a class, its label, and the clean logits."""
-    test = workspace.test_set(_of(cell, "images"))
+    test = workspace.test_set(cell["images"])
     for role, label in _roles(cell, test.class_names):
-        images = images_of(test, label, _of(cell, "probed"))
+        images = images_of(test, label, cell["probed"])
         if not len(images):
             continue
         clean = logits_of(net, images)
@@ -227,26 +219,22 @@ def _distances(net: nn.Module, images: Tensor, label: int, clean: Tensor) -> np.
 
 def _roles(cell: Cell, names: tuple[str, ...]) -> Iterator[tuple[str, int]]:
     """Yield the classes to probe: the rare one and one left alone; or all, as references."""
-    if _of(cell, "set") not in ("under", "over"):
-        asked = _of(cell, "references")
+    if cell["set"] not in ("under", "over"):
+        asked = cell["references"]
         labels = range(len(names)) if asked is None else [int(label) for label in asked.split()]
         yield from (("reference", label) for label in labels)
         return
-    rare = names.index(_of(cell, "class"))
+    rare = names.index(cell["class"])
     yield "target", rare
     yield "control", control_of(rare, len(names))
 
 
 def _build(cell: Cell, workspace: Workspace) -> nn.Module:
-    return MODELS[_of(cell, "model")].build(classes=len(workspace.train_set().class_names))
+    return MODELS[cell["model"]].build(classes=len(workspace.train_set().class_names))
 
 
 def _nets(cell: Cell, workspace: Workspace) -> list[nn.Module]:
     return [trained_net(workspace, need, _build(cell, workspace)) for need in cell.needs]
-
-
-def _of(cell: Cell, name: str) -> Any:  # noqa: ANN401 - a parameter of any kind
-    return cell.parameters[name]
 
 
 WORKS: Mapping[str, CellWork] = {

@@ -18,8 +18,10 @@ from epsball.studies.claims.table import (
 )
 from epsball.studies.confidence_bands.bands import SOURCE
 from epsball.studies.confidence_bands.measure import Bands, Setting
+from epsball.studies.core.notes import read_notes
 
 NAME = "confidence-bands"
+NOTES = read_notes("epsball.studies.confidence_bands")
 METHODS = {"least-likely": "least_likely", "inverse": "predicted"}
 STEPS = ("iterative", "fast")
 BANDS = ("high", "medium", "low")

@@ -6,6 +6,7 @@ import polars as pl
 
 from epsball.kinds.labelling import KINDS
 from epsball.studies.claims.story import PlotBlock, StripBlock, Tile
+from epsball.studies.confidence_bands.claims import NOTES
 from epsball.studies.confidence_bands.measure import (
     Bands,
     Setting,
@@ -29,14 +30,7 @@ def error_curves(found: Bands) -> PlotBlock:
                             {"series": band.name, "panel": f"{method}, {REFERENCES[reference]}"}
                             | {"x": 255 * eps, "y": one.value, "low": one.low, "high": one.high}
                         )
-    return PlotBlock(
-        "curves",
-        "Top-1 error of the images that are right when clean",
-        "Error rises with eps in every panel, one line for each band of confidence",
-        "eps, in 255ths",
-        "top-1 error",
-        points,
-    )
+    return NOTES.figure("curves", "eps, in 255ths", "top-1 error", points)
 
 
 def confidence_fit(found: Bands, eps: dict[str, float]) -> PlotBlock:
@@ -57,15 +51,8 @@ def confidence_fit(found: Bands, eps: dict[str, float]) -> PlotBlock:
                     | {"x": float(x), "y": float(y), "low": float(low), "high": float(high)}
                     for x, y, low, high in zip(fit.x, fit.y, fit.low, fit.high, strict=True)
                 ]
-    return PlotBlock(
-        "confidence",
-        "Chance of being fooled against clean confidence, with 95 % band",
-        "The fitted chance of a top-1 error against the clean top-1 probability",
-        "clean top-1 probability",
-        "top-1 error",
-        points,
-        shares="xy",
-    )
+    x = "clean top-1 probability"
+    return NOTES.figure("confidence", x, "top-1 error", points, shares="xy")
 
 
 def coverage_curves(found: Bands, eps: dict[str, float]) -> PlotBlock:
@@ -75,15 +62,7 @@ def coverage_curves(found: Bands, eps: dict[str, float]) -> PlotBlock:
         wrong = (frame["label_rank"] > 1).to_numpy()
         curve, _ = risk_coverage(frame["confidence"].to_numpy(), wrong)
         points += [{"series": series, "panel": "", "x": x, "y": y} for x, y in curve]
-    return PlotBlock(
-        "coverage",
-        "Risk and coverage: answer only where the model is most certain",
-        "Error among the most certain images against the share of images that are answered",
-        "coverage",
-        "error",
-        points,
-        shares="xy",
-    )
+    return NOTES.figure("coverage", "coverage", "error", points, shares="xy")
 
 
 def calibration_curves(found: Bands, eps: dict[str, float]) -> PlotBlock:
@@ -93,15 +72,7 @@ def calibration_curves(found: Bands, eps: dict[str, float]) -> PlotBlock:
         right = (frame["label_rank"] == 1).to_numpy()
         bins, _ = calibration(frame["confidence"].to_numpy(), right)
         points += [{"series": series, "panel": "", "x": x, "y": y} for x, y, _ in bins]
-    return PlotBlock(
-        "calibration",
-        "Calibration: how often the model is right where it claims a probability",
-        "Accuracy against mean confidence in ten bins",
-        "confidence",
-        "accuracy",
-        points,
-        shares="xy",
-    )
+    return NOTES.figure("calibration", "confidence", "accuracy", points, shares="xy")
 
 
 def calibration_rows(found: Bands, eps: dict[str, float]) -> list[list[str]]:

@@ -5,14 +5,14 @@ from typing import Any
 import polars as pl
 
 from epsball.evaluation.metrics.present import eps_text
-from epsball.studies.claims.story import Block, Story, TableBlock
+from epsball.studies.claims.story import Block, Story
 from epsball.studies.claims.table import complete
 from epsball.studies.confidence_bands import figures, tables
-from epsball.studies.confidence_bands.claims import NAME, differences, judge, nearest_eps
+from epsball.studies.confidence_bands.claims import NAME, NOTES, differences, judge, nearest_eps
 from epsball.studies.confidence_bands.measure import Bands, Setting, read
 from epsball.studies.confidence_bands.reading import reading_of
 from epsball.studies.core.data_summary import DataSummary
-from epsball.studies.core.notes import read_notes, write_story
+from epsball.studies.core.notes import write_story
 from epsball.studies.core.options import Options
 
 _NOTHING: dict[str, Any] = {"low": None, "hierarchy": "none"}
@@ -29,9 +29,8 @@ def summarise(rows: pl.DataFrame, options: Options, data: DataSummary) -> Story:
     Raises:
         InvalidInput: a band is empty, or holds fewer images than each is to have.
     """
-    notes = read_notes("epsball.studies.confidence_bands")
     if not len(rows) or "attack" not in rows["kind"].to_list():
-        return write_story(notes, _NOTHING, {}, complete(NAME, []))
+        return write_story(NOTES, _NOTHING, {}, complete(NAME, []))
     reading = reading_of(options, data)
     bands, hierarchy = str(reading["bands"]), str(reading["hierarchy"])
     found, rest = read(
@@ -47,7 +46,7 @@ def summarise(rows: pl.DataFrame, options: Options, data: DataSummary) -> Story:
     differs = differences(model, data.name, len(found.positions(None)), bands, per_band=equal)
     values = _answer(found, eps) | {"model": model, "hierarchy": hierarchy}
     blocks = _blocks(rows, found, rest, eps, data.classes)
-    return write_story(notes, values, blocks, judge(found, rows, eps, differs))
+    return write_story(NOTES, values, blocks, judge(found, rows, eps, differs))
 
 
 def _answer(found: Bands, eps: dict[str, float]) -> dict[str, Any]:
@@ -70,11 +69,8 @@ def _answer(found: Bands, eps: dict[str, float]) -> dict[str, Any]:
 def _blocks(
     rows: pl.DataFrame, found: Bands, rest: pl.DataFrame, eps: dict[str, float], classes: int
 ) -> dict[str, list[Block]]:
-    calibration = TableBlock(
-        "Clean and attacked",
-        "images|#error|#area under risk-coverage|#calibration error",
-        figures.calibration_rows(found, eps),
-    )
+    heads = "images|#error|#area under risk-coverage|#calibration error"
+    calibration = NOTES.table("calibration", heads, figures.calibration_rows(found, eps))
     return {
         "bands": [tables.band_table(found)],
         "table": [

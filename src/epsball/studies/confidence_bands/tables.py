@@ -9,7 +9,7 @@ from epsball.studies.claims.estimates import Estimate, over_seeds
 from epsball.studies.claims.story import CellText, TableBlock
 from epsball.studies.claims.table import load_claims
 from epsball.studies.confidence_bands.bands import Band
-from epsball.studies.confidence_bands.claims import BANDS, METHODS, NAME, STEPS, reached_at
+from epsball.studies.confidence_bands.claims import BANDS, METHODS, NAME, NOTES, STEPS, reached_at
 from epsball.studies.confidence_bands.measure import Bands, Setting, logistic
 
 REFERENCES = {
@@ -36,7 +36,7 @@ def band_table(found: Bands) -> TableBlock:
             ]
         )
     heads = f"band|clean top-1 probability|#images|#top-1 right|#top-{found.k} right"
-    return TableBlock("Bands of the clean top-1 probability", heads, rows)
+    return NOTES.table("bands", heads, rows)
 
 
 def source_table(found: Bands, eps: dict[str, float], *, everybody: bool) -> TableBlock:
@@ -60,9 +60,8 @@ def source_table(found: Bands, eps: dict[str, float], *, everybody: bool) -> Tab
                     row.append(_with_source(one, None if everybody else value))
             rows.append(row)
     which = ", ".join(f"{steps} at eps {eps_text(eps[steps])}" for steps in STEPS if steps in eps)
-    of = "all images of the band" if everybody else "the images that were right when clean"
     heads = "method|band|" + "|".join(f"#{s} top-{k}" for s in STEPS for k in (found.k, 1))
-    return TableBlock(f"Error of {of} ({which})", heads, rows, folded=everybody)
+    return NOTES.table("source", heads, rows, folded=everybody, everybody=everybody, which=which)
 
 
 def eps_table(found: Bands) -> TableBlock:
@@ -82,7 +81,7 @@ def eps_table(found: Bands) -> TableBlock:
                 ]
             )
     heads = "method|band|#iterative top-5|#iterative top-1|#fast top-5|#fast top-1"
-    return TableBlock("The source's numbers on our curves", heads, rows, folded=True)
+    return NOTES.table("eps", heads, rows, folded=True)
 
 
 def kind_table(found: Bands, eps: dict[str, float]) -> TableBlock:
@@ -99,7 +98,7 @@ def kind_table(found: Bands, eps: dict[str, float]) -> TableBlock:
                 shares = [_part(count, fooled) for count in counts]
                 rows.append([words, steps, _band(band), f"{fooled:,} of {len(kinds):,}", *shares])
     heads = "method|steps|band|#fooled|" + "|".join(f"#{kind}" for kind in KINDS[1:])
-    return TableBlock("Kinds of adversarial image, of those that are fooled", heads, rows)
+    return NOTES.table("kinds", heads, rows)
 
 
 def goal_table(found: Bands, eps: dict[str, float], classes: int) -> TableBlock:
@@ -119,7 +118,7 @@ def goal_table(found: Bands, eps: dict[str, float], classes: int) -> TableBlock:
             ]
             rows.append([words, steps, *cells])
     heads = "method|steps|" + "|".join(f"#{goal}" for goal in GOALS)
-    return TableBlock("Goals of an attacker, on the same records", heads, rows)
+    return NOTES.table("goals", heads, rows)
 
 
 def fit_table(found: Bands, eps: dict[str, float]) -> TableBlock:
@@ -142,7 +141,7 @@ def fit_table(found: Bands, eps: dict[str, float]) -> TableBlock:
             slope = (f"{fit.slope:.2f}", f"{fit.slope - half:.2f} to {fit.slope + half:.2f}")
             rows.append([words, steps, slope, f"{fit.images:,}"])
     heads = "method|steps|#change of the log-odds of being fooled from confidence 0 to 1|#images"
-    return TableBlock("Top-1 error against clean confidence, logistic fit", heads, rows)
+    return NOTES.table("fit", heads, rows)
 
 
 def variant_table(rest: pl.DataFrame) -> TableBlock:
@@ -169,7 +168,7 @@ def variant_table(rest: pl.DataFrame) -> TableBlock:
             ]
         )
     heads = "method|reference|scale|#steps|#eps|#top-1 error|#no gradient"
-    return TableBlock("Where the one is set, and how many steps are taken", heads, rows)
+    return NOTES.table("variants", heads, rows)
 
 
 def black_table(rows: pl.DataFrame) -> TableBlock:
@@ -188,7 +187,7 @@ def black_table(rows: pl.DataFrame) -> TableBlock:
             ]
             named = "black" if radius == 0 else f"+ {255 * radius:.3g} grey levels"
             lines.append([named, percent(part["first_confidence"][0]), ", ".join(top)])
-    return TableBlock("A black image", "image|#its first label|five most likely", lines)
+    return NOTES.table("black", "image|#its first label|five most likely", lines)
 
 
 def _middle(rest: pl.DataFrame, first: object) -> object:

@@ -17,6 +17,7 @@ from epsball.studies.core.notes import read_notes, write_story
 from epsball.studies.core.options import Options
 from epsball.studies.fooling.plan import NAME, WAYS
 
+NOTES = read_notes("epsball.studies.fooling")
 _HALF = 0.5  # the statement holds where most classes have such an image, by every way
 
 
@@ -28,9 +29,8 @@ def summarise(rows: pl.DataFrame, options: Options, data: DataSummary) -> Story:
         options: of the study.
         data: facts about the images.
     """
-    notes = read_notes("epsball.studies.fooling")
     if not len(rows):
-        return write_story(notes, {"reached": None}, {}, complete(NAME, []))
+        return write_story(NOTES, {"reached": None}, {}, complete(NAME, []))
     shares = {way: _share(rows, way) for way in WAYS}
     best = max((one for one in shares.values() if one is not None), key=lambda one: one.value)
     values = {
@@ -41,7 +41,7 @@ def summarise(rows: pl.DataFrame, options: Options, data: DataSummary) -> Story:
     }
     blocks = {"ways": [_table(rows, shares)]}
     verdicts = [_judge(shares, str(rows["model"][0]), data)]
-    return write_story(notes, values, blocks, complete(NAME, verdicts))
+    return write_story(NOTES, values, blocks, complete(NAME, verdicts))
 
 
 def _share(rows: pl.DataFrame, way: str) -> Estimate | None:
@@ -58,20 +58,11 @@ def _judge(shares: dict[str, Estimate | None], model: str, data: DataSummary) ->
     (claim,) = load_claims(NAME)
     known = {way: one for way, one in shares.items() if one is not None}
     if not known:
-        return not_run(claim, "no search was run")
+        return not_run(claim, NOTES.text("reason-missing"))
     way, best = max(known.items(), key=lambda item: item[1].value)
-    note = (
-        f"{way}: {best.value:.1%} of the classes have an image that {model} names with the wanted "
-        "confidence and that began as noise or nothing; no person was asked whether it is "
-        "recognisable, the contact sheet lets the reader judge"
-    )
-    return judge_finding(
-        claim,
-        best,
-        holds=best.value > _HALF,
-        note=note,
-        beside=(f"measured on {model} and {data.name}",),
-    )
+    note = NOTES.text("reason", way=way, share=f"{best.value:.1%}", model=model)
+    beside = (f"measured on {model} and {data.name}",)
+    return judge_finding(claim, best, holds=best.value > _HALF, note=note, beside=beside)
 
 
 def _table(rows: pl.DataFrame, shares: dict[str, Estimate | None]) -> TableBlock:
@@ -94,4 +85,4 @@ def _table(rows: pl.DataFrame, shares: dict[str, Estimate | None]) -> TableBlock
     heads = (
         "way|#classes|#reach the confidence|#median confidence|#least confidence|#queries, median"
     )
-    return TableBlock("Ways of searching", heads, lines)
+    return NOTES.table("ways", heads, lines)

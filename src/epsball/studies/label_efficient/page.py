@@ -8,7 +8,6 @@ from epsball.studies.claims.estimates import Estimate, over_seeds
 from epsball.studies.claims.story import (
     Block,
     CellText,
-    PlotBlock,
     Story,
     TableBlock,
     plot_point,
@@ -36,10 +35,7 @@ def summarise(rows: pl.DataFrame, options: Options, data: DataSummary) -> Story:
         for choice, curve in curves.items()
         for labels, one in curve.items()
     ]
-    figure = PlotBlock(
-        "curves", NOTES.text("curves-figure"), NOTES.text("curves-alt"), "labelled images",
-        "accuracy", points,
-    )  # fmt: skip
+    figure = NOTES.figure("curves", "labelled images", "accuracy", points)
     blocks: dict[str, list[Block]] = {"curves": [figure, _table(curves)]}
     return write_story(NOTES, _values(curves), blocks, ())
 
@@ -68,7 +64,7 @@ def _table(curves: dict[str, dict[int, Estimate]]) -> TableBlock:
         for choice, curve in curves.items()
     ]
     heads = "|".join(["choice", *(f"#{labels} labels" for labels in counts)])
-    return TableBlock(NOTES.text("curves-table"), heads, rows)
+    return NOTES.table("curves", heads, rows)
 
 
 def _values(curves: dict[str, dict[int, Estimate]]) -> dict[str, Any]:

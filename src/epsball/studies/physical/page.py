@@ -31,6 +31,7 @@ from epsball.studies.core.notes import read_notes, write_story
 from epsball.studies.core.options import Options
 from epsball.studies.physical.plan import METHODS, NAME
 
+NOTES = read_notes("epsball.studies.physical")
 FILE, MIDDLE = 0, 3  # severities: the file itself; the one at which claims are judged
 _FAR = 16 / 255
 _TOP = 5
@@ -97,14 +98,13 @@ def summarise(rows: pl.DataFrame, options: Options, data: DataSummary) -> Story:
         options: of the study.
         data: facts about the images.
     """
-    notes = read_notes("epsball.studies.physical")
     if not len(rows) or "attack" not in rows["kind"].to_list():
-        return write_story(notes, {"fast": None}, {}, complete(NAME, []))
+        return write_story(NOTES, {"fast": None}, {}, complete(NAME, []))
     found = Photographs(rows)
     model = str(rows["model"][0])
     differs = (f"measured on {model} and {data.name}", "an imitated print and photograph, no paper")
     verdicts = [_judge(claim, found, differs) for claim in load_claims(NAME)]
-    return write_story(notes, _answer(found, model), _blocks(found), complete(NAME, verdicts))
+    return write_story(NOTES, _answer(found, model), _blocks(found), complete(NAME, verdicts))
 
 
 def _answer(found: Photographs, model: str) -> Mapping[str, Any]:
@@ -119,10 +119,11 @@ def _judge(claim: Claim, found: Photographs, differs: tuple[str, ...]) -> Verdic
         k = _TOP if claim.id.endswith("top5") else 1
         ours = found.error("fast", _FAR, MIDDLE, k)
         if ours is None:
-            return not_run(claim, "the fast method was not run at eps 16/255")
+            return not_run(claim, NOTES.text("reason-missing"))
         clean = found.error(None, None, MIDDLE, k)
-        beside = "" if clean is None else f"clean photographs: {clean.value:.3f}"
-        return judge_value(claim, ours, differs=differs, note=f"severity {MIDDLE}; {beside}")
+        error = None if clean is None else clean.value
+        note = NOTES.text("reason-error", severity=MIDDLE, clean=error)
+        return judge_value(claim, ours, differs=differs, note=note)
     return _survival(claim, found, differs)
 
 
@@ -141,14 +142,19 @@ def _survival(claim: Claim, found: Photographs, differs: tuple[str, ...]) -> Ver
                     pairs.append((eps, shot, other, gap))
     decisive = [pair for pair in pairs if pair[0] == max(p[0] for p in pairs)]
     if not decisive:
-        return not_run(claim, "too few images were fooled by both methods")
+        return not_run(claim, NOTES.text("reason-few"))
     eps, shot, other, least = min(decisive, key=lambda pair: pair[3].value)
-    right = sum(pair[3].value > 0 for pair in decisive)
-    everywhere = sum(pair[3].value > 0 for pair in pairs)
-    note = (
-        f"at eps {eps_text(eps)} the photograph undoes fewer fast images in {right} of "
-        f"{len(decisive)} comparisons (all eps: {everywhere} of {len(pairs)}); the least "
-        f"difference, {least.value:+.3f}, is to {other} at severity {shot}"
+    right, anywhere = (sum(pair[3].value > 0 for pair in some) for some in (decisive, pairs))
+    note = NOTES.text(
+        "reason-survival",
+        eps=eps_text(eps),
+        right=right,
+        count=len(decisive),
+        anywhere=anywhere,
+        all=len(pairs),
+        least=f"{least.value:+.3f}",
+        other=other,
+        severity=shot,
     )
     return judge_finding(claim, least, holds=right == len(decisive), note=note, differs=differs)
 
@@ -170,7 +176,7 @@ def _destruction_table(found: Photographs) -> TableBlock:
             cells = [share_text(found.destruction(method, eps, shot)) for shot in range(1, 6)]
             rows.append([method, eps_text(eps), f"{fooled:,}", *cells])
     heads = "method|#eps|#fooled files|" + "|".join(f"#severity {s}" for s in range(1, 6))
-    return TableBlock("Destruction rate", heads, rows)
+    return NOTES.table("destruction", heads, rows)
 
 
 def _error_table(found: Photographs, k: int) -> TableBlock:
@@ -183,7 +189,7 @@ def _error_table(found: Photographs, k: int) -> TableBlock:
                 cells = [share_text(found.error(method, eps, shot, k)) for shot in range(6)]
                 rows.append([method, eps_text(eps), *cells])
     heads = "method|#eps|#file|" + "|".join(f"#severity {s}" for s in range(1, 6))
-    return TableBlock(f"Top-{k} error of all images", heads, rows, folded=k > 1)
+    return NOTES.table("errors", heads, rows, folded=k > 1, k=k)
 
 
 def _destruction_figure(found: Photographs) -> PlotBlock:
@@ -194,11 +200,4 @@ def _destruction_figure(found: Photographs) -> PlotBlock:
         for shot in range(1, 6)
         if (one := found.destruction(method, eps, shot)) is not None
     ]
-    return PlotBlock(
-        "destruction",
-        "Share of adversarial images that the photograph makes harmless",
-        "Destruction rate against severity of the camera, a line a method, a panel an eps",
-        "severity of the camera",
-        "destruction rate",
-        points,
-    )
+    return NOTES.figure("destruction", "severity of the camera", "destruction rate", points)

@@ -5,7 +5,7 @@ from typing import Any
 
 import polars as pl
 
-from epsball.studies.claims.story import Block, PlotBlock, StripBlock, Tile, plot_point
+from epsball.studies.claims.story import Block, PlotBlock, plot_point, strip_block
 from epsball.studies.claims.study_rows import Point, Setting, StudyRows
 from epsball.studies.claims.table import load_claims
 from epsball.studies.red_blue.claims import EPS, FAR, HIGH, NAME, NOTES, label, penalty
@@ -28,13 +28,11 @@ def trade_off(rows: StudyRows, clean: Sequence[Setting], other: Sequence[Setting
         for panel, settings in panels.items()
     )
     points = [point for point in (*ours, *_source_points(), *trained) if point is not None]
-    return PlotBlock(
-        key="trade-off",
-        caption=NOTES.text("trade-off-figure"),
-        alt=NOTES.text("trade-off-alt"),
-        x="accuracy on clean images",
-        y="accuracy under FGSM, eps 0.10",
-        points=points,
+    return NOTES.figure(
+        "trade-off",
+        "accuracy on clean images",
+        "accuracy under FGSM, eps 0.10",
+        points,
         lines=False,
         shares="xy",
     )
@@ -78,24 +76,11 @@ def curves(rows: StudyRows, settings: Sequence[Setting]) -> PlotBlock:
                 ours = rows.estimate(Point(setting, attack, eps, panel))
                 if ours is not None:
                     points.append(plot_point(ours, eps, series=label(setting), panel=panel))
-    return PlotBlock(
-        key="curves",
-        caption=NOTES.text("curves-figure"),
-        alt=NOTES.text("curves-alt"),
-        x="eps, in linf",
-        y="share",
-        points=points,
-    )
+    return NOTES.figure("curves", "eps, in linf", "share", points)
 
 
 def strips(rows: StudyRows) -> list[Block]:
     """Show the images that were kept."""
     kept = rows.rows.filter(pl.col("kind") == "strip")
-    return [_strip(part.to_dicts()) for _, part in kept.group_by("cell", maintain_order=True)]
-
-
-def _strip(rows: Sequence[Mapping[str, Any]]) -> StripBlock:
-    first = rows[0]
-    tiles = [Tile(r["eps"], r["prediction"], bool(r["right"]), r["confidence"]) for r in rows]
-    title = f"{first['label']} (image {first['position']}), network: {label(first)}"
-    return StripBlock(title, first["attack"], f"images/{first['cell']}.npz", first["label"], tiles)
+    parts = [part.to_dicts() for _, part in kept.group_by("cell", maintain_order=True)]
+    return [strip_block(part, part[0]["attack"], f"network: {label(part[0])}") for part in parts]

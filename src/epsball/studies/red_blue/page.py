@@ -162,8 +162,7 @@ def _source_table(rows: StudyRows, settings: Sequence[Setting]) -> TableBlock:
     heads = "penalty|#accuracy|#confidence"
     heads += "".join(f"|#accuracy, eps {eps:.2f}|#confidence" for eps in (EPS, FAR))
     trained = bool(settings) and settings[0]["arm"] == "adversarial"
-    caption = NOTES.text("source-table", trained=trained)
-    return TableBlock(caption, heads, _fractions(rows, settings, where))
+    return NOTES.table("source", heads, _fractions(rows, settings, where), trained=trained)
 
 
 def _small_table(page: _Page) -> TableBlock:
@@ -171,14 +170,14 @@ def _small_table(page: _Page) -> TableBlock:
     pair = ({**page.base, "l1": LOW, "l2": LOW}, {**page.base, "l1": HIGH, "l2": HIGH})
     where = [("fgsm", eps, column) for eps in (0.05, 0.075) for column in _KINDS]
     heads = "penalty|#accuracy, eps 0.05|#confidence|#accuracy, eps 0.075|#confidence"
-    return TableBlock(NOTES.text("small-table"), heads, _fractions(page.rows, pair, where))
+    return NOTES.table("small", heads, _fractions(page.rows, pair, where))
 
 
 def _unclipped_table(page: _Page) -> TableBlock:
     where = [("fgsm:clip=False", eps, column) for eps in (EPS, FAR) for column in _KINDS]
     heads = "penalty|#accuracy, eps 0.10|#confidence|#accuracy, eps 0.25|#confidence"
     table = _fractions(page.rows, page.clean, where, source=False)
-    return TableBlock(NOTES.text("unclipped-table"), heads, table)
+    return NOTES.table("unclipped", heads, table)
 
 
 def _strong_table(rows: StudyRows, settings: Sequence[Setting]) -> TableBlock:
@@ -191,7 +190,7 @@ def _strong_table(rows: StudyRows, settings: Sequence[Setting]) -> TableBlock:
     }
     counts = ", ".join(f"{attack} on {n:,}" for attack, n in images.items() if n)
     measured = [row for row in table if any(cell != MISSING for cell in row[1:])]
-    return TableBlock(NOTES.text("strong-table", counts=counts), f"penalty|{heads}", measured)
+    return NOTES.table("strong", f"penalty|{heads}", measured, counts=counts)
 
 
 def _sides_table(page: _Page) -> TableBlock:
@@ -200,7 +199,7 @@ def _sides_table(page: _Page) -> TableBlock:
     where = [(*at, column) for at in conditions.values() for column in _SIDES.values()]
     heads = "|".join(f"#{name}: {side}" for name in conditions for side in _SIDES)
     table = [_shares(page.rows, setting, where) for setting in page.clean]
-    return TableBlock(NOTES.text("sides-table"), f"penalty|{heads}", table, folded=True)
+    return NOTES.table("sides", f"penalty|{heads}", table, folded=True)
 
 
 def _shares(rows: StudyRows, setting: Setting, where: Sequence[Where]) -> list[CellText]:
@@ -217,4 +216,4 @@ def _cost_table(rows: StudyRows, settings: Sequence[Setting]) -> TableBlock:
         gradients, seconds, size = part.row(0)
         table.append([_name(setting), f"{gradients:,.0f}", f"{seconds:.1f}", f"{size:,.0f}"])
     heads = "penalty|#gradients|#seconds|#sum of abs(w)"
-    return TableBlock(NOTES.text("cost-table"), heads, table)
+    return NOTES.table("cost", heads, table)

@@ -52,10 +52,8 @@ def _curves(shares: Shares, settings: list[tuple[str, int]]) -> PlotBlock:
             share = shares.corrected(oracle, queries, how)
             if share is not None:
                 points.append(plot_point(share, queries, series=how, panel=oracle))
-    return PlotBlock(
-        "queries", NOTES.text("curves-figure"), NOTES.text("curves-alt"), "queries",
-        "fooled, of the images right when clean", points,
-    )  # fmt: skip
+    y = "fooled, of the images right when clean"
+    return NOTES.figure("queries", "queries", y, points)
 
 
 def _table(shares: Shares, settings: list[tuple[str, int]]) -> TableBlock:
@@ -73,7 +71,7 @@ def _table(shares: Shares, settings: list[tuple[str, int]]) -> TableBlock:
             ]
         )
     heads = "oracle|#queries|#substitute, all images|#substitute, corrected|#square|#hopskipjump"
-    return TableBlock(NOTES.text("curves-table"), heads + "|#same label as the oracle", rows)
+    return NOTES.table("queries", heads + "|#same label as the oracle", rows)
 
 
 def _values(shares: Shares, settings: list[tuple[str, int]]) -> dict[str, Any]:

@@ -44,8 +44,8 @@ def _intra(rates: Rates) -> TableBlock:
         span = f"{100 * min(each):.1f} to {100 * max(each):.1f} %" if each else MISSING
         shares = [share_text(rates.intra(technique, kind)) for kind in _KINDS]
         rows.append([technique, *shares, span])
-    caption = NOTES.text("intra-table", subsets=", ".join(rates.subsets))
-    return TableBlock(caption, "technique|#raw|#corrected|#lowest and highest pair, raw", rows)
+    heads = "technique|#raw|#corrected|#lowest and highest pair, raw"
+    return NOTES.table("intra", heads, rows, subsets=", ".join(rates.subsets))
 
 
 def _cross(rates: Rates, kind: str) -> TableBlock:
@@ -89,7 +89,7 @@ def _similarity(rates: Rates) -> TableBlock:
         for source, target, agree, share in sorted(_pairs(rates), key=lambda one: -one[2])
     ]
     heads = "made on|shown to|#same label when clean|#fooled, corrected"
-    return TableBlock(NOTES.text("similarity-table"), heads, rows, folded=True)
+    return NOTES.table("similarity", heads, rows, folded=True)
 
 
 def _attacks(rows: pl.DataFrame) -> TableBlock:
@@ -110,7 +110,7 @@ def _attacks(rows: pl.DataFrame) -> TableBlock:
         for row in attacks
     ]
     heads = "made on|attack|#right when clean|#wrong when attacked|#mean linf|#mean l2|#values"
-    return TableBlock(NOTES.text("attacks-table"), heads, lines)
+    return NOTES.table("attacks", heads, lines)
 
 
 def _values(rates: Rates) -> dict[str, Any]:
