@@ -13,6 +13,7 @@ from benchmarks.drawn_pairs.tasks import Task
 
 # how often a dimension keeps what is usual and right
 _USUAL = {"behaviour": 0.55, "scaling": 0.4, "range": 0.6, "order": 0.7, "given": 0.75}
+_NO_LABELS = ("labels float", "labels one-hot", "labels as text")  # always refused
 PRECISIONS = ("float32", "float64", "float16", "bfloat16")
 GIVEN = ("right", "none", "another", "twice")
 COUNTS = (60, 120, 200)
@@ -70,6 +71,7 @@ def draw(number: int, seed: int, tasks: dict[str, Task]) -> Pair:
     task = tasks[str(rng.choice(list(tasks), p=(0.4, 0.35, 0.1, 0.15)))]
     known = list(scalings(task))
     forms = np.array(list(WEIGHTS.values()))
+    layouts = np.array([0.2 if name in _NO_LABELS else 1.0 for name in LAYOUTS])
     pair = Pair(
         number=number,
         task=task.name,
@@ -81,7 +83,7 @@ def draw(number: int, seed: int, tasks: dict[str, Task]) -> Pair:
         given=_usual(rng, "given", list(GIVEN)),
         other=str(rng.choice(known)),
         range=_usual(rng, "range", list(RANGES)),
-        layout=str(rng.choice(list(LAYOUTS))),
+        layout=str(rng.choice(list(LAYOUTS), p=layouts / layouts.sum())),
         order=_usual(rng, "order", list(ORDERS)),
         subset=int(rng.choice([0, 0, 0, 0, 0, max(2, task.classes // 2)])),
         count=int(rng.choice(COUNTS)),

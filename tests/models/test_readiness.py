@@ -1,3 +1,5 @@
+import warnings
+
 import pytest
 import torch
 from tests.models.fakes import Refusal
@@ -5,10 +7,18 @@ from torch import Tensor, nn
 
 from epsball import audit
 from epsball.models import Pipeline, Preprocess
-from epsball.models.precision import InOwnPrecision, in_own_precision
-from epsball.models.readiness import check_ready, dtype_of
+from epsball.models.loading.messages import one_line
+from epsball.models.precision import InOwnPrecision, in_own_precision, tolerance_of
+from epsball.models.readiness import check_ready, dtypes_of
 
 IMAGES, LABELS = torch.rand(12, 3, 8, 8), torch.arange(12) % 3
+
+
+def traced(module: nn.Module, images: Tensor) -> torch.jit.ScriptModule:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        script: torch.jit.ScriptModule = torch.jit.trace(module, images)  # type: ignore[no-untyped-call]
+    return script
 
 
 def on_meta() -> nn.Module:
@@ -44,7 +54,7 @@ def test_model_in_another_type_is_shown_images_of_that_type(dtype: torch.dtype) 
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 3))
     model = model.to(dtype).eval()
-    assert dtype_of(model) == dtype
+    assert dtypes_of(model)[:1] == ((dtype,) if dtype else ())
     labels = model(IMAGES.to(dtype)).argmax(1)
     report = audit(model, (IMAGES, labels), attacks=["fgsm"], eps=[0.01])
     assert report.summary["clean"]["accuracy"] == 1.0
@@ -76,3 +86,30 @@ def test_a_pipeline_scales_in_float32_before_a_model_of_another_type(dtype: torc
     own = Pipeline(whole.preprocess, inner.to(dtype))
     scores = in_own_precision(own, IMAGES)(IMAGES)
     assert torch.allclose(scores.float(), expected, atol=0.05)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_a_frozen_script_has_no_parameters_and_is_asked_in_its_type(dtype: torch.dtype) -> None:
+    inner = nn.Sequential(nn.Flatten(), nn.Linear(192, 3)).to(dtype).eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        frozen = torch.jit.freeze(traced(inner, IMAGES.to(dtype)))
+    own = in_own_precision(frozen, IMAGES)
+    assert torch.equal(own(IMAGES), inner(IMAGES.to(dtype)).to(own(IMAGES).dtype))
+    assert tolerance_of(own) >= (1e-3 if dtype == torch.float64 else 5e-3)
+
+
+def test_a_model_of_two_types_is_asked_in_the_commoner() -> None:
+    inner = nn.Sequential(nn.Flatten(), nn.Linear(192, 3)).half().eval()
+    inner.register_buffer("calls", torch.zeros(()))
+    assert dtypes_of(inner) == (torch.float16, torch.float32)
+    assert isinstance(in_own_precision(inner, IMAGES), InOwnPrecision)
+
+
+def test_the_reason_of_a_script_is_its_last_line() -> None:
+    inner = nn.Sequential(nn.Flatten(), nn.Linear(192, 3)).eval()
+    script = traced(inner, IMAGES)
+    with pytest.raises(RuntimeError) as caught:
+        script(IMAGES.double())
+    assert "dtype" in one_line(caught.value)
+    assert "Traceback" not in one_line(caught.value)

@@ -4,8 +4,12 @@ import torch
 from torch import Tensor, nn
 
 from epsball.models.preprocess import Pipeline
-from epsball.models.readiness import dtype_of
+from epsball.models.readiness import dtypes_of
+from epsball.object_graph import modules_behind
 from epsball.tensors import Classifier
+
+_OTHERS = (torch.float16, torch.bfloat16, torch.float64)
+_SAME = 1e-3  # float32 sums in another order differ by some 1e-6
 
 
 class InOwnPrecision(nn.Module):
@@ -41,11 +45,27 @@ def in_own_precision(model: Classifier, images: Tensor) -> Classifier:
     if isinstance(model, Pipeline):  # which scales in float32
         inner = in_own_precision(model.model, model.preprocess(images[:1]))
         return model if inner is model.model else Pipeline(model.preprocess, inner)
-    dtype = dtype_of(model)
-    if dtype in (None, images.dtype) or _answers(model, images[:1]):
+    kinds = dtypes_of(model) or _OTHERS  # a frozen script has no parameters to tell by
+    if kinds == (images.dtype,) or _answers(model, images[:1]):
         return model
-    wrapped = InOwnPrecision(model, dtype)
-    return wrapped if _answers(wrapped, images[:1]) else model
+    wrapped = (InOwnPrecision(model, dtype) for dtype in kinds if dtype != images.dtype)
+    return next((one for one in wrapped if _answers(one, images[:1])), model)
+
+
+def tolerance_of(model: object) -> float:
+    """Return how far scores of equal images may differ, as a share of the largest score."""
+    coarse = {torch.bfloat16: 4e-2, torch.float16: 5e-3}
+    found = [dtype for dtype in (*dtypes_of(model), _asked_in(model)) if dtype in coarse]
+    return max([_SAME, *(coarse[dtype] for dtype in found)])
+
+
+def _asked_in(model: object) -> torch.dtype | None:
+    """Return the type in which images are shown to a model; None where as they are."""
+    for part in modules_behind(model).values():
+        for module in part.modules():
+            if isinstance(module, InOwnPrecision):
+                return module.dtype
+    return None
 
 
 def _answers(model: Classifier, images: Tensor) -> bool:

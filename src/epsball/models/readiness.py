@@ -1,5 +1,7 @@
 """What has to be true of a model's parameters before it can be asked at all."""
 
+from collections import Counter
+
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
@@ -48,7 +50,12 @@ def _named(module: nn.Module) -> list[tuple[str, Tensor]]:
     return [*module.named_parameters(), *module.named_buffers()]
 
 
-def dtype_of(model: object) -> torch.dtype | None:
-    """Return the floating-point type that all parameters of a callable share; None otherwise."""
-    kinds = {tensor.dtype for _, tensor in tensors_of(model) if tensor.is_floating_point()}
-    return kinds.pop() if len(kinds) == 1 else None
+def dtypes_of(model: object) -> tuple[torch.dtype, ...]:
+    """Return the floating-point types of a callable's parameters and buffers, the commonest first.
+
+    Example:
+        >>> dtypes_of(nn.Linear(2, 2).double()), dtypes_of(nn.ReLU())
+        ((torch.float64,), ())
+    """
+    kinds = Counter(t.dtype for _, t in tensors_of(model) if t.is_floating_point())
+    return tuple(dtype for dtype, _ in kinds.most_common())

@@ -13,6 +13,7 @@ from epsball.evaluation.engine.engine import Engine
 from epsball.evaluation.metrics.present import counted
 from epsball.evaluation.metrics.statistics import wilson
 from epsball.evaluation.settings import AttackSetting
+from epsball.models.precision import tolerance_of
 from epsball.models.state import KeptState
 from epsball.modes import parts_in_training
 from epsball.object_graph import modules_behind
@@ -25,7 +26,7 @@ _ALONE = 4
 _ZERO_SHARE = 0.05
 _ALL_ZERO = 0.99
 _ONE_LEVEL = 1 / 255
-_LITTLE = 0.1  # of the way from guessing to being right always
+_LITTLE = 0.25  # of the way from guessing to being right always
 _BELOW = 1e-3  # p of so few right answers by guessing
 _NEARLY_BLACK = 16.5 / 255
 
@@ -108,13 +109,14 @@ def _check_repeatable(engine: Engine, probe: Probe) -> list[Finding]:
     if size < _ALONE:  # measuring may have chosen single images
         scores = engine.changed(micro_batch=_ALONE).scores(probe.examples.images[:_ALONE])
     apart = float((alone - scores[:_ALONE]).abs().amax()) / scale
-    if apart > _SAME and (draws := _draws_of(engine.model)):
+    same = tolerance_of(engine.model)
+    if apart > same and (draws := _draws_of(engine.model)):
         message = (
             f"the model's scores are means of {draws} draws, and differ by {apart:.2g} of their "
             "size with other draws"
         )
         return [finding("few-draws", message, difference=apart, draws=draws)]
-    if apart > _SAME:
+    if apart > same:
         message = (
             f"an image's scores alone and in a batch of {len(scores)} differ by {apart:.2g} "
             "(relative)"

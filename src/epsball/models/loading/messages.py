@@ -10,10 +10,17 @@ LONGEST = 200  # characters of a foreign message that are worth showing
 
 def one_line(error: BaseException) -> str:
     """Return the type and the message of an error on one line, cut where it rambles."""
-    text = " ".join(str(error).split())
+    text = " ".join(_of_script(str(error)).split())
     if len(text) > LONGEST:
         text = text[: LONGEST - 3] + "..."
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _of_script(text: str) -> str:
+    """Return the last line of a traceback of TorchScript: the ones before name its code."""
+    if "Traceback of TorchScript" not in text:
+        return text
+    return text.strip().splitlines()[-1].partition("Error: ")[2] or text
 
 
 def unknown_among(what: str, name: str, known: Iterable[str], where: str) -> InvalidInput:
