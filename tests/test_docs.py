@@ -1,6 +1,7 @@
 """Documents cannot rot: every snippet runs, every table is the code's own."""
 
 import importlib.util
+import re
 import runpy
 from pathlib import Path
 from types import ModuleType
@@ -41,3 +42,12 @@ def test_examples_are_what_the_readme_shows() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for example in EXAMPLES:
         assert f"docs/examples/{example.name}" in readme
+
+
+def test_tests_that_a_page_names_exist() -> None:
+    page = (ROOT / "docs" / "results" / "faults.md").read_text(encoding="utf-8")
+    named = re.findall(r"`([\w/]+\.py)::(\w+)`", page)
+    assert len(named) >= 28
+    for file, test in named:
+        text = (ROOT / "tests" / file).read_text(encoding="utf-8")
+        assert f"def {test}(" in text, f"{file}::{test}"

@@ -12,7 +12,7 @@ VERDICTS = {
     "attack than the judge's own",
     "finding": "a rate is withheld, or a finding names the doubt",
     "refused": "one line, nothing written",
-    "no effect": "a mistake whose effect so few images cannot show (Fisher, p at least 0.001)",
+    "no effect": "a mistake whose effect so few images cannot show (Fisher, p at least 0.0001)",
     "wrong": "**wrong in silence**",
     "changed": "**the model was left as another one**",
     "traceback": "**a traceback**",

@@ -140,6 +140,43 @@ def test_wrong_classes_file_is_refused(
     assert message in refusal(load_data, f"folder:{root}")
 
 
+def test_one_grey_image_leaves_the_others_their_colours(
+    tmp_path: Path, make_image: MakeImage
+) -> None:
+    make_image(tmp_path / "ant/a.png", mode="L")
+    red = make_image(tmp_path / "bee/b.png")
+    loaded = load_data(f"folder:{tmp_path}")
+    assert loaded.shape[0] == 3
+    images = loaded.read(np.array([0, 1]))
+    assert (images[0, 0] == images[0, 2]).all()
+    assert (images[1] == _pixels(red)).all()
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [
+        *(("train", "valid"), ("training", "testing"), ("Train", "Test"), ("TRAIN_SET", "val_set")),
+        *(("trainset", "testset"), ("train_images", "test-images"), ("train1", "dev")),
+    ],
+)
+def test_splits_of_every_usual_name_are_no_classes(
+    train: str, test: str, tmp_path: Path, make_image: MakeImage
+) -> None:
+    for split in (train, test):
+        for name in ("ant/a.png", "bee/b.png"):
+            make_image(tmp_path / split / name)
+    loaded = load_data(f"folder:{tmp_path}")
+    assert loaded.class_names == ("ant", "bee")
+    assert (loaded.read(np.array([1]))[0] == _pixels(tmp_path / test / "bee/b.png")).all()
+
+
+@pytest.mark.parametrize("only", ["val", "Validation", "test", "train"])
+def test_a_single_split_is_no_class(only: str, tmp_path: Path, make_image: MakeImage) -> None:
+    for name in ("ant/a.png", "bee/b.png"):
+        make_image(tmp_path / only / name)
+    assert load_data(f"folder:{tmp_path}").class_names == ("ant", "bee")
+
+
 @pytest.mark.parametrize("test", ["test", "val", "validation"])
 def test_train_and_test_folders_are_splits_with_common_classes(
     test: str, tmp_path: Path, make_image: MakeImage

@@ -140,6 +140,25 @@ def test_published_torchvision_models_name_their_classes(
     assert class_names_of(fresh.model) is None
 
 
+@pytest.mark.parametrize(
+    ("name", "built"), [("inception_v3", {}), ("googlenet", {"aux_logits": False})]
+)
+def test_networks_that_torchvision_builds_otherwise_when_published_are_those_that_were_saved(
+    name: str, built: dict[str, Any], torchvision: Any, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    options = {"weights": None, "transform_input": True, "init_weights": True, **built}
+    published = torchvision.models.get_model(name, **options).eval()
+    save_file(published.state_dict(), tmp_path / "own.safetensors")
+    loaded = load_model(f"torchvision:{name}", weights=tmp_path / "own.safetensors")
+    images = torch.rand(1, 3, 96, 96)
+    mean, std = (torch.tensor(values).view(-1, 1, 1) for values in scale(loaded.model))
+    with torch.no_grad():
+        expected = published((images - mean) / std)
+        apart = (loaded.model(images) - expected).abs().max() / expected.abs().max()
+    assert float(apart) < 1e-4
+
+
 def test_torchvision_name_is_suggested_and_detectors_are_none(
     torchvision: Any, refusal: Refusal
 ) -> None:

@@ -70,7 +70,7 @@ class Engine:
             with micro_batch as rows, torch.no_grad():
                 inputs = images[rows].to(config.device)
                 scores = ask(self.model, inputs, channels_last=config.channels_last)
-                parts.append(scores.float().cpu())
+                parts.append(scores.detach().float().cpu())  # a model may enable gradients
         self.passes["forwards"] += len(images)
         return torch.cat(parts)
 
