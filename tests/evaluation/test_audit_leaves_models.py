@@ -101,6 +101,7 @@ def test_a_run_is_not_continued_by_a_model_whose_scores_changed(tmp_path: Path) 
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("default")  # of the compiler, about itself
 @pytest.mark.parametrize("attack", ["pgd:steps=2", "deepfool", "fab:steps=2"])
 def test_compiled_models_are_attacked_like_the_network(attack: str) -> None:
     model = net(nn.ReLU())

@@ -20,7 +20,6 @@ from epsball.object_graph import modules_behind
 from epsball.tensors import Classifier
 from epsball.types import Finding, ModelInfo
 
-_SAME = 1e-3  # of the scores' own scale: float32 sums in another order differ by some 1e-6
 _FEW = 4
 _ALONE = 4
 _ZERO_SHARE = 0.05
@@ -102,14 +101,14 @@ def _check_repeatable(engine: Engine, probe: Probe) -> list[Finding]:
     size = min(engine.config.micro_batch, BATCH)
     scores, images = probe.scores[:size], probe.examples.images[:size]
     again = float((engine.scores(images) - scores).abs().amax()) / scale
-    if again > _SAME:
+    same = tolerance_of(engine.model)
+    if again > same:
         message = f"two forward passes on the same batch differ by {again:.2g} (relative)"
         return [finding("random-forward", message, difference=again)]
     alone = torch.cat([engine.scores(image[None]) for image in probe.examples.images[:_ALONE]])
     if size < _ALONE:  # measuring may have chosen single images
         scores = engine.changed(micro_batch=_ALONE).scores(probe.examples.images[:_ALONE])
     apart = float((alone - scores[:_ALONE]).abs().amax()) / scale
-    same = tolerance_of(engine.model)
     if apart > same and (draws := _draws_of(engine.model)):
         message = (
             f"the model's scores are means of {draws} draws, and differ by {apart:.2g} of their "
