@@ -1,6 +1,7 @@
 """The engine: counting, memory, randomness, batch sizes."""
 
 import sys
+from typing import Any
 
 import pytest
 import torch
@@ -21,7 +22,7 @@ CONFIG = EngineConfig(device="cpu", micro_batch=16, threads=1)
 INFO = ModelInfo(CLASSES)
 
 
-def one(text: str, eps: float = 0.2, **asked: int) -> AttackSetting:
+def one(text: str, eps: float = 0.2, **asked: Any) -> AttackSetting:
     return make_settings([text], norm="linf", eps=[eps], **asked)[0]
 
 

@@ -153,6 +153,7 @@ def _records(plan: Plan, variant: str, norm: str, eps: float, made: Floats) -> p
         "objective": ["cross_entropy"] * n,
         "direction": ["ascent"] * n,
         "reference": ["true"] * n,
+        "target": [None] * n,
         "clean_prediction": clean,
         "prediction": said,
         "clean_confidence": _softmax(before).max(1),

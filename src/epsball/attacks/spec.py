@@ -40,6 +40,7 @@ class AttackSpec:
         adaptive: what one image is given depends on how the others of its batch fare.
         averages: it follows gradients averaged over changed images: what it reaches on the model
             it is made on is not the most that a gradient reaches there.
+        takes_targets: whether it can be told which class to reach.
         needs_boxes: it works on models that show their boxes, and on no others.
         sweep: the same attack at several eps at once, where that is cheaper.
     """
@@ -53,6 +54,7 @@ class AttackSpec:
     keeps: Literal["best", "won", "last"] = "best"
     adaptive: bool = False
     averages: bool = False
+    takes_targets: bool = True
     needs_boxes: bool = False
     sweep: Callable[..., list[Images]] | None = None
 

@@ -27,6 +27,7 @@ from epsball.evaluation.records.schema import read_records
 from epsball.evaluation.running import run_plan
 from epsball.evaluation.settings import make_settings
 from epsball.evaluation.subject import Model, open_model
+from epsball.evaluation.targets import resolve_targets
 from epsball.machine.hardware import default_threads
 from epsball.types import Dataset, Finding
 
@@ -93,6 +94,7 @@ def audit(
     precision: str = "auto",
     full_budget: bool = False,
     queries: int | None = None,
+    target: str | int | None = None,
     draws: int | None = None,
     micro_batch: int | None = None,
     budget: float | None = None,
@@ -134,6 +136,8 @@ def audit(
             image is done with once it is fooled, at this and at every larger eps, and one that is
             wrong when clean carries its clean image.
         queries: calls of the model for an image, at most, for attacks that count queries.
+        target: a class to reach, by name or number, "next", "least-likely", or a file of one class
+            a line for every image of the data; for attacks that take one. None: any other class.
         draws: of a random model, whose mean is then attacked and judged (EoT); None: one at a time.
         micro_batch: images a forward pass; None: measured.
         budget: seconds; a stratified sample is taken and the audit ends in time. None: no limit.
@@ -176,6 +180,7 @@ def audit(
         steps=whole("steps", steps),
         restarts=whole("restarts", restarts) or 0,
         queries=whole("queries", queries),
+        target=None if target is None else str(target),
     )
     check_radii(settings, images.shape)
     wanted = _PRECISIONS[precision]
@@ -192,6 +197,8 @@ def audit(
                 model, sample_of(images, 2)[0], device, draws=draws, seed=seed, **loading
             )
             images, noted = fit_labels(subject, images, classes, label_offset)
+            aimed = resolve_targets(settings, subject.info.classes, images.class_names, len(images))
+            request = replace(request, settings=aimed)
             begun = read_begun(run)
             plan = make_plan(
                 subject, images, request, begun=begun, phases=phases, progress=progress

@@ -26,8 +26,9 @@ from epsball.evaluation.metrics.present import counted, eps_text
 from epsball.evaluation.phases import Phases
 from epsball.evaluation.progress import Progress
 from epsball.evaluation.records.shards import read_examples
+from epsball.evaluation.rehearsal import check_fit, rehearse
 from epsball.evaluation.settings import AttackSetting
-from epsball.evaluation.subject import Subject, check_fit, rehearse
+from epsball.evaluation.subject import Subject
 from epsball.runs.environment import environment
 from epsball.types import Dataset, Finding, Positions
 

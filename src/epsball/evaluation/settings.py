@@ -27,6 +27,9 @@ class AttackSetting(BaseModel):
         eps: the radii, rising; infinite where there is no ball.
         knobs: every setting of its own, defaults filled in.
         restarts: how often it runs.
+        target: the class that it is to reach: its number, "next", "least-likely" or "file"; None:
+            any class but the label. Until the model is known it is what was typed.
+        listed: of "file", a class for every image of the data set.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -37,6 +40,8 @@ class AttackSetting(BaseModel):
     eps: tuple[float, ...]
     knobs: dict[str, Any] = {}
     restarts: int = 1
+    target: str | None = None
+    listed: tuple[int, ...] = ()
 
     @field_validator("eps", mode="before")
     @classmethod
@@ -98,6 +103,8 @@ class AttackSetting(BaseModel):
     @property
     def means_harm(self) -> bool:
         """Say whether its steps lead away from the truth; a control's need not."""
+        if self.target is not None:
+            return False
         direction, reference = self.knobs.get("direction"), self.knobs.get("reference")
         own = reference in (None, "true", "predicted")
         return own if direction in (None, "ascent") else not own
@@ -111,6 +118,7 @@ def make_settings(
     steps: int | None = None,
     restarts: int = 1,
     queries: int | None = None,
+    target: str | None = None,
 ) -> tuple[AttackSetting, ...]:
     """Turn a request into settings, and refuse it whole where any part breaks a rule.
 
@@ -121,6 +129,7 @@ def make_settings(
         steps: for those attacks that take steps and do not name their own.
         restarts: for those attacks that are random.
         queries: calls of the model for an image, at most, for attacks that count them.
+        target: the class to reach, for attacks that take one and do not name their own.
 
     Returns:
         One setting an attack.
@@ -144,8 +153,12 @@ def make_settings(
     if queries is not None and queries < 1:
         raise InvalidInput(f"queries must be >= 1, got {queries}")
     radii = tuple(sorted({parse_eps(e) for e in eps}))
-    common = {"steps": steps, "queries": queries}
-    settings = tuple(_setting(text, norm, radii, common, restarts) for text in attacks)
+    common = {"steps": steps, "queries": queries, "target": target}
+    settings = tuple(
+        _setting(text, norm, radii, common | {"target": target}, restarts) for text in attacks
+    )
+    if target is not None and not any(setting.target for setting in settings):
+        raise InvalidInput(f"target {target!r}: none of these attacks can be told a class to reach")
     names = [setting.variant for setting in settings]
     if len(set(names)) < len(names):
         raise InvalidInput(f"each attack can be asked for once, got {', '.join(names)}")
@@ -156,7 +169,7 @@ def _setting(
     text: str,
     norm: Norm,
     radii: tuple[float, ...],
-    common: Mapping[str, int | None],
+    common: Mapping[str, int | str | None],
     restarts: int,
 ) -> AttackSetting:
     name, texts = split_named(text)
@@ -165,14 +178,20 @@ def _setting(
     spec = ATTACKS[name]
     if spec.takes_norm and norm not in spec.norms:
         raise UnsupportedNorm(f"{name}: norm must be one of {', '.join(spec.norms)}; got {norm!r}")
+    own = texts.pop("target", None) if "target" not in spec.knobs else None
+    if own and not spec.takes_targets:
+        raise InvalidInput(f"{name}: no class can be told to it, got target={own!r}: leave it out")
+    aim = (own or common["target"]) if spec.takes_targets else None
     defaults = {key: _kind(spec, key, value) for key, value in spec.knobs.items()}
     changed = read_settings(name, texts, defaults)
     knobs = dict(spec.knobs)
     knobs |= {key: n for key, n in common.items() if n is not None and key in knobs}
     knobs = {key: _plain(value) for key, value in (knobs | changed).items()}
-    variant = name + (":" if changed else "") + ",".join(f"{k}={v}" for k, v in changed.items())
+    shown = changed | ({} if aim is None else {"target": aim})
+    variant = name + (":" if shown else "") + ",".join(f"{k}={v}" for k, v in shown.items())
     times = restarts if spec.random else 1
     named: dict[str, Any] = {"attack": name, "variant": variant, "knobs": knobs, "restarts": times}
+    named["target"] = aim
     if not spec.takes_norm:
         return AttackSetting(**named, norm="none", eps=(math.inf,))
     return AttackSetting(**named, norm=norm, eps=radii)

@@ -1,25 +1,19 @@
 """What is audited: a model on images, both checked before anything is written."""
 
 import copy
-from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-import numpy as np
 import torch
 from torch import nn
 
 from epsball.attacks import expectation
-from epsball.errors import BrokenContract, EpsballError, InvalidInput
+from epsball.errors import InvalidInput
 from epsball.evaluation.checks.before import check_mode
 from epsball.evaluation.checks.findings import finding
 from epsball.evaluation.defended import SCHEME, open_defended
-from epsball.evaluation.engine.asking import is_out_of_memory
-from epsball.evaluation.engine.examples import Examples
-from epsball.evaluation.engine.recorder import Recorder
 from epsball.evaluation.manifest import ModelEntry
-from epsball.evaluation.settings import AttackSetting
 from epsball.kinds.class_names import names_of_classes
 from epsball.machine.hardware import choose_device
 from epsball.models import (
@@ -35,9 +29,8 @@ from epsball.models.precision import in_own_precision
 from epsball.models.readiness import check_ready
 from epsball.models.state import KeptState
 from epsball.object_graph import modules_behind
-from epsball.randomness import ImageStreams
 from epsball.tensors import Classifier
-from epsball.types import Dataset, Finding, ModelInfo, Positions
+from epsball.types import Finding, ModelInfo
 
 Model: TypeAlias = str | nn.Module | Callable[[torch.Tensor], torch.Tensor]
 _FEW = 2
@@ -186,76 +179,3 @@ def _name_of(model: Callable[..., Any]) -> str:
         if isinstance(model, nn.Module)
         else getattr(model, "__qualname__", type(model).__name__)
     )
-
-
-# how much of these a rehearsal asks for
-_REHEARSED = {"steps": 1, "queries": 10, "classes": 1}
-
-
-def check_fit(subject: Subject, data: Dataset, positions: Positions) -> None:
-    """Refuse labels that the model has no class for."""
-    labels = data.labels[positions]
-    classes = subject.info.classes
-    wrong = np.flatnonzero((labels < 0) | (labels >= classes))
-    if len(wrong):
-        where = int(positions[wrong[0]])
-        raise InvalidInput(
-            f"{data.name}: label {int(labels[wrong[0]])} of image {where} is out of range: "
-            f"{subject.name} has {classes} classes, 0 to {classes - 1}; where labels count from 1, "
-            "add --label-offset -1, else give matching labels or another model"
-        )
-
-
-def rehearse(
-    subject: Subject,
-    settings: Sequence[AttackSetting],
-    sample: Examples,
-    passes: Counter[str],
-) -> None:
-    """Run every attack for one step on two images, so that a bad setting stops the run here.
-
-    Args:
-        subject: the model.
-        settings: the attacks.
-        sample: clean images.
-        passes: adds up what is spent.
-
-    Raises:
-        InvalidInput: the attack refuses its settings, or needs a gradient that is not there.
-        BrokenContract: the model raises.
-    """
-    images = sample.images[:_FEW].to(subject.device, copy=True)
-    labels = sample.labels[:_FEW].to(subject.device)
-    for setting in settings:
-        if setting.spec.needs_gradient and not subject.info.differentiable:
-            raise InvalidInput(
-                f"{setting.attack} needs a gradient, and {subject.name} gives none with respect to "
-                "its input: remove torch.no_grad(), .detach() or numpy from its forward, or use "
-                "--attack square or hopskipjump, which ask for scores or labels only"
-            )
-        given = setting.arguments(setting.eps[-1])
-        given |= {key: min(few, given[key]) for key, few in _REHEARSED.items() if key in given}
-        streams = ImageStreams.of(range(len(labels)), seed=0, purpose="rehearsal")
-        streams = replace(streams, keys=streams.keys.to(subject.device))
-        recorder = Recorder(subject.model, subject.info, len(images), subject.device)
-        try:
-            setting.spec.attack(
-                recorder,
-                images,
-                labels,
-                generator=streams,
-                **given,
-            )
-        except EpsballError:
-            raise
-        except Exception as error:
-            if is_out_of_memory(error):
-                raise
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else ""
-            raise BrokenContract(
-                f"{subject.name} failed under {setting.variant} with {type(error).__name__}: "
-                f"{reason}"
-            ) from error
-        passes.update(
-            forwards=int(recorder.forwards.sum()), backwards=int(recorder.backwards.sum())
-        )

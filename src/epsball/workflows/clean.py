@@ -13,7 +13,8 @@ from epsball.evaluation.engine.examples import Examples
 from epsball.evaluation.inputs import Data, open_data, sample_of
 from epsball.evaluation.metrics.statistics import wilson
 from epsball.evaluation.records.shards import read_clean, shards_of
-from epsball.evaluation.subject import Model, check_fit, open_model
+from epsball.evaluation.rehearsal import check_fit
+from epsball.evaluation.subject import Model, open_model
 
 _AT_ONCE = 256
 

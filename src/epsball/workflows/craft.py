@@ -21,8 +21,10 @@ from epsball.evaluation.inputs import Data, decoded_once, open_data, read_throug
 from epsball.evaluation.plan import Sample
 from epsball.evaluation.progress import Progress, Silent
 from epsball.evaluation.records.shards import read_clean, shards_of
+from epsball.evaluation.rehearsal import check_fit, rehearse
 from epsball.evaluation.settings import AttackSetting, make_settings
-from epsball.evaluation.subject import Model, check_fit, open_model, rehearse
+from epsball.evaluation.subject import Model, open_model
+from epsball.evaluation.targets import resolve_targets
 from epsball.machine.hardware import default_threads
 from epsball.types import Dataset, Finding, Positions
 from epsball.workflows.saving import TABLE, Form, Table, appearing, check_form, open_saver
@@ -60,6 +62,7 @@ def craft(
     steps: int | None = None,
     restarts: int = 1,
     form: Form = "npz",
+    target: str | int | None = None,
     limit: int | None = None,
     sample: Sample = "auto",
     label: str | int | None = None,
@@ -82,6 +85,7 @@ def craft(
         restarts: see `epsball.audit`.
         form: "npz": float32, exactly what the attack returned; "png": 8 bits, rounded towards the
             clean image so that the eps-ball still holds, in one folder a class.
+        target: see `epsball.audit`.
         limit: how many images; None: all.
         sample: see `epsball.audit`.
         label: see `epsball.audit`.
@@ -99,12 +103,20 @@ def craft(
     progress = progress or Silent()
     images = decoded_once(open_data(data, label=label, most=limit if sample == "first" else None))
     radius = max(default_eps(images, norm)) if eps is None else eps
-    (setting,) = make_settings([attack], norm=norm, eps=[radius], steps=steps, restarts=restarts)
+    (setting,) = make_settings(
+        [attack],
+        norm=norm,
+        eps=[radius],
+        steps=steps,
+        restarts=restarts,
+        target=None if target is None else str(target),
+    )
     check_form(form, images)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InvalidInput(f"--out {out} is there already: name a new or empty directory")
     positions = choose(images.labels, limit, how=sample, seed=seed)
     engine, images = _engine(model, images, positions, setting, seed=seed, device=device, **loading)
+    (setting,) = resolve_targets([setting], engine.info.classes, images.class_names, len(images))
     progress.begin("attacking", len(positions))
     with (
         deterministic(engine.config.threads),

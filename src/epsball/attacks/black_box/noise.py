@@ -82,4 +82,5 @@ SPEC = AttackSpec(
     needs_gradient=False,
     random=True,
     keeps="last",
+    takes_targets=False,
 )

@@ -25,6 +25,7 @@ def attack(
     attack: Annotated[str, typer.Option(help="fgsm, bim, pgd, noise; pgd:steps=100.")] = "pgd",
     norm: options.NormName = "linf",
     eps: Annotated[str | None, typer.Option(help="Radius, 0.1 or 8/255; by the data.")] = None,
+    target: options.Target = None,
     steps: options.Steps = None,
     restarts: options.Restarts = 1,
     form: Annotated[
@@ -57,6 +58,7 @@ def attack(
             norm=norm,
             eps=eps,
             steps=steps,
+            target=target,
             restarts=restarts,
             form=form.value,
             limit=limit,

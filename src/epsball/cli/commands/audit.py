@@ -28,6 +28,7 @@ def audit(
     eps: Annotated[
         list[str] | None, typer.Option(help="Radius in [0, 1] units: 0.1 or 8/255; repeatable.")
     ] = None,
+    target: options.Target = None,
     steps: options.Steps = None,
     restarts: options.Restarts = 1,
     limit: options.Limit = None,
@@ -107,6 +108,7 @@ def audit(
         *(["classes", classes] if classes else []),
         *(["offset", label_offset] if label_offset else []),
         *(["label", label] if label else []),
+        *(["target", target] if target else []),
     )
     audited = _audited(
         model,
@@ -115,6 +117,7 @@ def audit(
         norm=norm,
         eps=eps,
         steps=steps,
+        target=target,
         restarts=restarts,
         limit=limit,
         sample=sample.value,

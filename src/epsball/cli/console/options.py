@@ -40,6 +40,10 @@ Classes = Annotated[
     Path | None,
     typer.Option(help="The model's classes in its order, one a line; data are matched by name."),
 ]
+Target = Annotated[
+    str | None,
+    typer.Option(help="Class to reach: its name or number, next, least-likely, or a file of them."),
+]
 Label = Annotated[
     str | None, typer.Option(help="Class of a single image: its name, or its number from 0.")
 ]

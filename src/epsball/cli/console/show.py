@@ -9,7 +9,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from epsball.evaluation.metrics.present import eps_text, interval, percent, rejection_note
+from epsball.evaluation.metrics.present import counted, eps_text, interval, percent, rejection_note
 
 _WIDE = 120  # of a table that goes to a file or a pipe
 _COLOURS = {"blocking": "bold red", "warning": "yellow", "info": "cyan"}
@@ -45,10 +45,21 @@ def show_summary(summary: Mapping[str, Any]) -> None:
     console.print(_results_table(summary))
     if _rejects(summary):
         console.print(Text(f"{rejection_note(summary['clean']['rejected'])}.", style="dim"))
+    for row in summary["results"]:
+        if row.get("target_reached") is not None:
+            console.print(Text(_reached(row)))
     if summary["headline"]:
         console.print(Text(summary["headline"], style="bold"))
     else:
         console.print(Text("No rate is printed: see the blocking finding above.", style="bold red"))
+
+
+def _reached(row: Mapping[str, Any]) -> str:
+    bounds = interval(row["target_reached_ci"])
+    return (
+        f"{row['variant']} at eps {eps_text(row['eps'])}: {percent(row['target_reached'])} "
+        f"({bounds}) of {counted(row['aimed'], 'image')} reach their target."
+    )
 
 
 def show_finding(console: Console, found: Mapping[str, Any]) -> None:

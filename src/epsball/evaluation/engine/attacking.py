@@ -9,13 +9,13 @@ from torch import Tensor
 
 from epsball.attacks import best_of
 from epsball.errors import BrokenContract
+from epsball.evaluation.engine.aiming import aims, succeeds
 from epsball.evaluation.engine.engine import Engine
 from epsball.evaluation.engine.examples import Examples
 from epsball.evaluation.engine.recorder import OnScores, Recorder
 from epsball.evaluation.engine.starts import choose_starts
 from epsball.evaluation.settings import AttackSetting
 from epsball.geometry import per_row, size
-from epsball.objectives import is_adversarial
 from epsball.randomness import ImageStreams
 from epsball.types import Search
 
@@ -84,6 +84,10 @@ def attack_examples(
     everyone = engine.config.full_budget or examples.clean is None
     rows = torch.arange(len(examples))
     rows = rows if everyone else rows[examples.not_yet_adversarial]
+    if (targets := aims(engine, setting, examples)) is not None:
+        rows = rows[
+            targets[rows] != examples.labels[rows]
+        ]  # nothing leads an image to its own class
     at_once = not setting.spec.takes_eps or setting.sweeps
     swept = None
     if at_once and len(rows):
@@ -99,7 +103,7 @@ def attack_examples(
             (results,) = attack_batches(engine, one, part, advance, watch)
             current.put(results, rows)
             if not engine.config.full_budget and i + 1 < len(setting.eps):
-                rows = rows[_is_safe(engine, results.images, part.labels)]
+                rows = rows[~succeeds(engine, setting, results.images, part)]
         attacked.append(current)
     return attacked
 
@@ -129,10 +133,6 @@ def attack_batches(
             parts.append(_results(engine, setting, batch, images, recorders))
             advance(len(batch) * len(setting.eps))
     return [_joined([part[i] for part in parts]) for i in range(len(setting.eps))]
-
-
-def _is_safe(engine: Engine, images: Tensor, labels: Tensor) -> Tensor:
-    return ~is_adversarial(engine.scores(images), labels, classes=engine.info.classes)
 
 
 def _clean_results(setting: AttackSetting, examples: Examples) -> Attacked:
@@ -172,6 +172,8 @@ def _call(
             batch.positions, seed=engine.seed, purpose=setting.variant, device=config.device
         ),
     }
+    if (targets := aims(engine, setting, batch)) is not None:
+        arguments["targets"] = targets.to(config.device)
     if spec.takes_search and not config.full_budget:
         arguments["search"] = Search(
             confirm=recorders[1], precision=config.precision, micro_batch=config.micro_batch
@@ -217,14 +219,14 @@ def _within(
     """Read off the results of an attack without eps: inside each radius its image, or clean."""
     images, clean = nearest.images, batch.images
     moved = (images != clean).flatten(1).any(1)
-    wrong = ~_is_safe(engine, images, batch.labels)
+    wrong = succeeds(engine, setting, images, batch)
     for beyond in _FARTHER:  # on the border itself another batch may decide otherwise
         lost = (moved & ~wrong).nonzero()[:, 0]
         if not len(lost):
             break
         pushed = clean[lost] + (1 + beyond) * (nearest.images[lost] - clean[lost])
         images = images.index_copy(0, lost, pushed.clamp(0, 1))
-        wrong[lost] = ~_is_safe(engine, images[lost], batch.labels[lost])
+        wrong[lost] = succeeds(engine, setting, images[lost], batch.rows(lost))
     distance = size((images - clean).double(), setting.norm)  # type: ignore[arg-type]  # a ball's norm
     distance = torch.where(wrong, distance, torch.full_like(distance, torch.inf))
     results = []

@@ -25,6 +25,7 @@ class Reading:
         acceptance: (n,), by how much the best class lies above the reject score: rejected below
             zero; None of a model that does not reject.
         safe: (n,), bool; the label, or rejected. A score that is not finite is not safe.
+        least_likely: (n,), the class of the lowest score.
     """
 
     prediction: Tensor
@@ -34,6 +35,7 @@ class Reading:
     rejected: Tensor
     acceptance: Tensor | None
     safe: Tensor
+    least_likely: Tensor
 
     def rows(self, chosen: Tensor | slice) -> "Reading":
         """Return what is said of some images."""
@@ -46,6 +48,7 @@ class Reading:
             self.rejected[chosen],
             accepted,
             self.safe[chosen],
+            self.least_likely[chosen],
         )
 
 
@@ -110,5 +113,6 @@ def read_scores(scores: Tensor, labels: Tensor, info: ModelInfo) -> Reading:
         margin=-margin(classes, labels).double(),
         rejected=prediction >= info.classes,
         acceptance=(classes.amax(1) - scores[:, -1]).double() if info.rejects else None,
+        least_likely=classes.argmin(1),
         safe=~is_adversarial(scores, labels, classes=info.classes) & finite,
     )

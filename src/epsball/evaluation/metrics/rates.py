@@ -33,6 +33,7 @@ RATES = (
         for name in (
             "clean_accuracy",
             "robust_accuracy",
+            "target_reached",
             "top1_error",
             "top1_error_all",
             "top5_error",
@@ -91,6 +92,7 @@ def _result(name: Plain, part: pl.DataFrame, classes: int) -> Plain:
         "n": len(part),
         **_proportion("clean_accuracy", part.select(right=_RIGHT_CLEAN)["right"]),
         **_proportion("robust_accuracy", part["safe"]),
+        **_reached(part),
         **_confidence(part["confidence"], right),
         **_top_errors(part, classes),
         **_proportion("rejected", part["rejected"]),
@@ -102,6 +104,13 @@ def _result(name: Plain, part: pl.DataFrame, classes: int) -> Plain:
         "backwards": int(part["backwards"].sum()),
         "queries": None if part["queries"].is_null().all() else int(part["queries"].sum()),
     }
+
+
+def _reached(part: pl.DataFrame) -> Plain:
+    """Return how many of the images right when clean, and not of the target's class, reach it."""
+    aimed = part.filter(_RIGHT_CLEAN & (pl.col("target") != pl.col("label")))
+    reached = aimed.select(reached=pl.col("prediction") == pl.col("target"))["reached"]
+    return {"aimed": len(aimed), **_proportion("target_reached", reached)}
 
 
 def _median_distance(part: pl.DataFrame) -> float | None:

@@ -27,6 +27,7 @@ def record_frame(
     scores: Callable[[Tensor], Tensor],
     info: ModelInfo,
     full_budget: bool,
+    targets: Tensor | None = None,
 ) -> pl.DataFrame:
     """Judge the results of an attack and lay them out as records.
 
@@ -39,6 +40,7 @@ def record_frame(
         info: what is known of the model.
         full_budget: whether every image had the whole attack; else what retirement makes
             meaningless is null.
+        targets: (n,), the classes to reach; None of an untargeted attack.
 
     Returns:
         One row an image, with the columns of `records.SCHEMA`.
@@ -59,6 +61,7 @@ def record_frame(
         "objective": [setting.knobs.get("objective")] * count,
         "direction": [setting.knobs.get("direction")] * count,
         "reference": [setting.knobs.get("reference")] * count,
+        "target": [None] * count if targets is None else targets,
         "forwards": attacked.forwards,
         "backwards": attacked.backwards,
         "queries": attacked.queries if setting.spec.kind == "query" else [None] * count,

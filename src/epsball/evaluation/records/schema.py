@@ -37,6 +37,7 @@ _COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
     "objective": pl.String,
     "direction": pl.String,
     "reference": pl.String,
+    "target": pl.Int64,  # the class to reach; null of an untargeted attack
     "clean_prediction": pl.Int64,
     "prediction": pl.Int64,
     "clean_confidence": pl.Float64,

@@ -12,6 +12,7 @@ import polars as pl
 import torch
 
 from epsball.data import to_unit
+from epsball.evaluation.engine.aiming import aims
 from epsball.evaluation.engine.attacking import Attacked, attack_examples
 from epsball.evaluation.engine.engine import Engine
 from epsball.evaluation.engine.examples import Examples, read_scores
@@ -118,6 +119,7 @@ def _write(
             scores=engine.scores,
             info=engine.info,
             full_budget=engine.config.full_budget,
+            targets=aims(engine, setting, examples),
         )
         for eps, one in zip(setting.eps, attacked, strict=True)
     ]

@@ -21,6 +21,7 @@ from epsball.report.audit.results import (
 from epsball.report.audit.run import Run, load_run
 from epsball.report.audit.saliency import saliency_strips
 from epsball.report.audit.sizes import size_figure
+from epsball.report.audit.targets import reached_table, source_table
 from epsball.report.comparison.duels import duel_figure
 from epsball.report.drawing.document import render
 from epsball.report.drawing.figure import Figure, write_figures
@@ -63,6 +64,8 @@ def write_report(run: Path, *, figures: bool = False) -> Path:
         survival=survival_table(seen),
         beside=beside_table(seen),
         distances=distance_table(seen),
+        reached=reached_table(seen),
+        sources=None if seen.blocked else source_table(seen),
         rejecting=rejection_tables(seen),
         strips=image_strips(seen),
         phases=phases_table(seen),
