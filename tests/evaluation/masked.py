@@ -8,7 +8,7 @@ from tests.evaluation.conftest import CLASSES, SIDE, fit, sample_images
 from torch import Tensor, nn
 
 from epsball import audit
-from epsball.evaluation.audit import Audit
+from epsball.evaluation.result import Audit
 from epsball.types import Finding
 
 # codes that stand for one of the six indicators; docs/findings.md has the table

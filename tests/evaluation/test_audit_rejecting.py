@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from epsball import audit
 from epsball.attacks import hopskipjump
 from epsball.data import load_data
-from epsball.evaluation.audit import Audit
 from epsball.evaluation.engine.examples import Examples, read_scores
 from epsball.evaluation.engine.starts import choose_starts
 from epsball.evaluation.metrics.acceptance import auroc
 from epsball.evaluation.records.schema import SCHEMA, read_records
+from epsball.evaluation.result import Audit
 from epsball.report.audit.page import write_report
 from epsball.types import ModelInfo
 from epsball.workflows.clean import clean_accuracy

@@ -13,9 +13,9 @@ from tests.evaluation.about_data import ABOUT_DATA
 from torch import Tensor, nn
 
 from epsball import audit
-from epsball.evaluation.audit import Audit
 from epsball.evaluation.checks.before import check_chance
 from epsball.evaluation.checks.class_order import check_class_order
+from epsball.evaluation.result import Audit
 
 
 class Coded(nn.Module):

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from epsball import audit
 from epsball.errors import EpsballError
-from epsball.evaluation.audit import Audit
+from epsball.evaluation.result import Audit
 
 IMAGES, LABELS = sample_images(60)
 DRAWN = settings(

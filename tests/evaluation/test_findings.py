@@ -16,8 +16,8 @@ from torch import Tensor, nn
 import epsball.evaluation.settings as settings_module
 from epsball import audit
 from epsball.attacks import ATTACKS, AttackSpec, fgsm, pgd
-from epsball.evaluation.audit import Audit
 from epsball.evaluation.checks.findings import FINDINGS
+from epsball.evaluation.result import Audit
 
 DECLARED: set[str] = set()  # by a decorator of a test in this file
 RAISED: set[str] = set()  # in the test that runs

@@ -13,8 +13,8 @@ from tests.evaluation.conftest import CLASSES, fit, sample_images
 from torch import Tensor, nn
 
 from epsball import audit
-from epsball.evaluation.audit import Audit
 from epsball.evaluation.checks.scaling import COLOUR, GREY, Scaling, check_scaling
+from epsball.evaluation.result import Audit
 from epsball.models import Pipeline, Preprocess
 
 

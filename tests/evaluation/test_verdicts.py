@@ -10,9 +10,9 @@ from tests.evaluation.conftest import sample_images
 from torch import Tensor, nn
 
 from epsball import audit
-from epsball.evaluation.audit import Audit
 from epsball.evaluation.engine.surrogate import SurrogateModel, checked_surrogate
 from epsball.evaluation.records.schema import MEANINGLESS_WHEN_RETIRED
+from epsball.evaluation.result import Audit
 
 RADII = [0.05, 0.1, 0.2]
 DATA = sample_images(120)

@@ -2,40 +2,48 @@
 
 import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
-
-import polars as pl
+from typing import Any, Literal, TypeAlias
 
 from epsball.data import default_eps
 from epsball.errors import InvalidInput
-from epsball.evaluation.checks.findings import is_blocked
 from epsball.evaluation.class_matching import Classes, fit_labels
 from epsball.evaluation.distributed import ShardCluster
 from epsball.evaluation.engine.asking import gradients_enabled
 from epsball.evaluation.engine.engine import deterministic
 from epsball.evaluation.engine.measuring import RequestedPrecision
-from epsball.evaluation.forms import attack_texts, check_radii, radii, whole
+from epsball.evaluation.forms import (
+    attack_texts,
+    check_known,
+    check_radii,
+    chosen,
+    radii,
+    read_seconds,
+    whole,
+)
 from epsball.evaluation.inputs import Data, decoded_once, open_data, sample_of
 from epsball.evaluation.manifest import read_begun, settle
 from epsball.evaluation.phases import Phases
 from epsball.evaluation.plan import Request, make_plan
 from epsball.evaluation.progress import Progress, Silent
-from epsball.evaluation.records.schema import read_records
+from epsball.evaluation.records.schema import read_records, read_saved_images
+from epsball.evaluation.result import Audit
 from epsball.evaluation.running import run_plan
 from epsball.evaluation.settings import make_settings
 from epsball.evaluation.subject import Model, open_model
 from epsball.evaluation.targets import resolve_targets
 from epsball.machine.hardware import default_threads
-from epsball.types import Dataset, Finding
+from epsball.models import load_model
+from epsball.types import Dataset
 
 DEFAULT_ATTACKS = ("fgsm", "pgd", "noise")
 # a gradient of a large image costs some hundred times one of a small image; the finding
 # not-converged tells where ten steps are not enough
 DEFAULT_ATTACKS_LARGE = ("fgsm", "pgd:steps=10", "noise")
 _LARGE = 64  # pixels a side
+Attacks: TypeAlias = Sequence[str | Callable[..., Any]] | Callable[..., Any] | str | None
 _PRECISIONS: dict[str, RequestedPrecision] = {
     "auto": "auto",
     "fast": "fast",
@@ -46,43 +54,13 @@ _PRECISIONS: dict[str, RequestedPrecision] = {
 _RESERVE = 0.3  # of a time budget, for checks and report
 
 
-@dataclass(frozen=True)
-class Audit:
-    """The results of an audit.
-
-    Args:
-        summary: the content of summary.json.
-        records: one row per image, attack and eps.
-        path: the run's directory; None where none was given.
-    """
-
-    summary: dict[str, Any]
-    records: pl.DataFrame
-    path: Path | None
-
-    @property
-    def headline(self) -> str | None:
-        """Return the answer in one sentence; None with a blocking finding."""
-        sentence: str | None = self.summary["headline"]
-        return sentence
-
-    @property
-    def findings(self) -> list[Finding]:
-        """Return the doubts about this audit."""
-        return [Finding(**one) for one in self.summary["findings"]]
-
-    @property
-    def blocked(self) -> bool:
-        """Say whether a finding forbids printing a rate."""
-        return is_blocked(self.findings)
-
-
 @gradients_enabled()
 def audit(
     model: Model,
     data: Data,
     *,
-    attacks: Sequence[str] | str | None = None,
+    attacks: Attacks = None,
+    attack: Attacks = None,
     norm: str = "linf",
     eps: Sequence[float | str] | float | str | None = None,
     steps: int | None = None,
@@ -97,7 +75,7 @@ def audit(
     target: str | int | None = None,
     draws: int | None = None,
     micro_batch: int | None = None,
-    budget: float | None = None,
+    budget: float | str | None = None,
     classes: Classes = None,
     label: str | int | None = None,
     label_offset: int = 0,
@@ -118,6 +96,7 @@ def audit(
         attacks: names, with settings where wanted: "pgd:steps=100,objective=margin"; functions of
             `epsball.attacks` do as well. None: fgsm, pgd (of ten steps for images beyond 64 pixels
             a side) and noise, the control.
+        attack: the same, as the command calls it.
         norm: "linf", "l2", "l1" or "l0", where the attack has it.
         eps: radii, input units; "8/255" is understood. None: what suits norm and data.
         steps: for the attacks that take steps; None: their own default.
@@ -140,7 +119,8 @@ def audit(
             a line for every image of the data; for attacks that take one. None: any other class.
         draws: of a random model, whose mean is then attacked and judged (EoT); None: one at a time.
         micro_batch: images a forward pass; None: measured.
-        budget: seconds; a stratified sample is taken and the audit ends in time. None: no limit.
+        budget: seconds, or text such as "10m"; a stratified sample is taken and the audit ends in
+            time. None: no limit.
         classes: the model's classes in its order, one a line of a file, or a list: classes of the
             data are matched to them by name. None: by the names that the model knows, else labels
             are taken as they are.
@@ -168,7 +148,11 @@ def audit(
     """
     started, phases = time.monotonic(), Phases()
     progress = progress or Silent()
+    check_known("audit", loading, load_model)
+    limit, micro_batch = whole("limit", limit), whole("micro_batch", micro_batch)
+    seed, budget = whole("seed", seed) or 0, read_seconds(budget)
     _check_options(limit, seed, precision, micro_batch, budget)
+    attacks = chosen("attacks", attacks, "attack", attack)
     if cluster is not None:
         _check_cluster(cluster, budget)
     progress.begin("opening the data", 0)
@@ -217,7 +201,8 @@ def audit(
                 progress=progress,
                 cluster=cluster,
             )
-        return Audit(summary, read_records(run), None if out is None else run)
+        path = None if out is None else run
+        return Audit(summary, read_records(run), path, read_saved_images(run))
 
 
 def _check_cluster(cluster: ShardCluster, budget: float | None) -> None:

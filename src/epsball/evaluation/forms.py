@@ -1,12 +1,14 @@
 """Arguments of `audit` in the forms in which people have them."""
 
 import functools
+import inspect
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from epsball.attacks import ATTACKS
-from epsball.errors import InvalidInput
+from epsball.errors import InvalidInput, unknown_name
 from epsball.evaluation.settings import AttackSetting
 from epsball.radii import check_room
 
@@ -102,6 +104,53 @@ def whole(name: str, value: Any) -> int | None:  # noqa: ANN401 - a number of an
     if isinstance(number, int | float) and not isinstance(number, bool) and number == int(number):
         return int(number)
     raise InvalidInput(f"{name} must be a whole number, got {value!r}")
+
+
+def chosen(name: str, one: Any, alias: str, other: Any) -> Any:  # noqa: ANN401 - any argument
+    """Return an argument that has two names.
+
+    Raises:
+        InvalidInput: both are given.
+    """
+    if one is not None and other is not None:
+        raise InvalidInput(f"{name} and {alias} are one argument: give one of the two")
+    return other if one is None else one
+
+
+def check_known(who: str, given: Iterable[str], function: Callable[..., Any]) -> None:
+    """Refuse arguments that are none of a function's, with the nearest name.
+
+    Raises:
+        InvalidInput: there is one.
+    """
+    known = set(inspect.signature(function).parameters) - {"spec"}
+    for name in given:
+        if name not in known:
+            raise unknown_name(f"argument of {who}", name, known)
+
+
+def read_seconds(text: float | str | None) -> float | None:
+    """Read a length of time: 90, "90s", "10m", "1h30m".
+
+    Raises:
+        InvalidInput: it is none.
+
+    Example:
+        >>> read_seconds("1h30m"), read_seconds("90s"), read_seconds("2.5m"), read_seconds(8)
+        (5400.0, 90.0, 150.0, 8.0)
+    """
+    if text is None or isinstance(text, int | float):
+        return None if text is None else float(text)
+    parts = re.fullmatch(
+        r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?", text.strip()
+    )
+    if parts is None or not any(parts.groups()):
+        raise InvalidInput(f"--budget must be a time such as 10m, 90s or 1h30m, got {text!r}")
+    hours, minutes, rest = (float(part or 0) for part in parts.groups())
+    total = 3600 * hours + 60 * minutes + rest
+    if total <= 0:
+        raise InvalidInput(f"--budget must be more than nothing, got {text!r}")
+    return total
 
 
 def check_radii(settings: Sequence[AttackSetting], shape: tuple[int, int, int]) -> None:

@@ -10,8 +10,8 @@ from epsball.cli.console import options
 from epsball.cli.console.model_options import takes_model_options
 
 if TYPE_CHECKING:
-    from epsball.evaluation.audit import Audit
     from epsball.evaluation.distributed import ShardCluster
+    from epsball.evaluation.result import Audit
 
 MISSED, BLOCKED = 1, 3
 
@@ -128,7 +128,7 @@ def audit(
         queries=queries,
         draws=draws,
         micro_batch=micro_batch,
-        budget=options.seconds(budget),
+        budget=budget,
         classes=classes,
         label=label,
         label_offset=label_offset,

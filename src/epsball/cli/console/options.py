@@ -117,30 +117,6 @@ SampleName = Annotated[
 ]
 
 
-def seconds(text: str | None) -> float | None:
-    """Read a length of time: 90, 90s, 10m, 1h30m.
-
-    Raises:
-        InvalidInput: it is none.
-
-    Example:
-        >>> seconds("1h30m"), seconds("90s"), seconds("2.5m")
-        (5400.0, 90.0, 150.0)
-    """
-    if text is None:
-        return None
-    parts = re.fullmatch(
-        r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?", text.strip()
-    )
-    if parts is None or not any(parts.groups()):
-        raise InvalidInput(f"--budget must be a time such as 10m, 90s or 1h30m, got {text!r}")
-    hours, minutes, rest = (float(part or 0) for part in parts.groups())
-    total = 3600 * hours + 60 * minutes + rest
-    if total <= 0:
-        raise InvalidInput(f"--budget must be more than nothing, got {text!r}")
-    return total
-
-
 def command_line() -> str:
     """Return the command as it was typed, for "how to reproduce"."""
     return shlex.join(["epsball", *sys.argv[1:]])
