@@ -111,6 +111,16 @@ def test_pretrained_model_keeps_its_classes(
     assert "names 1000 classes, 7 are wanted" in message
 
 
+def test_published_timm_models_name_their_classes(
+    timm: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = timm.create_model("test_resnet")
+    monkeypatch.setattr(timm, "create_model", lambda *_, **__: made)
+    names = class_names_of(load_model("timm:test_resnet").model)
+    assert names is not None
+    assert (len(names), names[0]) == (1000, "n01440764\ttench, Tinca tinca")
+
+
 def test_timm_backbone_without_classifier_is_refused(timm: Any, refusal: Refusal) -> None:
     message = refusal(lambda: load_model("timm:vit_small_patch14_dinov2", require_weights=False))
     assert "a backbone without a classifier" in message

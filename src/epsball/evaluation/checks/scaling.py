@@ -116,13 +116,14 @@ def check_scaling(
 def _changes(images: Tensor, *, named: bool, own: Preprocess | None) -> dict[str, Change]:
     """Return the usual ways to give images, by what to write."""
     mean, std = (own.mean.cpu(), own.std.cpu()) if own is not None else (0.0, 1.0)
+    brightest = 1.0 if own is None else own.input_range
     changes = {}
     for scaling in (*_usual(images), *([NONE] if own else [])):
         if own is not None and own.channels is not None and scaling.channels is not None:
             continue  # colours are in an order that was asked for
         how = scaling.options if named else f"Pipeline({scaling.call}, model) of epsball.models"
         # what the model's own scaling makes of this is what the other scaling would give
-        changes[f"with {how}"] = _scaled(scaling, mean, std)
+        changes[f"with {how}"] = _scaled(scaling, mean / brightest, std / brightest)
     return changes
 
 

@@ -41,8 +41,25 @@ def from_timm(request: Request) -> Built:
             f"{request.spec} is a backbone without a classifier: its features are no classes; name "
             "a model that was fine-tuned for classification, or give --weights FILE --classes K"
         )
+    if request.wants_published and not hasattr(model, ATTRIBUTE):
+        setattr(model, ATTRIBUTE, _timm_names(timm, model))
     trained = model.pretrained_cfg
     return _finished(request, model, trained.get("mean"), trained.get("std"), model.num_classes)
+
+
+def _timm_names(timm: Any, model: nn.Module) -> tuple[str, ...] | None:  # noqa: ANN401  # untyped
+    """Return the names of the classes of ImageNet that published weights of timm were trained on.
+
+    A label is named by its synset, which folders of ImageNet are named by, and by its words.
+    """
+    subset = timm.data.infer_imagenet_subset(model)
+    if subset is None:
+        return None
+    info = timm.data.ImageNetInfo(subset)
+    return tuple(
+        f"{info.index_to_label_name(number)}\t{info.index_to_description(number)}"
+        for number in range(info.num_classes())
+    )
 
 
 def from_torchvision(request: Request) -> Built:

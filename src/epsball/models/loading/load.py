@@ -17,6 +17,7 @@ from epsball.models.loading.onnx.convert import from_onnx
 from epsball.models.loading.request import Built, Request, split_spec
 from epsball.models.loading.torchscript import from_jit
 from epsball.models.loading.user_code import from_file, from_package, name_forms
+from epsball.models.loading.weights import preprocessing_in
 from epsball.models.preprocess import Channels, Preprocess
 from epsball.models.purifiers.defended import defended
 from epsball.models.purifiers.table import defence_named
@@ -87,6 +88,7 @@ def load_model(
             `torchvision:NAME`, `hf:NAME`, `robustbench:NAME` or `robustbench:DATASET/THREAT/NAME`,
             `onnx:FILE`, `pt2:FILE`, `jit:FILE`, `sklearn:FILE` (saved by skops).
         weights: file of weights to use in place of published ones; safetensors, or a torch file.
+            The preprocessing that `epsball train` wrote into it is used where none is given here.
         classes: number of classes to build the architecture with; None: its own, or, in the zoo,
             that of the weights. Files and factories bring their own, whatever is asked for.
         mean: subtracted per channel, in [0, input_range]: numbers, or text as the command line
@@ -134,10 +136,12 @@ def load_model(
         "input_range": None if brightest is None else brightest[0],
         "layout": layout,
     }
+    file = None if weights is None else Path(weights)
+    if file is not None and all(value is None for value in asked.values()):
+        asked |= cast(Scaling, preprocessing_in(file))
     output = int(output) if isinstance(output, str) and output.isdecimal() else output
     Preprocess(**asked)  # a bad value is told before anything is fetched
     step = None if defence is None else defence_named(defence)
-    file = None if weights is None else Path(weights)
     request = Request(spec, name, file, classes, device, require_weights, trust, layout, output)
     built = SOURCES[source](request)
     put_in_eval = built.put_in_eval

@@ -1,5 +1,6 @@
 """Reading weight files without ever running what is in them."""
 
+import json
 import pickle
 import re
 import warnings
@@ -8,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from epsball.errors import InvalidInput
 from epsball.models.loading.messages import one_line
+from epsball.models.preprocess import STATED, Preprocess
 
 WRAPPERS = (
     "state_dict",
@@ -84,6 +86,32 @@ def read_weights(file: Path, wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def names_in(file: Path) -> list[str]:
     """Return the names in a file of weights, without what wrappers add."""
     return [_without_added(name) for name in _read_tensors(file)]
+
+
+def preprocessing_in(file: Path) -> dict[str, Any]:
+    """Return the preprocessing that a file of weights states; see `epsball.models.preprocess`.
+
+    Args:
+        file: `.safetensors` that `epsball train` wrote; others state nothing.
+
+    Raises:
+        InvalidInput: what it states is not readable.
+    """
+    if file.suffix != ".safetensors" or not file.is_file():
+        return {}
+    try:
+        with safe_open(file, framework="pt") as held:
+            text = (held.metadata() or {}).get(STATED, "{}")
+        settings: dict[str, Any] = json.loads(text)
+        Preprocess(**settings)
+    except (SafetensorError, OSError):  # reading the weights says it better
+        return {}
+    except (ValueError, TypeError) as error:
+        raise InvalidInput(
+            f"weights {file} state a preprocessing that cannot be read ({one_line(error)}): give "
+            "--mean and --std"
+        ) from error
+    return settings
 
 
 def _without_first_part(found: Mapping[str, Tensor]) -> dict[str, Tensor] | None:

@@ -3,6 +3,7 @@
 No pickle anywhere: reading a checkpoint cannot run code.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -32,19 +33,25 @@ def state_of(model: nn.Module) -> dict[str, Tensor]:
     return {name: _plain(value.clone()) for name, value in state.items()}
 
 
-def write_tensors(file: Path, tensors: dict[str, Tensor], note: str = "") -> None:
+def write_tensors(
+    file: Path,
+    tensors: dict[str, Tensor],
+    note: str = "",
+    metadata: Mapping[str, str] | None = None,
+) -> None:
     """Write a safetensors file whole or not at all.
 
     Args:
         file: where.
         tensors: on any device, in any layout, none sharing memory with another.
         note: kept in the file's metadata.
+        metadata: kept beside it.
 
     Raises:
         InvalidInput: it cannot be written.
     """
     plain = {name: _plain(value) for name, value in tensors.items()}
-    write_bytes(file, save(plain, metadata={_NOTE: note}))
+    write_bytes(file, save(plain, metadata={_NOTE: note, **(metadata or {})}))
 
 
 def read_tensors(file: Path) -> tuple[dict[str, Tensor], str]:

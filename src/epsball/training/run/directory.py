@@ -21,6 +21,7 @@ from typing import Any
 from torch import Tensor
 from torch.optim import Optimizer
 
+from epsball.models.preprocess import stated
 from epsball.training.run.checkpoints import read_tensors, state_of, write_tensors
 from epsball.training.run.history import EpochRow, History
 from epsball.training.run.manifest import open_manifest, write_manifest
@@ -125,7 +126,7 @@ class TrainRun:
 
     def finish(self) -> None:
         """Write the best weights; the run is over."""
-        write_tensors(self.out / WEIGHTS, self._best)
+        write_tensors(self.out / WEIGHTS, self._best, metadata=stated(self.context.model))
         self._describe(finished=True)
 
     def result(self) -> TrainResult:
