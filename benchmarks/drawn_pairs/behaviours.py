@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 RANDOM = ("random-forward", "few-draws", "accuracy-mismatch", "state-moved")
-GRADIENT = ("zero-gradient", "no-gradient", "foreign-gradient", "constant-gradient")
+GRADIENT = ("flat-scores", "zero-gradient", "no-gradient", "foreign-gradient", "constant-gradient")
 CHANCE = ("near-chance", "below-chance", "class-shares", "unknown-classes")
 
 

@@ -10,6 +10,7 @@ from torch import fx, nn
 from epsball.object_graph import modules_behind
 
 _FLAGS = ("training", "train")  # arguments of functions and operators that differ by mode
+_QUANTISED = ("torch.ao.nn.quantized.", "torchao.")
 _INTERNAL = ("torch.export", "torch._")  # parts of a program that only check its inputs
 # Operators of TorchScript whose mode was fixed when it was traced: position of that argument.
 _TRACED = {"aten::batch_norm": 5, "aten::dropout": 2, "aten::feature_dropout": 2}
@@ -52,7 +53,8 @@ def _training(module: nn.Module, name: str) -> Iterator[str]:
     if isinstance(module, torch.jit.ScriptModule):
         yield from _of_script(module, name)
         return
-    if getattr(module, "training", False):
+    # quantising makes modules anew, in train mode by their flag, which decides nothing there
+    if getattr(module, "training", False) and not type(module).__module__.startswith(_QUANTISED):
         yield name
     for label, child in module.named_children():
         yield from _training(child, _joined(name, label))

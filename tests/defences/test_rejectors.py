@@ -381,6 +381,21 @@ def test_probabilities_are_refused_where_scores_are_read(
             assert rejector.fit(digits[0][:200], digits[1][:200]).info.gives == "log-odds"
 
 
+def test_a_base_of_the_same_hash_and_other_scores_is_refused(
+    fitted: Fitted, net: nn.Module, tmp_path: Path, refusal: Refusal
+) -> None:
+    folder = fitted("msp").save(tmp_path / "defence")
+    facts = folder / "defence.json"
+    content = json.loads(facts.read_text())
+    load(folder, net)
+    content["base_scores"]["rows"][0][0] += 1.0
+    facts.write_text(json.dumps(content))
+    assert "gave other scores" in refusal(lambda: load(folder, net))
+    del content["base_scores"]  # as older versions wrote it
+    facts.write_text(json.dumps(content))
+    load(folder, net)
+
+
 def test_another_threshold_is_another_model(name: str, fitted: Fitted) -> None:
     rejector = twin(fitted(name))
     before = model_hash(rejector)

@@ -2,6 +2,7 @@
 
 ABOUT_DATA = {
     "class-order",
+    "flat-scores",
     "class-shares",
     "unknown-classes",
     "class-order-assumed",

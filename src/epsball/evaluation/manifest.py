@@ -8,11 +8,11 @@ from pydantic import BaseModel, ConfigDict
 from epsball import __version__
 from epsball.errors import InvalidInput
 from epsball.evaluation.engine.config import EngineConfig
-from epsball.evaluation.likeness import differ
 from epsball.evaluation.records.schema import RECORDS, read_manifest
 from epsball.evaluation.settings import AttackSetting
 from epsball.files import write_atomically
 from epsball.runs.directory import check_vacant, differences, refuse_other_run
+from epsball.runs.likeness import differ
 
 FILE = "manifest.json"
 

@@ -20,7 +20,6 @@ from epsball.evaluation.engine.engine import Engine
 from epsball.evaluation.engine.examples import Examples
 from epsball.evaluation.engine.measuring import RequestedPrecision, choose_config
 from epsball.evaluation.inputs import read_through, spread
-from epsball.evaluation.likeness import sample_scores
 from epsball.evaluation.manifest import DataEntry, Manifest
 from epsball.evaluation.metrics.present import counted, eps_text
 from epsball.evaluation.phases import Phases
@@ -30,6 +29,7 @@ from epsball.evaluation.rehearsal import check_fit, rehearse
 from epsball.evaluation.settings import AttackSetting
 from epsball.evaluation.subject import Subject
 from epsball.runs.environment import environment
+from epsball.runs.likeness import sample_scores
 from epsball.types import Dataset, Finding, Positions
 
 Sample: TypeAlias = Literal["auto", "first", "stratified"]
@@ -149,7 +149,7 @@ def make_plan(
             rate = rate or len(images) / (time.perf_counter() - started)
             findings += _check_model(subject, engine, probe, shown)
             random = any(known.code in RANDOM for known in findings)
-            scores = () if random else sample_scores(engine, data.shape)
+            scores = () if random else sample_scores(engine.scores, data.shape)
     positions = drawn[: _affordable(len(drawn), rate or 1.0, request, begun)]
     if begun is None:
         shard = _shard(config, rate or 1.0, request, len(positions))

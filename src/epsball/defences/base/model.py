@@ -1,10 +1,13 @@
 """What a rejector asks of the model it is put around."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from epsball.errors import BrokenContract, InvalidInput
 from epsball.modes import parts_in_training
+from epsball.runs.likeness import sample_scores
 from epsball.tensors import Classifier
 from epsball.types import Gives, ModelInfo
 
@@ -50,6 +53,17 @@ def base_scores(model: Classifier, inputs: Tensor) -> Tensor:
             f"{tuple(inputs.shape)}"
         )
     return scores
+
+
+def scores_of_noise(model: Classifier, shape: Sequence[int]) -> tuple[tuple[float, ...], ...]:
+    """Return a model's scores of a few fixed images of noise; see `epsball.runs.likeness`."""
+    place = where(model)
+
+    def scores(images: Tensor) -> Tensor:
+        with torch.no_grad():
+            return base_scores(model, images.to(place.device, place.dtype)).float()
+
+    return sample_scores(scores, shape)
 
 
 def check_logits(model: Classifier, name: str, example: Tensor) -> None:

@@ -19,6 +19,7 @@ from epsball.defences.base.model import (
     check_mode,
     class_count,
     info_of,
+    scores_of_noise,
     where,
 )
 from epsball.defences.base.thresholds import (
@@ -68,6 +69,8 @@ class Rejector(FittedModule, ABC):
     reads_scores: ClassVar[bool] = True  # of the model, which then has to give logits
     info: ModelInfo
     base_hash_: str
+    base_shape_: tuple[int, ...]
+    base_scores_: tuple[tuple[float, ...], ...]
 
     def __init__(
         self,
@@ -137,6 +140,8 @@ class Rejector(FittedModule, ABC):
             self._scale = max(float(self._accepted(some).double().std()), torch.finfo().tiny)
         self.info = info_of(self.model, classes, self.gives)
         self.base_hash_ = model_hash(self.model)
+        self.base_shape_ = tuple(image_set.example().shape[1:])
+        self.base_scores_ = scores_of_noise(self.model, self.base_shape_)
         if threshold is None:
             self._calibrate(held_out, share)
         self._fitted = True

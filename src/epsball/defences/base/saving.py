@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from epsball.defences.base.model import info_of, where
+from epsball.defences.base.model import info_of, scores_of_noise, where
 from epsball.errors import InvalidInput
 from epsball.files import write_atomically, write_bytes
 from epsball.identity import model_hash
 from epsball.runs.environment import versions
+from epsball.runs.likeness import differ
 from epsball.tensors import Classifier
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def save(rejector: "Rejector", folder: Path) -> Path:
         "settings": rejector.settings(),
         "classes": rejector.info.classes,
         "base": rejector.base_hash_,
+        "base_scores": {"shape": rejector.base_shape_, "rows": rejector.base_scores_},
         "cut": rejector._cut,
         "scale": rejector._scale,
         "learned": rejector._facts(),
@@ -77,9 +79,22 @@ def load(folder: Path | str, model: Classifier) -> "Rejector":
             f"{folder} was fitted on a model whose hash is {content['base']}, this one's is "
             f"{found}; give that model, or fit again"
         )
+    _check_scores(folder, content.get("base_scores"), model)
     rejector = rejector_named(content["name"]).build(model, **content["settings"])
     _put(rejector, content, _tensors(folder, content["tensors"]))
     return rejector
+
+
+def _check_scores(folder: Path, kept: Mapping[str, Any] | None, model: Classifier) -> None:
+    """Refuse a model of the same hash whose scores changed: it may read files, or call native code.
+
+    A defence that an older version saved kept no scores.
+    """
+    if kept and differ(kept["rows"], scores_of_noise(model, kept["shape"])):
+        raise InvalidInput(
+            f"{folder} was fitted on a model that gave other scores, though its hash is the same: "
+            "what it reads or calls has changed; give that model as it was, or fit again"
+        )
 
 
 def _put(rejector: "Rejector", content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
@@ -92,6 +107,9 @@ def _put(rejector: "Rejector", content: Mapping[str, Any], tensors: Mapping[str,
             setattr(rejector.get_submodule(owner), leaf, value.to(place))
         rejector.info = info_of(rejector.model, int(content["classes"]), rejector.gives)
         rejector.base_hash_ = str(content["base"])
+        kept = content.get("base_scores") or {"shape": (), "rows": ()}
+        rejector.base_shape_ = tuple(kept["shape"])
+        rejector.base_scores_ = tuple(map(tuple, kept["rows"]))
         rejector._cut, rejector._scale = float(content["cut"]), float(content["scale"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InvalidInput(

@@ -22,6 +22,7 @@ from epsball.types import Finding, ModelInfo
 
 _FEW = 4
 _ALONE = 4
+_FLAT = 0.02  # between the largest and the smallest score; untrained networks are above
 _ZERO_SHARE = 0.05
 _ALL_ZERO = 0.99
 _ONE_LEVEL = 1 / 255
@@ -92,6 +93,13 @@ def _check_gives(info: ModelInfo, scores: Tensor) -> list[Finding]:
             "attacked as if they were logits"
         )
         return [finding("bounded-scores", message)]
+    apart = float((scores.amax(1) - scores.amin(1)).median())
+    if info.gives == "logits" and 0 < apart < _FLAT:
+        message = (
+            f"the scores of an image lie within {apart:.2g} of each other, in the median: to the "
+            "cross-entropy all other classes are alike, and its gradient is that of their mean"
+        )
+        return [finding("flat-scores", message, apart=apart)]
     return []
 
 

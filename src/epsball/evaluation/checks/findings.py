@@ -64,6 +64,11 @@ FINDINGS: dict[str, FindingSpec] = {
     "bounded-scores": FindingSpec(
         "warning", "return what goes into the sigmoid: behind it gradients saturate"
     ),
+    "flat-scores": FindingSpec(
+        "warning",
+        "attack the margin, which does not depend on the scale of the scores "
+        "(pgd:objective=margin), or leave the large temperature out of the model",
+    ),
     "near-chance": FindingSpec(
         "warning",
         "check the preprocessing (--mean, --std, --channels, --resize), the weights and the order "

@@ -1,26 +1,26 @@
 """Whether a model still gives the scores it gave, where its hash cannot see all that decides them.
 
-A model may read files, call native code, or look up what no hash can follow. So a run keeps scores
-of a few fixed images beside the hash, and compares them when it is continued.
+A model may read files, call native code, or look up what no hash can follow. So a run and a
+fitted defence keep scores of a few fixed images beside the hash, and compare them when used again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
-
-from epsball.evaluation.engine.engine import Engine
 
 _IMAGES = 4
 _COLUMNS = 8
 _APART = 1e-3  # of the largest score: float32 sums in another order differ by some 1e-6
 
 
-def sample_scores(engine: Engine, shape: tuple[int, int, int]) -> tuple[tuple[float, ...], ...]:
+def sample_scores(
+    scores: Callable[[Tensor], Tensor], shape: Sequence[int]
+) -> tuple[tuple[float, ...], ...]:
     """Ask a model about a few images of noise that are the same every time.
 
     Args:
-        engine: of the run.
+        scores: the model, images (n, c, h, w), float32 on the CPU, to scores (n, k).
         shape: (c, h, w) of an image.
 
     Returns:
@@ -29,11 +29,11 @@ def sample_scores(engine: Engine, shape: tuple[int, int, int]) -> tuple[tuple[fl
     """
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(_IMAGES, *shape, generator=generator)
-    scores = torch.cat([engine.scores(image[None]) for image in images]).double()
-    if not bool(scores.isfinite().all()):
+    rows = torch.cat([scores(image[None]) for image in images]).double().cpu()
+    if not bool(rows.isfinite().all()):
         return ()
-    columns = torch.linspace(0, scores.shape[1] - 1, min(_COLUMNS, scores.shape[1])).long()
-    kept: Tensor = torch.cat([scores[:, columns], scores.mean(1, keepdim=True)], 1)
+    columns = torch.linspace(0, rows.shape[1] - 1, min(_COLUMNS, rows.shape[1])).long()
+    kept: Tensor = torch.cat([rows[:, columns], rows.mean(1, keepdim=True)], 1)
     return tuple(tuple(float(f"{value:.7g}") for value in row) for row in kept.tolist())
 
 
