@@ -17,6 +17,7 @@ import epsball.evaluation.settings as settings_module
 from epsball import audit
 from epsball.attacks import ATTACKS, AttackSpec, fgsm, pgd
 from epsball.evaluation.checks.findings import FINDINGS
+from epsball.evaluation.planning.budgeting import Clock
 from epsball.evaluation.result import Audit
 
 DECLARED: set[str] = set()  # by a decorator of a test in this file
@@ -290,6 +291,14 @@ def test_non_finite_scores(model: nn.Module) -> None:
 def test_low_precision_and_less_than_a_level(model: nn.Module) -> None:
     found = run(model, eps=[0.5 / 255], precision="bfloat16")
     assert {"low-precision-search", "below-8-bit"} <= codes(found)
+
+
+@raises("checks-cut-short")
+def test_checks_end_with_the_time_budget(model: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Clock, "checks", 0.0)
+    found = run(model, budget=60.0, limit=20)
+    assert "checks-cut-short" in codes(found)
+    assert found.headline is not None
 
 
 @raises("lost-at-8-bits")

@@ -1,7 +1,7 @@
 """What the engine, the command line and the tests have to know of an attack."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -41,6 +41,8 @@ class AttackSpec:
         averages: it follows gradients averaged over changed images: what it reaches on the model
             it is made on is not the most that a gradient reaches there.
         takes_targets: whether it can be told which class to reach.
+        foretold: from its settings, the gradients that an image which nothing fools costs at one
+            eps, about, where no setting says that; three forward passes count as a gradient.
         needs_boxes: it works on models that show their boxes, and on no others.
         sweep: the same attack at several eps at once, where that is cheaper.
     """
@@ -55,6 +57,7 @@ class AttackSpec:
     adaptive: bool = False
     averages: bool = False
     takes_targets: bool = True
+    foretold: Callable[[Mapping[str, Any]], int] | None = None
     needs_boxes: bool = False
     sweep: Callable[..., list[Images]] | None = None
 

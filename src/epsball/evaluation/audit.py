@@ -27,6 +27,7 @@ from epsball.evaluation.inputs import Data, decoded_once, open_data, sample_of
 from epsball.evaluation.manifest import read_begun, settle
 from epsball.evaluation.phases import Phases
 from epsball.evaluation.plan import Request, make_plan
+from epsball.evaluation.planning.budgeting import Clock
 from epsball.evaluation.progress import Progress, Silent
 from epsball.evaluation.records.schema import read_records, read_saved_images
 from epsball.evaluation.result import Audit
@@ -51,7 +52,6 @@ _PRECISIONS: dict[str, RequestedPrecision] = {
     "float32-copy": "float32-copy",
     "bfloat16": "bfloat16",
 }
-_RESERVE = 0.3  # of a time budget, for checks and report
 
 
 @gradients_enabled()
@@ -190,13 +190,12 @@ def audit(
         findings = (*noted, *plan.findings)
         plan = replace(plan, manifest=settle(run, plan.manifest), findings=findings)
         with deterministic(plan.manifest.engine.threads):
-            ends = None if budget is None else started + budget * (1 - _RESERVE)
             summary = run_plan(
                 run,
                 subject,
                 images,
                 plan,
-                ends=ends,
+                clock=Clock(started, budget),
                 phases=phases,
                 progress=progress,
                 cluster=cluster,

@@ -11,11 +11,12 @@ import torch
 from epsball.data import choose, stratified_order
 from epsball.evaluation.checks import before as checks_before
 from epsball.evaluation.checks.before import check_range
-from epsball.evaluation.checks.findings import RANDOM, finding, is_blocked
+from epsball.evaluation.checks.findings import RANDOM, cut_short, finding, is_blocked
 from epsball.evaluation.checks.meeting import check_meeting
 from epsball.evaluation.checks.probe import Probe
 from epsball.evaluation.engine.asking import broken_contract
 from epsball.evaluation.engine.config import EngineConfig
+from epsball.evaluation.engine.deadline import OutOfTime
 from epsball.evaluation.engine.engine import Engine
 from epsball.evaluation.engine.examples import Examples
 from epsball.evaluation.engine.measuring import RequestedPrecision, choose_config
@@ -23,9 +24,10 @@ from epsball.evaluation.inputs import read_through, spread
 from epsball.evaluation.manifest import DataEntry, Manifest
 from epsball.evaluation.metrics.present import counted, eps_text
 from epsball.evaluation.phases import Phases
+from epsball.evaluation.planning.budgeting import Clock, affordable, first_shard
+from epsball.evaluation.planning.rehearsal import check_fit, rehearse
 from epsball.evaluation.progress import Progress
 from epsball.evaluation.records.shards import read_examples
-from epsball.evaluation.rehearsal import check_fit, rehearse
 from epsball.evaluation.settings import AttackSetting
 from epsball.evaluation.subject import Subject
 from epsball.runs.environment import environment
@@ -40,10 +42,9 @@ _SHARE = 0.1  # of the passes of the attacks, for the checks before them
 _EACH = 6  # passes that these checks need for an image
 _SECONDS_A_SHARD = 30.0  # what a kill may cost, about
 _SMALLEST, _LARGEST = 16, 1024
-# shares of a time budget: for the attacks themselves, the checks after them, the measuring before
-_ATTACKING, _CHECKING, _MEASURING = 0.5, 0.15, 0.05
+# shares of a time budget: for the checks after the attacks, the measuring before
+_CHECKING, _MEASURING = 0.15, 0.05
 _CHECKS = 6  # gradients the checks spend for one of the attack
-_SLICES = 10  # a run with a time budget reports about this often
 
 
 @dataclass(frozen=True)
@@ -87,12 +88,14 @@ class Plan:
     def described(self) -> str:
         """Say in one sentence what is about to be done, defaults included."""
         model, data, engine = self.manifest.model, self.manifest.data, self.manifest.engine
+        most = "" if self.manifest.budget is None else "up to "
         first = next((s for s in self.settings if s.norm != "none"), None)
         ball = ""
         if first is not None:
             ball = f" in {first.norm} at eps {', '.join(eps_text(eps) for eps in first.eps)}"
         return (
-            f"auditing {model.name} on {data.n:,} of {counted(data.total, 'image')} of {data.spec} "
+            f"auditing {model.name} on {most}{data.n:,} of {counted(data.total, 'image')} of "
+            f"{data.spec} "
             f"({data.sample}) with {', '.join(s.variant for s in self.settings)}{ball}; "
             f"{'full budget' if engine.full_budget else 'verdicts'}, {engine.device}, "
             f"{engine.precision}, micro-batch {engine.micro_batch}, "
@@ -123,13 +126,16 @@ def make_plan(
         EpsballError: an image cannot be read, labels do not fit, an attack refuses its settings.
     """
     drawn = _draw(data, request)
+    begun_reading = time.perf_counter()
     images = read_examples(data, spread(drawn, _looked(data, request)))
+    reading = (time.perf_counter() - begun_reading) / len(images)
     callable_model = not subject.findings
     if callable_model:
         check_fit(subject, data, drawn)
     # attacks refuse images outside [0, 1] that the finding below is about
     if callable_model and not check_range(*_extremes(images.images)):
-        rehearse(subject, request.settings, images, phases.passes)
+        limit = 0.02 * request.budget if request.budget is not None else 10.0
+        rehearse(subject, request.settings, images, phases.passes, limit)
     progress.begin("measuring speed", 0)
     with phases.during("measuring"):
         config, rate = _config(
@@ -147,13 +153,12 @@ def make_plan(
             started = time.perf_counter()
             probe = Probe.of(engine, images, request.settings)
             rate = rate or len(images) / (time.perf_counter() - started)
-            findings += _check_model(subject, engine, probe, shown)
+            findings += _check_model(subject, engine, probe, shown, request.budget)
             random = any(known.code in RANDOM for known in findings)
             scores = () if random else sample_scores(engine.scores, data.shape)
-    positions = drawn[: _affordable(len(drawn), rate or 1.0, request, begun)]
+    positions = drawn[: _affordable(len(drawn), rate or 1.0, reading, request, begun)]
     if begun is None:
-        shard = _shard(config, rate or 1.0, request, len(positions))
-        config = config.changed(shard=shard)
+        config = config.changed(**_shards(config, rate or 1.0, request))
     with phases.during("reading"):
         progress.begin("reading images", len(positions))
         sha256, out_of_range = read_through(data, positions, progress.advance)
@@ -259,32 +264,43 @@ def _config(
     return config, rate
 
 
-def _shard(config: EngineConfig, rate: float, request: Request, count: int) -> int:
+def _shards(config: EngineConfig, rate: float, request: Request) -> dict[str, int]:
     """Return how many images are written at once: what a kill may cost is half a minute, about."""
     dearest = max([1, *(setting.gradients for setting in request.settings)])
     size, images = config.micro_batch, _SECONDS_A_SHARD * rate / dearest
     shard = int(min(max(images, _SMALLEST), _LARGEST))
     shard = max(1, shard // size) * size if shard > size else shard
-    return shard if request.budget is None else min(shard, max(1, count // _SLICES))
+    if request.budget is None:
+        return {"shard": shard}
+    first = first_shard(request.settings, rate, request.budget, size)
+    return {"shard": max(shard, first), "first": first}
 
 
-def _affordable(count: int, rate: float, request: Request, begun: Manifest | None) -> int:
-    """Return how many images a time budget allows; all of them without one."""
+def _affordable(
+    count: int, rate: float, reading: float, request: Request, begun: Manifest | None
+) -> int:
+    """Return how many images a time budget may reach; all of them without one."""
     if request.budget is None:
         return count
     if begun is not None:
         return begun.data.n
-    each = sum(setting.gradients + 1 for setting in request.settings)
-    return max(1, min(count, int(_ATTACKING * request.budget * rate / each)))
+    return min(count, affordable(request.settings, rate, reading, request.budget))
 
 
-def _check_model(subject: Subject, engine: Engine, probe: Probe, shown: Examples) -> list[Finding]:
+def _check_model(
+    subject: Subject, engine: Engine, probe: Probe, shown: Examples, budget: float | None
+) -> list[Finding]:
     findings = checks_before.check_scores(engine, probe)
     if is_blocked(findings):
         return findings
     findings += checks_before.check_gradients(probe)
     if not any(one.code in RANDOM for one in findings):
-        findings += check_meeting(engine, probe, shown, named=":" in subject.spec)
+        engine.deadline = Clock(time.monotonic(), budget).before
+        try:
+            findings += check_meeting(engine, probe, shown, named=":" in subject.spec)
+        except OutOfTime:
+            findings.append(cut_short("before the attacks"))
+        engine.deadline = math.inf
     if engine.config.precision != "float32" and engine.config.full_budget:
         message = f"attacks searched in {engine.config.precision}; every verdict is float32"
         findings.append(finding("low-precision-search", message))

@@ -5,16 +5,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from epsball.errors import InvalidInput
 from epsball.evaluation.checks.before import check_state
 from epsball.evaluation.checks.findings import is_blocked
 from epsball.evaluation.checks.results import check_results
 from epsball.evaluation.distributed import ShardCluster
 from epsball.evaluation.engine.asking import broken_contract
+from epsball.evaluation.engine.deadline import OutOfTime
 from epsball.evaluation.engine.engine import Engine
 from epsball.evaluation.inputs import spread
+from epsball.evaluation.metrics.present import counted
 from epsball.evaluation.metrics.summary import summarise, write_summary
 from epsball.evaluation.phases import Phases
 from epsball.evaluation.plan import Plan
+from epsball.evaluation.planning.budgeting import Clock
 from epsball.evaluation.progress import Progress
 from epsball.evaluation.records.shards import (
     Shard,
@@ -37,7 +41,7 @@ def run_plan(
     data: Dataset,
     plan: Plan,
     *,
-    ends: float | None,
+    clock: Clock,
     phases: Phases,
     progress: Progress,
     cluster: ShardCluster | None = None,
@@ -49,7 +53,7 @@ def run_plan(
         subject: the model.
         data: the images.
         plan: what is to be done.
-        ends: when the attacks have to end, by `time.monotonic`; None: no limit.
+        clock: when attacks and checks have to end.
         phases: adds up the cost.
         progress: shows how far the run is.
         cluster: attacks the shards on its nodes; None: this process does.
@@ -69,12 +73,12 @@ def run_plan(
                     run,
                     engine,
                     data,
-                    shards_of(plan.positions, manifest.engine.shard),
+                    shards_of(plan.positions, manifest.engine.shard, manifest.engine.first),
                     plan.settings,
                     threads=manifest.engine.threads,
                     progress=progress,
                 )
-            done = _attack(run, engine, data, plan, ends=ends, phases=phases, progress=progress)
+            done = _attack(run, engine, data, plan, clock=clock, phases=phases, progress=progress)
         with phases.during("checks"), broken_contract(manifest.model.name):
             records = read_finished(run, done, plan.settings)
             findings += check_results(
@@ -100,12 +104,18 @@ def _attack(
     data: Dataset,
     plan: Plan,
     *,
-    ends: float | None,
+    clock: Clock,
     phases: Phases,
     progress: Progress,
 ) -> list[Shard]:
-    """Run shard after shard; with a time budget, stop before one that would not end in time."""
-    shards = shards_of(plan.positions, plan.manifest.engine.shard)
+    """Run shard after shard, as long as a time budget allows.
+
+    Raises:
+        InvalidInput: the time budget ends before the first images are done.
+    """
+    engine.deadline = clock.attacks
+    sizes = plan.manifest.engine
+    shards = shards_of(plan.positions, sizes.shard, sizes.first)
     progress.say(plan.described)
     if finished := count_finished(run, shards, plan.settings):
         all_of_them = len(plan.positions) * len(plan.settings)
@@ -115,10 +125,10 @@ def _attack(
     each = sum(len(setting.eps) for setting in plan.settings)
     progress.begin("attacking", len(plan.positions) * each)
     done: list[Shard] = []
-    slowest = 0.0
+    each_image = 0.0  # seconds, in the shard before
     for shard in shards:
         began = time.monotonic()
-        if ends is not None and done and began + slowest > ends:
+        if done and began + each_image * len(shard.positions) > engine.deadline:
             break
         try:
             run_shard(
@@ -132,11 +142,24 @@ def _attack(
         except KeyboardInterrupt:
             _write_so_far(run, plan, done, phases)
             raise
-        slowest = max(slowest, time.monotonic() - began)
+        except OutOfTime:
+            if not done:
+                raise _too_short(plan, len(shard.positions)) from None
+            break
+        each_image = (time.monotonic() - began) / len(shard.positions)
         done.append(shard)
-        if ends is not None:
+        if clock.budget is not None:
             progress.say(f"so far: {_write_so_far(run, plan, done, phases)}")
+    engine.deadline = clock.checks
     return done
+
+
+def _too_short(plan: Plan, count: int) -> InvalidInput:
+    names = ", ".join(setting.variant for setting in plan.settings)
+    return InvalidInput(
+        f"--budget {plan.manifest.budget:g} is too short for {names} on the first "
+        f"{counted(count, 'image')}: give a longer one, or a cheaper attack such as pgd or apgd"
+    )
 
 
 def _write_so_far(run: Path, plan: Plan, done: Sequence[Shard], phases: Phases) -> str | None:

@@ -12,8 +12,8 @@ from epsball.evaluation.engine.engine import Engine
 from epsball.evaluation.engine.examples import Examples
 from epsball.evaluation.inputs import Data, open_data, sample_of
 from epsball.evaluation.metrics.statistics import wilson
+from epsball.evaluation.planning.rehearsal import check_fit
 from epsball.evaluation.records.shards import read_clean, shards_of
-from epsball.evaluation.rehearsal import check_fit
 from epsball.evaluation.subject import Model, open_model
 
 _AT_ONCE = 256

@@ -14,6 +14,7 @@ from epsball.tensors import Classifier, Images, Labels
 from epsball.types import Norm, Search
 
 NORMS: tuple[Norm, ...] = ("linf", "l2")
+_FORWARDS = 3  # forward passes that a gradient costs, about
 
 
 @validated
@@ -89,4 +90,8 @@ SPEC = AttackSpec(
     source="Croce and Hein 2020, arXiv:2003.01690",
     random=True,
     keeps="won",
+    # apgd, then apgd-t and fab towards each class, then square
+    foretold=lambda given: (
+        given["steps"] * (1 + 2 * given["classes"]) + given["queries"] // _FORWARDS
+    ),
 )

@@ -21,6 +21,8 @@ from epsball.types import Norm, Search
 
 _FLAT = 0.1  # share of the images left whose gradient is zero, from which it is called masked
 _PROBED = 64  # images whose gradients are looked at
+# the first shares and, where something wins, the second ones: between 105 and 900
+_FORETOLD = 500
 
 
 @validated
@@ -168,4 +170,5 @@ SPEC = AttackSpec(
     random=True,
     keeps="won",
     adaptive=True,
+    foretold=lambda _: _FORETOLD,
 )

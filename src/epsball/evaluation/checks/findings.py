@@ -185,6 +185,9 @@ FINDINGS: dict[str, FindingSpec] = {
     "lost-at-8-bits": FindingSpec(
         "info", "read the survives columns: saved as images, some adversarial images are not"
     ),
+    "checks-cut-short": FindingSpec(
+        "info", "give a longer --budget, or read the number as one that not every check has seen"
+    ),
     "low-precision-search": FindingSpec(
         "info", "search again with --precision float32 before quoting the number"
     ),
@@ -201,6 +204,11 @@ def finding(code: str, message: str, **evidence: Any) -> Finding:  # noqa: ANN40
     """
     spec = FINDINGS[code]
     return Finding(code, spec.severity, message, evidence, spec.remedy)
+
+
+def cut_short(which: str) -> Finding:
+    """Say that a time budget ended before some checks."""
+    return finding("checks-cut-short", f"the time budget ended during the checks {which}")
 
 
 def is_blocked(findings: list[Finding]) -> bool:

@@ -8,7 +8,7 @@ import torch
 from epsball.evaluation.checks.before import check_chance
 from epsball.evaluation.checks.class_order import check_class_order
 from epsball.evaluation.checks.class_shares import check_known, check_shares
-from epsball.evaluation.checks.findings import RANDOM
+from epsball.evaluation.checks.findings import RANDOM, cut_short
 from epsball.evaluation.checks.indicators import check_indicators
 from epsball.evaluation.checks.probe import AttackedProbe, Probe
 from epsball.evaluation.checks.records import check_records
@@ -19,6 +19,7 @@ from epsball.evaluation.checks.repeats import (
     check_recorded,
     check_steps,
 )
+from epsball.evaluation.engine.deadline import OutOfTime
 from epsball.evaluation.engine.engine import Engine
 from epsball.evaluation.progress import Progress
 from epsball.evaluation.settings import AttackSetting
@@ -61,7 +62,10 @@ def check_results(
     random = any(one.code in RANDOM for one in known)
     for setting in settings:
         few = probe.first(_count(setting, records))
-        findings += _check_setting(engine, setting, few, records, findings, random=random)
+        try:
+            findings += _check_setting(engine, setting, few, records, findings, random=random)
+        except OutOfTime:
+            return [*findings, cut_short("of the results")]
         progress.advance(1, setting.variant)
     return findings
 

@@ -19,6 +19,7 @@ class EngineConfig(BaseModel):
         full_budget: every image gets every step, adversarial or misclassified already. Otherwise
             only verdicts are sought, and an image leaves the attack as soon as it is adversarial.
         shard: images that are attacked, recorded and written together.
+        first: images of the first shard where shards grow, with a time budget; None: all are alike.
         probe: images for the checks, at most.
     """
 
@@ -31,6 +32,7 @@ class EngineConfig(BaseModel):
     channels_last: bool = False
     full_budget: bool = True
     shard: int = 1024
+    first: int | None = None
     probe: int = 64
 
     def changed(self, **update: Any) -> Self:  # noqa: ANN401 - fields of this class

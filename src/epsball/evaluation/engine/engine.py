@@ -1,5 +1,6 @@
 """A model in micro-batches: scores, recorders, and what to do where the memory is full."""
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from torch import Tensor
 from epsball.errors import InvalidInput
 from epsball.evaluation.engine.asking import ask, is_out_of_memory
 from epsball.evaluation.engine.config import EngineConfig
+from epsball.evaluation.engine.deadline import check_deadline
 from epsball.evaluation.engine.examples import Examples
 from epsball.evaluation.engine.recorder import OnScores, Recorder
 from epsball.evaluation.engine.surrogate import surrogate_of
@@ -31,6 +33,7 @@ class Engine:
         surrogate: a cheaper copy to search on, where the precision asks for one.
         starts: clean images with their scores read, among which attacks that begin at an
             adversarial image choose one; None: they find their own.
+        deadline: when its work has to end, by `time.monotonic`.
         passes: "forwards" and "backwards" of all images that went through the model.
         halvings: how often a full memory halved the micro-batch.
     """
@@ -41,6 +44,7 @@ class Engine:
     seed: int = 0
     surrogate: Classifier | None = None
     starts: Examples | None = None
+    deadline: float = math.inf
     passes: Counter[str] = field(default_factory=Counter)
     halvings: int = field(default=0, init=False)
 
@@ -67,6 +71,7 @@ class Engine:
         """
         config, parts = self.config, list[Tensor]()
         for micro_batch in self.batches(len(images)):
+            check_deadline(self.deadline)
             with micro_batch as rows, torch.no_grad():
                 inputs = images[rows].to(config.device)
                 scores = ask(self.model, inputs, channels_last=config.channels_last)
@@ -80,9 +85,18 @@ class Engine:
         """Return a recorder of the model, or of its surrogate, for a batch of count images."""
         device = self.config.device
         if surrogate and self.surrogate is not None:
-            return Recorder(self.surrogate, self.info, count, device, on_scores)
-        nhwc = self.config.channels_last
-        return Recorder(self.model, self.info, count, device, on_scores, channels_last=nhwc)
+            return Recorder(
+                self.surrogate, self.info, count, device, on_scores, deadline=self.deadline
+            )
+        return Recorder(
+            self.model,
+            self.info,
+            count,
+            device,
+            on_scores,
+            channels_last=self.config.channels_last,
+            deadline=self.deadline,
+        )
 
     def batches(self, count: int, size: int | None = None) -> Iterator["MicroBatch"]:
         """Yield micro-batches that cover a count; one whose memory was full comes again, halved.

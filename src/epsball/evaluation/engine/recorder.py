@@ -1,5 +1,6 @@
 """Counting the passes of every single image, and watching the scores that an attack computes."""
 
+import math
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -8,6 +9,7 @@ from torch import Tensor
 
 from epsball.attacks.core.asking import relaxed_of
 from epsball.evaluation.engine.asking import ask
+from epsball.evaluation.engine.deadline import check_deadline
 from epsball.tensors import Boxes, Classifier
 from epsball.types import ModelInfo
 
@@ -25,6 +27,7 @@ class Recorder:
         device: where the model is: counting happens there, so that nothing waits for it.
         on_scores: called after every forward pass; None: nobody watches.
         channels_last: give images to the model in that memory format.
+        deadline: when the attack has to end, by `time.monotonic`.
     """
 
     def __init__(
@@ -36,10 +39,11 @@ class Recorder:
         on_scores: OnScores | None = None,
         *,
         channels_last: bool = False,
+        deadline: float = math.inf,
     ) -> None:
         """Start with no passes."""
         self.model, self.info, self.on_scores = model, info, on_scores
-        self.channels_last = channels_last
+        self.channels_last, self.deadline = channels_last, deadline
         self.forwards = torch.zeros(count, dtype=torch.int64, device=device)  # (n,)
         self.backwards = torch.zeros(count, dtype=torch.int64, device=device)  # (n,)
 
@@ -53,6 +57,7 @@ class Recorder:
 
     def score_rows(self, inputs: Tensor, rows: Tensor) -> Tensor:
         """Return the scores (m, k) of some rows of the batch, in the dtype of the images."""
+        check_deadline(self.deadline)
         self.forwards.index_add_(0, rows, torch.ones_like(rows))
         scores = ask(self.model, inputs, channels_last=self.channels_last)
         if scores.requires_grad:
@@ -76,6 +81,13 @@ class Recorder:
         relaxed = relaxed_of(self.model)
         if relaxed is None:
             return None
-        recorder = Recorder(relaxed, self.info, 0, str(self.forwards.device), self.on_scores)
+        recorder = Recorder(
+            relaxed,
+            self.info,
+            0,
+            str(self.forwards.device),
+            self.on_scores,
+            deadline=self.deadline,
+        )
         recorder.forwards, recorder.backwards = self.forwards, self.backwards
         return recorder

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +23,7 @@ from epsball.evaluation.settings import AttackSetting
 from epsball.files import write_atomically, write_npz
 from epsball.types import Dataset, Positions
 
+_GROWTH = 1.5
 _SHOWN = 10  # images kept for the report, one a class as far as there are classes
 
 
@@ -42,11 +44,19 @@ class Shard:
         return f"{self.number:05d}-{setting.stem}"
 
 
-def shards_of(positions: Positions, size: int) -> list[Shard]:
-    """Cut a run's images into shards of a size, the last one smaller."""
-    return [
-        Shard(i, positions[at : at + size]) for i, at in enumerate(range(0, len(positions), size))
-    ]
+def shards_of(positions: Positions, size: int, first: int | None = None) -> list[Shard]:
+    """Cut a run's images into shards of a size, the last one smaller.
+
+    Args:
+        positions: of all images.
+        size: of a shard.
+        first: of the first shard, from which they grow by half each time up to the size.
+    """
+    shards, at, each = list[Shard](), 0, min(first or size, size)
+    while at < len(positions):
+        shards.append(Shard(len(shards), positions[at : at + each]))
+        at, each = at + each, min(size, math.ceil(_GROWTH * each))
+    return shards
 
 
 def read_examples(data: Dataset, positions: Positions) -> Examples:

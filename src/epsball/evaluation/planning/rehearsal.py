@@ -1,5 +1,6 @@
 """What is tried on two images before anything is written: do labels fit, does every attack run?"""
 
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,6 +9,7 @@ import numpy as np
 
 from epsball.errors import BrokenContract, EpsballError, InvalidInput
 from epsball.evaluation.engine.asking import is_out_of_memory
+from epsball.evaluation.engine.deadline import OutOfTime
 from epsball.evaluation.engine.examples import Examples
 from epsball.evaluation.engine.recorder import Recorder
 from epsball.evaluation.settings import AttackSetting
@@ -16,6 +18,7 @@ from epsball.randomness import ImageStreams
 from epsball.types import Dataset, Positions
 
 _FEW = 2
+_SECONDS = 10.0
 # how much of these a rehearsal asks for
 _REHEARSED = {"steps": 1, "queries": 10, "classes": 1}
 
@@ -39,6 +42,7 @@ def rehearse(
     settings: Sequence[AttackSetting],
     sample: Examples,
     passes: Counter[str],
+    seconds: float = _SECONDS,
 ) -> None:
     """Run every attack for one step on two images, so that a bad setting stops the run here.
 
@@ -47,6 +51,7 @@ def rehearse(
         settings: the attacks.
         sample: clean images.
         passes: adds up what is spent.
+        seconds: for each attack, at most.
 
     Raises:
         InvalidInput: the attack refuses its settings, or needs a gradient that is not there.
@@ -65,7 +70,13 @@ def rehearse(
         given |= {key: min(few, given[key]) for key, few in _REHEARSED.items() if key in given}
         streams = ImageStreams.of(range(len(labels)), seed=0, purpose="rehearsal")
         streams = replace(streams, keys=streams.keys.to(subject.device))
-        recorder = Recorder(subject.model, subject.info, len(images), subject.device)
+        recorder = Recorder(
+            subject.model,
+            subject.info,
+            len(images),
+            subject.device,
+            deadline=time.monotonic() + seconds,
+        )
         try:
             setting.spec.attack(
                 recorder,
@@ -74,6 +85,8 @@ def rehearse(
                 generator=streams,
                 **given,
             )
+        except OutOfTime:  # an ensemble: it has begun, and that is what was to be seen
+            pass
         except EpsballError:
             raise
         except Exception as error:

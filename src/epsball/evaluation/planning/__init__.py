@@ -1,0 +1,1 @@
+"""What is decided and tried before an audit begins: costs, time, a rehearsal."""

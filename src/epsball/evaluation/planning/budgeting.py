@@ -1,0 +1,83 @@
+"""How a time budget is divided: how many images, in which shards, and until when."""
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from epsball.evaluation.settings import AttackSetting
+
+# shares of the budget: all attacks end by the second, all checks of the results by the third
+_BEFORE, _ATTACKING, _CHECKING = 0.15, 0.8, 0.95
+_LEAST = 0.5  # of the budget goes to attacks, whatever came before took
+_FIRST = 0.1  # of the budget for the first shard, if every image took all that an attack may spend
+_FIRST_MOST = 16  # images: a confirmation by the model itself may cost far more than the search
+_EARLY = 25  # an image is fooled after so small a part of the whole attack, at best
+_READING = 0.1  # of the budget, to read images
+
+
+@dataclass(frozen=True)
+class Clock:
+    """When the parts of a run with a time budget have to end, by `time.monotonic`.
+
+    Args:
+        started: when the run began.
+        budget: seconds; None: no limit.
+    """
+
+    started: float
+    budget: float | None = None
+
+    @property
+    def before(self) -> float:
+        """Return when checks before the attacks end, counted from now."""
+        return math.inf if self.budget is None else time.monotonic() + _BEFORE * self.budget
+
+    @property
+    def attacks(self) -> float:
+        """Return when attacks that begin now end."""
+        if self.budget is None:
+            return math.inf
+        usual = self.started + _ATTACKING * self.budget
+        return max(usual, time.monotonic() + _LEAST * self.budget)
+
+    @property
+    def checks(self) -> float:
+        """Return when checks that begin now end."""
+        if self.budget is None:
+            return math.inf
+        usual = self.started + _CHECKING * self.budget
+        return max(usual, time.monotonic() + 0.1 * self.budget)
+
+
+def foretold(settings: Sequence[AttackSetting]) -> int:
+    """Return the gradients that all attacks spend on an image that nothing fools, about."""
+    return sum(
+        setting.gradients
+        if setting.spec.foretold is None
+        else setting.spec.foretold(setting.knobs) * len(setting.eps) * setting.restarts
+        for setting in settings
+    )
+
+
+def affordable(
+    settings: Sequence[AttackSetting], rate: float, reading: float, budget: float
+) -> int:
+    """Return how many images may be reached, if most are fooled early.
+
+    Args:
+        settings: the attacks.
+        rate: input gradients a second.
+        reading: seconds to read an image.
+        budget: seconds.
+    """
+    each = max(1.0, foretold(settings) / _EARLY)
+    return max(1, min(int(budget * rate / each), int(_READING * budget / max(reading, 1e-7))))
+
+
+def first_shard(
+    settings: Sequence[AttackSetting], rate: float, budget: float, micro_batch: int
+) -> int:
+    """Return how many images come first, so that there is an answer early."""
+    images = int(_FIRST * budget * rate / max(1, foretold(settings)))
+    return max(1, min(images, micro_batch, _FIRST_MOST))
