@@ -95,6 +95,25 @@ def residual(channels: int, _: int, classes: int) -> nn.Module:
     )
 
 
+def mobile(channels: int, _: int, classes: int) -> nn.Module:
+    """Build an inverted bottleneck: depthwise convolution, batch norm, hard swish."""
+    return nn.Sequential(
+        nn.Conv2d(channels, 12, 3, 2, 1, bias=False),
+        nn.BatchNorm2d(12),
+        nn.Hardswish(),
+        nn.Conv2d(12, 36, 1, bias=False),
+        nn.BatchNorm2d(36),
+        nn.ReLU6(),
+        nn.Conv2d(36, 36, 3, 2, 1, groups=36, bias=False),
+        nn.BatchNorm2d(36),
+        nn.Hardswish(),
+        nn.Conv2d(36, 24, 1),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(24, classes),
+    )
+
+
 ARCHITECTURES: dict[str, Callable[[int, int, int], nn.Module]] = {
     "linear": linear,
     "perceptron": perceptron,

@@ -72,6 +72,8 @@ def _answers(model: Classifier, images: Tensor) -> bool:
     try:
         with torch.no_grad():
             model(images.clone())
-    except RuntimeError:  # torch's error for operands of two types, and many others
+    except torch.OutOfMemoryError:
+        raise
+    except Exception:  # operands of two types, mostly; the model is asked again, and told of
         return False
     return True
