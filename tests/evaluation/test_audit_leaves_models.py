@@ -60,6 +60,19 @@ def test_buffers_that_a_wrapper_moves_are_put_back() -> None:
     assert float(model.asked) == 0
 
 
+def test_tensors_that_no_module_holds_are_put_back() -> None:
+    model, state = net(), {"asked": torch.zeros(())}
+
+    def counts(inputs: Tensor) -> Tensor:
+        state["asked"] += 1
+        scores: Tensor = model(inputs)
+        return scores
+
+    report = audit(counts, (IMAGES, labels(model)), attacks=["fgsm"], eps=[0.01])
+    assert "state-moved" in [found.code for found in report.findings]
+    assert float(state["asked"]) == 0
+
+
 @pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode])
 def test_gradients_are_computed_where_the_caller_has_none(context: type) -> None:
     model = net()

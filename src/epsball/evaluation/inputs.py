@@ -108,7 +108,26 @@ def read_through(
 def sample_of(data: Dataset, count: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Read the first images: (m, c, h, w) float32 and (m,) labels."""
     chosen = np.arange(min(count, len(data)))
-    return to_unit(data.read(chosen)), torch.from_numpy(data.labels[chosen])
+    images = to_unit(data.read(chosen))
+    check_finite(data, images, chosen)
+    return images, torch.from_numpy(data.labels[chosen])
+
+
+def check_finite(data: Dataset, images: torch.Tensor, positions: Positions) -> None:
+    """Refuse images that hold NaN: a model would be blamed for its scores.
+
+    Args:
+        data: where they come from.
+        images: (m, c, h, w).
+        positions: (m,), of them.
+
+    Raises:
+        InvalidInput: one does.
+    """
+    finite = images.flatten(1).isfinite().all(1)
+    if not bool(finite.all()):
+        where = int(positions[int(torch.nonzero(~finite)[0])])
+        raise InvalidInput(f"{data.name}: image {where} holds NaN or infinity; mend it")
 
 
 def spread(positions: Positions, count: int) -> Positions:

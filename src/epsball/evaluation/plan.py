@@ -20,7 +20,7 @@ from epsball.evaluation.engine.deadline import OutOfTime
 from epsball.evaluation.engine.engine import Engine
 from epsball.evaluation.engine.examples import Examples
 from epsball.evaluation.engine.measuring import RequestedPrecision, choose_config
-from epsball.evaluation.inputs import read_through, spread
+from epsball.evaluation.inputs import check_finite, read_through, spread
 from epsball.evaluation.manifest import DataEntry, Manifest
 from epsball.evaluation.metrics.present import counted, eps_text
 from epsball.evaluation.phases import Phases
@@ -127,8 +127,9 @@ def make_plan(
     """
     drawn = _draw(data, request)
     begun_reading = time.perf_counter()
-    images = read_examples(data, spread(drawn, _looked(data, request)))
+    images = read_examples(data, looked := spread(drawn, _looked(data, request)))
     reading = (time.perf_counter() - begun_reading) / len(images)
+    check_finite(data, images.images, looked)
     callable_model = not subject.findings
     if callable_model:
         check_fit(subject, data, drawn)

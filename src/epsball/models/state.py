@@ -1,16 +1,20 @@
-"""The buffers of a model, so that it is left as it was found."""
+"""The buffers and other tensors of a model, so that it is left as it was found."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from epsball.object_graph import modules_behind
+from epsball.object_graph import modules_behind, references, walk
+
+_LARGEST = 2**26  # entries of a tensor outside modules that is copied
 
 
 class KeptState:
-    """A copy of every buffer that a callable is or hides, to be compared and put back.
+    """A copy of what a callable may move: buffers of modules, tensors in closures and mappings.
+
+    Parameters are left out: a forward pass does not move them.
 
     Args:
         model: a module or any other callable; it is looked at, never called.
@@ -22,6 +26,11 @@ class KeptState:
             for place, module in modules_behind(model).items()
             for name, buffer in module.named_buffers()
         ]
+        known = {id(buffer) for _, buffer, _ in self._buffers}
+        for name, value in _tensors_outside(model):
+            if id(value) not in known and _may_move(value):
+                known.add(id(value))
+                self._buffers.append((name, value, value.detach().clone()))
 
     def moved(self) -> list[str]:
         """Name the buffers that are not what they were."""
@@ -33,6 +42,19 @@ class KeptState:
             for _, buffer, kept in self._buffers:
                 if not _same(buffer, kept):
                     buffer.copy_(kept)
+
+
+def _tensors_outside(model: Callable[..., Any]) -> Iterator[tuple[str, Tensor]]:
+    """Yield the tensors that are attributes, members of containers, or held by closures."""
+    for name, value in walk(model):
+        for label, held in references(value):
+            if isinstance(held, Tensor):
+                yield (f"{name}.{label}" if name else label), held
+
+
+def _may_move(tensor: Tensor) -> bool:
+    settled = isinstance(tensor, nn.Parameter) or tensor.is_meta or tensor.requires_grad
+    return not settled and tensor.numel() <= _LARGEST
 
 
 def _same(one: Tensor, other: Tensor) -> bool:
