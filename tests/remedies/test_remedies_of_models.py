@@ -115,7 +115,7 @@ CASES = [
     ),
     Case(
         "a factory of another name",
-        lambda f: load_model(f"{_file(f, BUILD)}:biuld"),
+        lambda f: load_model(f"{_file(f, BUILD)}:builds"),
         "did you mean 'build'",
         lambda f: load_model(f"{f / 'net'}.py:build"),
     ),
