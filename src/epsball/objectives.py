@@ -184,7 +184,7 @@ def named_objective(objective: Objective | str) -> Objective:
 def is_adversarial(
     logits: Tensor, labels: Tensor, targets: Tensor | None = None, *, classes: int | None = None
 ) -> Tensor:
-    """Say which rows an attacker has won.
+    """Say in which rows the attacker succeeds.
 
     Args:
         logits: (n, k) scores, or (n, k + 1) of a model that rejects.
@@ -202,7 +202,7 @@ def is_adversarial(
     """
     prediction = logits.argmax(1)
     if targets is not None:
-        won = prediction == targets
+        success = prediction == targets
     else:
-        won = (prediction != labels) & (prediction < (classes or logits.shape[1]))
-    return won & logits.isfinite().all(1)
+        success = (prediction != labels) & (prediction < (classes or logits.shape[1]))
+    return success & logits.isfinite().all(1)

@@ -18,7 +18,7 @@ SOURCE = Path(epsball.__file__).parent / "attacks"
 MUTANTS = {
     "last point unscored": (
         "core/ascent.py",
-        "self.best.update(points, goal.value(logits), goal.won(logits), rows, self.inside)",
+        "self.best.update(points, goal.value(logits), goal.success(logits), rows, self.inside)",
         "return",
         "pgd",
         "check_strongest_point",
@@ -37,10 +37,10 @@ MUTANTS = {
         "pgd",
         "check_strongest_point",
     ),
-    "won ignored in the ranking": (
+    "success ignored in the ranking": (
         "core/best_seen.py",
-        "better = (won & ~held_won) | ((won == held_won) & (value > self.value[rows]))",
-        "better = value > self.value[rows] + 1e6 * held_won",
+        "better = (success & ~earlier) | ((success == earlier) & (value > self.value[rows]))",
+        "better = value > self.value[rows] + 1e6 * earlier",
         "pgd",
         "check_strongest_point",
     ),

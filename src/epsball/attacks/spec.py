@@ -36,7 +36,7 @@ class AttackSpec:
         needs_gradient: whether the model must be differentiable.
         random: whether another generator gives another result, so that restarts help.
         keeps: what it returns: the "best" point seen, by (fooled, cross-entropy); one that
-            "won", if any point seen did; or the "last".
+            "success", if any point seen did; or the "last".
         adaptive: what one image is given depends on how the others of its batch fare.
         averages: it follows gradients averaged over changed images: what it reaches on the model
             it is made on is not the most that a gradient reaches there.
@@ -53,7 +53,7 @@ class AttackSpec:
     source: str
     needs_gradient: bool = True
     random: bool = False
-    keeps: Literal["best", "won", "last"] = "best"
+    keeps: Literal["best", "success", "last"] = "best"
     adaptive: bool = False
     averages: bool = False
     takes_targets: bool = True

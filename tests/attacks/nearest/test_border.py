@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from epsball.attacks.nearest.border import Winning, nearest_plane, pull_back
+from epsball.attacks.nearest.border import LeadGoal, nearest_plane, pull_back
 from epsball.errors import InvalidInput
 from epsball.types import ModelInfo
 
@@ -41,22 +41,22 @@ def rows(count: int) -> Tensor:
 )
 def test_lead(rejects: bool, targets: list[int] | None, expected: list[float]) -> None:
     model = Scores([[0.0]] * 4, rejects=rejects)
-    goal = Winning(model, LABELS, None if targets is None else torch.tensor(targets))
+    goal = LeadGoal(model, LABELS, None if targets is None else torch.tensor(targets))
     assert goal.value(SCORES).tolist() == expected
-    assert goal.won(SCORES).tolist() == [value > 0 for value in expected]
+    assert goal.success(SCORES).tolist() == [value > 0 for value in expected]
     assert goal.rows(torch.tensor([1])).value(SCORES[1:]).tolist() == expected[1:]
 
 
 def test_one_class_cannot_be_mistaken() -> None:
     with pytest.raises(InvalidInput, match="at least 2 classes apart, got 1"):
-        Winning(Scores([[1.0]]), torch.tensor([0]), None).value(torch.zeros(1, 1))
+        LeadGoal(Scores([[1.0]]), torch.tensor([0]), None).value(torch.zeros(1, 1))
 
 
 def test_the_nearest_border_is_not_that_of_the_highest_score() -> None:
     """Class 1 is closer in scores, class 2 in images: its score rises four times as fast."""
     model = Scores([[0.0, 0.0], [-0.5, -0.25], [-2.0, 0.0]])
     points = torch.tensor([0.5, 0.25]).view(1, 1, 1, 2)
-    goal = Winning(model, torch.tensor([0]), None)
+    goal = LeadGoal(model, torch.tensor([0]), None)
     both, _ = nearest_plane(model, points, rows(1), goal, norm="linf", candidates=2)
     assert both.gap.item() == -0.3125
     assert both.slope.flatten().tolist() == [-0.5, -0.25]
@@ -70,7 +70,7 @@ def test_the_nearest_border_is_not_that_of_the_highest_score() -> None:
 def test_rejection_is_one_side_of_the_border() -> None:
     model = Scores([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]], rejects=True)
     points = torch.tensor([0.25, 0.75]).view(1, 1, 1, 2)
-    goal = Winning(model, torch.tensor([0]), None)
+    goal = LeadGoal(model, torch.tensor([0]), None)
     plane, _ = nearest_plane(model, points, rows(1), goal, norm="l2", candidates=9)
     assert plane.gap.item() == -0.5
     assert plane.slope.flatten().tolist() == [1.0, -1.0]
@@ -80,7 +80,7 @@ def test_a_class_without_a_finite_slope_has_no_border() -> None:
     # a cliff so steep that its length is infinite would be the nearest of all borders
     model = Scores([[1.0, 0.0], [0.0, 0.25], [3e38, -3e38]])
     points = torch.tensor([0.5, 0.5]).view(1, 1, 1, 2)
-    goal = Winning(model, torch.tensor([0]), None)
+    goal = LeadGoal(model, torch.tensor([0]), None)
     plane, _ = nearest_plane(model, points, rows(1), goal, norm="l2", candidates=2)
     assert plane.slope.flatten().tolist() == [-1.0, 0.25]
     nowhere, _ = nearest_plane(
@@ -104,7 +104,7 @@ class Cliff(nn.Module):
 @pytest.mark.parametrize("border", [0.03, 0.3, 0.77])
 def test_pull_back_where_scores_are_a_step(border: float) -> None:
     inputs, found = torch.zeros(1, 1, 2, 2), torch.ones(1, 1, 2, 2)
-    goal = Winning(Cliff(border), torch.tensor([0]), None)
+    goal = LeadGoal(Cliff(border), torch.tensor([0]), None)
     drawn = [
         float(pull_back(goal.model, inputs, found, rows(1), goal, steps=steps).mean())
         for steps in (0, 4, 12, 30)
@@ -119,7 +119,7 @@ def test_pull_back_meets_a_plane_at_once_and_stays_clear_of_it() -> None:
     model = Scores([[1.0, 0.0], [0.0, 1.0]])
     inputs = torch.tensor([[0.75, 0.25], [0.5, 0.375]]).view(2, 1, 1, 2)
     found = torch.tensor([[0.25, 0.75], [0.0, 1.0]]).view(2, 1, 1, 2)
-    goal = Winning(model, torch.tensor([0, 0]), None)
+    goal = LeadGoal(model, torch.tensor([0, 0]), None)
     for steps in (1, 5):
         drawn = pull_back(model, inputs, found, rows(2), goal, steps=steps)
         lead, lacked = goal.value(model(drawn)), -goal.value(model(inputs))
@@ -136,7 +136,7 @@ def test_pull_back_keeps_what_it_cannot_better() -> None:
             return torch.stack((1 - near, near), 1)
 
     inputs, found = torch.zeros(1, 1, 2, 2), torch.ones(1, 1, 2, 2)
-    goal = Winning(Shell(), torch.tensor([0]), None)
+    goal = LeadGoal(Shell(), torch.tensor([0]), None)
     assert torch.equal(pull_back(goal.model, inputs, found, rows(1), goal, steps=5), found)
 
 
@@ -164,7 +164,7 @@ def test_pull_back_follows_a_curve_from_either_side(
 ) -> None:
     """A line between the ends meets the border from the same side again and again."""
     inputs, found = torch.zeros(1, 1, 2, 2), torch.ones(1, 1, 2, 2)
-    goal = Winning(Curve(lead), torch.tensor([0]), None)
+    goal = LeadGoal(Curve(lead), torch.tensor([0]), None)
     drawn = pull_back(goal.model, inputs, found, rows(1), goal, steps=14)
     assert border < drawn.mean() < 1.1 * border
 
@@ -176,7 +176,7 @@ def test_pull_back_keeps_the_nearest_though_it_looks_for_a_clearer_one() -> None
         return -1 + 1.0001 * (mean > 0.4) + 0.9999 * (mean > 0.9)
 
     inputs, found = torch.zeros(1, 1, 2, 2), torch.ones(1, 1, 2, 2)
-    goal = Winning(Curve(lead), torch.tensor([0]), None)
+    goal = LeadGoal(Curve(lead), torch.tensor([0]), None)
     drawn = pull_back(goal.model, inputs, found, rows(1), goal, steps=6)
     assert drawn.mean() < 0.51
 
@@ -188,7 +188,7 @@ def test_pull_back_survives_scores_that_are_no_numbers() -> None:
             return super().forward(inputs).masked_fill(inside[:, None], torch.nan)
 
     inputs, found = torch.zeros(1, 1, 2, 2), torch.ones(1, 1, 2, 2)
-    goal = Winning(Hole(0.3), torch.tensor([0]), None)
+    goal = LeadGoal(Hole(0.3), torch.tensor([0]), None)
     drawn = pull_back(goal.model, inputs, found, rows(1), goal, steps=12)
-    assert goal.won(goal.model(drawn)).all()
+    assert goal.success(goal.model(drawn)).all()
     assert drawn.mean() < 0.7

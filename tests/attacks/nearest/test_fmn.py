@@ -11,8 +11,8 @@ from tests.attacks.borders import ROUNDING, QueryCounter, curved, held_by_the_bo
 from tests.attacks.sparsest import changed, far_problem, fewest
 from torch import Tensor, nn
 
-from epsball.attacks.nearest.border import Winning
-from epsball.attacks.nearest.chase import Odds
+from epsball.attacks.nearest.border import LeadGoal
+from epsball.attacks.nearest.chase import LogOdds
 from epsball.attacks.nearest.fmn import NORMS, fmn
 from epsball.attacks.nearest.hyperplane import step_to_plane
 from epsball.errors import InvalidInput, UnsupportedNorm
@@ -160,14 +160,14 @@ def test_log_odds_climb_like_the_cross_entropy(seed: int, factor: float, targete
     scores = torch.randn((4, 5), generator=generator, dtype=torch.float64)
     labels = scores.argmax(1)
     targets = (labels + 1) % 5 if targeted else None
-    goal = Winning(lambda x: x, labels, targets)
+    goal = LeadGoal(lambda x: x, labels, targets)
     unit = goal.value(scores).abs() / 10
     scaled = (scores / unit[:, None]).requires_grad_()
     followed, sign = (labels, 1) if targets is None else (targets, -1)
     loss = sign * nn.functional.cross_entropy(scaled, followed, reduction="sum")
     (known,) = torch.autograd.grad(loss, scaled)
     large = (factor * scores).requires_grad_()
-    (slope,) = torch.autograd.grad(Odds(goal).value(large).sum(), large)
+    (slope,) = torch.autograd.grad(LogOdds(goal).value(large).sum(), large)
     assert torch.cosine_similarity(slope, known, dim=1).min() > 1 - 1e-9
     # in units of the lead: the slope along the best class stays about one
     assert slope.norm(dim=1).max() < 2

@@ -7,8 +7,8 @@ from tests.attacks.borders import QueryCounter
 from tests.attacks.sparsest import changed, far_problem
 from torch import Tensor, nn
 
-from epsball.attacks.nearest.border import Winning
-from epsball.attacks.nearest.sparse import Hunt, prune
+from epsball.attacks.nearest.border import LeadGoal
+from epsball.attacks.nearest.sparse import NearestSearch, prune
 
 
 class Sum(nn.Module):
@@ -25,11 +25,11 @@ class Sum(nn.Module):
 
 def pruned(model: nn.Module, point: Tensor, *, saturate: bool) -> Tensor:
     """Prune a point that was found from black."""
-    goal = Winning(model, torch.zeros(len(point), dtype=torch.int64), None)
-    hunt = Hunt(model, goal, torch.zeros_like(point), torch.arange(len(point)), "l0")
-    hunt.read(point)
-    prune(hunt, saturate=saturate)
-    return hunt.points
+    goal = LeadGoal(model, torch.zeros(len(point), dtype=torch.int64), None)
+    nearest = NearestSearch(model, goal, torch.zeros_like(point), torch.arange(len(point)), "l0")
+    nearest.read(point)
+    prune(nearest, saturate=saturate)
+    return nearest.points
 
 
 @given(entries=st.integers(1, 40), needed=st.integers(1, 40))
@@ -71,14 +71,16 @@ def test_where_the_ends_do_not_fool_the_values_stay() -> None:
 def test_rows_without_a_result_are_not_asked() -> None:
     model, inputs, labels = far_problem(0)
     counting = QueryCounter(model, len(labels))
-    hunt = Hunt(counting, Winning(counting, labels, None), inputs, torch.arange(8), "l0")
-    hunt.read(torch.where(torch.arange(8)[:, None, None, None] < 2, 1 - inputs, inputs))
-    found = hunt.distance.isfinite()
+    nearest = NearestSearch(
+        counting, LeadGoal(counting, labels, None), inputs, torch.arange(8), "l0"
+    )
+    nearest.read(torch.where(torch.arange(8)[:, None, None, None] < 2, 1 - inputs, inputs))
+    found = nearest.distance.isfinite()
     assert found.tolist() == [True, True] + 6 * [False]
     before = counting.forwards.clone()
-    prune(hunt, saturate=False)
+    prune(nearest, saturate=False)
     assert ((counting.forwards > before) == found).all()
     prune(
-        Hunt(counting, Winning(counting, labels, None), inputs, torch.arange(8), "l0"),
+        NearestSearch(counting, LeadGoal(counting, labels, None), inputs, torch.arange(8), "l0"),
         saturate=True,
     )

@@ -151,10 +151,10 @@ def _to_border(asker: LabelAsker, walk: _Walk) -> _Walk:
     low, high = torch.zeros_like(length), torch.ones_like(length)
     for _ in range(_lines(walk, asker.norm)):
         share = (low + high) / 2
-        tried = (walk.clean + project(delta, share * length, asker.norm)).clamp(0, 1)
-        fooled = asker.ask(tried[:, None], walk.rows)[1][:, 0]
-        point = torch.where(per_row(fooled, point), tried, point)
-        high, low = torch.where(fooled, share, high), torch.where(fooled, low, share)
+        points = (walk.clean + project(delta, share * length, asker.norm)).clamp(0, 1)
+        success = asker.ask(points[:, None], walk.rows)[1][:, 0]
+        point = torch.where(per_row(success, point), points, point)
+        high, low = torch.where(success, share, high), torch.where(success, low, share)
     return replace(walk, point=point)
 
 
@@ -167,10 +167,10 @@ def _jump(asker: LabelAsker, walk: _Walk, samples: int, number: int) -> _Walk:
     direction, lean = _direction(asker, walk, reach, count)
     length, point, going = distance / math.sqrt(number), walk.point, lean < 1
     for _ in range(_HALVINGS):
-        tried = (walk.point + per_row(length, point) * direction).clamp(0, 1)
-        fooled = asker.ask(tried[:, None], walk.rows, going[:, None])[1][:, 0]
-        point = torch.where(per_row(fooled, point), tried, point)
-        length, going = length / 2, going & ~fooled
+        points = (walk.point + per_row(length, point) * direction).clamp(0, 1)
+        success = asker.ask(points[:, None], walk.rows, going[:, None])[1][:, 0]
+        point = torch.where(per_row(success, point), points, point)
+        length, going = length / 2, going & ~success
         if not bool(going.any()):
             break
     return replace(walk, point=point)
@@ -198,11 +198,11 @@ def _direction(
         away = per_row(reach, here) * _random_units(here, asker.norm, walk.streams)
         probes = (here + away).clamp(0, 1)
         numbers = torch.arange(piece.start, piece.stop, device=count.device)
-        asked, fooled = asker.ask(probes, walk.rows, numbers < count[:, None])
-        answer = asked.long() * (2 * fooled.long() - 1)
+        queried, success = asker.ask(probes, walk.rows, numbers < count[:, None])
+        answer = queried.long() * (2 * success.long() - 1)
         moved = (probes - here) / per_row(reach, here)
         toward += (answer[:, :, None, None, None] * moved).sum(1)
-        drift += (asked[:, :, None, None, None] * moved).sum(1)
+        drift += (queried[:, :, None, None, None] * moved).sum(1)
         answers += answer.sum(1)
     mean = (answers / count).to(drift)
     # the mean answer taken off: fewer samples are enough
@@ -210,8 +210,8 @@ def _direction(
 
 
 def _random_units(like: Tensor, norm: Norm, streams: Randomness) -> Tensor:
-    drawn = normal(like, streams) if norm == "l2" else 2 * uniform(like, streams) - 1
-    return steepest(drawn.flatten(0, 1), "l2").view_as(drawn)
+    sample = normal(like, streams) if norm == "l2" else 2 * uniform(like, streams) - 1
+    return steepest(sample.flatten(0, 1), "l2").view_as(sample)
 
 
 SPEC = AttackSpec(

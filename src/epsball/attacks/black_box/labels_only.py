@@ -54,35 +54,35 @@ class LabelAsker:
         self.distance = torch.full_like(labels, torch.inf, dtype=clean.dtype)
 
     def ask(
-        self, points: Tensor, rows: Tensor, wanted: Tensor | None = None
+        self, points: Tensor, rows: Tensor, mask: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Ask about several points a row, as long as the row's budget lasts.
 
         Args:
             points: (m, s, c, h, w).
             rows: (m,), which rows of the batch they belong to, each at most once.
-            wanted: (m, s), bool; which of them to ask about; None: all.
+            mask: (m, s), bool; which of them to ask about; None: all.
 
         Returns:
             (m, s) bool, twice: asked; fooled.
         """
-        asked = torch.ones(points.shape[:2], dtype=torch.bool, device=points.device)
-        asked = asked if wanted is None else wanted
-        asked = asked & (asked.cumsum(1) <= self.left[rows][:, None])
-        fooled = torch.zeros_like(asked)
-        row, column = asked.nonzero().unbind(1)
+        queried = torch.ones(points.shape[:2], dtype=torch.bool, device=points.device)
+        queried = queried if mask is None else mask
+        queried = queried & (queried.cumsum(1) <= self.left[rows][:, None])
+        successes = torch.zeros_like(queried)
+        row, column = queried.nonzero().unbind(1)
         if not len(row):
-            return asked, fooled
+            return queried, successes
         these, of = points[row, column], rows[row]
-        self.left[rows] -= asked.sum(1)
+        self.left[rows] -= queried.sum(1)
         logits, goal = read(self.model, these, of, self.at_once), self.goal.rows(of)
-        won = fooled[row, column] = goal.won(logits)
-        far = size(these - self.clean[of], self.norm).masked_fill(~won, torch.inf)
-        firmly = confirmed(None, goal, these, logits, of)
-        distance = torch.full_like(asked, torch.inf, dtype=points.dtype)
-        distance[row, column] = torch.where(firmly, far, far + _UNSURE)
+        success = successes[row, column] = goal.success(logits)
+        far = size(these - self.clean[of], self.norm).masked_fill(~success, torch.inf)
+        clear_success = confirmed(None, goal, these, logits, of)
+        distance = torch.full_like(queried, torch.inf, dtype=points.dtype)
+        distance[row, column] = torch.where(clear_success, far, far + _UNSURE)
         self._keep(points, distance, rows)
-        return asked, fooled
+        return queried, successes
 
     def _keep(self, points: Tensor, distance: Tensor, rows: Tensor) -> None:
         least, column = distance.min(1)
@@ -105,21 +105,23 @@ def find_starts(
     Returns:
         The rows that have a start, in order, and their starts.
     """
-    found = torch.zeros_like(asker.left, dtype=torch.bool)
+    has_start = torch.zeros_like(asker.left, dtype=torch.bool)
     points = asker.clean.clone()
     # how often noise is drawn differs from row to row: later draws must not depend on it
     fresh = generator.restarted(_STARTS) if isinstance(generator, ImageStreams) else generator
     missing, streams, number = rows, streams_of(fresh, rows), 0
-    given = starts
     while len(missing):
-        tried = _noise(asker.clean[missing], number, streams) if given is None else given[missing]
-        number, given = number + (given is None), None
-        fooled = asker.ask(tried[:, None], missing)[1][:, 0]
-        points[missing[fooled]] = tried[fooled]
-        found[missing[fooled]] = True
-        going = (~fooled & (asker.left[missing] > 0)).nonzero()[:, 0]
+        if starts is None:
+            proposals = _noise(asker.clean[missing], number, streams)
+            number += 1
+        else:
+            proposals, starts = starts[missing], None
+        success = asker.ask(proposals[:, None], missing)[1][:, 0]
+        points[missing[success]] = proposals[success]
+        has_start[missing[success]] = True
+        going = (~success & (asker.left[missing] > 0)).nonzero()[:, 0]
         missing, streams = missing[going], streams_of(streams, going)
-    chosen = rows[found[rows]]
+    chosen = rows[has_start[rows]]
     return chosen, points[chosen]
 
 

@@ -59,8 +59,8 @@ def noise(
     Source: the noise control of Goodfellow, Shlens and Szegedy 2015, arXiv:1412.6572, section 4.
     """
     check_call("noise", inputs, labels, targets, eps=eps, norm=norm, norms=NORMS)
-    drawn = _draw(inputs.detach(), distribution, generator)
-    delta = drawn * eps if norm == "linf" else steepest(drawn, "l2") * eps
+    sample = _draw(inputs.detach(), distribution, generator)
+    delta = sample * eps if norm == "linf" else steepest(sample, "l2") * eps
     return (inputs.detach() + project(delta, eps, norm)).clamp(0, 1)
 
 

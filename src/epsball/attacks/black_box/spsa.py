@@ -103,8 +103,8 @@ def spsa(
     with torch.no_grad():
         walk = prober.visit(walk, clean)
         for number, pairs in enumerate(plan):
-            slope, won = prober.slope(walk, pairs, probe)
-            walk = walk.learn(slope).of(~won)
+            slope, success = prober.slope(walk, pairs, probe)
+            walk = walk.learn(slope).of(~success)
             length = eps * (1 - number / len(plan)) if step_size is None else step_size
             walk = prober.visit(walk, walk.point + length / spread * walk.direction(number + 1))
     return prober.best.points
@@ -175,7 +175,7 @@ class _Prober:
     norm: Norm
 
     def visit(self, walk: _Walk, points: Tensor) -> _Walk:
-        """Go to points, (m, c, h, w); return the walk of those that have not won there."""
+        """Go to points, (m, c, h, w); return the walk of those that are no success there."""
         if not len(walk.rows):
             return walk
         walk = replace(walk, point=project_into_box(points, walk.clean, self.eps, self.norm))
@@ -190,23 +190,23 @@ class _Prober:
             probe: how far, in each pixel.
 
         Returns:
-            (m, c, h, w), the slope; (m,) bool, which rows a probe has won.
+            (m, c, h, w), the slope; (m,) bool, which rows have a probe that is a success.
         """
         above, below = torch.zeros_like(walk.point), torch.zeros_like(walk.point)
-        won = torch.zeros_like(walk.rows, dtype=torch.bool)
+        success = torch.zeros_like(walk.rows, dtype=torch.bool)
         for piece in pieces(pairs, walk.point) if len(walk.rows) else ():
             count = piece.stop - piece.start
             here = repeated(walk.point, count)
             away = probe * random_signs(here, walk.streams)
             probes = self._inside(walk, torch.cat((here + away, here - away), 1))
-            value, fooled = self._ask(walk, probes)
+            value, success_of_probes = self._ask(walk, probes)
             rise = (value[:, :count] - value[:, count:]).nan_to_num(0, 0, 0)
             # at a border of ball or box a pair lies closer together than it was meant to
             apart = probes[:, :count] - probes[:, count:]
             above += (rise[:, :, None, None, None] * apart).sum(1)
             below += apart.square().sum(1)
-            won |= fooled
-        return above / below.clamp_min(torch.finfo(below.dtype).tiny), won
+            success |= success_of_probes
+        return above / below.clamp_min(torch.finfo(below.dtype).tiny), success
 
     def _inside(self, walk: _Walk, points: Tensor) -> Tensor:
         around = repeated(walk.clean, points.shape[1]).flatten(0, 1)
@@ -214,18 +214,18 @@ class _Prober:
         return inside.view_as(points)
 
     def _ask(self, walk: _Walk, points: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the values (m, s) of points (m, s, c, h, w), and (m,) which rows have won."""
+        """Return the values (m, s) of points (m, s, c, h, w), and the rows (m,) with a success."""
         count = points.shape[1]
         goal = walk.goal.rows(all_rows(points).repeat_interleave(count))
         logits = read_samples(self.model, points, walk.rows, self.at_once)
         value = goal.value(logits).to(points).nan_to_num(-torch.inf).view(-1, count)
-        won = goal.won(logits).view(-1, count)
-        firmly = confirmed(None, goal, points.flatten(0, 1), logits, walk.rows)
-        # of the points of a row, the highest; of those that have won, if there are any
-        top = value.masked_fill(~won & won.any(1, keepdim=True), -torch.inf).argmax(1)
+        success = goal.success(logits).view(-1, count)
+        clear_success = confirmed(None, goal, points.flatten(0, 1), logits, walk.rows)
+        # of the points of a row, the highest; of the successes, if there are any
+        top = value.masked_fill(~success & success.any(1, keepdim=True), -torch.inf).argmax(1)
         each = all_rows(points)
-        self.best.update(points[each, top], value[each, top], won[each, top], walk.rows)
-        return value, firmly.view(-1, count).any(1)
+        self.best.update(points[each, top], value[each, top], success[each, top], walk.rows)
+        return value, clear_success.view(-1, count).any(1)
 
 
 SPEC = AttackSpec(
@@ -235,5 +235,5 @@ SPEC = AttackSpec(
     source="Uesato et al. 2018, arXiv:1802.05666",
     needs_gradient=False,
     random=True,
-    keeps="won",
+    keeps="success",
 )

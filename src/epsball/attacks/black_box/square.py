@@ -160,7 +160,7 @@ def _climb(
     queries: int,
     search: Search,
 ) -> Tensor:
-    """Ask about one proposal after the other; go where the goal is higher or won."""
+    """Ask about one proposal after the other; go where the goal is higher or reached."""
     best = BestSeen(walk.clean)
     exact_from = queries - max(1, queries // 10) if search.confirm else 0
     for number in range(queries):
@@ -170,22 +170,22 @@ def _climb(
         again = search.confirm is not None and number == max(2, exact_from)
         # what the cheaper model said of a point does not compare: it is asked about once more
         points = walk.point if again else propose(walk, number)
-        asked = (search.confirm or model) if exact else model
-        logits = read(asked, points, walk.rows, search.micro_batch)
+        scorer = (search.confirm or model) if exact else model
+        logits = read(scorer, points, walk.rows, search.micro_batch)
         value = walk.goal.value(logits).to(walk.value).nan_to_num(-torch.inf)
         # the search begins at the first squares, even where the clean image was worse
         higher = (value > walk.value) | (number <= 1 or again)
-        won, firmly, told = _verdict(search, walk, points, logits, higher, exact=exact)
-        best.update(points, value, won, walk.rows)
-        taken = higher | won
+        success, clear_success, cost = _verdict(search, walk, points, logits, higher, exact=exact)
+        best.update(points, value, success, walk.rows)
+        accepted = higher | success
         walk = replace(
             walk,
-            point=torch.where(per_row(taken, points), points, walk.point),
-            value=torch.where(taken, value, walk.value),
-            spent=walk.spent + told,
+            point=torch.where(per_row(accepted, points), points, walk.point),
+            value=torch.where(accepted, value, walk.value),
+            spent=walk.spent + cost,
         )
-        dear = 2 if number + 1 < exact_from else 1  # a success is asked of both models
-        going = ~firmly & (walk.spent + dear <= queries)
+        most = 2 if number + 1 < exact_from else 1  # a success is asked of both models
+        going = ~clear_success & (walk.spent + most <= queries)
         if not bool(going.all()):
             walk = walk.of(going.nonzero()[:, 0])
     return best.points
@@ -194,25 +194,25 @@ def _climb(
 def _verdict(
     search: Search, walk: _Walk, points: Tensor, logits: Tensor, higher: Tensor, *, exact: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Say which points have won, which of them firmly, and how often each was asked about."""
-    told = torch.ones_like(walk.spent)
+    """Say which points are successes, which of them clear ones, and the queries of each."""
+    cost = torch.ones_like(walk.spent)
     if exact:
-        return *judge(search, walk.goal, points, logits, walk.rows, exact=True), told
+        return *judge(search, walk.goal, points, logits, walk.rows, exact=True), cost
     # where a point no lower was refuted there is nothing to be asked again
-    claimed = (walk.goal.won(logits) & higher).nonzero()[:, 0]
-    won = torch.zeros_like(higher)
-    firmly = won.clone()
-    if len(claimed):
-        told[claimed] += 1
-        won[claimed], firmly[claimed] = judge(
+    candidates = (walk.goal.success(logits) & higher).nonzero()[:, 0]
+    success = torch.zeros_like(higher)
+    clear_success = success.clone()
+    if len(candidates):
+        cost[candidates] += 1
+        success[candidates], clear_success[candidates] = judge(
             search,
-            walk.goal.rows(claimed),
-            points[claimed],
-            logits[claimed],
-            walk.rows[claimed],
+            walk.goal.rows(candidates),
+            points[candidates],
+            logits[candidates],
+            walk.rows[candidates],
             exact=False,
         )
-    return won, firmly, told
+    return success, clear_success, cost
 
 
 SPEC = AttackSpec(
@@ -222,5 +222,5 @@ SPEC = AttackSpec(
     source="Andriushchenko et al. 2020, arXiv:1912.00049",
     needs_gradient=False,
     random=True,
-    keeps="won",
+    keeps="success",
 )

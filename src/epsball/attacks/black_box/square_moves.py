@@ -40,9 +40,9 @@ def next_paint(
         (n, c, h, w); no row is as it was, unless eps or the box allow nothing else.
     """
     side = _side(clean, share)
-    drawn = _numbers(clean, 2 + clean.shape[1], streams)
-    inside = _Window.of(clean, drawn[:, :2], side).inside
-    up = drawn[:, 2:, None, None] < _COIN  # (n, c, 1, 1)
+    numbers = _numbers(clean, 2 + clean.shape[1], streams)
+    inside = _Window.of(clean, numbers[:, :2], side).inside
+    up = numbers[:, 2:, None, None] < _COIN  # (n, c, 1, 1)
     high, low = (clean + eps).clamp_max(1), (clean - eps).clamp_min(0)
     moved = torch.where(inside, torch.where(up, high, low), point)
     # asking what is known already is a query lost: such a square goes the other way
@@ -55,8 +55,8 @@ def first_tiles(clean: Tensor, eps: float, streams: Randomness) -> Tensor:
     n, channels, height, width = clean.shape
     side = max(1, min(height, width) // _TILES)
     down, across = height // side, width // side
-    drawn = _numbers(clean, down * across * (channels + 1), streams)
-    coins = (drawn < _COIN).view(n, channels + 1, down, across)
+    numbers = _numbers(clean, down * across * (channels + 1), streams)
+    coins = (numbers < _COIN).view(n, channels + 1, down, across)
     bumps = _bump(side, clean.dtype, clean.device)[coins[:, 0].long()]  # (n, down, across, s, s)
     signs = 1 - 2 * coins[:, 1:].to(clean)
     tiles = signs[..., None, None] * bumps[:, None]  # (n, c, down, across, s, s)
@@ -84,14 +84,14 @@ def next_tiles(
     """
     channels, delta = clean.shape[1], point - clean
     side = _side(clean, share, odd=True)
-    drawn = _numbers(clean, 5 + channels, streams)
-    to, taken = (_Window.of(clean, drawn[:, at : at + 2], side) for at in (0, 2))
-    signs = 1 - 2 * (drawn[:, 5:, None, None] < _COIN).to(clean)  # (n, c, 1, 1)
-    bump = signs * to.fill(_bump(side, clean.dtype, clean.device), drawn[:, 4] < _COIN)
+    numbers = _numbers(clean, 5 + channels, streams)
+    to, source = (_Window.of(clean, numbers[:, at : at + 2], side) for at in (0, 2))
+    signs = 1 - 2 * (numbers[:, 5:, None, None] < _COIN).to(clean)  # (n, c, 1, 1)
+    bump = signs * to.fill(_bump(side, clean.dtype, clean.device), numbers[:, 4] < _COIN)
     mixed = bump + _unit(delta * to.inside)
     bump = torch.where(_lengths(mixed) > _TINY, mixed, bump)  # the old one may undo the new
     spare = (eps**2 - size(delta, "l2") ** 2).clamp_min(0) / channels
-    both = to.inside | taken.inside
+    both = to.inside | source.inside
     length = (per_row(spare, delta) + _lengths(delta * both) ** 2).sqrt()
     moved = torch.where(both, _unit(bump) * length, delta)
     return (clean + eps * steepest(moved, "l2")).clamp(0, 1)
@@ -107,13 +107,13 @@ class _Window:
         self.inside = (within[0][:, :, None] & within[1][:, None, :])[:, None]  # (n, 1, h, w)
 
     @classmethod
-    def of(cls, images: Tensor, drawn: Tensor, side: int) -> "_Window":
+    def of(cls, images: Tensor, numbers: Tensor, side: int) -> "_Window":
         """Place squares of a side by two numbers in [0, 1) each, (n, 2)."""
         from_corner = []
-        for number, length in zip(drawn.unbind(1), images.shape[2:], strict=True):
+        for number, length in zip(numbers.unbind(1), images.shape[2:], strict=True):
             # to the nearest place: the two outermost get half of what the others get
             corner = (number * (length - side)).round().long()
-            from_corner.append(torch.arange(length, device=drawn.device) - corner[:, None])
+            from_corner.append(torch.arange(length, device=numbers.device) - corner[:, None])
         return cls(from_corner[0], from_corner[1], side)
 
     def fill(self, bump: Tensor, turned: Tensor) -> Tensor:

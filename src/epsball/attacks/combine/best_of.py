@@ -76,12 +76,12 @@ def best_of(attack: Callable[..., Images], *, restarts: int) -> Callable[..., Im
             )
             logits = read(exact, points, rows, search.micro_batch)
             aim = goal.rows(rows)
-            value, won = aim.value(logits), aim.won(logits)
+            value, success = aim.value(logits), aim.success(logits)
             if nearest:
                 value = -size(points - inputs[rows], settings.get("norm", norm))
-            best.update(points, value, won, rows)
+            best.update(points, value, success, rows)
             if search.retire and not nearest:
-                rows = rows[~won]
+                rows = rows[~success]
                 if not len(rows):
                     break
         return best.points

@@ -75,22 +75,22 @@ def over_targets(
     ) -> Images:
         check_call("over_targets", inputs, labels, targets, eps=None, norm=None, norms=())
         if targets is not None:
-            asked = _with_search(settings, search)
-            return attack(model, inputs, labels, targets=targets, generator=generator, **asked)
+            arguments = _with_search(settings, search)
+            return attack(model, inputs, labels, targets=targets, generator=generator, **arguments)
         norm = None if _takes_eps(attack, settings) else _norm_of(attack, settings)
-        held = _Held(model, inputs, labels, norm, search or Search(retire=False))
-        rows, clean = all_rows(inputs), held.read(inputs, all_rows(inputs))
+        results = _Held(model, inputs, labels, norm, search or Search(retire=False))
+        rows, clean = all_rows(inputs), results.read(inputs, all_rows(inputs))
         order = _likeliest(model, clean, labels, count)
-        held.take(inputs, rows, clean)
+        results.take(inputs, rows, clean)
         if norm is not None:  # nothing is nearer than a clean image that is wrong
-            rows = rows[~held.best.won]
+            rows = rows[~results.best.success]
         for number, towards in enumerate(order):
             if not len(rows):
                 break
             fresh = generator
             if isinstance(generator, ImageStreams):
                 fresh = generator.restarted(number).rows(rows)
-            made = attack(
+            points = attack(
                 Part(model, rows),
                 inputs[rows],
                 labels[rows],
@@ -98,9 +98,9 @@ def over_targets(
                 generator=fresh,
                 **_with_search(settings, search_part(search, rows)),
             )
-            fooled = held.take(made, rows, held.read(made, rows))
-            rows = rows[~fooled] if norm is None else rows
-        return held.best.points
+            success = results.take(points, rows, results.read(points, rows))
+            rows = rows[~success] if norm is None else rows
+        return results.best.points
 
     return aimed
 
@@ -122,15 +122,15 @@ class _Held:
         return read(self.model, points, rows, self.search.micro_batch)
 
     def take(self, points: Tensor, rows: Tensor, logits: Tensor) -> Tensor:
-        """Rank what was made of some rows; return which of them have won for good."""
+        """Rank the results of some rows; return which of them are a confirmed success."""
         goal = self.goal.rows(rows)
-        won, firmly = judge(self.search, goal, points, logits, rows, exact=True)
+        success, clear_success = judge(self.search, goal, points, logits, rows, exact=True)
         if self.norm is None:
             value = goal.value(logits)
         else:
             value = -size(points - self.inputs[rows], self.norm)
-        self.best.update(points, value, won, rows)
-        return firmly
+        self.best.update(points, value, success, rows)
+        return clear_success
 
 
 def _likeliest(

@@ -19,19 +19,19 @@ from epsball.types import Search
 Keep = Literal["best", "last"]
 # float32 scores of the same image differ in their last bits from batch to batch; a lead smaller
 # than this share of the largest score is no reason to stop looking for a larger one
-_HAIR = 1e-5
+_TIE_TOLERANCE = 1e-5
 _FINISH = 40  # in low precision the last of so many steps is made on the model itself
 _FULL = Search(retire=False)
 
 
 class Goal(Protocol):
-    """What an attack climbs and when it has won; both read the scores of the points it visits."""
+    """What an attack climbs and when it succeeds; both read the scores of the points it visits."""
 
     def value(self, logits: Tensor, /) -> Tensor:
         """Return (n,), climbed along its gradient."""
         ...
 
-    def won(self, logits: Tensor, /) -> Tensor:
+    def success(self, logits: Tensor, /) -> Tensor:
         """Return (n,), bool."""
         ...
 
@@ -97,7 +97,7 @@ def ascend(
         goal: what is climbed.
         step: makes the next point.
         steps: gradient evaluations an image; a row whose step says `ended` is given no more.
-        keep: "best": of the steps + 1 points, the one that ranks highest by (won, value), which
+        keep: "best": of the steps + 1 points, the one that ranks highest by (success, value), which
             costs one more forward pass; "last": where the walk ends.
         search: what may be saved. A fooled image ends its walk where it was fooled. In low
             precision the last fortieth of the steps is made on the caller's own model.
@@ -116,13 +116,15 @@ def ascend(
     rows, ends = all_rows(start), _Ends(search.confirm or model, best, keep, search, inside)
     for i in range(steps):
         exact = is_exact(search, i, steps, finish=_FINISH)
-        asked = search.confirm or model if exact else model
-        visit, logits = look(asked, point, rows, goal, number=i, micro_batch=search.micro_batch)
-        won, firmly = judge(search, goal, point, logits, rows, exact=exact)
+        scorer = search.confirm or model if exact else model
+        visit, logits = value_and_slope(
+            scorer, point, rows, goal, number=i, micro_batch=search.micro_batch
+        )
+        success, clear_success = judge(search, goal, point, logits, rows, exact=exact)
         if keep == "best" or search.retire:
-            best.update(point, visit.value, won, rows, inside)
-        if search.retire and bool(firmly.any()):
-            going = (~firmly).nonzero()[:, 0]
+            best.update(point, visit.value, success, rows, inside)
+        if search.retire and bool(clear_success.any()):
+            going = (~clear_success).nonzero()[:, 0]
             rows, goal, step = rows[going], goal.rows(going), step.rows(going)
             visit = visit.rows(going)
             if not len(rows):
@@ -164,10 +166,10 @@ class _Ends:
             self.best.points[rows] = points
             return
         logits = read(self.exact, points, rows, self.search.micro_batch)
-        self.best.update(points, goal.value(logits), goal.won(logits), rows, self.inside)
+        self.best.update(points, goal.value(logits), goal.success(logits), rows, self.inside)
 
 
-def look(
+def value_and_slope(
     model: Classifier,
     point: Tensor,
     rows: Tensor,
@@ -189,22 +191,22 @@ def look(
     Returns:
         The visit, and the scores (m, k).
     """
-    seen = []
+    parts = []
     for part in cut(len(point), micro_batch):
         aim = goal if part.stop - part.start == len(point) else goal.rows(all_rows(point)[part])
         here = point[part].detach().requires_grad_()
         with torch.enable_grad():
             logits = scores(model, here, rows[part])
             value = aim.value(logits)
-        seen.append((input_gradient(value, here), value.detach(), logits.detach()))
-    slope, value, logits = (torch.cat(column) for column in zip(*seen, strict=True))
+        parts.append((input_gradient(value, here), value.detach(), logits.detach()))
+    slope, value, logits = (torch.cat(column) for column in zip(*parts, strict=True))
     return Visit(point.detach(), slope, value, number), logits
 
 
 def judge(
     search: Search, goal: Goal, points: Tensor, logits: Tensor, rows: Tensor, *, exact: bool
 ) -> tuple[Tensor, Tensor]:
-    """Say which rows have won in float32, and which of those by more than rounding.
+    """Say which rows are a success in float32, and which of those by more than rounding.
 
     Args:
         search: holds the caller's own model, where the search runs on another.
@@ -215,27 +217,27 @@ def judge(
         exact: logits are the caller's own model's already.
 
     Returns:
-        (m,) bool, twice: won; won firmly, so that another batch will find the same.
+        (m,) bool, twice: success; clear success, which another batch will find too.
     """
-    won = goal.won(logits)
-    if exact or search.confirm is None or not bool(won.any()):
-        return won, won & _is_clear(logits)
-    claimed = won.nonzero()[:, 0]
-    told = read(search.confirm, points[claimed], rows[claimed], search.micro_batch)
-    really = goal.rows(claimed).won(told)
-    won = torch.zeros_like(won)
-    firmly = won.clone()
-    won[claimed], firmly[claimed] = really, really & _is_clear(told)
-    return won, firmly
+    success = goal.success(logits)
+    if exact or search.confirm is None or not bool(success.any()):
+        return success, success & _is_clear(logits)
+    candidates = success.nonzero()[:, 0]
+    exact_logits = read(search.confirm, points[candidates], rows[candidates], search.micro_batch)
+    really = goal.rows(candidates).success(exact_logits)
+    success = torch.zeros_like(success)
+    clear_success = success.clone()
+    success[candidates], clear_success[candidates] = really, really & _is_clear(exact_logits)
+    return success, clear_success
 
 
 def confirmed(
     search: Search | None, goal: Goal, points: Tensor, logits: Tensor, rows: Tensor
 ) -> Tensor:
-    """Return (m,) bool: which rows have won for good. See `judge`."""
+    """Return (m,) bool: which rows are a clear success. See `judge`."""
     return judge(search or _FULL, goal, points, logits, rows, exact=False)[1]
 
 
 def _is_clear(logits: Tensor) -> Tensor:
     first, second = logits.topk(2, dim=1).values.unbind(1)
-    return first - second > _HAIR * logits.abs().amax(1)
+    return first - second > _TIE_TOLERANCE * logits.abs().amax(1)

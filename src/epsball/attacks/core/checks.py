@@ -74,14 +74,14 @@ def takes_no_eps(attack: Callable[..., Images]) -> Callable[..., Images]:
     """Mark an attack that looks for the nearest image: an eps is refused, and told why."""
 
     @functools.wraps(attack)
-    def checked(*given: Any, **named: Any) -> Images:  # noqa: ANN401 - the attack's own
+    def checked(*args: Any, **named: Any) -> Images:  # noqa: ANN401 - the attack's own
         if "eps" in named:
             raise InvalidInput(
                 f"{attack.__name__}: takes no eps, got {named['eps']}: it returns the nearest "
                 "fooled image it finds; compare its distance with eps, or use an attack with a "
                 "budget such as pgd"
             )
-        return attack(*given, **named)
+        return attack(*args, **named)
 
     return checked
 

@@ -40,8 +40,8 @@ def under_mask(name: str, attack: Callable[..., Images], mask: Tensor) -> Callab
         search = named.get("search")
         if search is not None and search.confirm is not None:
             named["search"] = replace(search, confirm=_Masked(search.confirm, inputs, free))
-        made = attack(_Masked(model, inputs, free), inputs, labels, **named)
-        return torch.where(free, made, inputs.detach())
+        attacked = attack(_Masked(model, inputs, free), inputs, labels, **named)
+        return torch.where(free, attacked, inputs.detach())
 
     return masked
 
@@ -82,13 +82,13 @@ class _Masked:
 
 def _as_bool(name: str, mask: Tensor, inputs: Tensor) -> Tensor:
     """Return the mask as bool in the shape of the images."""
-    given = torch.as_tensor(mask, device=inputs.device)
-    if given.dtype != torch.bool and not bool(((given == 0) | (given == 1)).all()):
+    values = torch.as_tensor(mask, device=inputs.device)
+    if values.dtype != torch.bool and not bool(((values == 0) | (values == 1)).all()):
         raise InvalidInput(f"{name}: mask must hold 0 and 1 only, or bool; threshold it first")
     try:
-        return given.bool().expand_as(inputs)
+        return values.bool().expand_as(inputs)
     except RuntimeError:
         raise InvalidInput(
             f"{name}: mask must broadcast to the images {tuple(inputs.shape)}, got "
-            f"{tuple(given.shape)}; give (c, h, w), (n, 1, h, w) or (n, c, h, w)"
+            f"{tuple(values.shape)}; give (c, h, w), (n, 1, h, w) or (n, c, h, w)"
         ) from None

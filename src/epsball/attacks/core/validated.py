@@ -176,25 +176,27 @@ def _by_radius(attack: Callable[..., Images], radii: list[float]) -> Callable[..
 
     @functools.wraps(attack)
     def grouped(model: Classifier, inputs: Images, labels: Labels, **named: Any) -> Images:  # noqa: ANN401 - the attack's own
-        made = inputs.detach().clone()
+        attacked = inputs.detach().clone()
         each = torch.tensor(radii, dtype=torch.float64, device=inputs.device)
         for eps in dict.fromkeys(radii):
             rows = (each == eps).nonzero()[:, 0]
-            given = _rows_of(named, rows)
-            made[rows] = attack(Part(model, rows), inputs[rows], labels[rows], eps=eps, **given)
-        return made
+            arguments = _rows_of(named, rows)
+            attacked[rows] = attack(
+                Part(model, rows), inputs[rows], labels[rows], eps=eps, **arguments
+            )
+        return attacked
 
     return grouped
 
 
 def _rows_of(named: Mapping[str, Any], rows: Tensor) -> dict[str, Any]:
     """Return an attack's arguments for some rows of its batch."""
-    given = dict(named)
+    arguments = dict(named)
     for key in ("targets", "starts"):
-        if given.get(key) is not None:
-            given[key] = given[key][rows]
-    if isinstance(given.get("generator"), ImageStreams):
-        given["generator"] = given["generator"].rows(rows)
-    if given.get("search") is not None:
-        given["search"] = search_part(given["search"], rows)
-    return given
+        if arguments.get(key) is not None:
+            arguments[key] = arguments[key][rows]
+    if isinstance(arguments.get("generator"), ImageStreams):
+        arguments["generator"] = arguments["generator"].rows(rows)
+    if arguments.get("search") is not None:
+        arguments["search"] = search_part(arguments["search"], rows)
+    return arguments

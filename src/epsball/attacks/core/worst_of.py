@@ -34,7 +34,7 @@ def worst_of(
         search: with `retire`, an image that is fooled is shown no further candidate.
 
     Returns:
-        (n, c, h, w); candidates rank by (won, margin), the earlier one first.
+        (n, c, h, w); candidates rank by (success, margin), the earlier one first.
     """
     search = search or Search(retire=False)
     best, rows = BestSeen(inputs), all_rows(inputs)
@@ -42,10 +42,10 @@ def worst_of(
     for candidate in candidates:
         points = candidate(rows)
         logits = read(model, points, rows, search.micro_batch)
-        won, firmly = judge(search, goal, points, logits, rows, exact=False)
-        best.update(points, goal.value(logits), won, rows)
-        if search.retire and bool(firmly.any()):
-            going = (~firmly).nonzero()[:, 0]
+        success, clear_success = judge(search, goal, points, logits, rows, exact=False)
+        best.update(points, goal.value(logits), success, rows)
+        if search.retire and bool(clear_success.any()):
+            going = (~clear_success).nonzero()[:, 0]
             rows, goal = rows[going], goal.rows(going)
             if not len(rows):
                 break

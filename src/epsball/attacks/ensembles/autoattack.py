@@ -3,7 +3,7 @@
 from epsball.attacks.black_box.square import square
 from epsball.attacks.combine.over_targets import over_targets
 from epsball.attacks.core.checks import check_call
-from epsball.attacks.core.relay import Relay
+from epsball.attacks.core.sequence import AttackSequence
 from epsball.attacks.core.validated import validated
 from epsball.attacks.gradient.apgd import apgd
 from epsball.attacks.gradient.apgd_t import apgd_t
@@ -75,12 +75,14 @@ def autoattack(
         steps=steps,
         queries=queries,
     )
-    relay = Relay(model, inputs, labels, eps, norm, targets, generator, search or Search())
-    relay.run(apgd, steps=steps)
-    relay.run(apgd_t, steps=steps, classes=classes)
-    relay.run(over_targets(fab, count=classes) if targets is None else fab, steps=steps)
-    relay.run(square, queries=queries, rescale=False)
-    return relay.best
+    sequence = AttackSequence(
+        model, inputs, labels, eps, norm, targets, generator, search or Search()
+    )
+    sequence.run(apgd, steps=steps)
+    sequence.run(apgd_t, steps=steps, classes=classes)
+    sequence.run(over_targets(fab, count=classes) if targets is None else fab, steps=steps)
+    sequence.run(square, queries=queries, rescale=False)
+    return sequence.best
 
 
 SPEC = AttackSpec(
@@ -89,7 +91,7 @@ SPEC = AttackSpec(
     norms=("linf", "l2"),
     source="Croce and Hein 2020, arXiv:2003.01690",
     random=True,
-    keeps="won",
+    keeps="success",
     # apgd, then apgd-t and fab towards each class, then square
     foretold=lambda given: (
         given["steps"] * (1 + 2 * given["classes"]) + given["queries"] // _FORWARDS

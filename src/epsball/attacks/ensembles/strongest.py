@@ -4,10 +4,10 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from epsball.attacks.core.ascent import look
+from epsball.attacks.core.ascent import value_and_slope
 from epsball.attacks.core.asking import Part, relaxed_of
 from epsball.attacks.core.checks import check_call
-from epsball.attacks.core.relay import Relay
+from epsball.attacks.core.sequence import AttackSequence
 from epsball.attacks.core.validated import validated
 from epsball.attacks.ensembles.methods import METHODS, NORMS, Method
 from epsball.attacks.gradient.apgd import apgd
@@ -75,88 +75,92 @@ def strongest(
     order, the shares and the dropping are ours.
     """
     check_call("strongest", inputs, labels, targets, eps=eps, norm=norm, norms=NORMS)
-    relay = Relay(model, inputs, labels, eps, norm, targets, generator, search or Search())
-    blind = not _has_gradient(relay)
+    sequence = AttackSequence(
+        model, inputs, labels, eps, norm, targets, generator, search or Search()
+    )
+    blind = not _has_gradient(sequence)
     rejects = getattr(getattr(model, "info", None), "rejects", False)
     turns = [m for m in METHODS if norm in m.norms and (m.blind or not blind)]
     turns = [m for m in turns if rejects or not m.rejecting]
-    masked = blind or _is_flat(relay)
+    masked = blind or _is_flat(sequence)
     if masked:
-        _through_stand_in(relay)
+        _through_stand_in(sequence)
     for turn in range(max(len(method.shares) for method in METHODS)):
-        turns, masked = _take_turns(relay, turns, turn, masked=masked)
-        if not len(relay.left) or not any(masked or not method.masked for method in turns):
+        turns, masked = _take_turns(sequence, turns, turn, masked=masked)
+        if not len(sequence.remaining) or not any(masked or not method.masked for method in turns):
             break
-    return relay.best
+    return sequence.best
 
 
 def _take_turns(
-    relay: Relay, turns: list[Method], turn: int, *, masked: bool
+    sequence: AttackSequence, turns: list[Method], turn: int, *, masked: bool
 ) -> tuple[list[Method], bool]:
     """Let every method have its share, and return those that go on and whether masks were seen."""
     going = []
     for method in turns:
         if method.masked and not masked:
             going.append(method)  # it waits until there is reason
-        elif turn < len(method.shares) and relay.run(method.shares[turn]):
+        elif turn < len(method.shares) and sequence.run(method.shares[turn]):
             going.append(method)
             if method.blind and not masked:
-                # squares won what gradients had left: from now on look behind the mask too
+                # squares fooled what gradients had left: from now on look behind the mask too
                 masked = True
-                _through_stand_in(relay)
+                _through_stand_in(sequence)
     return going, masked
 
 
-def _has_gradient(relay: Relay) -> bool:
+def _has_gradient(sequence: AttackSequence) -> bool:
     """Say whether any gradient reaches the images."""
     try:
-        _slopes(relay)
+        _slopes(sequence)
     except InvalidInput:
         return False
     return True
 
 
-def _slopes(relay: Relay) -> Tensor:
-    rows = relay.left[:_PROBED]
-    goal = Mislead(relay.model, margin, relay.labels, relay.targets).rows(rows)
+def _slopes(sequence: AttackSequence) -> Tensor:
+    rows = sequence.remaining[:_PROBED]
+    goal = Mislead(sequence.model, margin, sequence.labels, sequence.targets).rows(rows)
     if not len(rows):
-        return relay.inputs[:0]
-    size = relay.search.micro_batch
-    return look(relay.model, relay.inputs[rows], rows, goal, micro_batch=size)[0].slope
+        return sequence.inputs[:0]
+    size = sequence.search.micro_batch
+    return value_and_slope(sequence.model, sequence.inputs[rows], rows, goal, micro_batch=size)[
+        0
+    ].slope
 
 
-def _is_flat(relay: Relay) -> bool:
+def _is_flat(sequence: AttackSequence) -> bool:
     """Say whether the margin's gradient is zero for too many of the images left."""
-    slopes = _slopes(relay)
+    slopes = _slopes(sequence)
     if not len(slopes):
         return False
     return float((slopes == 0).flatten(1).all(1).float().mean()) >= _FLAT
 
 
-def _through_stand_in(relay: Relay) -> None:
+def _through_stand_in(sequence: AttackSequence) -> None:
     """Attack a model's differentiable stand-in, where it has one, and try the results on it."""
-    held = relaxed_of(relay.model)
-    rows = relay.left
-    if held is None or not len(rows):
+    relaxed = relaxed_of(sequence.model)
+    rows = sequence.remaining
+    if relaxed is None or not len(rows):
         return
-    plain = replace(relay.search, retire=False, confirm=None)
-    targets = None if relay.targets is None else relay.targets[rows]
+    plain = replace(sequence.search, retire=False, confirm=None)
+    targets = None if sequence.targets is None else sequence.targets[rows]
     for objective in ("cross-entropy", "margin"):
         points = apgd(
-            Part(held, rows),
-            relay.inputs[rows],
-            relay.labels[rows],
-            eps=relay.eps,
-            norm=relay.norm,
+            Part(relaxed, rows),
+            sequence.inputs[rows],
+            sequence.labels[rows],
+            eps=sequence.eps,
+            norm=sequence.norm,
             steps=40,
             objective=objective,
             targets=targets,
-            generator=relay.fresh(rows),
+            generator=sequence.fresh(rows),
             search=plain,
         )
-        relay.judge(points, rows)
-        rows = relay.left
-        targets = None if relay.targets is None else relay.targets[rows]
+        sequence.judge(points, rows)
+        rows = sequence.remaining
+        targets = None if sequence.targets is None else sequence.targets[rows]
         if not len(rows):
             return
 
@@ -168,7 +172,7 @@ SPEC = AttackSpec(
     source="order and shares ours; attacks and budgets: Croce and Hein 2020, arXiv:2003.01690",
     needs_gradient=False,
     random=True,
-    keeps="won",
+    keeps="success",
     adaptive=True,
     foretold=lambda _: _FORETOLD,
 )

@@ -39,7 +39,7 @@ class Towards:
         logits = against_rejection(logits, self.labels, class_count(self.model, logits))
         return dlr_towards(logits, self.labels, self.towards)
 
-    def won(self, logits: Tensor) -> Tensor:
+    def success(self, logits: Tensor) -> Tensor:
         """Judge success; being rejected is none."""
         classes = class_count(self.model, logits)
         return is_adversarial(logits, self.labels, classes=classes)
@@ -116,10 +116,10 @@ def apgd_t(
         if search is not None:
             exact, micro_batch = search.confirm or model, search.micro_batch
         logits = read(exact, points, rows, micro_batch)
-        won = goal.won(logits)
-        best.update(points, goal.value(logits), won, rows)
+        success = goal.success(logits)
+        best.update(points, goal.value(logits), success, rows)
         if search is not None and search.retire:
-            rows = rows[~won]
+            rows = rows[~success]
         if not len(rows):
             break
     return best.points
@@ -150,5 +150,5 @@ SPEC = AttackSpec(
     norms=("linf", "l2", "l1"),
     source="Croce and Hein 2020, arXiv:2003.01690",
     random=True,
-    keeps="won",
+    keeps="success",
 )

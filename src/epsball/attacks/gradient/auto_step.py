@@ -154,10 +154,10 @@ class SparseStep:
 
     def rows(self, chosen: Tensor) -> "SparseStep":
         """Return the step of some rows."""
-        kept = {n: getattr(self, n) for n in ("inputs", "share", "moved")}
-        kept = {name: None if held is None else held[chosen] for name, held in kept.items()}
+        state = {n: getattr(self, n) for n in ("inputs", "share", "moved")}
+        state = {name: None if value is None else value[chosen] for name, value in state.items()}
         walk = None if self.walk is None else self.walk.rows(chosen)
-        return replace(self, walk=walk, **kept)
+        return replace(self, walk=walk, **state)
 
     def __call__(self, visit: Visit) -> Tensor:
         """Return the next points."""

@@ -100,10 +100,10 @@ class LineSearch:
         good = rise > _KEPT * promised.clamp_min(0)
         length = torch.where(good, 2 * length, length / 2)
         self.ended = torch.where(good, rise < self.tolerance, length < _LEAST * self.eps)
-        taken = per_row(good, point)
+        better_rows = per_row(good, point)
         self.held = (
-            torch.where(taken, visit.point, point),
-            torch.where(taken, visit.slope, slope),
+            torch.where(better_rows, visit.point, point),
+            torch.where(better_rows, visit.slope, slope),
             torch.where(good, visit.value, value),
             length.clamp_max(_FIRST * self.eps),
         )
@@ -138,8 +138,8 @@ class CrowdedStep:
 
     def __call__(self, visit: Visit) -> Tensor:
         """Return the next points."""
-        seen = [self._look(visit.point[part]) for part in cut(len(visit.point), self.micro_batch)]
-        value, slope = (self.weight * torch.cat(column) for column in zip(*seen, strict=True))
+        parts = [self._look(visit.point[part]) for part in cut(len(visit.point), self.micro_batch)]
+        value, slope = (self.weight * torch.cat(column) for column in zip(*parts, strict=True))
         return self.step(replace(visit, value=visit.value + value, slope=visit.slope + slope))
 
     def _look(self, points: Tensor) -> tuple[Tensor, Tensor]:
@@ -148,10 +148,10 @@ class CrowdedStep:
         with torch.enable_grad():
             value = self.density(here)
         if not isinstance(value, Tensor) or value.shape != (len(points),):
-            found = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
+            got = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
             raise InvalidInput(
                 f"rejection: density must return one log-density an image, ({len(points)},), "
-                f"got {found}"
+                f"got {got}"
             )
         if not value.requires_grad:
             raise InvalidInput(

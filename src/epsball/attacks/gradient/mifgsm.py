@@ -49,8 +49,8 @@ class MomentumStep:
 
     def rows(self, chosen: Tensor) -> "MomentumStep":
         """Return the step of some rows."""
-        held = None if self.sum is None else self.sum[chosen]
-        return replace(self, inputs=self.inputs[chosen], sum=held)
+        total = None if self.sum is None else self.sum[chosen]
+        return replace(self, inputs=self.inputs[chosen], sum=total)
 
 
 @validated

@@ -50,7 +50,7 @@ class Mislead:
             return self.objective(against_rejection(logits, self.labels, classes), self.labels)
         return -self.objective(logits, self.targets)
 
-    def won(self, logits: Tensor) -> Tensor:
+    def success(self, logits: Tensor) -> Tensor:
         """Judge success; being rejected is none."""
         classes = class_count(self.model, logits)
         return is_adversarial(logits, self.labels, self.targets, classes=classes)

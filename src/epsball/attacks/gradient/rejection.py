@@ -214,9 +214,9 @@ class Evading:
             machines = machines - logits[:, classes:]
         return -self.hinge.of(machines, self.hinge.towards)
 
-    def won(self, logits: Tensor) -> Tensor:
+    def success(self, logits: Tensor) -> Tensor:
         """Judge success; being rejected is none."""
-        return self.aim.won(logits)
+        return self.aim.success(logits)
 
     def rows(self, chosen: Tensor) -> "Evading":
         """Return the goal of some rows."""
@@ -244,5 +244,5 @@ SPEC = AttackSpec(
     norms=("l2", "linf"),
     source="Sotgiu et al. 2020, doi:10.1186/s13635-020-00105-y",
     random=True,
-    keeps="won",
+    keeps="success",
 )

@@ -157,7 +157,7 @@ class FamilyGoal:
             generator=self.generator,
         )
 
-    def won(self, logits: Tensor) -> Tensor:
+    def success(self, logits: Tensor) -> Tensor:
         """Judge success against targets or labels, whichever class is followed."""
         classes = class_count(self.model, logits)
         return is_adversarial(logits, self.labels, self.targets, classes=classes)

@@ -22,7 +22,7 @@ _CLEAR, _ROUNDING = 5e-4, 2e-5
 
 
 @dataclass(frozen=True)
-class Winning:
+class LeadGoal:
     """Scores that an attacker wants: a class that wins stands first, before all that do not.
 
     Beside the label a rejecting model's last column stands against the attacker; with targets all
@@ -59,12 +59,12 @@ class Winning:
         best = logits.masked_fill(~wins, -torch.inf).amax(1)
         return best - logits.masked_fill(wins, -torch.inf).amax(1)
 
-    def won(self, logits: Tensor) -> Tensor:
+    def success(self, logits: Tensor) -> Tensor:
         """Judge success; being rejected is none."""
         classes = class_count(self.model, logits)
         return is_adversarial(logits, self.labels, self.targets, classes=classes)
 
-    def rows(self, chosen: Tensor) -> "Winning":
+    def rows(self, chosen: Tensor) -> "LeadGoal":
         """Return the same for some rows."""
         targets = None if self.targets is None else self.targets[chosen]
         return replace(self, labels=self.labels[chosen], targets=targets)
@@ -91,7 +91,7 @@ def nearest_plane(
     model: Classifier,
     points: Tensor,
     rows: Tensor,
-    goal: Winning,
+    goal: LeadGoal,
     *,
     norm: Norm,
     candidates: int,
@@ -136,7 +136,7 @@ def _leads(
     model: Classifier,
     here: Tensor,
     rows: Tensor,
-    goal: Winning,
+    goal: LeadGoal,
     *,
     candidates: int,
     likely: Tensor | None = None,
@@ -166,10 +166,10 @@ def _slope(
 
     A compiled model gives one gradient a pass, and is asked again for each.
     """
-    found = None
+    gradient = None
     if value.requires_grad:
         try:
-            (found,) = torch.autograd.grad(
+            (gradient,) = torch.autograd.grad(
                 value, point, torch.ones_like(value), retain_graph=True, allow_unused=True
             )
         except RuntimeError as error:
@@ -177,18 +177,24 @@ def _slope(
                 raise
             return input_gradient(again()[0][at], point)
     # the same question once more, for the error that it raises
-    return input_gradient(value, point) if found is None else found
+    return input_gradient(value, point) if gradient is None else gradient
 
 
 def pull_back(
-    model: Classifier, inputs: Tensor, found: Tensor, rows: Tensor, goal: Winning, *, steps: int
+    model: Classifier,
+    inputs: Tensor,
+    adversarial: Tensor,
+    rows: Tensor,
+    goal: LeadGoal,
+    *,
+    steps: int,
 ) -> Tensor:
     """Draw images that fool the model straight back towards clean ones, up to the border.
 
     Args:
         model: the classifier.
         inputs: (m, c, h, w), clean, none of which wins.
-        found: (m, c, h, w), all of which win.
+        adversarial: (m, c, h, w), all of which win.
         rows: (m,), which rows of the attack's batch they belong to.
         goal: of these rows.
         steps: points tried an image, one forward pass each; two more read both ends. 0: none.
@@ -200,10 +206,10 @@ def pull_back(
     bisection takes turns with it where one end stays, or it would creep along a curve.
     """
     if not steps or not len(rows):
-        return found
-    nearest = found
+        return adversarial
+    nearest = adversarial
     clean_scores = read(model, inputs, rows)
-    low_lead, high_lead = goal.value(clean_scores), goal.value(read(model, found, rows))
+    low_lead, high_lead = goal.value(clean_scores), goal.value(read(model, adversarial, rows))
     clear = _ROUNDING * clean_scores.abs().amax(1) - _CLEAR * low_lead
     low_lead, high_lead = low_lead - clear, high_lead - clear
     low, high = torch.zeros_like(high_lead), torch.ones_like(high_lead)
@@ -213,13 +219,13 @@ def pull_back(
     for _ in range(steps):
         share = (low_lead / (low_lead - high_lead)).masked_fill(stays, 0.5)
         at = low + share.nan_to_num(0.5).clamp(0, 1) * (high - low)
-        tried = (inputs + per_row(at, found) * (found - inputs)).clamp(0, 1)
-        logits = read(model, tried, rows)
-        lead, won = goal.value(logits) - clear, confirmed(None, goal, tried, logits, rows)
-        nearer = won & (at < least)
-        nearest = torch.where(per_row(nearer, found), tried, nearest)
+        points = (inputs + per_row(at, adversarial) * (adversarial - inputs)).clamp(0, 1)
+        logits = read(model, points, rows)
+        lead, success = goal.value(logits) - clear, confirmed(None, goal, points, logits, rows)
+        nearer = success & (at < least)
+        nearest = torch.where(per_row(nearer, adversarial), points, nearest)
         least = torch.where(nearer, at, least)
-        beyond = won & (lead >= 0)
+        beyond = success & (lead >= 0)
         low_lead, high_lead = (
             torch.where(beyond, low_lead, lead),
             torch.where(beyond, lead, high_lead),

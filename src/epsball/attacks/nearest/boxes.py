@@ -51,26 +51,27 @@ def boxes(
     along the tree. Departure: all leaves are compared, so that none is nearer.
     """
     check_call("boxes", inputs, labels, targets, eps=None, norm=norm, norms=NORMS)
-    shown = boxes_of(model)
+    model_boxes = boxes_of(model)
     clean = inputs.detach()
     points = clean.flatten(1)
-    if shown.low.shape[1] != points.shape[1]:
+    if model_boxes.low.shape[1] != points.shape[1]:
         raise InvalidInput(
-            f"boxes: the model's boxes have {shown.low.shape[1]} values, got images of shape "
+            f"boxes: the model's boxes have {model_boxes.low.shape[1]} values, got images of shape "
             f"{tuple(inputs.shape[1:])}; give images of the size that the model was fitted on"
         )
     low, high = (
-        shown.levels.to(points)[side.to(points.device)] for side in (shown.low, shown.high)
+        model_boxes.levels.to(points)[side.to(points.device)]
+        for side in (model_boxes.low, model_boxes.high)
     )
-    classes = shown.labels.to(points.device)
+    classes = model_boxes.labels.to(points.device)
     nearest = points.clone()
     for row in range(len(points)):
         point, label = points[row], labels[row]
         inside = ((point >= low) & (point <= high)).all(1)
-        wanted = classes != label if targets is None else classes == targets[row]
-        if bool((inside & wanted).any()) or not bool(wanted.any()):
+        reached = classes != label if targets is None else classes == targets[row]
+        if bool((inside & reached).any()) or not bool(reached.any()):
             continue
-        nearest[row] = _nearest_in(point, low[wanted], high[wanted], norm)
+        nearest[row] = _nearest_in(point, low[reached], high[reached], norm)
     return nearest.view_as(clean)
 
 
@@ -81,13 +82,13 @@ def boxes_of(model: Classifier) -> Boxes:
         InvalidInput: it shows none.
     """
     show = getattr(model, "boxes", None)
-    shown = show() if callable(show) else None
-    if not isinstance(shown, Boxes):
+    model_boxes = show() if callable(show) else None
+    if not isinstance(model_boxes, Boxes):
         raise InvalidInput(
             "boxes: the model shows no boxes, only a single decision tree does: use hopskipjump or "
             "square, which need scores or labels alone"
         )
-    return shown
+    return model_boxes
 
 
 def _nearest_in(point: Tensor, low: Tensor, high: Tensor, norm: Norm) -> Tensor:
@@ -97,9 +98,9 @@ def _nearest_in(point: Tensor, low: Tensor, high: Tensor, norm: Norm) -> Tensor:
     for at in range(0, len(low), step):
         moved = torch.minimum(torch.maximum(point, low[at : at + step]), high[at : at + step])
         apart = size(moved - point, norm)
-        found = int(apart.argmin())
-        if float(apart[found]) < distance:
-            best, distance = moved[found], float(apart[found])
+        index = int(apart.argmin())
+        if float(apart[index]) < distance:
+            best, distance = moved[index], float(apart[index])
     return best
 
 

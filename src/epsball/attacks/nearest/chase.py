@@ -7,10 +7,10 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from epsball.attacks.core.ascent import confirmed, look
+from epsball.attacks.core.ascent import confirmed, value_and_slope
 from epsball.attacks.core.asking import all_rows
-from epsball.attacks.nearest.border import Winning
-from epsball.attacks.nearest.sparse import Hunt
+from epsball.attacks.nearest.border import LeadGoal
+from epsball.attacks.nearest.sparse import NearestSearch
 from epsball.geometry import per_row, size
 from epsball.tensors import Classifier
 from epsball.types import Norm, Search
@@ -24,7 +24,7 @@ _ORDERS: dict[Norm, float] = {"linf": math.inf, "l2": 2, "l1": 1, "l0": 0}
 
 
 @dataclass(frozen=True)
-class Odds:
+class LogOdds:
     """A goal that climbs the log-odds of all classes that win, not the lead of the best.
 
     It leaves open which class is reached. Scores are scaled by what the clean image lacks, so
@@ -35,41 +35,41 @@ class Odds:
         clean_lead: (n,), the lead at the clean images; None: the scores are theirs.
     """
 
-    goal: Winning
+    goal: LeadGoal
     clean_lead: Tensor | None = None
 
     def value(self, logits: Tensor) -> Tensor:
         """Return (n,), the log of the odds of any class that wins, in units of the lead."""
-        seen = logits.detach()
-        lead = self.goal.value(seen) if self.clean_lead is None else self.clean_lead
+        here = logits.detach()
+        lead = self.goal.value(here) if self.clean_lead is None else self.clean_lead
         # on a tie there is no lead to measure by
-        least = (_ROUNDING * seen.abs().amax(1)).clamp_min(torch.finfo(seen.dtype).tiny ** 0.5)
+        least = (_ROUNDING * here.abs().amax(1)).clamp_min(torch.finfo(here.dtype).tiny ** 0.5)
         unit = torch.maximum(lead.abs() / _SHARPNESS, least)[:, None]
         wins, scaled = self.goal.columns(logits), logits / unit
         for_them = scaled.masked_fill(~wins, -torch.inf).logsumexp(1)
         return (for_them - scaled.masked_fill(wins, -torch.inf).logsumexp(1)) * unit[:, 0]
 
-    def won(self, logits: Tensor) -> Tensor:
+    def success(self, logits: Tensor) -> Tensor:
         """Judge success; being rejected is none."""
-        return self.goal.won(logits)
+        return self.goal.success(logits)
 
-    def rows(self, chosen: Tensor) -> "Odds":
+    def rows(self, chosen: Tensor) -> "LogOdds":
         """Return the same for some rows."""
         lead = None if self.clean_lead is None else self.clean_lead[chosen]
-        return Odds(self.goal.rows(chosen), lead)
+        return LogOdds(self.goal.rows(chosen), lead)
 
 
 @dataclass(frozen=True)
-class Seen:
+class Evaluation:
     """What was seen at points.
 
     Args:
-        won: (m,) bool, which fool the model by more than rounding.
+        success: (m,) bool, which fool the model by more than rounding.
         lead: (m,), of the best class that wins over the best that does not.
         slope: (m, c, h, w), gradient of the lead, or of the log-odds.
     """
 
-    won: Tensor
+    success: Tensor
     lead: Tensor
     slope: Tensor
 
@@ -83,12 +83,12 @@ class Seen:
         share = (lengths / self.steepness).clamp_max(torch.finfo(lengths.dtype).max)
         return per_row(share, self.slope)
 
-    def rows(self, chosen: Tensor) -> "Seen":
+    def rows(self, chosen: Tensor) -> "Evaluation":
         """Return what was seen at some of the points."""
-        return Seen(self.won[chosen], self.lead[chosen], self.slope[chosen])
+        return Evaluation(self.success[chosen], self.lead[chosen], self.slope[chosen])
 
 
-def first_look(
+def evaluate_clean(
     model: Classifier,
     inputs: Tensor,
     labels: Tensor,
@@ -98,8 +98,8 @@ def first_look(
     soft: bool = False,
     confidence: float = 0.0,
     search: Search | None = None,
-) -> tuple[Hunt, Seen]:
-    """Look at the clean images, and begin a hunt for those that do not fool the model yet.
+) -> tuple[NearestSearch, Evaluation]:
+    """Look at the clean images, and begin a search for those that do not fool the model yet.
 
     The same pass gives the first gradient: nothing is asked twice.
 
@@ -114,47 +114,49 @@ def first_look(
         search: what may be saved; the first look is the model's own in any case.
 
     Returns:
-        The hunt of m rows, and what was seen at their clean images.
+        The search of m rows, and what was seen at their clean images.
     """
-    clean, goal = inputs.detach(), Winning(model, labels, targets)
-    climbed = Odds(goal) if soft else goal
+    clean, goal = inputs.detach(), LeadGoal(model, labels, targets)
+    climbed = LogOdds(goal) if soft else goal
     search = search or Search()
-    visit, logits = look(
+    visit, logits = value_and_slope(
         search.confirm or model, clean, all_rows(clean), climbed, micro_batch=search.micro_batch
     )
     logits = handicapped(goal, logits, confidence)
-    won = confirmed(None, goal, clean, logits, all_rows(clean))
-    rows = (~won).nonzero()[:, 0]
-    hunt = Hunt(model, goal.rows(rows), clean[rows], rows, norm, search=search)
-    return hunt, Seen(won, goal.value(logits), visit.slope).rows(rows)
+    success = confirmed(None, goal, clean, logits, all_rows(clean))
+    rows = (~success).nonzero()[:, 0]
+    nearest = NearestSearch(model, goal.rows(rows), clean[rows], rows, norm, search=search)
+    return nearest, Evaluation(success, goal.value(logits), visit.slope).rows(rows)
 
 
-def see(hunt: Hunt, points: Tensor, far: Tensor, climbed: Winning | Odds, *, exact: bool) -> Seen:
-    """Look at a point of every row, with its gradient; the hunt keeps those nearer than before.
+def evaluate(
+    nearest: NearestSearch, points: Tensor, far: Tensor, climbed: LeadGoal | LogOdds, *, exact: bool
+) -> Evaluation:
+    """Look at a point of every row, with its gradient; the search keeps those nearer than before.
 
     Args:
-        hunt: the hunt.
+        nearest: the search.
         points: (m, c, h, w).
         far: (m,), their distance from the clean images.
-        climbed: of all rows of the hunt, what the slope is taken of.
+        climbed: of all rows of the search, what the slope is taken of.
         exact: whether the model itself is looked at, where there is a cheaper copy.
     """
-    model, batch = hunt.exact if exact else hunt.model, hunt.search.micro_batch
-    visit, logits = look(model, points, hunt.rows, climbed, micro_batch=batch)
-    won = hunt.keep(points, logits, all_rows(points), exact=exact, far=far)
-    return Seen(won, hunt.goal.value(logits), visit.slope)
+    model, batch = nearest.exact if exact else nearest.model, nearest.search.micro_batch
+    visit, logits = value_and_slope(model, points, nearest.rows, climbed, micro_batch=batch)
+    success = nearest.keep(points, logits, all_rows(points), exact=exact, far=far)
+    return Evaluation(success, nearest.goal.value(logits), visit.slope)
 
 
-def handicapped(goal: Winning, logits: Tensor, confidence: float) -> Tensor:
+def handicapped(goal: LeadGoal, logits: Tensor, confidence: float) -> Tensor:
     """Take a lead that is asked for off the scores of all classes that win."""
     return logits - confidence * goal.columns(logits) if confidence else logits
 
 
-def result(hunt: Hunt, inputs: Tensor) -> Tensor:
+def result(nearest: NearestSearch, inputs: Tensor) -> Tensor:
     """Return (n, c, h, w): what was found, and the clean image where nothing was or had to be."""
-    found = inputs.detach().clone()
-    found[hunt.rows] = hunt.points
-    return found
+    images = inputs.detach().clone()
+    images[nearest.rows] = nearest.points
+    return images
 
 
 def widest(clean: Tensor, norm: Norm) -> Tensor:
@@ -168,20 +170,20 @@ def length(delta: Tensor, norm: Norm) -> Tensor:
     return measured
 
 
-def first_radius(far: Tensor, seen: Seen, norm: Norm, limit: Tensor) -> Tensor:
+def first_radius(far: Tensor, here: Evaluation, norm: Norm, limit: Tensor) -> Tensor:
     """Return (m,), a radius to try while nothing is found yet, at most limit.
 
     A model that goes on as its slope tells has its border there. A clean image on a tie has no
     way to go, but must leave it all the same.
     """
-    return torch.maximum(far + reach(seen, norm), _LEAST * limit).minimum(limit)
+    return torch.maximum(far + reach(here, norm), _LEAST * limit).minimum(limit)
 
 
-def reach(seen: Seen, norm: Norm) -> Tensor:
+def reach(here: Evaluation, norm: Norm) -> Tensor:
     """Return (m,), how far the border is if the model goes on as its slope tells."""
     if norm == "l2":
-        return seen.lead.abs() / seen.steepness
-    return seen.lead.abs() / never_zero(length(seen.slope, "l1" if norm == "linf" else "linf"))
+        return here.lead.abs() / here.steepness
+    return here.lead.abs() / never_zero(length(here.slope, "l1" if norm == "linf" else "linf"))
 
 
 def never_zero(values: Tensor) -> Tensor:

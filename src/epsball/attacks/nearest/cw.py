@@ -6,20 +6,20 @@ from dataclasses import dataclass, fields, replace
 import torch
 from torch import Tensor
 
-from epsball.attacks.core.ascent import look
+from epsball.attacks.core.ascent import value_and_slope
 from epsball.attacks.core.asking import all_rows, read
 from epsball.attacks.core.checks import check_call, takes_no_eps
 from epsball.attacks.core.validated import validated
 from epsball.attacks.nearest.chase import (
-    Seen,
+    Evaluation,
     cosine,
-    first_look,
+    evaluate_clean,
     handicapped,
     reach,
     result,
     widest,
 )
-from epsball.attacks.nearest.sparse import Hunt, require
+from epsball.attacks.nearest.sparse import NearestSearch, require
 from epsball.attacks.spec import AttackSpec
 from epsball.geometry import per_row
 from epsball.randomness import Randomness
@@ -117,14 +117,14 @@ def cw(
     require("cw", "confidence", ">= 0", confidence, holds=confidence >= 0)
     if search is not None and confidence:
         model, search = search.confirm or model, replace(search, confirm=None)
-    hunt, seen = first_look(
+    nearest, here = evaluate_clean(
         model, inputs, labels, targets, norm=norm, confidence=confidence, search=search
     )
-    if len(hunt.rows):
-        plan = _Plan(steps, _rates(hunt, seen, step_size), confidence, abort_early)
-        _search(hunt, seen, plan, _constants(seen, constant), searches)
-        _draw_back(hunt, halvings, confidence)
-    return result(hunt, inputs)
+    if len(nearest.rows):
+        plan = _Plan(steps, _rates(nearest, here, step_size), confidence, abort_early)
+        _search(nearest, here, plan, _constants(here, constant), searches)
+        _draw_back(nearest, halvings, confidence)
+    return result(nearest, inputs)
 
 
 @dataclass(frozen=True)
@@ -141,31 +141,33 @@ class _Plan:
         return self.abort_early and number > 0 and number % max(1, self.steps // 4) == 0
 
 
-def _rates(hunt: Hunt, seen: Seen, step_size: float | None) -> Tensor:
+def _rates(nearest: NearestSearch, here: Evaluation, step_size: float | None) -> Tensor:
     if step_size is not None:
-        return torch.full_like(seen.lead, step_size)
-    far = torch.minimum(reach(seen, "l2"), widest(hunt.clean, "l2"))
-    return far / math.sqrt(hunt.clean[0].numel())
+        return torch.full_like(here.lead, step_size)
+    far = torch.minimum(reach(here, "l2"), widest(nearest.clean, "l2"))
+    return far / math.sqrt(nearest.clean[0].numel())
 
 
-def _constants(seen: Seen, constant: float | None) -> Tensor:
+def _constants(here: Evaluation, constant: float | None) -> Tensor:
     """Return the first constants, (m,).
 
     On a linear model of slope g the loss is least at the border for every constant above
     2 * lead / |g|^2, and short of it below.
     """
     if constant is not None:
-        return torch.full_like(seen.lead, constant)
-    return (2 * 2 * seen.lead.abs() / seen.steepness / seen.steepness).clamp(_TINY, _MOST)
+        return torch.full_like(here.lead, constant)
+    return (2 * 2 * here.lead.abs() / here.steepness / here.steepness).clamp(_TINY, _MOST)
 
 
-def _search(hunt: Hunt, seen: Seen, plan: _Plan, constants: Tensor, searches: int) -> None:
+def _search(
+    nearest: NearestSearch, here: Evaluation, plan: _Plan, constants: Tensor, searches: int
+) -> None:
     """Raise the constant where nothing was found, then halve its range."""
     low, high = torch.zeros_like(constants), torch.full_like(constants, torch.inf)
     for _ in range(searches):
-        found = _descend(hunt, seen, plan, constants)
-        low = torch.where(found, low, constants)
-        high = torch.where(found, constants, high)
+        success = _descend(nearest, here, plan, constants)
+        low = torch.where(success, low, constants)
+        high = torch.where(success, constants, high)
         constants = torch.where(high.isinf(), constants * _GROWTH, (low + high) / 2)
         constants = constants.clamp_max(_MOST)
 
@@ -174,7 +176,7 @@ def _search(hunt: Hunt, seen: Seen, plan: _Plan, constants: Tensor, searches: in
 class _State:
     """Adam's state of the rows that go on, and their progress."""
 
-    part: Tensor  # (p,), which rows of the hunt they are
+    part: Tensor  # (p,), which rows of the search they are
     constant: Tensor  # (p,)
     point: Tensor  # (p, c, h, w), as are mean and squares
     mean: Tensor
@@ -188,50 +190,53 @@ class _State:
             setattr(self, field.name, getattr(self, field.name)[chosen])
 
 
-def _descend(hunt: Hunt, seen: Seen, plan: _Plan, constants: Tensor) -> Tensor:
+def _descend(nearest: NearestSearch, here: Evaluation, plan: _Plan, constants: Tensor) -> Tensor:
     """Walk once from the clean images; return (m,), who was fooled on the way."""
-    found, endless = torch.zeros_like(seen.won), torch.full_like(constants, torch.inf)
-    start, zero = hunt.clean, torch.zeros_like(hunt.clean)
+    success, endless = torch.zeros_like(here.success), torch.full_like(constants, torch.inf)
+    start, zero = nearest.clean, torch.zeros_like(nearest.clean)
     state = _State(all_rows(start), constants, start, zero, zero, endless, endless)
     for number in range(plan.steps):
         if number:
-            seen = _see(hunt, state, plan.confidence)
-            found[state.part] |= seen.won
-        lacks = state.constant * (-seen.lead).clamp_min(0)
-        delta = state.point - hunt.clean[state.part]
+            here = _see(nearest, state, plan.confidence)
+            success[state.part] |= here.success
+        lacks = state.constant * (-here.lead).clamp_min(0)
+        delta = state.point - nearest.clean[state.part]
         state.least = torch.minimum(state.least, delta.flatten(1).square().sum(1) + lacks)
         if plan.gives_up_at(number):
             going = (state.least <= (1 - _LEAST_GAIN) * state.before).nonzero()[:, 0]
             state.before = state.least
             state.keep(going)
             if not len(going):
-                return found
-            seen = seen.rows(going)
-        _step(hunt, seen, plan, state, number)
-    found[state.part] |= _score(hunt, state.point, state.part, plan.confidence)
-    return found
+                return success
+            here = here.rows(going)
+        _step(nearest, here, plan, state, number)
+    success[state.part] |= _score(nearest, state.point, state.part, plan.confidence)
+    return success
 
 
-def _see(hunt: Hunt, state: _State, confidence: float) -> Seen:
-    goal = hunt.goal.rows(state.part)
-    rows, batch = hunt.rows[state.part], hunt.search.micro_batch
-    visit, logits = look(hunt.model, state.point, rows, goal, micro_batch=batch)
+def _see(nearest: NearestSearch, state: _State, confidence: float) -> Evaluation:
+    goal = nearest.goal.rows(state.part)
+    rows, batch = nearest.rows[state.part], nearest.search.micro_batch
+    visit, logits = value_and_slope(nearest.model, state.point, rows, goal, micro_batch=batch)
     logits = handicapped(goal, logits, confidence)
-    return Seen(hunt.keep(state.point, logits, state.part), goal.value(logits), visit.slope)
+    success = nearest.keep(state.point, logits, state.part)
+    return Evaluation(success, goal.value(logits), visit.slope)
 
 
-def _score(hunt: Hunt, points: Tensor, part: Tensor, confidence: float) -> Tensor:
-    """Return (m,), who has won at points; the hunt keeps those that are nearer than before."""
-    logits = read(hunt.exact, points, hunt.rows[part], hunt.search.micro_batch)
-    logits = handicapped(hunt.goal.rows(part), logits, confidence)
-    return hunt.keep(points, logits, part, exact=True)
+def _score(nearest: NearestSearch, points: Tensor, part: Tensor, confidence: float) -> Tensor:
+    """Return the successes (m,) at points; the search keeps those that are nearer than before."""
+    logits = read(nearest.exact, points, nearest.rows[part], nearest.search.micro_batch)
+    logits = handicapped(nearest.goal.rows(part), logits, confidence)
+    return nearest.keep(points, logits, part, exact=True)
 
 
-def _step(hunt: Hunt, seen: Seen, plan: _Plan, state: _State, number: int) -> None:
+def _step(
+    nearest: NearestSearch, here: Evaluation, plan: _Plan, state: _State, number: int
+) -> None:
     """Move the points by one step of Adam."""
-    clean = hunt.clean[state.part]
-    pull = torch.where(seen.lead < 0, state.constant, 0)
-    slope = 2 * (state.point - clean) - per_row(pull, clean) * seen.slope
+    clean = nearest.clean[state.part]
+    pull = torch.where(here.lead < 0, state.constant, 0)
+    slope = 2 * (state.point - clean) - per_row(pull, clean) * here.slope
     state.mean = state.mean.lerp(slope, 1 - _DECAY)
     state.squares = state.squares.lerp(slope**2, 1 - _DECAY_SQUARES)
     root = (state.squares / (1 - _DECAY_SQUARES ** (number + 1))).sqrt() + _TINY
@@ -240,18 +245,19 @@ def _step(hunt: Hunt, seen: Seen, plan: _Plan, state: _State, number: int) -> No
     state.point = (state.point - per_row(length, clean) * state.mean / root).clamp(0, 1)
 
 
-def _draw_back(hunt: Hunt, halvings: int, confidence: float) -> None:
+def _draw_back(nearest: NearestSearch, halvings: int, confidence: float) -> None:
     """Look for nearer points on the straight way from what was found to the clean images."""
-    part = hunt.distance.isfinite().nonzero()[:, 0]
+    part = nearest.distance.isfinite().nonzero()[:, 0]
     if not len(part):
         return
-    clean, way = hunt.clean[part], hunt.points[part] - hunt.clean[part]
-    high = torch.ones_like(hunt.distance[part])
+    clean, way = nearest.clean[part], nearest.points[part] - nearest.clean[part]
+    high = torch.ones_like(nearest.distance[part])
     low = high - _BACK
     for _ in range(halvings):
         middle = (low + high) / 2
-        won = _score(hunt, (clean + per_row(middle, way) * way).clamp(0, 1), part, confidence)
-        low, high = torch.where(won, low, middle), torch.where(won, middle, high)
+        points = (clean + per_row(middle, way) * way).clamp(0, 1)
+        success = _score(nearest, points, part, confidence)
+        low, high = torch.where(success, low, middle), torch.where(success, middle, high)
 
 
 SPEC = AttackSpec(

@@ -7,18 +7,18 @@ from epsball.attacks.core.checks import check_call, takes_no_eps
 from epsball.attacks.core.validated import validated
 from epsball.attacks.nearest.chase import (
     FINISH,
-    Odds,
-    Seen,
+    Evaluation,
+    LogOdds,
     cosine,
-    first_look,
+    evaluate,
+    evaluate_clean,
     first_radius,
     length,
     never_zero,
     result,
-    see,
     widest,
 )
-from epsball.attacks.nearest.sparse import Hunt, require
+from epsball.attacks.nearest.sparse import NearestSearch, require
 from epsball.attacks.spec import AttackSpec
 from epsball.geometry import per_row
 from epsball.randomness import Randomness
@@ -97,32 +97,37 @@ def ddn(
         step_size=step_size,
     )
     require("ddn", "gamma", "in (0, 1)", gamma, holds=0 < gamma < 1)
-    hunt, seen = first_look(model, inputs, labels, targets, norm=norm, soft=True, search=search)
-    if len(hunt.rows):
-        _walk(hunt, seen, step_size, gamma, steps)
-    return result(hunt, inputs)
+    nearest, here = evaluate_clean(
+        model, inputs, labels, targets, norm=norm, soft=True, search=search
+    )
+    if len(nearest.rows):
+        _walk(nearest, here, step_size, gamma, steps)
+    return result(nearest, inputs)
 
 
-def _walk(hunt: Hunt, seen: Seen, step_size: float, gamma: float, steps: int) -> None:
-    clean, odds, limit = hunt.clean, Odds(hunt.goal, seen.lead), widest(hunt.clean, "l2")
-    point, far = clean, torch.zeros_like(hunt.distance)
+def _walk(
+    nearest: NearestSearch, here: Evaluation, step_size: float, gamma: float, steps: int
+) -> None:
+    clean, odds = nearest.clean, LogOdds(nearest.goal, here.lead)
+    limit = widest(clean, "l2")
+    point, far = clean, torch.zeros_like(nearest.distance)
     radius = far
     for number in range(steps):
         delta = point - clean
         if number:
             far = length(delta, "l2")
-            climbed = odds if number < _SOFT * steps else hunt.goal
-            exact = is_exact(hunt.search, number, steps, finish=FINISH)
-            seen = see(hunt, point, far, climbed, exact=exact)
+            climbed = odds if number < _SOFT * steps else nearest.goal
+            exact = is_exact(nearest.search, number, steps, finish=FINISH)
+            here = evaluate(nearest, point, far, climbed, exact=exact)
         step = cosine(step_size, _LAST * step_size, number, steps)
         change = cosine(gamma, _LAST * gamma, number, steps)
-        away = first_radius(far, seen, "l2", limit).masked_fill(hunt.distance.isfinite(), 0)
+        away = first_radius(far, here, "l2", limit).masked_fill(nearest.distance.isfinite(), 0)
         grown = torch.maximum(radius, away) * (1 + change)
-        radius = torch.where(seen.won, radius * (1 - change), grown).minimum(limit)
-        turned = delta.addcmul_(seen.slope, seen.along(step * radius))
-        share = radius / never_zero(length(turned, "l2"))
-        point = torch.addcmul(clean, turned, per_row(share, turned)).clamp_(0, 1)
-    hunt.read(point)
+        radius = torch.where(here.success, radius * (1 - change), grown).minimum(limit)
+        longer = delta.addcmul_(here.slope, here.along(step * radius))
+        share = radius / never_zero(length(longer, "l2"))
+        point = torch.addcmul(clean, longer, per_row(share, longer)).clamp_(0, 1)
+    nearest.read(point)
 
 
 SPEC = AttackSpec(

@@ -6,7 +6,7 @@ from torch import Tensor
 from epsball.attacks.core.asking import all_rows, read
 from epsball.attacks.core.checks import check_call, takes_no_eps
 from epsball.attacks.core.validated import validated
-from epsball.attacks.nearest.border import Plane, Winning, nearest_plane, pull_back
+from epsball.attacks.nearest.border import LeadGoal, Plane, nearest_plane, pull_back
 from epsball.attacks.nearest.hyperplane import dual_size, step_to_plane
 from epsball.attacks.spec import AttackSpec
 from epsball.errors import InvalidInput
@@ -73,14 +73,14 @@ def deepfool(
     """
     check_call("deepfool", inputs, labels, targets, eps=None, norm=norm, norms=NORMS, steps=steps)
     _check_knobs(overshoot, candidates, shrink)
-    goal, clean = Winning(model, labels, targets), inputs.detach()
-    point, found = clean.clone(), torch.zeros_like(labels, dtype=torch.bool)
+    goal, clean = LeadGoal(model, labels, targets), inputs.detach()
+    point, done = clean.clone(), torch.zeros_like(labels, dtype=torch.bool)
     rows = all_rows(clean)
     for number in range(steps):
         # asked first: a forward pass is cheap beside the gradients of all candidates
-        won = goal.rows(rows).won(read(model, point[rows], rows))
-        found[rows[won]] = True
-        rows = rows[~won]
+        success = goal.rows(rows).success(read(model, point[rows], rows))
+        done[rows[success]] = True
+        rows = rows[~success]
         if not len(rows):
             break
         plane, _ = nearest_plane(
@@ -95,8 +95,8 @@ def deepfool(
         way = step(point[rows], plane.rows(going), norm)
         point[rows] = (point[rows] + (1 + overshoot) * way).clamp(0, 1)
     else:
-        found[rows] = goal.rows(rows).won(read(model, point[rows], rows))
-    point = torch.where(per_row(found, point), point, clean)
+        done[rows] = goal.rows(rows).success(read(model, point[rows], rows))
+    point = torch.where(per_row(done, point), point, clean)
     rows = (point != clean).flatten(1).any(1).nonzero()[:, 0]
     point[rows] = pull_back(model, clean[rows], point[rows], rows, goal.rows(rows), steps=shrink)
     return point

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from epsball.attacks.core.checks import check_call, takes_no_eps
 from epsball.attacks.core.validated import validated
-from epsball.attacks.nearest.sparse import Hunt, require, where_needed
+from epsball.attacks.nearest.sparse import NearestSearch, require, where_needed
 from epsball.attacks.spec import AttackSpec
 from epsball.geometry import per_row
 from epsball.randomness import Randomness
@@ -99,9 +99,9 @@ def ead(
     for name, weight in (("beta", beta), ("initial_c", initial_c)):
         require("ead", name, "> 0", weight, holds=weight > 0)
 
-    def seek(hunt: Hunt, _: Tensor) -> None:
-        _search_c(hunt, _Rule(beta, steps, step_size), initial_c, searches)
-        _halve(hunt, halvings)
+    def seek(nearest: NearestSearch, _: Tensor) -> None:
+        _search_c(nearest, _Rule(beta, steps, step_size), initial_c, searches)
+        _halve(nearest, halvings)
 
     return where_needed(model, inputs, labels, targets, norm=norm, seek=seek)
 
@@ -115,29 +115,29 @@ class _Rule:
     step_size: float
 
 
-def _search_c(hunt: Hunt, rule: _Rule, initial_c: float, searches: int) -> None:
+def _search_c(nearest: NearestSearch, rule: _Rule, initial_c: float, searches: int) -> None:
     """Raise c where nothing was found, then halve the gap to the last that found something."""
-    _, _, slope = hunt.look(hunt.clean)
+    _, _, slope = nearest.evaluate(nearest.clean)
     steepest = slope.flatten(1).abs().amax(1)
     unit = 1 / steepest.clamp_min(_FLAT)
     c = torch.full_like(unit, initial_c)
     low, high = torch.zeros_like(c), torch.full_like(c, torch.inf)
     for _ in range(searches):
-        found = _descend(hunt, rule, c * unit)
-        low, high = torch.where(found, low, c), torch.where(found, c, high)
+        success = _descend(nearest, rule, c * unit)
+        low, high = torch.where(success, low, c), torch.where(success, c, high)
         c = torch.where(high.isinf(), c * _GROWTH, (low + high) / 2)
 
 
-def _descend(hunt: Hunt, rule: _Rule, c: Tensor) -> Tensor:
+def _descend(nearest: NearestSearch, rule: _Rule, c: Tensor) -> Tensor:
     """Walk once from the clean images; return (m,), who was fooled on the way.
 
     All is divided by beta, so that an entry shrinks by step_size, not by beta * step_size.
     """
-    before = point = clean = hunt.clean
-    found = torch.zeros_like(c, dtype=torch.bool)
+    before = point = clean = nearest.clean
+    any_success = torch.zeros_like(c, dtype=torch.bool)
     for i in range(rule.steps):
-        won, lead, slope = hunt.look(point)
-        found |= won
+        success, lead, slope = nearest.evaluate(point)
+        any_success |= success
         weight = torch.where(lead < 0, c, 0)  # of the hinge, which is flat once it is fooled
         step = rule.step_size * (1 - i / rule.steps) ** 0.5
         moved = point - clean + step * per_row(weight, slope) * slope
@@ -147,22 +147,22 @@ def _descend(hunt: Hunt, rule: _Rule, c: Tensor) -> Tensor:
         after = (clean + shrunk).clamp(0, 1)
         point = (after + i / (i + 3) * (after - before)).clamp(0, 1)
         before = after
-    return found | hunt.read(before)
+    return any_success | nearest.read(before)
 
 
-def _halve(hunt: Hunt, halvings: int) -> None:
+def _halve(nearest: NearestSearch, halvings: int) -> None:
     """Look for nearer points on the straight way from the clean images to the nearest found."""
-    part = hunt.distance.isfinite().nonzero()[:, 0]
+    part = nearest.distance.isfinite().nonzero()[:, 0]
     if not len(part):
         return
-    clean = hunt.clean[part]
-    way = hunt.points[part] - clean
-    low = torch.zeros_like(hunt.distance[part])
+    clean = nearest.clean[part]
+    way = nearest.points[part] - clean
+    low = torch.zeros_like(nearest.distance[part])
     high = torch.ones_like(low)
     for _ in range(halvings):
         middle = (low + high) / 2
-        won = hunt.read((clean + per_row(middle, way) * way).clamp(0, 1), part)
-        low, high = torch.where(won, low, middle), torch.where(won, middle, high)
+        success = nearest.read((clean + per_row(middle, way) * way).clamp(0, 1), part)
+        low, high = torch.where(success, low, middle), torch.where(success, middle, high)
 
 
 SPEC = AttackSpec(

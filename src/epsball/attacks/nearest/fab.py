@@ -9,7 +9,7 @@ from torch import Tensor
 from epsball.attacks.core.asking import all_rows, read
 from epsball.attacks.core.checks import check_call, takes_no_eps
 from epsball.attacks.core.validated import validated
-from epsball.attacks.nearest.border import Plane, Winning, nearest_plane, pull_back
+from epsball.attacks.nearest.border import LeadGoal, Plane, nearest_plane, pull_back
 from epsball.attacks.nearest.hyperplane import dual_size, step_to_plane
 from epsball.attacks.spec import AttackSpec
 from epsball.errors import InvalidInput
@@ -96,9 +96,9 @@ def fab(
         shrink=(shrink, 0, math.inf),
         start_radius=(radius, 0, math.inf),
     )
-    clean, goal = inputs.detach().clone(), Winning(model, labels, targets)
+    clean, goal = inputs.detach().clone(), LeadGoal(model, labels, targets)
     start = _random_start(clean, radius, norm, generator) if random_start else clean
-    rows = (~goal.won(read(model, clean, all_rows(clean)))).nonzero()[:, 0]
+    rows = (~goal.success(read(model, clean, all_rows(clean)))).nonzero()[:, 0]
     walk = _Walk(model, clean[rows], rows, goal.rows(rows), norm, alpha_max, eta, beta, candidates)
     clean[rows] = walk.nearest(start[rows], steps, shrink)
     return clean
@@ -111,7 +111,7 @@ class _Walk:
     model: Classifier
     origin: Tensor  # (m, c, h, w)
     rows: Tensor
-    goal: Winning
+    goal: LeadGoal
     norm: Norm
     alpha_max: float
     eta: float
@@ -120,23 +120,23 @@ class _Walk:
 
     def nearest(self, start: Tensor, steps: int, shrink: int) -> Tensor:
         """Return the nearest points that win, (m, c, h, w), or origin where none did."""
-        point, held = start, _Nearest(self.origin, self.norm)
+        point, best = start, _Nearest(self.origin, self.norm)
         for _ in range(steps if len(start) else 0):
             plane, logits = nearest_plane(
                 self.model, point, self.rows, self.goal, norm=self.norm, candidates=self.candidates
             )
-            held.update(point, self.goal.won(logits))
-            point = self.step(point, plane, held.found())
-            won = self.goal.won(read(self.model, point, self.rows))
-            held.update(point, won)
+            best.update(point, self.goal.success(logits))
+            point = self.step(point, plane, best.found())
+            success = self.goal.success(read(self.model, point, self.rows))
+            best.update(point, success)
             back = self.origin + self.beta * (point - self.origin)
-            point = torch.where(per_row(won, point), back, point)
-        best, at = held.points, held.found().nonzero()[:, 0]
+            point = torch.where(per_row(success, point), back, point)
+        points, at = best.points, best.found().nonzero()[:, 0]
         origin, goal = self.origin[at], self.goal.rows(at)
-        best[at] = pull_back(self.model, origin, best[at], self.rows[at], goal, steps=shrink)
-        return best
+        points[at] = pull_back(self.model, origin, points[at], self.rows[at], goal, steps=shrink)
+        return points
 
-    def step(self, point: Tensor, plane: Plane, found: Tensor) -> Tensor:
+    def step(self, point: Tensor, plane: Plane, has_success: Tensor) -> Tensor:
         """Cross the plane between the ways to it from point and from origin."""
         least = _LEAST * dual_size(plane.slope, self.norm)
         rise = torch.where(plane.gap > 0, -plane.gap, torch.maximum(-plane.gap, least))
@@ -152,7 +152,7 @@ class _Walk:
         alpha = (far / (far + far_home)).clamp_max(self.alpha_max)
         if self.goal.targets is not None:
             # a target lies behind several planes: drawn home, a walk would never be behind them all
-            alpha = alpha * found
+            alpha = alpha * has_success
         alpha = per_row(alpha, point)
         there = (1 - alpha) * (point + self.eta * here) + alpha * (self.origin + self.eta * home)
         return there.clamp(0, 1)
@@ -167,10 +167,10 @@ class _Nearest:
         self.points = origin.clone()
         self.distance = origin.new_full((len(origin),), torch.inf)
 
-    def update(self, points: Tensor, won: Tensor) -> None:
+    def update(self, points: Tensor, success: Tensor) -> None:
         """Take the points that win and are nearer than what is held."""
         length = size(points - self.origin, self.norm)
-        nearer = won & (length < self.distance)
+        nearer = success & (length < self.distance)
         self.points = torch.where(per_row(nearer, points), points, self.points)
         self.distance = torch.where(nearer, length, self.distance)
 
@@ -181,9 +181,9 @@ class _Nearest:
 
 def _random_start(clean: Tensor, radius: float, norm: Norm, generator: Randomness) -> Tensor:
     """Return points at radius from clean, cut to the box."""
-    drawn = 2 * uniform(clean, generator) - 1 if norm == "linf" else normal(clean, generator)
-    length = size(drawn, norm).clamp_min(torch.finfo(clean.dtype).tiny)
-    return (clean + radius * drawn / per_row(length, drawn)).clamp(0, 1)
+    sample = 2 * uniform(clean, generator) - 1 if norm == "linf" else normal(clean, generator)
+    length = size(sample, norm).clamp_min(torch.finfo(clean.dtype).tiny)
+    return (clean + radius * sample / per_row(length, sample)).clamp(0, 1)
 
 
 def _check_knobs(**rules: tuple[float, float, float]) -> None:

@@ -11,18 +11,18 @@ from epsball.attacks.core.checks import check_call, takes_no_eps
 from epsball.attacks.core.validated import validated
 from epsball.attacks.nearest.chase import (
     FINISH,
-    Odds,
-    Seen,
+    Evaluation,
+    LogOdds,
     cosine,
-    first_look,
+    evaluate,
+    evaluate_clean,
     first_radius,
     length,
     never_zero,
     result,
-    see,
     widest,
 )
-from epsball.attacks.nearest.sparse import Hunt, require
+from epsball.attacks.nearest.sparse import NearestSearch, require
 from epsball.attacks.spec import AttackSpec
 from epsball.geometry import per_row, project_into_box
 from epsball.randomness import Randomness
@@ -131,10 +131,12 @@ def fmn(
         step_size=step_size,
     )
     pace = _pace(norm, step_size, gamma)
-    hunt, seen = first_look(model, inputs, labels, targets, norm=norm, soft=True, search=search)
-    if len(hunt.rows):
-        _walk(hunt, seen, pace, steps)
-    return result(hunt, inputs)
+    nearest, here = evaluate_clean(
+        model, inputs, labels, targets, norm=norm, soft=True, search=search
+    )
+    if len(nearest.rows):
+        _walk(nearest, here, pace, steps)
+    return result(nearest, inputs)
 
 
 def _pace(norm: Norm, step_size: float | None, gamma: float | None) -> _Pace:
@@ -147,64 +149,74 @@ def _pace(norm: Norm, step_size: float | None, gamma: float | None) -> _Pace:
     )
 
 
-def _walk(hunt: Hunt, seen: Seen, pace: _Pace, steps: int) -> None:
-    point, far = hunt.clean, torch.zeros_like(hunt.distance)
-    radius, limit = torch.zeros_like(far), widest(hunt.clean, hunt.norm)
-    odds = Odds(hunt.goal, seen.lead)
+def _walk(nearest: NearestSearch, here: Evaluation, pace: _Pace, steps: int) -> None:
+    point, far = nearest.clean, torch.zeros_like(nearest.distance)
+    radius, limit = torch.zeros_like(far), widest(nearest.clean, nearest.norm)
+    odds = LogOdds(nearest.goal, here.lead)
     for number in range(steps):
-        delta = point - hunt.clean
+        delta = point - nearest.clean
         if number:
-            far = length(delta, hunt.norm)
-            climbed = odds if number < _SOFT * steps else hunt.goal
-            exact = is_exact(hunt.search, number, steps, finish=FINISH)
-            seen = see(hunt, point, far, climbed, exact=exact)
+            far = length(delta, nearest.norm)
+            climbed = odds if number < _SOFT * steps else nearest.goal
+            exact = is_exact(nearest.search, number, steps, finish=FINISH)
+            here = evaluate(nearest, point, far, climbed, exact=exact)
         step, change = cosine(*pace.step, number, steps), cosine(*pace.gamma, number, steps)
-        if hunt.norm == "l0":
-            point, radius = _few_entries(hunt, seen, delta, radius, step=step, change=change)
+        if nearest.norm == "l0":
+            point, radius = _few_entries(nearest, here, delta, radius, step=step, change=change)
         else:
-            away = _BEYOND * first_radius(far, seen, hunt.norm, limit)
-            radius = _radius(hunt, seen, radius, away, change).minimum(limit)
-            point = _into_ball(hunt, seen, delta, radius, step)
-    hunt.read(point)
+            away = _BEYOND * first_radius(far, here, nearest.norm, limit)
+            radius = _radius(nearest, here, radius, away, change).minimum(limit)
+            point = _into_ball(nearest, here, delta, radius, step)
+    nearest.read(point)
 
 
-def _radius(hunt: Hunt, seen: Seen, radius: Tensor, away: Tensor, change: float) -> Tensor:
+def _radius(
+    nearest: NearestSearch, here: Evaluation, radius: Tensor, away: Tensor, change: float
+) -> Tensor:
     """Return the radii of the next balls in linf, l2 or l1; at least away till one is found."""
-    shrunk = torch.minimum(radius * (1 - change), hunt.distance)
+    shrunk = torch.minimum(radius * (1 - change), nearest.distance)
     grown = radius * (1 + change)
-    lost = torch.where(hunt.distance.isfinite(), grown, torch.maximum(away, grown))
-    return torch.where(seen.won, shrunk, lost)
+    larger = torch.where(nearest.distance.isfinite(), grown, torch.maximum(away, grown))
+    return torch.where(here.success, shrunk, larger)
 
 
-def _into_ball(hunt: Hunt, seen: Seen, delta: Tensor, radius: Tensor, step: float) -> Tensor:
+def _into_ball(
+    nearest: NearestSearch, here: Evaluation, delta: Tensor, radius: Tensor, step: float
+) -> Tensor:
     """Return the next points in linf, l2 or l1."""
-    if hunt.norm == "linf":
-        moved = delta.addcmul_(seen.slope.sign(), per_row(step * radius, delta))
+    if nearest.norm == "linf":
+        moved = delta.addcmul_(here.slope.sign(), per_row(step * radius, delta))
         limit = per_row(radius, delta)
-        return torch.clamp(moved, -limit, limit).add_(hunt.clean).clamp_(0, 1)
-    moved = delta.addcmul_(seen.slope, seen.along(step * radius))
-    if hunt.norm == "l1":
-        return project_into_box(hunt.clean + moved, hunt.clean, radius, "l1")
+        return torch.clamp(moved, -limit, limit).add_(nearest.clean).clamp_(0, 1)
+    moved = delta.addcmul_(here.slope, here.along(step * radius))
+    if nearest.norm == "l1":
+        return project_into_box(nearest.clean + moved, nearest.clean, radius, "l1")
     share = (radius / never_zero(length(moved, "l2"))).clamp_max(1)
-    return torch.addcmul(hunt.clean, moved, per_row(share, moved)).clamp_(0, 1)
+    return torch.addcmul(nearest.clean, moved, per_row(share, moved)).clamp_(0, 1)
 
 
 def _few_entries(
-    hunt: Hunt, seen: Seen, delta: Tensor, radius: Tensor, *, step: float, change: float
+    nearest: NearestSearch,
+    here: Evaluation,
+    delta: Tensor,
+    radius: Tensor,
+    *,
+    step: float,
+    change: float,
 ) -> tuple[Tensor, Tensor]:
     """Return the next points in l0, and how many of their entries may differ."""
-    clean_lead = seen.lead - (seen.slope * delta).flatten(1).sum(1)
-    moved = (hunt.clean + delta + step * seen.slope.sign()).clamp(0, 1)
+    clean_lead = here.lead - (here.slope * delta).flatten(1).sum(1)
+    moved = (nearest.clean + delta + step * here.slope.sign()).clamp(0, 1)
     # what the change of an entry adds to the lead, to first order
-    worth, order = (seen.slope * (moved - hunt.clean)).flatten(1).sort(dim=1, descending=True)
+    worth, order = (here.slope * (moved - nearest.clean)).flatten(1).sort(dim=1, descending=True)
     rank = torch.empty_like(order).scatter_(1, order, all_rows(order[0]).expand_as(order))
-    shrunk = torch.minimum(hunt.distance - 1, (radius * (1 - change)).floor())
+    shrunk = torch.minimum(nearest.distance - 1, (radius * (1 - change)).floor())
     grown = torch.maximum(radius + 1, (radius * (1 + change)).floor())
     needed = 1 + (clean_lead[:, None] + worth.cumsum(1) <= 0).sum(1)
-    lost = torch.where(hunt.distance.isfinite(), grown, torch.maximum(grown, needed))
-    radius = torch.where(seen.won, shrunk, lost).clamp(1, order.shape[1])
-    kept = rank.view_as(delta) < per_row(radius, delta)
-    return torch.where(kept, moved, hunt.clean), radius
+    larger = torch.where(nearest.distance.isfinite(), grown, torch.maximum(grown, needed))
+    radius = torch.where(here.success, shrunk, larger).clamp(1, order.shape[1])
+    changeable = rank.view_as(delta) < per_row(radius, delta)
+    return torch.where(changeable, moved, nearest.clean), radius
 
 
 SPEC = AttackSpec(

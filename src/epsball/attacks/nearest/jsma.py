@@ -7,13 +7,13 @@ from typing import Literal, TypeAlias, get_args
 import torch
 from torch import Tensor
 
-from epsball.attacks.core.ascent import Goal, look
+from epsball.attacks.core.ascent import Goal, value_and_slope
 from epsball.attacks.core.asking import all_rows, class_count
 from epsball.attacks.core.checks import check_call, takes_no_eps
 from epsball.attacks.core.validated import validated
 from epsball.attacks.gradient.pgd import Mislead
-from epsball.attacks.nearest.border import Winning
-from epsball.attacks.nearest.sparse import Hunt, prune, require, where_needed
+from epsball.attacks.nearest.border import LeadGoal
+from epsball.attacks.nearest.sparse import NearestSearch, prune, require, where_needed
 from epsball.attacks.spec import AttackSpec
 from epsball.errors import unknown_name
 from epsball.objectives import logit
@@ -99,11 +99,11 @@ def jsma(
     most = math.floor(gamma * math.prod(inputs.shape[1:]))
     rule = _Rule(theta, most, saliency, pair, both_ways, steps)
 
-    def seek(hunt: Hunt, logits: Tensor) -> None:
-        for towards in _candidates(hunt, logits, candidates):
-            _walk(hunt, towards, rule)
+    def seek(nearest: NearestSearch, logits: Tensor) -> None:
+        for towards in _candidates(nearest, logits, candidates):
+            _walk(nearest, towards, rule)
         if pruned:
-            prune(hunt, saturate=False)
+            prune(nearest, saturate=False)
 
     return where_needed(model, inputs, labels, targets, norm=norm, seek=seek)
 
@@ -126,44 +126,46 @@ def _check_knobs(theta: float, gamma: float, saliency: str, candidates: int) -> 
         raise unknown_name("saliency", saliency, get_args(Saliency))
 
 
-def _candidates(hunt: Hunt, logits: Tensor, count: int) -> tuple[Tensor, ...]:
+def _candidates(nearest: NearestSearch, logits: Tensor, count: int) -> tuple[Tensor, ...]:
     """Return the classes (m,) to try, the likeliest first."""
-    if hunt.goal.targets is not None:
-        return (hunt.goal.targets,)
-    classes = class_count(hunt.model, logits)
-    wrong = logits[:, :classes].scatter(1, hunt.goal.labels[:, None], -torch.inf)
+    if nearest.goal.targets is not None:
+        return (nearest.goal.targets,)
+    classes = class_count(nearest.model, logits)
+    wrong = logits[:, :classes].scatter(1, nearest.goal.labels[:, None], -torch.inf)
     return wrong.topk(min(count, classes - 1), dim=1).indices.unbind(1)
 
 
-def _walk(hunt: Hunt, towards: Tensor, rule: _Rule) -> None:
+def _walk(nearest: NearestSearch, towards: Tensor, rule: _Rule) -> None:
     """Change entries until the rows are fooled, or nothing is left that helps."""
-    point, rows = hunt.clean.clone(), all_rows(towards)
+    point, rows = nearest.clean.clone(), all_rows(towards)
     # more entries than were found to be enough are of no use
-    limit = (hunt.distance - 1).clamp_max(rule.most)
+    limit = (nearest.distance - 1).clamp_max(rule.most)
     for _ in range(rule.steps):
-        logits, slopes = _slopes(hunt, point[rows], rows, towards[rows], rule.saliency)
-        won = hunt.keep(point[rows], logits, rows)
-        moved = _moved(point[rows], hunt.clean[rows], slopes, limit[rows], rule)
-        changed = (moved != hunt.clean[rows]).flatten(1).sum(1)
+        logits, slopes = _slopes(nearest, point[rows], rows, towards[rows], rule.saliency)
+        success = nearest.keep(point[rows], logits, rows)
+        moved = _moved(point[rows], nearest.clean[rows], slopes, limit[rows], rule)
+        changed = (moved != nearest.clean[rows]).flatten(1).sum(1)
         stuck = (moved == point[rows]).flatten(1).all(1)
-        going = ~won & ~stuck & (changed <= limit[rows])
+        going = ~success & ~stuck & (changed <= limit[rows])
         rows, moved = rows[going], moved[going]
         if not len(rows):
             return
         point[rows] = moved
-    hunt.read(point[rows], rows)
+    nearest.read(point[rows], rows)
 
 
 def _slopes(
-    hunt: Hunt, points: Tensor, part: Tensor, towards: Tensor, saliency: Saliency
+    nearest: NearestSearch, points: Tensor, part: Tensor, towards: Tensor, saliency: Saliency
 ) -> tuple[Tensor, list[Tensor]]:
     """Return scores (m, k), and the slopes (m, d) that are to be climbed and descended."""
-    model, rows, labels = hunt.model, hunt.rows[part], hunt.goal.labels[part]
-    goals: list[Goal] = [Winning(model, labels, towards)]
+    model, rows, labels = nearest.model, nearest.rows[part], nearest.goal.labels[part]
+    goals: list[Goal] = [LeadGoal(model, labels, towards)]
     if saliency == "product":
         goals = [Mislead(model, logit, labels, towards), Mislead(model, _others, towards, None)]
-    seen, logits = zip(*(look(model, points, rows, goal) for goal in goals), strict=True)
-    return logits[0], [visit.slope.flatten(1) for visit in seen]
+    visits, logits = zip(
+        *(value_and_slope(model, points, rows, goal) for goal in goals), strict=True
+    )
+    return logits[0], [visit.slope.flatten(1) for visit in visits]
 
 
 def _others(logits: Tensor, classes: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from epsball.attacks.core.checks import check_call, takes_no_eps
 from epsball.attacks.core.validated import validated
-from epsball.attacks.nearest.sparse import Hunt, prune, require, where_needed
+from epsball.attacks.nearest.sparse import NearestSearch, prune, require, where_needed
 from epsball.attacks.spec import AttackSpec
 from epsball.geometry import per_row
 from epsball.randomness import Randomness
@@ -93,10 +93,10 @@ def sigma_zero(
     for name, value in (("threshold", threshold), ("adapt", adapt)):
         require("sigma_zero", name, ">= 0", value, holds=value >= 0)
 
-    def seek(hunt: Hunt, _: Tensor) -> None:
-        _descend(hunt, _Rule(steps, step_size, sigma, threshold, adapt))
+    def seek(nearest: NearestSearch, _: Tensor) -> None:
+        _descend(nearest, _Rule(steps, step_size, sigma, threshold, adapt))
         if pruned:
-            prune(hunt, saturate=True)
+            prune(nearest, saturate=True)
 
     return where_needed(model, inputs, labels, targets, norm=norm, seek=seek)
 
@@ -115,12 +115,12 @@ class _Rule:
         return self.step_size * (_LEAST + (1 - _LEAST) * cosine)
 
 
-def _descend(hunt: Hunt, rule: _Rule) -> None:
-    point = clean = hunt.clean
+def _descend(nearest: NearestSearch, rule: _Rule) -> None:
+    point = clean = nearest.clean
     mean, squares = torch.zeros_like(clean), torch.zeros_like(clean)
-    threshold = torch.full_like(hunt.distance, rule.threshold)
+    threshold = torch.full_like(nearest.distance, rule.threshold)
     for i in range(rule.steps):
-        won, lead, slope = hunt.look(point)
+        success, lead, slope = nearest.evaluate(point)
         needed = per_row(lead < 0, slope)
         downhill = _count_slope(point - clean, rule.sigma) - torch.where(needed, slope, 0)
         downhill = downhill / per_row(_largest(downhill), downhill)
@@ -129,10 +129,10 @@ def _descend(hunt: Hunt, rule: _Rule) -> None:
         root = (squares / (1 - _DECAY_SQUARES ** (i + 1))).sqrt() + _TINY
         length = rule.length(i)
         point = (point - length / (1 - _DECAY ** (i + 1)) * mean / root).clamp(0, 1)
-        threshold = (threshold + torch.where(won, 1, -1) * rule.adapt * length).clamp(0, 1)
+        threshold = (threshold + torch.where(success, 1, -1) * rule.adapt * length).clamp(0, 1)
         small = (point - clean).abs() < per_row(threshold, point)
         point = torch.where(small, clean, point)
-    hunt.read(point)
+    nearest.read(point)
 
 
 def _count_slope(delta: Tensor, sigma: float) -> Tensor:

@@ -9,26 +9,26 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from epsball.attacks.core.ascent import confirmed, look
+from epsball.attacks.core.ascent import confirmed, value_and_slope
 from epsball.attacks.core.asking import all_rows, read
-from epsball.attacks.nearest.border import Winning
+from epsball.attacks.nearest.border import LeadGoal
 from epsball.errors import InvalidInput
 from epsball.geometry import per_row, size
 from epsball.tensors import Classifier
 from epsball.types import Norm, Search
 
 
-class Hunt:
+class NearestSearch:
     """The search for the nearest image that fools, for some rows of a batch.
 
-    Whatever is shown to the model through a hunt may become its result. Numbers of rows (`part`)
-    count within the hunt; None means all of them.
+    Whatever is shown to the model through a search may become its result. Numbers of rows (`part`)
+    count within the search; None means all of them.
     """
 
     def __init__(
         self,
         model: Classifier,
-        goal: Winning,
+        goal: LeadGoal,
         clean: Tensor,
         rows: Tensor,
         norm: Norm,
@@ -55,15 +55,17 @@ class Hunt:
         """Return the model that has the last word."""
         return self.search.confirm or self.model
 
-    def look(self, points: Tensor, part: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        """Return who has won (m,), the lead (m,) and its gradient (m, c, h, w) at points."""
+    def evaluate(self, points: Tensor, part: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the successes (m,), the lead (m,) and its gradient (m, c, h, w) at points."""
         part = all_rows(points) if part is None else part
         goal, batch = self.goal.rows(part), self.search.micro_batch
-        seen, logits = look(self.model, points, self.rows[part], goal, micro_batch=batch)
-        return self.keep(points, logits, part), seen.value, seen.slope
+        visit, logits = value_and_slope(
+            self.model, points, self.rows[part], goal, micro_batch=batch
+        )
+        return self.keep(points, logits, part), visit.value, visit.slope
 
     def read(self, points: Tensor, part: Tensor | None = None) -> Tensor:
-        """Return who has won (m,) at points."""
+        """Return the successes (m,) at points."""
         part = all_rows(points) if part is None else part
         logits = read(self.exact, points, self.rows[part], self.search.micro_batch)
         return self.keep(points, logits, part, exact=True)
@@ -77,23 +79,29 @@ class Hunt:
         exact: bool = False,
         far: Tensor | None = None,
     ) -> Tensor:
-        """Take the points that fool and are nearer than what was found; return who has won.
+        """Keep the successes that are nearer than the best so far; return the successes.
 
-        Logits that are not `exact` are a cheaper copy's: of the points that they would have taken
-        the model itself is asked, and those that do not fool it have not won. `far` is how far the
-        points are, where that is known.
+        Logits that are not `exact` are a cheaper copy's: points that would be kept are scored by
+        the model itself, and those that do not fool it are no successes. `far` is the distance of
+        the points, where it is known.
         """
         goal, rows = self.goal.rows(part), self.rows[part]
-        won = confirmed(None, goal, points, logits, rows)
+        success = confirmed(None, goal, points, logits, rows)
         distance = size(points - self.clean[part], self.norm) if far is None else far
-        better = won & (distance < self.distance[part])
+        better = success & (distance < self.distance[part])
         if self.search.confirm is not None and not exact:
-            asked = better.nonzero()[:, 0]
-            told = (points[asked], logits[asked], rows[asked])
-            better[asked] = won[asked] = confirmed(self.search, goal.rows(asked), *told)
+            candidates = better.nonzero()[:, 0]
+            exact_success = confirmed(
+                self.search,
+                goal.rows(candidates),
+                points[candidates],
+                logits[candidates],
+                rows[candidates],
+            )
+            better[candidates] = success[candidates] = exact_success
         self.points[part] = torch.where(per_row(better, points), points, self.points[part])
         self.distance[part] = torch.where(better, distance, self.distance[part])
-        return won
+        return success
 
 
 def where_needed(
@@ -103,9 +111,9 @@ def where_needed(
     targets: Tensor | None,
     *,
     norm: Norm,
-    seek: Callable[[Hunt, Tensor], None],
+    seek: Callable[[NearestSearch, Tensor], None],
 ) -> Tensor:
-    """Hunt for the rows that do not fool the model when clean, and leave the others clean.
+    """NearestSearch for the rows that do not fool the model when clean, and leave the others clean.
 
     Args:
         model: the classifier.
@@ -113,50 +121,50 @@ def where_needed(
         labels: (n,).
         targets: (n,), or None.
         norm: in which an image is near.
-        seek: does the work, given the hunt and the clean scores (m, k) of its rows.
+        seek: does the work, given the search and the clean scores (m, k) of its rows.
 
     Returns:
         (n, c, h, w), what was found; the clean image where nothing was.
     """
     clean = inputs.detach()
-    goal, rows = Winning(model, labels, targets), all_rows(clean)
+    goal, rows = LeadGoal(model, labels, targets), all_rows(clean)
     logits = read(model, clean, rows)
-    needed = rows[~goal.won(logits)]
+    needed = rows[~goal.success(logits)]
     result = clean.clone()
     if len(needed):
-        hunt = Hunt(model, goal.rows(needed), clean[needed], needed, norm)
-        seek(hunt, logits[needed])
-        result[needed] = hunt.points
+        nearest = NearestSearch(model, goal.rows(needed), clean[needed], needed, norm)
+        seek(nearest, logits[needed])
+        result[needed] = nearest.points
     return result
 
 
-def prune(hunt: Hunt, *, saturate: bool) -> None:
+def prune(nearest: NearestSearch, *, saturate: bool) -> None:
     """Give back changes that are not needed, for the price of about log2(changes) forward passes.
 
     Changes are ranked by what they add to the lead, to first order, and the shortest head of that
     list that still fools is looked for by halving.
 
     Args:
-        hunt: in l0; gets better, never worse.
+        nearest: in l0; gets better, never worse.
         saturate: whether to push every change to the end of its range first, where that still
             fools: then fewer may do.
     """
-    part = hunt.distance.isfinite().nonzero()[:, 0]
+    part = nearest.distance.isfinite().nonzero()[:, 0]
     if not len(part):
         return
-    clean, points = hunt.clean[part], hunt.points[part]
+    clean, points = nearest.clean[part], nearest.points[part]
     changed = points != clean
-    _, _, slope = hunt.look(points, part)
+    _, _, slope = nearest.evaluate(points, part)
     if saturate:
-        pushed = torch.where(changed & (slope != 0), (slope > 0).to(points), points)
-        points = torch.where(per_row(hunt.read(pushed, part), points), pushed, points)
+        saturated = torch.where(changed & (slope != 0), (slope > 0).to(points), points)
+        points = torch.where(per_row(nearest.read(saturated, part), points), saturated, points)
     gain = torch.where(changed, slope * (points - clean), -torch.inf).flatten(1)
     rank = gain.argsort(dim=1, descending=True).argsort(dim=1).view_as(points)
     low, high = torch.zeros_like(part), changed.flatten(1).sum(1)
     for _ in range(int(high.max()).bit_length()):
         middle = (low + high) // 2
-        won = hunt.read(torch.where(rank < per_row(middle, rank), points, clean), part)
-        high, low = torch.where(won, middle, high), torch.where(won, low, middle + 1)
+        success = nearest.read(torch.where(rank < per_row(middle, rank), points, clean), part)
+        high, low = torch.where(success, middle, high), torch.where(success, low, middle + 1)
 
 
 def require(attack: str, name: str, rule: str, value: float, *, holds: bool) -> None:

@@ -53,7 +53,7 @@ def spatial(
 
     Returns:
         (n, c, h, w) in [0, 1]; pixels from outside the image are black. Of the clean image and
-        its views, the one that ranks highest by (won, margin).
+        its views, the one that ranks highest by (success, margin).
 
     Raises:
         InvalidInput: an argument breaks its rule.
@@ -102,8 +102,8 @@ def _draws(
     inputs: Tensor, limits: tuple[float, ...], count: int, generator: Randomness
 ) -> tuple[Tensor, ...]:
     # drawn at once, so that an image that leaves early changes nothing for the others
-    drawn = uniform(inputs.new_empty((len(inputs), count, 3)), generator)
-    return ((2 * drawn - 1) * inputs.new_tensor(limits)).unbind(1)
+    sample = uniform(inputs.new_empty((len(inputs), count, 3)), generator)
+    return ((2 * sample - 1) * inputs.new_tensor(limits)).unbind(1)
 
 
 def view(inputs: Tensor, pose: Tensor) -> Tensor:
@@ -148,5 +148,5 @@ SPEC = AttackSpec(
     norms=(),
     source="Engstrom et al. 2019, arXiv:1712.02779",
     needs_gradient=False,
-    keeps="won",
+    keeps="success",
 )

@@ -28,9 +28,9 @@ def diversity(images: Tensor, number: int, generator: Randomness) -> Tensor:  # 
     """
     size = 1 / _RATE + (1 - 1 / _RATE) * draw(images, generator=generator)  # of the canvas
     places = draw(images, 2, generator=generator) * (1 - size)[:, None]
-    kept = draw(images, generator=generator) < 0.5
-    factor = torch.where(kept, 1.0, 1 / size)
-    offset = torch.where(kept[:, None], 0.0, (1 - 2 * places) / size[:, None] - 1)
+    unchanged = draw(images, generator=generator) < 0.5
+    factor = torch.where(unchanged, 1.0, 1 / size)
+    offset = torch.where(unchanged[:, None], 0.0, (1 - 2 * places) / size[:, None] - 1)
     nothing = torch.zeros_like(factor)
     across = torch.stack((factor, nothing, offset[:, 0]), 1)
     down = torch.stack((nothing, factor, offset[:, 1]), 1)

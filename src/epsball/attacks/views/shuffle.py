@@ -59,11 +59,11 @@ def _sources(like: Tensor, outer: int, inner: int, generator: Randomness) -> _So
     """Draw the source of every pixel when the outer axis is cut into strips."""
     strips = min(_BLOCKS, outer)
     blocks = min(_BLOCKS, inner)
-    source, shown, order = _shuffled(draw(like, strips, 2, generator=generator), outer)
-    strip = order.gather(1, shown.block)  # (n, outer), the source strip of each position
-    at = torch.arange(outer, device=like.device) - shown.start.gather(1, shown.block)
-    drawn = draw(like, strips, blocks, 2, generator=generator)
-    column = _columns(drawn, inner).gather(1, strip[:, :, None].expand(-1, -1, inner))
+    source, target, order = _shuffled(draw(like, strips, 2, generator=generator), outer)
+    strip = order.gather(1, target.block)  # (n, outer), the source strip of each position
+    at = torch.arange(outer, device=like.device) - target.start.gather(1, target.block)
+    cuts = draw(like, strips, blocks, 2, generator=generator)
+    column = _columns(cuts, inner).gather(1, strip[:, :, None].expand(-1, -1, inner))
     angle = (2 * draw(like, strips, generator=generator) - 1) * math.radians(_DEGREES)
     size = source.size.gather(1, strip)[:, :, None].to(like)
     y = at[:, :, None].to(like) - (size - 1) / 2
@@ -76,29 +76,29 @@ def _sources(like: Tensor, outer: int, inner: int, generator: Randomness) -> _So
     return _Sources(start + across + (size - 1) / 2, along + (inner - 1) / 2, filled)
 
 
-def _shuffled(drawn: Tensor, length: int) -> tuple[Cuts, Cuts, Tensor]:
+def _shuffled(cuts: Tensor, length: int) -> tuple[Cuts, Cuts, Tensor]:
     """Cut an axis into parts of random sizes and change their order.
 
     Args:
-        drawn: (n, parts, 2), in [0, 1): sizes between 1 and 2, relative; keys of the order.
+        cuts: (n, parts, 2), in [0, 1): sizes between 1 and 2, relative; keys of the order.
         length: of the axis.
 
     Returns:
         The cuts of the source, the cuts of the result, and (n, parts), the part of the source at
         each place of the result.
     """
-    ends = ((1 + drawn[..., 0]).cumsum(1) / (1 + drawn[..., 0]).sum(1, keepdim=True)) * length
+    ends = ((1 + cuts[..., 0]).cumsum(1) / (1 + cuts[..., 0]).sum(1, keepdim=True)) * length
     start = torch.cat((torch.zeros_like(ends[:, :1]), ends[:, :-1]), 1).round().long()
     source = Cuts.from_starts(start, length)
-    order = drawn[..., 1].argsort(1)
+    order = cuts[..., 1].argsort(1)
     sizes = source.size.gather(1, order)
     return source, Cuts.from_starts(sizes.cumsum(1) - sizes, length), order
 
 
-def _columns(drawn: Tensor, length: int) -> Tensor:
+def _columns(cuts: Tensor, length: int) -> Tensor:
     """Return for every strip the source column of each position, (n, strips, length), int64."""
-    n, strips = drawn.shape[:2]
-    source, shown, order = _shuffled(drawn.flatten(0, 1), length)
-    part = order.gather(1, shown.block)
-    at = torch.arange(length, device=drawn.device) - shown.start.gather(1, shown.block)
+    n, strips = cuts.shape[:2]
+    source, target, order = _shuffled(cuts.flatten(0, 1), length)
+    part = order.gather(1, target.block)
+    at = torch.arange(length, device=cuts.device) - target.start.gather(1, target.block)
     return (source.start.gather(1, part) + at).view(n, strips, length)

@@ -57,6 +57,6 @@ def _position(cuts: Cuts, shift: Tensor, change: Tensor, *, axis: int) -> Tensor
     inside = place - start
     rolled = (inside - (shift * size).long()) % size
     roll, flip = (_ROLL_ROWS, _FLIP_ROWS) if axis == 0 else (_ROLL_COLUMNS, _FLIP_COLUMNS)
-    turned = (change == flip) | (change == _TURN)
-    inside = torch.where(turned, size - 1 - inside, torch.where(change == roll, rolled, inside))
+    is_turned = (change == flip) | (change == _TURN)
+    inside = torch.where(is_turned, size - 1 - inside, torch.where(change == roll, rolled, inside))
     return start + inside

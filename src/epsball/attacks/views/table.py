@@ -76,13 +76,13 @@ def named_views(attack: str, names: str, copies: int) -> Views:
     """
     if copies < 0:
         raise InvalidInput(f"{attack}: copies must be >= 0, got {copies}; 0 leaves it to the views")
-    asked = [] if names == NONE else names.split("+")
-    for name in asked:
+    requested = [] if names == NONE else names.split("+")
+    for name in requested:
         if name not in VIEWS:
             raise unknown_name(f"view of {attack}", name, [*VIEWS, NONE])
-    if len(set(asked)) < len(asked):
+    if len(set(requested)) < len(requested):
         raise InvalidInput(f"{attack}: each view can be named once, got {names!r}")
-    specs = [VIEWS[name] for name in asked]
+    specs = [VIEWS[name] for name in requested]
     return Views(
         tuple(spec.view for spec in specs), copies or max((s.copies for s in specs), default=1)
     )

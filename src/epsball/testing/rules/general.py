@@ -207,7 +207,7 @@ def _record(queried: list[Tensor], _: object, arguments: tuple[Tensor, ...]) -> 
 def _rank(p: Problem, points: Tensor, targets: Tensor | None, spec: AttackSpec) -> Tensor:
     """Rank by (success, objective): success outranks any value of the objective."""
     success = p.success(points, targets).float()
-    if spec.keeps == "won" or p.rejects:  # objectives differ between attacks
+    if spec.keeps == "success" or p.rejects:  # objectives differ between attacks
         return success
     goal, sign = (p.labels, 1) if targets is None else (targets, -1)
     return 1e3 * success + sign * cross_entropy(p.scores(points), goal)

@@ -67,8 +67,8 @@ def shuffled(inputs: Tensor, reach: int, generator: Randomness) -> Tensor:
     what it was given: those chains are followed here by doubling, for all pixels at once.
     """
     n, _, h, w = inputs.shape
-    drawn = uniform(inputs.new_empty((n, 2, h, w)), generator)
-    away = (drawn * (2 * reach)).long() - reach  # [-reach, reach)
+    sample = uniform(inputs.new_empty((n, 2, h, w)), generator)
+    away = (sample * (2 * reach)).long() - reach  # [-reach, reach)
     place = torch.arange(h * w, device=inputs.device).view(h, w)
     y, x = place // w, place % w
     inside = (y > reach) & (y <= h - reach) & (x > reach) & (x <= w - reach)

@@ -82,7 +82,7 @@ def corruptions(
 
     Returns:
         (n, c, h, w) in [0, 1]; of the corrupted images, the one that ranks highest by
-        (won, margin). The clean image is not among them.
+        (success, margin). The clean image is not among them.
 
     Raises:
         InvalidInput: an argument breaks its rule.
@@ -160,5 +160,5 @@ SPEC = AttackSpec(
     source="Hendrycks and Dietterich 2019, arXiv:1903.12261",
     needs_gradient=False,
     random=True,
-    keeps="won",
+    keeps="success",
 )

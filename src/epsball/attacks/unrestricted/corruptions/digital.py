@@ -46,8 +46,8 @@ def _jolted(inputs: Tensor, jolt: float, generator: Randomness) -> Tensor:
     reach = max(1, min(h, w) // 3)
     corners = inputs.new_tensor([[reach, reach], [reach, -reach], [-reach, -reach]])
     corners = corners + inputs.new_tensor([h // 2, w // 2])
-    drawn = 2 * uniform(inputs.new_empty((len(inputs), 3, 2)), generator) - 1
-    moved = torch.cat((corners + jolt * drawn, torch.ones_like(drawn[:, :, :1])), 2)  # (n, 3, 3)
+    sample = 2 * uniform(inputs.new_empty((len(inputs), 3, 2)), generator) - 1
+    moved = torch.cat((corners + jolt * sample, torch.ones_like(sample[:, :, :1])), 2)  # (n, 3, 3)
     # three corners on one line, which is rare, have no frame: the pseudo-inverse gives the nearest
     inverse: Tensor = torch.linalg.pinv(moved.double())
     return (inverse @ corners.double()).to(inputs)

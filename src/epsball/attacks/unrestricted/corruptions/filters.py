@@ -158,10 +158,10 @@ def clipped_zoom(inputs: Tensor, factor: float) -> Tensor:
         (n, c, h, w).
     """
     sides = inputs.shape[2:]
-    kept = [math.ceil(side / factor) for side in sides]
-    top, left = ((side - keep) // 2 for side, keep in zip(sides, kept, strict=True))
-    middle = inputs[:, :, top : top + kept[0], left : left + kept[1]]
-    larger = [max(side, round(keep * factor)) for side, keep in zip(sides, kept, strict=True)]
+    window = [math.ceil(side / factor) for side in sides]
+    top, left = ((side - keep) // 2 for side, keep in zip(sides, window, strict=True))
+    middle = inputs[:, :, top : top + window[0], left : left + window[1]]
+    larger = [max(side, round(keep * factor)) for side, keep in zip(sides, window, strict=True)]
     zoomed = functional.interpolate(middle, larger, mode="bilinear", align_corners=True)
     top, left = ((big - side) // 2 for side, big in zip(sides, larger, strict=True))
     return zoomed[:, :, top : top + sides[0], left : left + sides[1]]

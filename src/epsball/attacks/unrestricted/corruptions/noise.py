@@ -26,17 +26,17 @@ def shot_noise(inputs: Tensor, severity: int, generator: Randomness) -> Tensor:
 def impulse_noise(inputs: Tensor, severity: int, generator: Randomness) -> Tensor:
     """Turn some values black or white, each channel for itself (salt and pepper)."""
     share = _SHARE.at(inputs, severity)
-    drawn = uniform(inputs, generator)
-    spoilt = torch.where(drawn < share / 2, 1.0, 0.0).to(inputs)
-    return torch.where(drawn < share, spoilt, inputs)
+    sample = uniform(inputs, generator)
+    spoilt = torch.where(sample < share / 2, 1.0, 0.0).to(inputs)
+    return torch.where(sample < share, spoilt, inputs)
 
 
-def poisson(mean: Tensor, drawn: Tensor) -> Tensor:
+def poisson(mean: Tensor, uniform_sample: Tensor) -> Tensor:
     """Turn uniform numbers into Poisson numbers: the smallest count whose chance reaches drawn.
 
     Args:
         mean: (...), at least 0.
-        drawn: (...), in [0, 1), 24 bits.
+        uniform_sample: (...), in [0, 1), 24 bits.
 
     Returns:
         (...), whole numbers, in the dtype of mean.
@@ -44,23 +44,23 @@ def poisson(mean: Tensor, drawn: Tensor) -> Tensor:
     Source: for means of 10 or more the expansion of Giles 2016, Algorithm 955 (ACM TOMS 42, 7);
     its count is off by one in fewer than one of 10,000 draws.
     """
-    z: Tensor = torch.special.ndtri(drawn.double().clamp(2.0**-25, 1 - 2.0**-25))
+    z: Tensor = torch.special.ndtri(uniform_sample.double().clamp(2.0**-25, 1 - 2.0**-25))
     rate = mean.double().clamp_min(_FEW)
     count = rate + rate.sqrt() * z + (2 + z**2) / 6 - (2 * z + z**3) / (72 * rate.sqrt())
     count = (count + (7 * z**2 - 16 + 3 * z**4) / (810 * rate)).floor().to(mean)
     few = mean < _FEW
-    count[few] = _counted_out(mean[few], drawn[few])
+    count[few] = _counted_out(mean[few], uniform_sample[few])
     return count
 
 
-def _counted_out(mean: Tensor, drawn: Tensor) -> Tensor:
+def _counted_out(mean: Tensor, uniform_sample: Tensor) -> Tensor:
     """Add up the chances of 0, 1, 2 ... until they exceed drawn; for small means, (m,)."""
     highest = float(mean.amax()) if len(mean) else 0.0
     chance = torch.exp(-mean)
     reached, count = chance.clone(), torch.zeros_like(mean)
     # eight standard deviations and eight more: never exceeded within the 24 bits of a draw
     for number in range(1, int(highest + 8 * highest**0.5 + 8)):
-        count += drawn >= reached
+        count += uniform_sample >= reached
         chance = chance * mean / number
         reached += chance
     return count

@@ -51,8 +51,8 @@ def snow(inputs: Tensor, severity: int, generator: Randomness) -> Tensor:
 
 def frost(inputs: Tensor, severity: int, generator: Randomness) -> Tensor:
     """Look through a frozen window."""
-    kept, added = _FROST.at(inputs, severity)
-    return kept * inputs + added * tinted(ice(inputs, generator), _ICE, inputs.shape[1])
+    scale, added = _FROST.at(inputs, severity)
+    return scale * inputs + added * tinted(ice(inputs, generator), _ICE, inputs.shape[1])
 
 
 def ice(inputs: Tensor, generator: Randomness) -> Tensor:

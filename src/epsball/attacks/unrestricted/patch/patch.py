@@ -115,5 +115,5 @@ SPEC = AttackSpec(
     norms=(),
     source="Brown et al. 2017, arXiv:1712.09665",
     random=True,
-    keeps="won",
+    keeps="success",
 )

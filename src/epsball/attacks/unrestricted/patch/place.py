@@ -75,8 +75,8 @@ class Place:
             corners = self.corners
             if self.wanders:
                 corners = random_corners(self.inputs, self.side, generator)
-            drawn = 2 * uniform(self.inputs.new_empty((len(self.inputs), 2)), generator) - 1
-            turn, size = math.radians(self.rotation) * drawn[:, 0], 1 + self.scale * drawn[:, 1]
+            sample = 2 * uniform(self.inputs.new_empty((len(self.inputs), 2)), generator) - 1
+            turn, size = math.radians(self.rotation) * sample[:, 0], 1 + self.scale * sample[:, 1]
             yield View(corners, turn, size)
 
     def wear(self, patches: Tensor, rows: Tensor, view: View | None = None) -> Tensor:

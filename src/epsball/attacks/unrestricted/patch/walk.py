@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from epsball.attacks.core.ascent import BestSeen, Goal, is_exact, judge, look
+from epsball.attacks.core.ascent import BestSeen, Goal, is_exact, judge, value_and_slope
 from epsball.attacks.core.asking import all_rows, read
 from epsball.attacks.unrestricted.patch.place import Place
 from epsball.randomness import Randomness
@@ -55,17 +55,19 @@ class Walk:
         best, rows, goal = BestSeen(self.place.inputs), all_rows(patches), self.goal
         for i in range(self.steps):
             exact = is_exact(self.search, i, self.steps, finish=_FINISH)
-            seen = self.see(patches, rows, goal, exact=exact)
-            won, firmly = judge(self.search, goal, seen.worn, seen.logits, rows, exact=exact)
-            best.update(seen.worn, seen.value, won, rows)
-            patches = self.stepped(patches, seen.slope, i)
-            if self.search.retire and bool(firmly.any()):
-                going = (~firmly).nonzero()[:, 0]
+            result = self.see(patches, rows, goal, exact=exact)
+            success, clear_success = judge(
+                self.search, goal, result.worn, result.logits, rows, exact=exact
+            )
+            best.update(result.worn, result.value, success, rows)
+            patches = self.stepped(patches, result.slope, i)
+            if self.search.retire and bool(clear_success.any()):
+                going = (~clear_success).nonzero()[:, 0]
                 rows, goal, patches = rows[going], goal.rows(going), patches[going]
                 if not len(rows):
                     return best.points
         worn, logits = self._read(patches, rows)
-        best.update(worn, goal.value(logits), goal.won(logits), rows)
+        best.update(worn, goal.value(logits), goal.success(logits), rows)
         return best.points
 
     def one_for_all(self, patch: Tensor) -> Tensor:
@@ -73,37 +75,39 @@ class Walk:
         rows, best, height = all_rows(self.place.inputs), self.place.inputs, (-1.0, -math.inf)
         for i in range(self.steps):
             # the share that is fooled is a verdict, so the caller's own model gives it
-            seen = self.see(patch, rows, self.goal, exact=True)
-            reached = self._height(seen.value, seen.logits)
+            result = self.see(patch, rows, self.goal, exact=True)
+            reached = self._height(result.value, result.logits)
             if reached > height:
-                best, height = seen.worn, reached
-            patch = self.stepped(patch, seen.slope, i)
+                best, height = result.worn, reached
+            patch = self.stepped(patch, result.slope, i)
         worn, logits = self._read(patch, rows)
         return worn if self._height(self.goal.value(logits), logits) > height else best
 
     def _height(self, value: Tensor, logits: Tensor) -> tuple[float, float]:
-        return float(self.goal.won(logits).float().mean()), float(value.mean())
+        return float(self.goal.success(logits).float().mean()), float(value.mean())
 
     def see(self, patches: Tensor, rows: Tensor, goal: Goal, *, exact: bool) -> Seen:
         """Show the model patches of some rows in every view; exact asks the caller's own model."""
-        asked = self.search.confirm or self.model if exact else self.model
+        scorer = self.search.confirm or self.model if exact else self.model
         slope = torch.zeros_like(patches)
-        seen: list[tuple[Tensor, Tensor, Tensor]] = []
+        parts: list[tuple[Tensor, Tensor, Tensor]] = []
         for view in self.place.views(self.samples, self.generator):
             with torch.enable_grad():
-                held = patches.detach().requires_grad_()
-                worn = self.place.wear(held, rows, view)
-            shown = worn.detach().clamp(0, 1)  # sums of weights may round to a little above 1
-            visit, logits = look(asked, shown, rows, goal, micro_batch=self.search.micro_batch)
-            slope += torch.autograd.grad(worn, held, visit.slope)[0]
-            if not seen:  # the first view is the upright one
-                seen.append((shown, visit.value, logits))
-        return Seen(*seen[0], slope)
+                variable = patches.detach().requires_grad_()
+                worn = self.place.wear(variable, rows, view)
+            images = worn.detach().clamp(0, 1)  # sums of weights may round to a little above 1
+            visit, logits = value_and_slope(
+                scorer, images, rows, goal, micro_batch=self.search.micro_batch
+            )
+            slope += torch.autograd.grad(worn, variable, visit.slope)[0]
+            if not parts:  # the first view is the upright one
+                parts.append((images, visit.value, logits))
+        return Seen(*parts[0], slope)
 
     def _read(self, patches: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
         worn = self.place.wear(patches, rows).clamp(0, 1)
-        asked = self.search.confirm or self.model
-        return worn, read(asked, worn, rows, self.search.micro_batch)
+        scorer = self.search.confirm or self.model
+        return worn, read(scorer, worn, rows, self.search.micro_batch)
 
     def stepped(self, patches: Tensor, slope: Tensor, number: int) -> Tensor:
         """Return the next patches, inside [0, 1]."""

@@ -20,7 +20,7 @@ _ROUNDING = 1e-6
 
 
 @dataclass
-class Relay:
+class AttackSequence:
     """Images under a row of attacks: who is left, and the best that was found.
 
     Args:
@@ -30,12 +30,12 @@ class Relay:
         eps: radius of the ball that counts, for attacks that take none as well.
         norm: its geometry.
         targets: (n,), or None.
-        generator: see `pgd`; every leg draws from streams of its own.
-        search: what may be saved; a relay retires fooled images in any case.
-        left: (m,), the rows that no leg has fooled yet.
+        generator: see `pgd`; every attack draws from streams of its own.
+        search: what may be saved; a sequence retires fooled images in any case.
+        remaining: (m,), the rows that no attack has fooled yet.
         best: (n, c, h, w), for each row a fooled image, or the one nearest to being fooled.
         value: (n,), the margin of best.
-        legs: how many attacks were run.
+        runs: how many attacks were run.
     """
 
     model: Classifier
@@ -46,10 +46,10 @@ class Relay:
     targets: Tensor | None
     generator: Randomness
     search: Search
-    left: Tensor = field(init=False)
+    remaining: Tensor = field(init=False)
     best: Tensor = field(init=False)
     value: Tensor = field(init=False)
-    legs: int = field(default=0, init=False)
+    runs: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
         """Begin with the clean images; what is fooled already is not attacked."""
@@ -57,7 +57,7 @@ class Relay:
         self.best, rows = self.inputs.clone(), all_rows(self.inputs)
         logits = read(self._exact(), self.inputs, rows, self.search.micro_batch)
         goal = Mislead(self.model, margin, self.labels, self.targets)
-        self.value, self.left = goal.value(logits), rows[~goal.won(logits)]
+        self.value, self.remaining = goal.value(logits), rows[~goal.success(logits)]
 
     def run(self, attack: Callable[..., Images], **settings: Any) -> int:  # noqa: ANN401 - the attack's own
         """Attack the images that are left.
@@ -70,7 +70,7 @@ class Relay:
         Returns:
             How many more are fooled.
         """
-        rows = self.left
+        rows = self.remaining
         if not len(rows):
             return 0
         shared = {"eps": self.eps, "norm": self.norm, "search": self._search_of(rows)}
@@ -87,9 +87,9 @@ class Relay:
         return self.judge(points, rows)
 
     def fresh(self, rows: Tensor) -> Randomness:
-        """Return randomness for another leg, of some rows."""
-        self.legs += 1
-        return another_run(self.generator, self.legs, rows)
+        """Return randomness for another attack, of some rows."""
+        self.runs += 1
+        return another_run(self.generator, self.runs, rows)
 
     def judge(self, points: Tensor, rows: Tensor) -> int:
         """Take over what fools within the ball, and say for how many images it does."""
@@ -99,12 +99,12 @@ class Relay:
             points = torch.where(far.view(-1, 1, 1, 1), inside, points)
         logits = read(self._exact(), points, rows, self.search.micro_batch)
         goal = Mislead(self.model, margin, self.labels, self.targets).rows(rows)
-        value, won = goal.value(logits), goal.won(logits)
-        better = won | (value > self.value[rows])
+        value, success = goal.value(logits), goal.success(logits)
+        better = success | (value > self.value[rows])
         self.best[rows[better]] = points[better].detach()
         self.value[rows[better]] = value[better].to(self.value)
-        self.left = rows[~won]
-        return int(won.sum())
+        self.remaining = rows[~success]
+        return int(success.sum())
 
     def _search_of(self, rows: Tensor) -> Search:
         return search_part(replace(self.search, retire=True), rows) or Search()
