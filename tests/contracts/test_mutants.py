@@ -151,8 +151,8 @@ MUTANTS = {
     ),
     "global randomness": (
         "black_box/noise.py",
-        "drawn = _draw(inputs.detach(), distribution, generator)",
-        "drawn = _draw(inputs.detach(), distribution, None)",
+        "sample = _draw(inputs.detach(), distribution, generator)",
+        "sample = _draw(inputs.detach(), distribution, None)",
         "noise",
         "check_pure",
     ),

@@ -167,11 +167,9 @@ def audit(
         target=None if target is None else str(target),
     )
     check_radii(settings, images.shape)
-    wanted = _PRECISIONS[precision]
-    if wanted == "auto" and full_budget:
-        wanted = "float32"
+    search = _PRECISIONS["float32" if precision == "auto" and full_budget else precision]
     request = Request(
-        settings, limit, sample, seed, wanted, full_budget, micro_batch, budget, command
+        settings, limit, sample, seed, search, full_budget, micro_batch, budget, command
     )
     with tempfile.TemporaryDirectory() as scratch:
         run = Path(scratch) / "run" if out is None else Path(out)

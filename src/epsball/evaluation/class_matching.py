@@ -64,13 +64,13 @@ def fit_classes(
     """
     findings: list[Finding] = []
     if classes is not None:
-        named = _read(classes)
-        if len(named) != count:
+        class_names = _read(classes)
+        if len(class_names) != count:
             raise InvalidInput(
-                f"--classes must list the {count} classes of {model}, found {len(named)} lines: "
-                "list every class, in the model's order"
+                f"--classes must list the {count} classes of {model}, found {len(class_names)} "
+                "lines: list every class, in the model's order"
             )
-        data = _relabelled(data, named, model)
+        data = _relabelled(data, class_names, model)
     elif names is not None and len(names) == count and data.order != "numbers":
         data, findings = _matched(data, names, model)
     elif data.order == "names" and len(data.class_names) != count:
@@ -101,17 +101,17 @@ def _matched(data: Dataset, names: tuple[str, ...], model: str) -> tuple[Dataset
         label < len(names) and label in _find(data.class_names[label], places) for label in used
     ):
         return data, []
-    found = {label: _find(data.class_names[label], places) for label in used}
-    known = [label for label in used if found[label]]
+    places_of = {label: _find(data.class_names[label], places) for label in used}
+    known = [label for label in used if places_of[label]]
     if not known and len(data.class_names) == len(names):
         return data, []  # both number their classes, in words of their own
     # a stated order that no name contradicts holds; a few names may be written in another way
-    contradicted = any(label not in found[label] for label in known)
+    contradicted = any(label not in places_of[label] for label in known)
     same_count = len(data.class_names) == len(names)
     if data.order == "stated" and (not known or (same_count and not contradicted)):
         return data, []
     if len(known) < len(used):
-        missing = next(label for label in used if not found[label])
+        missing = next(label for label in used if not places_of[label])
         name = data.class_names[missing]
         raise InvalidInput(
             f"{data.name}: class {name!r} is none of the {len(names)} classes that {model} names "
@@ -122,7 +122,7 @@ def _matched(data: Dataset, names: tuple[str, ...], model: str) -> tuple[Dataset
     first = known[0]
     message = (
         f"classes were matched by name: {data.class_names[first]!r}, label {first} of the data, is "
-        f"class {found[first][0]} of {model}"
+        f"class {places_of[first][0]} of {model}"
     )
     return matched, [finding("classes-matched", message, classes=len(known))]
 
@@ -135,18 +135,18 @@ def _relabelled(data: Dataset, names: Sequence[str], model: str) -> Dataset:
         own = data.class_names[label]
         found = _find(own, places)
         if len(found) != 1:
-            told = (
+            message = (
                 f"is classes {found[0]} and {found[1]}"
                 if found
                 else f"is not among the {len(names)} names ({', '.join(names[:3])} ...)"
             )
             raise InvalidInput(
-                f"{data.name}: class {own!r} {told} of {model}: give it a name of its own in "
+                f"{data.name}: class {own!r} {message} of {model}: give it a name of its own in "
                 "--classes FILE, one line a class of the model: folder, a tab, the name to show"
             )
         numbers[label] = found[0]
-    shown = tuple(name.rpartition("\t")[2].strip() for name in names)
-    return replace(data, labels=numbers[data.labels], class_names=shown, order="stated")
+    shown_names = tuple(name.rpartition("\t")[2].strip() for name in names)
+    return replace(data, labels=numbers[data.labels], class_names=shown_names, order="stated")
 
 
 def _places(names: Sequence[str]) -> dict[str, list[int]]:

@@ -58,10 +58,10 @@ def open_defended(
     Raises:
         InvalidInput: the folder is not whole, or the model inside is not the one of the fit.
     """
-    given = [key for key, value in loading.items() if value not in (None, False)]
-    if given := [key for key in given if key != "trust"]:
+    options = [key for key, value in loading.items() if value not in (None, False)]
+    if options := [key for key in options if key != "trust"]:
         raise InvalidInput(
-            f"{', '.join(given)}: {spec} knows how the model inside is loaded; leave it out"
+            f"{', '.join(options)}: {spec} knows how the model inside is loaded; leave it out"
         )
     folder = Path(spec.removeprefix(SCHEME))
     content = read_json(folder / BASE, "defend")

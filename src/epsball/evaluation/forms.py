@@ -13,14 +13,14 @@ from epsball.evaluation.settings import AttackSetting
 from epsball.radii import check_room
 
 
-def several(given: Any) -> list[Any]:  # noqa: ANN401 - one or many, of any library
+def several(value: Any) -> list[Any]:  # noqa: ANN401 - one or many, of any library
     """Take a single name or number for a list of one.
 
     Example:
         >>> several("pgd"), several([0.1, 0.2])
         (['pgd'], [0.1, 0.2])
     """
-    values = given.tolist() if hasattr(given, "tolist") else given
+    values = value.tolist() if hasattr(value, "tolist") else value
     single = isinstance(values, str | int | float) or callable(values)
     return [values] if single else list(values)
 
@@ -42,8 +42,8 @@ def attack_texts(attacks: Any) -> list[str]:  # noqa: ANN401 - one or many
         >>> attack_texts("fgsm,pgd:steps=5,objective=margin,noise")
         ['fgsm', 'pgd:steps=5,objective=margin', 'noise']
     """
-    named = [one if isinstance(one, str) else _named(one) for one in several(attacks)]
-    return [part for text in named for part in _split(text)]
+    texts = [one if isinstance(one, str) else _named(one) for one in several(attacks)]
+    return [part for text in texts for part in _split(text)]
 
 
 def _split(text: str) -> list[str]:

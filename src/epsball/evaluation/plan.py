@@ -250,7 +250,7 @@ def _config(
         subject.model,
         sample,
         config,
-        wanted=request.precision,
+        requested=request.precision,
         micro_batch=request.micro_batch,
         most=count,
         gradients=count * _gradients(request.settings),

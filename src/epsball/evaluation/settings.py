@@ -65,14 +65,14 @@ class AttackSetting(BaseModel):
 
     def arguments(self, eps: float | None = None) -> dict[str, Any]:
         """Return what the attack is called with, beside model, images, labels and generator."""
-        given = dict(self.knobs)
-        if isinstance(given.get("objective"), str):
-            given["objective"] = named_objective(given["objective"])
+        arguments = dict(self.knobs)
+        if isinstance(arguments.get("objective"), str):
+            arguments["objective"] = named_objective(arguments["objective"])
         if self.spec.takes_norm:
-            given["norm"] = self.norm
+            arguments["norm"] = self.norm
         if self.spec.takes_eps and eps is not None:
-            given["eps"] = eps
-        return given
+            arguments["eps"] = eps
+        return arguments
 
     @property
     def sweeps(self) -> bool:
@@ -190,11 +190,16 @@ def _setting(
     shown = changed | ({} if aim is None else {"target": aim})
     variant = name + (":" if shown else "") + ",".join(f"{k}={v}" for k, v in shown.items())
     times = restarts if spec.random else 1
-    named: dict[str, Any] = {"attack": name, "variant": variant, "knobs": knobs, "restarts": times}
-    named["target"] = aim
+    fields: dict[str, Any] = {
+        "attack": name,
+        "variant": variant,
+        "knobs": knobs,
+        "restarts": times,
+        "target": aim,
+    }
     if not spec.takes_norm:
-        return AttackSetting(**named, norm="none", eps=(math.inf,))
-    return AttackSetting(**named, norm=norm, eps=radii)
+        return AttackSetting(**fields, norm="none", eps=(math.inf,))
+    return AttackSetting(**fields, norm=norm, eps=radii)
 
 
 def _kind(spec: AttackSpec, key: str, default: Any) -> Any:  # noqa: ANN401 - any knob

@@ -112,8 +112,8 @@ def open_model(
     if not findings:
         classifier = in_own_precision(classifier, sample.to(place))
     if draws is not None:
-        drawn = torch.Generator().manual_seed(seed)
-        classifier = expectation(classifier, samples=draws, generator=drawn)
+        generator = torch.Generator().manual_seed(seed)
+        classifier = expectation(classifier, samples=draws, generator=generator)
     info = ModelInfo(classes=0) if findings else probe(classifier, sample.to(place))
     return Subject(
         model=as_logits(classifier, info),
@@ -149,10 +149,12 @@ def _placed(
         message = f"{loaded.name} came in train mode and was put into eval mode"
         noted = (finding("put-in-eval", message),) if loaded.put_in_eval else ()
         return loaded.model, loaded.name, noted
-    given = [key for key, value in loading.items() if value not in (None, False) and key != "trust"]
-    if given:
+    options = [
+        key for key, value in loading.items() if value not in (None, False) and key != "trust"
+    ]
+    if options:
         raise InvalidInput(
-            f"{', '.join(given)}: only for a model named by a spec such as 'zoo:base-cnn'; "
+            f"{', '.join(options)}: only for a model named by a spec such as 'zoo:base-cnn'; "
             "put preprocessing into your own model"
         )
     if isinstance(model, nn.Module) and (

@@ -120,10 +120,10 @@ def craft(
     progress.begin("attacking", len(positions))
     with (
         deterministic(engine.config.threads),
-        appearing(out) as beside,
-        Table(beside / TABLE, images) as table,
+        appearing(out) as partial_out,
+        Table(partial_out / TABLE, images) as table,
     ):
-        saver = open_saver(form, beside, images, len(positions))
+        saver = open_saver(form, partial_out, images, len(positions))
         for shard in shards_of(positions, _AT_ONCE):
             clean = read_clean(engine, images, shard.positions)
             (attacked,) = attack_examples(
@@ -160,7 +160,7 @@ def _engine(
         subject.model,
         sample,
         EngineConfig(device=subject.device, micro_batch=1, threads=default_threads()),
-        wanted="float32",
+        requested="float32",
         micro_batch=None,
         most=count,
         gradients=count * setting.gradients,

@@ -55,10 +55,10 @@ class FittedDefence:
     @property
     def machines(self) -> list[tuple[str, RbfSvm]]:
         """Return each row of machines with the name of its layer; of DNR the combiner is last."""
-        found = [part for part in self.rejector.modules() if isinstance(part, RbfSvm)]
+        machines = [part for part in self.rejector.modules() if isinstance(part, RbfSvm)]
         layers = getattr(self.rejector, "layers_", ()) or (getattr(self.rejector, "layer_", ""),)
         combiner = "combiner" if "combiner" not in layers else "the combiner"
-        return list(zip([*layers, combiner], found, strict=False))
+        return list(zip([*layers, combiner], machines, strict=False))
 
 
 def defend(
@@ -102,12 +102,12 @@ def defend(
     rejector.fit(data.read(rows), data.labels[rows])
     seconds = time.perf_counter() - start
     rejector.save(folder)
-    asked = {
+    arguments = {
         name: _portable(name, value)
         for name, value in loading.items()
         if name != "trust" and value is not None
     }
-    content = {"model": _whole(model), "loading": asked, "data": data.name, "images": len(rows)}
+    content = {"model": _whole(model), "loading": arguments, "data": data.name, "images": len(rows)}
     write_bytes(folder / BASE, (json.dumps(content, indent=2) + "\n").encode())
     return FittedDefence(rejector, folder, len(rows), seconds, data, rows)
 
@@ -134,8 +134,8 @@ def parse_defence(text: str) -> tuple[RejectorSpec, dict[str, Any]]:
         raise InvalidInput(
             f"{name}: {key} is given {_ELSEWHERE[key]}, got {key}={texts[key]}; leave it out here"
         )
-    named = {key: texts.pop(key) for key in ("layer",) if key in texts and key in spec.knobs}
-    return spec, named | read_settings(name, texts, spec.knobs, words=True)
+    layer = {key: texts.pop(key) for key in ("layer",) if key in texts and key in spec.knobs}
+    return spec, layer | read_settings(name, texts, spec.knobs, words=True)
 
 
 def _layered(name: str, knobs: Mapping[str, Any], layers: Sequence[str]) -> dict[str, Any]:
@@ -152,8 +152,8 @@ def _layered(name: str, knobs: Mapping[str, Any], layers: Sequence[str]) -> dict
 
 def _one_threshold(threshold: float | None, share: float | None) -> dict[str, Any]:
     """Both given, here or among the settings, is for the defence to refuse."""
-    asked = {"threshold": threshold, "false_rejection": share}
-    return {name: value for name, value in asked.items() if value is not None}
+    rules = {"threshold": threshold, "false_rejection": share}
+    return {name: value for name, value in rules.items() if value is not None}
 
 
 def _portable(name: str, value: Any) -> Any:  # noqa: ANN401 - any option of load_model

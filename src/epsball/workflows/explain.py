@@ -41,21 +41,21 @@ def explain(
     Raises:
         InvalidInput: the run kept no images, or the model gives no gradient.
     """
-    kept = read_saved_images(run)
-    if kept is None:
+    saved = read_saved_images(run)
+    if saved is None:
         raise InvalidInput(f"saliency: {run} kept no images: audit into a directory of its own")
-    variant, norm, eps = _hardest(run, list(kept.adversarial))
-    attacked = kept.adversarial[variant, norm, eps]
-    changed = np.flatnonzero((attacked != kept.clean).reshape(len(attacked), -1).any(1))[:_SHOWN]
+    variant, norm, eps = _hardest(run, list(saved.adversarial))
+    attacked = saved.adversarial[variant, norm, eps]
+    changed = np.flatnonzero((attacked != saved.clean).reshape(len(attacked), -1).any(1))[:_SHOWN]
     if not len(changed):
         raise InvalidInput(f"saliency: {variant} changed none of the images that {run} kept")
-    pairs = [torch.from_numpy(part[changed]) for part in (kept.clean, attacked)]
+    pairs = [torch.from_numpy(part[changed]) for part in (saved.clean, attacked)]
     subject = open_model(model, pairs[0][:2], device, **loading)
     if not subject.info.differentiable:
         raise InvalidInput(f"saliency: {subject.name} gives no gradient: leave --saliency out")
     columns: dict[str, Any] = {
-        "positions": kept.positions[changed],
-        "labels": kept.labels[changed],
+        "positions": saved.positions[changed],
+        "labels": saved.labels[changed],
         "setting": np.array([variant, norm, repr(eps)]),
     }
     for prefix, images in zip(("clean_", ""), pairs, strict=True):
@@ -69,11 +69,11 @@ def explain(
     return write_npz(run / SALIENCY, columns)
 
 
-def _hardest(run: Path, kept: list[tuple[str, str, float]]) -> tuple[str, str, float]:
+def _hardest(run: Path, saved: list[tuple[str, str, float]]) -> tuple[str, str, float]:
     """Return the kept setting with the lowest robust accuracy; of equal ones the largest eps."""
-    known = {
+    accuracies = {
         (row["variant"], row["norm"], row["eps"]): row["robust_accuracy"]
         for row in read_summary(run)["results"]
         if row["robust_accuracy"] is not None
     }
-    return min(kept, key=lambda key: (known.get(key, 1.0), -key[2]))
+    return min(saved, key=lambda key: (accuracies.get(key, 1.0), -key[2]))

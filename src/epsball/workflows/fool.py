@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -102,7 +103,7 @@ def fool(
         InvalidInput: an unknown class, a directory in use, a bad image or setting; nothing has been
             written then.
     """
-    told = progress or Silent()
+    progress = progress or Silent()
     if by not in WAYS:
         raise InvalidInput(f"fool: by must be gradient or evolution, got {by!r}")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -112,10 +113,9 @@ def fool(
     _check(subject, by)
     names = names or names_of_classes(subject.info.classes)
     targets = _targets(classes, names, subject)
-    generator = torch.Generator().manual_seed(seed)
     if by == "evolution":
-        told.begin("evolving", evaluations)
-        found = evolve(
+        progress.begin("evolving", evaluations)
+        fooling = evolve(
             subject.model,
             targets,
             classes=subject.info.classes,
@@ -124,61 +124,58 @@ def fool(
             confidence=confidence,
             evaluations=evaluations,
             seed=seed,
-            advance=lambda count: told.advance(count, encoding),
+            advance=partial(progress.advance, note=encoding),
         )
     else:
+        generator = torch.Generator().manual_seed(seed)
         first = _start(start, shape, len(targets), generator).to(targets.device)
+        climb = partial(
+            ascend_class,
+            subject.model,
+            confidence=confidence,
+            steps=steps,
+            step_size=step_size,
+            regularised=regularised,
+            generator=generator,
+            advance=partial(progress.advance, note=start),
+        )
         batches = _slices(len(targets), shape)
-        told.begin("climbing", steps * len(batches))
-        parts = [
-            ascend_class(
-                subject.model,
-                first[rows],
-                targets[rows],
-                confidence=confidence,
-                steps=steps,
-                step_size=step_size,
-                regularised=regularised,
-                generator=generator,
-                advance=lambda count: told.advance(count, start),
-            )
-            for rows in batches
-        ]
-        found = _joined(parts)
-    chosen = tuple(names[int(target)] for target in targets)
-    return _saved(subject, found, chosen, out, confidence)
+        progress.begin("climbing", steps * len(batches))
+        fooling = _joined([climb(first[rows], targets[rows]) for rows in batches])
+    target_names = tuple(names[int(target)] for target in targets)
+    return _saved(subject, fooling, target_names, out, confidence)
 
 
 def _saved(
-    subject: Subject, found: Fooling, names: tuple[str, ...], out: Path, confidence: float
+    subject: Subject, fooling: Fooling, names: tuple[str, ...], out: Path, confidence: float
 ) -> Fooled:
     """Write the images, and read what the model says of the files."""
-    levels = (found.images.cpu() * 255).round().numpy().astype(np.uint8)
-    again = torch.cat(
+    levels = (fooling.images.cpu() * 255).round().numpy().astype(np.uint8)
+    confidence_of_files = torch.cat(
         [
             target_confidence(
                 subject.model,
                 to_unit(levels[rows]).to(subject.device),
-                found.targets[rows].to(subject.device),
+                fooling.targets[rows].to(subject.device),
             ).cpu()
             for rows in _slices(len(levels), levels.shape[1:])
         ]
     )
-    told = Fooling(to_unit(levels), found.targets, again, found.queries)
-    notes = [f"{100 * sure:.1f} %" for sure in again.tolist()]
-    with appearing(out) as beside:
-        with (beside / TABLE).open("w", newline="", encoding="utf-8") as stream:
+    stored = Fooling(to_unit(levels), fooling.targets, confidence_of_files, fooling.queries)
+    notes = [f"{100 * sure:.1f} %" for sure in confidence_of_files.tolist()]
+    with appearing(out) as partial_out:
+        with (partial_out / TABLE).open("w", newline="", encoding="utf-8") as stream:
             table = csv.writer(stream)
             table.writerow(_COLUMNS)
-            for row, target in enumerate(found.targets.tolist()):
+            for row, target in enumerate(fooling.targets.tolist()):
                 file = f"{target:04d}.png"
-                as_pillow(levels[row]).save(beside / file)
-                sure = float(again[row])
-                spent = int(found.queries[row])
+                as_pillow(levels[row]).save(partial_out / file)
+                sure = float(confidence_of_files[row])
+                spent = int(fooling.queries[row])
                 reached = int(sure >= confidence)
                 table.writerow([file, target, names[row], f"{sure:.6f}", reached, spent])
-        contact_sheet(levels, names, notes).save(beside / SHEET)
-    return Fooled(out, told, names, confidence)
+        contact_sheet(levels, names, notes).save(partial_out / SHEET)
+    return Fooled(out, stored, names, confidence)
 
 
 def _frame(model: Model, data: str | None) -> tuple[tuple[int, int, int], tuple[str, ...]]:

@@ -66,18 +66,18 @@ def model_layers(
     check_mode(loaded, model)  # what no other image would mend is said here
     if not isinstance(loaded, nn.Module):
         raise InvalidInput(f"{model} is no torch module, so its layers cannot be read")
-    known = MODELS.get(model.removeprefix("zoo:")) if model.startswith("zoo:") else None
-    named = shape or (known.input_shape if known else None)
-    tried = (named,) if named else _GUESSES
-    said = ""
-    for one in tried:
+    spec = MODELS.get(model.removeprefix("zoo:")) if model.startswith("zoo:") else None
+    known_shape = shape or (spec.input_shape if spec else None)
+    shapes = (known_shape,) if known_shape else _GUESSES
+    reason = ""
+    for one in shapes:
         try:
             sample = torch.full((_FEW, *one), 0.5)
-            return _listed(model, sample, place, how, guessed=named is None)
+            return _listed(model, sample, place, how, guessed=known_shape is None)
         except (EpsballError, RuntimeError, ValueError) as error:  # the model's own, mostly
-            said = str(error).partition("\n")[0]
+            reason = str(error).partition("\n")[0]
     raise InvalidInput(
-        f"{model} takes no image of {' or '.join(map(written, tried))} ({said}): say what it is "
+        f"{model} takes no image of {' or '.join(map(written, shapes))} ({reason}): say what it is "
         "for, with --data NAME or --shape CxHxW"
     )
 

@@ -70,18 +70,18 @@ def open_saver(form: Form, out: Path, data: Dataset, count: int) -> Saver:
 def appearing(out: Path) -> Iterator[Path]:
     """Give a directory beside, which becomes `out` when all went well and vanishes otherwise."""
     out = out.resolve()
-    beside = out.with_name(f".{out.name}.part")
+    partial_out = out.with_name(f".{out.name}.part")
     try:
-        shutil.rmtree(beside, ignore_errors=True)
-        beside.mkdir(parents=True)
-        yield beside
+        shutil.rmtree(partial_out, ignore_errors=True)
+        partial_out.mkdir(parents=True)
+        yield partial_out
         if out.exists():
             out.rmdir()  # empty, as was checked
-        beside.replace(out)
+        partial_out.replace(out)
     except OSError as error:
         raise unwritable(out, error) from error
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(partial_out, ignore_errors=True)
 
 
 class _Npz:
@@ -164,8 +164,8 @@ class Table:
     ) -> None:
         """Write one row an image."""
         delta = saved.double() - clean.images.double()
-        fooled = ~reading.safe
-        self.fooled += int(fooled.sum())
+        success = ~reading.safe
+        self.fooled += int(success.sum())
         self.clean_wrong += int((clean.reading.prediction != clean.labels).sum())
         columns: list[list[Any]] = [
             files,
@@ -175,7 +175,7 @@ class Table:
             clean.reading.prediction.tolist(),
             reading.prediction.tolist(),
             reading.confidence.tolist(),
-            fooled.int().tolist(),
+            success.int().tolist(),
             [setting.variant] * len(files),
             [setting.norm] * len(files),
             [setting.eps[0]] * len(files),

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from epsball.data import to_unit
 from epsball.data.images import decode
@@ -20,7 +21,7 @@ from epsball.evaluation.progress import Progress
 from epsball.evaluation.subject import Model, open_model
 from epsball.image_codec import as_pillow
 from epsball.physical.layout import Pair, Sheet, read_sheet, write_sheet
-from epsball.physical.photographs import cut_out, read_photograph
+from epsball.physical.photographs import CutOut, cut_out, read_photograph
 from epsball.physical.printing import PDF, draw_pages, write_pdf
 from epsball.workflows.craft import craft
 from epsball.workflows.saving import TABLE, appearing
@@ -103,26 +104,17 @@ def make_sheet(
         channels = images.shape[0]
         moved = np.stack([decode(files / r["file"], r["file"], channels=channels) for r in rows])
     clean = _levels(images.read(np.array([int(row["index"]) for row in rows])))
-    pairs = tuple(
-        Pair(
-            int(row["index"]),
-            int(row["label"]),
-            int(row["clean_prediction"]),
-            int(row["prediction"]),
-        )
-        for row in rows
-    )
+    columns = ("index", "label", "clean_prediction", "prediction")
+    pairs = tuple(Pair(*(int(row[name]) for name in columns)) for row in rows)
     spec = model if isinstance(model, str) else type(model).__name__
-    sheet = Sheet(
-        pairs, images.shape, images.class_names, spec, rows[0]["attack"], norm,
-        float(rows[0]["eps"]),
-    )  # fmt: skip
+    variant, radius = rows[0]["attack"], float(rows[0]["eps"])
+    sheet = Sheet(pairs, images.shape, images.class_names, spec, variant, norm, radius)
     pages = draw_pages(sheet, clean, moved)
-    with appearing(out) as beside:
-        write_sheet(sheet, beside)
-        write_pdf(pages, beside / PDF)
+    with appearing(out) as partial_out:
+        write_sheet(sheet, partial_out)
+        write_pdf(pages, partial_out / PDF)
         for number, page in enumerate(pages, start=1):
-            page.save(beside / f"page-{number}.png", compress_level=3)
+            page.save(partial_out / f"page-{number}.png", compress_level=3)
     return sheet
 
 
@@ -186,13 +178,13 @@ def score_photographs(
         raise InvalidInput("photo: name at least one photograph")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InvalidInput(f"--out {out} is there already: name a new or empty directory")
-    found = [
+    pairs = [
         (file, one)
         for file in photographs
         for one in cut_out(read_photograph(file), sheet, str(file))
     ]
-    clean = np.stack([one.clean for _, one in found])
-    moved = np.stack([one.adversarial for _, one in found])
+    clean = np.stack([one.clean for _, one in pairs])
+    moved = np.stack([one.adversarial for _, one in pairs])
     subject = open_model(model or sheet.model, to_unit(clean[:2]), device, **loading)
     if subject.info.classes != len(sheet.class_names):
         raise InvalidInput(
@@ -204,17 +196,36 @@ def score_photographs(
             subject.model(to_unit(part).to(subject.device)).double().softmax(1).cpu()
             for part in (clean, moved)
         )
-    sure, prediction = after.max(1)
+    return _write_photographs(out, sheet, pairs, before, after)
+
+
+def _write_photographs(
+    out: Path,
+    sheet: Sheet,
+    photographs: Sequence[tuple[Path, CutOut]],
+    before: Tensor,
+    after: Tensor,
+) -> Photographed:
+    """Write the images as they were cut out, and a table of what the model says of them.
+
+    Args:
+        out: the directory.
+        sheet: what was photographed.
+        photographs: files, each with a pair of images; m in all.
+        before: (m, k), probabilities of the clean images.
+        after: (m, k), of the adversarial ones.
+    """
+    confidence, prediction = after.max(1)
     clean_right = destroyed = 0
-    with appearing(out) as beside, (beside / PHOTO_TABLE).open("w", newline="") as stream:
+    with appearing(out) as partial_out, (partial_out / PHOTO_TABLE).open("w", newline="") as stream:
         table = csv.writer(stream)
         table.writerow(_COLUMNS)
-        for row, (file, one) in enumerate(found):
-            pair, said = sheet.pairs[one.pair], int(prediction[row])
-            named = int(before[row].argmax())
-            clean_right += named == pair.label
-            destroyed += said == pair.label
-            classes = (pair.label, pair.prediction, named, said)
+        for row, (file, one) in enumerate(photographs):
+            pair, predicted = sheet.pairs[one.pair], int(prediction[row])
+            clean_prediction = int(before[row].argmax())
+            clean_right += clean_prediction == pair.label
+            destroyed += predicted == pair.label
+            classes = (pair.label, pair.prediction, clean_prediction, predicted)
             words = [sheet.class_names[number] for number in classes]
             table.writerow(
                 [
@@ -222,29 +233,29 @@ def score_photographs(
                     one.pair,
                     pair.index,
                     *words,
-                    f"{float(sure[row]):.6f}",
-                    int(said == pair.label),
+                    f"{float(confidence[row]):.6f}",
+                    int(predicted == pair.label),
                 ]
             )
             for part, kind in ((one.clean, "clean"), (one.adversarial, "adversarial")):
-                as_pillow(part).save(beside / f"{row:03d}-{kind}.png")
-    return Photographed(out / PHOTO_TABLE, len(found), clean_right, destroyed)
+                as_pillow(part).save(partial_out / f"{row:03d}-{kind}.png")
+    return Photographed(out / PHOTO_TABLE, len(photographs), clean_right, destroyed)
 
 
 def _chosen(files: Path, count: int) -> list[dict[str, str]]:
     """Return the rows of the first images that are right when clean and fool the model."""
     with (files / TABLE).open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
-    fooled = [
+    successes = [
         row for row in rows if row["clean_prediction"] == row["label"] and row["fooled"] == "1"
     ]
-    if len(fooled) < count:
+    if len(successes) < count:
         raise InvalidInput(
-            f"sheet: {count} pairs are wanted, and of {len(rows)} attacked images {len(fooled)} "
+            f"sheet: {count} pairs are wanted, and of {len(rows)} attacked images {len(successes)} "
             "are right when clean and fool the model: take a larger --eps, another --attack, or a "
             "smaller --count"
         )
-    return fooled[:count]
+    return successes[:count]
 
 
 def _levels(images: NDArray[Any]) -> NDArray[np.uint8]:

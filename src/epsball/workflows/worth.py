@@ -79,13 +79,13 @@ def worth_of(fitted: FittedDefence, test: Dataset, limit: int = _MANY) -> Worth:
             taken, and where nothing is, the images of the fit.
         limit: images at most.
     """
-    chosen, seen = _unseen(fitted, test, limit)
+    positions, seen = _unseen(fitted, test, limit)
     rejector = fitted.rejector
     counts = torch.zeros(_COUNTED)
-    for images, labels in _batches(rejector, test, chosen):
+    for images, labels in _batches(rejector, test, positions):
         counts += _counts(rejector, images, labels)
-    bare, named, right, rejected = (count / len(chosen) for count in counts.tolist())
-    return Worth(len(chosen), seen, bare, named, right, rejected)
+    bare, named, right, rejected = (count / len(positions) for count in counts.tolist())
+    return Worth(len(positions), seen, bare, named, right, rejected)
 
 
 def _unseen(fitted: FittedDefence, test: Dataset, limit: int) -> tuple[Positions, Seen]:
@@ -131,9 +131,11 @@ def machine_facts(fitted: FittedDefence) -> list[MachineFacts]:
 
 
 def _facts(name: str, machine: RbfSvm, labels: Tensor) -> MachineFacts:
-    said = vars(machine).get("out_of_fold_")
+    out_of_fold = vars(machine).get("out_of_fold_")
     marks = (
-        labels if said is None or len(said) == len(labels) else labels[~calibration_mask(labels)]
+        labels
+        if out_of_fold is None or len(out_of_fold) == len(labels)
+        else labels[~calibration_mask(labels)]
     )
     support = machine.support
     assert support is not None  # noqa: S101 - fitted
@@ -144,7 +146,9 @@ def _facts(name: str, machine: RbfSvm, labels: Tensor) -> MachineFacts:
         c=machine.c_,
         support_vectors=machine.support_count_,
         images=len(marks),
-        accuracy=None if said is None else float((said.argmax(1).cpu() == marks).double().mean()),
+        accuracy=None
+        if out_of_fold is None
+        else float((out_of_fold.argmax(1).cpu() == marks).double().mean()),
     )
 
 
@@ -159,13 +163,13 @@ def remedies(worth: Worth, machines: list[MachineFacts], rejector: Rejector) -> 
     Returns:
         One sentence each; none where all looks well.
     """
-    told = []
+    lines = []
     bar = worth.bare - _WEAK
     weak = {one.layer: one.accuracy for one in machines[: _layers(rejector)] if one.accuracy}
     if weak := {layer: rate for layer, rate in weak.items() if rate < bar}:
         listed = ", ".join(f"{layer} {percent(rate)}" for layer, rate in weak.items())
         adapted = rejector.settings()["gamma"] == "scale"
-        told.append(
+        lines.append(
             f"machines name far fewer right than the model's {percent(worth.bare)} on {listed}; "
             + (
                 f"--with {rejector.name}:gamma=scale,c=10, other layers or more images"
@@ -178,7 +182,7 @@ def remedies(worth: Worth, machines: list[MachineFacts], rejector: Rejector) -> 
         by_rate = rejector.threshold is None and (
             rejector.false_rejection is not None or rejector.gives == "logits"
         )
-        told.append(
+        lines.append(
             f"{percent(worth.rejected)} of clean images are rejected: "
             + (
                 "the images that set the threshold were more alike than these, or few: fit on "
@@ -187,7 +191,7 @@ def remedies(worth: Worth, machines: list[MachineFacts], rejector: Rejector) -> 
                 else "--false-rejection 0.05 sets the threshold so that about one in twenty is"
             )
         )
-    return told
+    return lines
 
 
 def _layers(rejector: Rejector) -> int:

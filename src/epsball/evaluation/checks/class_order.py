@@ -98,7 +98,7 @@ def check_class_order(
         after - before < max(1, _LEAST_GAIN * count)
         or mcnemar(more, fewer) >= _SURPRISE / len(orders)
         or wilson(after, count)[0] <= common / count
-        or not _useful(best, labels, classes, simple=bool(simple), tried=len(orders))
+        or not _useful(best, labels, classes, simple=bool(simple), attempts=len(orders))
     ):
         return []
     severity: Severity = "blocking" if after >= _FACTOR * before else "warning"
@@ -111,7 +111,7 @@ def check_class_order(
 
 
 def _useful(
-    order: _Order, labels: NDArray[np.int64], classes: int, *, simple: bool, tried: int
+    order: _Order, labels: NDArray[np.int64], classes: int, *, simple: bool, attempts: int
 ) -> bool:
     """Say whether an order makes the model useful, which an untrained one is under none.
 
@@ -122,11 +122,11 @@ def _useful(
         return True
     shares = [order.right[labels == label].mean() for label in np.unique(labels)]
     fitting = sum(share > 0.5 for share in shares)
-    return simple and float(poisson.sf(fitting - 1, 1)) < _LUCK / tried
+    return simple and float(poisson.sf(fitting - 1, 1)) < _LUCK / attempts
 
 
 def _moved(labels: NDArray[np.int64], predictions: NDArray[np.int64], classes: int) -> list[_Order]:
-    found = []
+    orders = []
     for step in (1, -1):
         what = f"with all labels moved by {step:+d}"
         moved = labels + step
@@ -134,8 +134,8 @@ def _moved(labels: NDArray[np.int64], predictions: NDArray[np.int64], classes: i
         if bool(((moved < 0) | (moved >= classes)).any()):
             moved, what = moved % classes, f"{what}, the last beside the first,"
             remedy = "list the classes in the model's order in --classes FILE"
-        found.append(_Order(what, remedy, moved == predictions))
-    return found
+        orders.append(_Order(what, remedy, moved == predictions))
+    return orders
 
 
 def _sorted(
@@ -147,7 +147,7 @@ def _sorted(
         "in small letters": sorted(class_names, key=str.casefold),
         "by the numbers in them": sorted(class_names, key=_natural),
     }
-    found = []
+    orders = []
     for way, names in ways.items():
         place = {name: number for number, name in enumerate(names)}
         moved = np.array([place[name] for name in class_names], dtype=np.int64)
@@ -155,15 +155,15 @@ def _sorted(
             continue
         what = f"with class names sorted {way} ({', '.join(names[:4])} ...)"
         remedy = "list them in that order in --classes FILE"
-        found.append(_Order(what, remedy, moved[labels] == predictions))
-    return found
+        orders.append(_Order(what, remedy, moved[labels] == predictions))
+    return orders
 
 
 def _matched(labels: NDArray[np.int64], predictions: NDArray[np.int64], classes: int) -> _Order:
     """Match predictions to labels one to one: fitted on each half, counted on the other."""
     right = np.zeros(len(labels), dtype=bool)
     rank = _rank_in_class(labels)
-    shown: list[str] = []
+    examples: list[str] = []
     for half in (0, 1):
         fit = rank % 2 == half
         counts = np.zeros((classes, classes), dtype=np.int64)
@@ -172,8 +172,8 @@ def _matched(labels: NDArray[np.int64], predictions: NDArray[np.int64], classes:
         match = linear_sum_assignment(counts, maximize=True)[1]
         right[~fit] = match[labels[~fit]] == predictions[~fit]
         swapped = [n for n in np.unique(labels).tolist() if match[n] != n]
-        shown = [f"{n} as {match[n]}" for n in swapped[:4]]
-    what = f"with labels matched one to one to predictions ({', '.join(shown)} ...)"
+        examples = [f"{n} as {match[n]}" for n in swapped[:4]]
+    what = f"with labels matched one to one to predictions ({', '.join(examples)} ...)"
     return _Order(what, "look up the model's order of classes and list it in --classes FILE", right)
 
 

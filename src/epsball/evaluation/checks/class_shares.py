@@ -48,15 +48,15 @@ def check_shares(
         class_names: of the labels, in their order; may be fewer than k.
         classes: k, of the model.
     """
-    shown, predicted = (np.bincount(of, minlength=classes) for of in (labels, predictions))
-    allowed = shown + 1 + _DEVIATIONS * np.sqrt(shown + 1)
+    actual, predicted = (np.bincount(of, minlength=classes) for of in (labels, predictions))
+    allowed = actual + 1 + _DEVIATIONS * np.sqrt(actual + 1)
     excess = float(np.maximum(predicted - allowed, 0).sum()) / len(labels)
     if excess <= _EXCESS:
         return []
-    most = int((predicted - shown).argmax())
+    most = int((predicted - actual).argmax())
     name = class_names[most] if most < len(class_names) else str(most)
     message = (
         f"class {name!r} is predicted for {predicted[most] / len(labels):.0%} of {len(labels)} "
-        f"clean images and is the label of {shown[most] / len(labels):.0%}"
+        f"clean images and is the label of {actual[most] / len(labels):.0%}"
     )
     return [finding("class-shares", message, excess=excess, most=most)]

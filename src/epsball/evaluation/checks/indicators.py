@@ -120,15 +120,15 @@ def _check_nearest(engine: Engine, setting: AttackSetting, records: pl.DataFrame
     return _unfooled(engine, setting, int(right["distance"].is_infinite().sum()), len(right))
 
 
-def _unfooled(engine: Engine, setting: AttackSetting, left: int, count: int) -> list[Finding]:
-    if left == 0 or left < _SURVIVING * count:
+def _unfooled(engine: Engine, setting: AttackSetting, remaining: int, count: int) -> list[Finding]:
+    if remaining == 0 or remaining < _SURVIVING * count:
         return []
     or_rejected = " or rejected" if engine.info.rejects else ""
     message = (
-        f"with every image allowed, however far, {setting.variant} still leaves {left} of "
+        f"with every image allowed, however far, {setting.variant} still leaves {remaining} of "
         f"{count} right{or_rejected}: its gradient or its objective leads nowhere"
     )
-    evidence: dict[str, Any] = {"variant": setting.variant, "left": left, "of": count}
+    evidence: dict[str, Any] = {"variant": setting.variant, "left": remaining, "of": count}
     return [finding("unconstrained-failure", message, **evidence)]
 
 
@@ -152,10 +152,13 @@ def _check_walk(
 
 
 def _transferred(
-    setting: AttackSetting, claimed: Tensor, returned: Tensor, surrogate: str
+    setting: AttackSetting, success_on_surrogate: Tensor, success_on_model: Tensor, surrogate: str
 ) -> list[Finding]:
     """Say where what fools the searched model does not fool the model."""
-    lost, count = int((claimed & ~returned).sum()), int(claimed.sum())
+    lost, count = (
+        int((success_on_surrogate & ~success_on_model).sum()),
+        int(success_on_surrogate.sum()),
+    )
     if lost <= max(1, _LOST * count):
         return []
     message = (

@@ -15,25 +15,29 @@ from epsball.types import Finding
 _SLOPES = 16  # images whose gradient is compared with finite differences
 
 
-def check_meeting(engine: Engine, probe: Probe, shown: Examples, *, named: bool) -> list[Finding]:
+def check_meeting(
+    engine: Engine, probe: Probe, examples: Examples, *, named: bool
+) -> list[Finding]:
     """Try other scalings of the images, and compare gradients with finite differences.
 
     Args:
         engine: calls the model.
         probe: a few of the run's images; without gradients none is compared.
-        shown: more of them, whose scalings are tried.
+        examples: more of them, whose scalings are tried.
         named: the model was named by a spec, so that options of the command scale its images.
     """
     own = engine.model.preprocess if isinstance(engine.model, Pipeline) else None
-    images, labels = shown.images, shown.labels
-    found = check_scaling(engine.scores, images, labels, engine.info.classes, named=named, own=own)
+    images, labels = examples.images, examples.labels
+    findings = check_scaling(
+        engine.scores, images, labels, engine.info.classes, named=named, own=own
+    )
     few = probe.first(_SLOPES)
     if few.margin_slopes is None:
-        return found
+        return findings
 
     def value(points: Tensor) -> Tensor:
         truth = few.examples.labels
         return margin(against_rejection(engine.scores(points), truth, engine.info.classes), truth)
 
     scale = float(few.scores.abs().max())
-    return found + check_slopes(value, few.margin_slopes, few.examples.images, scale)
+    return findings + check_slopes(value, few.margin_slopes, few.examples.images, scale)

@@ -58,15 +58,15 @@ class _Verdicts:
 
 
 def _check_finite(records: pl.DataFrame) -> list[Finding]:
-    lost = records.filter(pl.col("confidence").is_nan() | pl.col("excess").is_nan())
-    if lost.is_empty():
+    not_finite = records.filter(pl.col("confidence").is_nan() | pl.col("excess").is_nan())
+    if not_finite.is_empty():
         return []
-    first = lost.row(0, named=True)
+    first = not_finite.row(0, named=True)
     message = (
-        f"{len(lost)} attacked images get scores or gradients that are not finite; the first is "
-        f"image {first['index']} under {first['variant']}"
+        f"{len(not_finite)} attacked images get scores or gradients that are not finite; the first "
+        f"is image {first['index']} under {first['variant']}"
     )
-    return [finding("non-finite-scores", message, results=len(lost))]
+    return [finding("non-finite-scores", message, results=len(not_finite))]
 
 
 def _check_ball(records: pl.DataFrame) -> list[Finding]:
@@ -172,10 +172,10 @@ def _check_8bit(records: pl.DataFrame) -> list[Finding]:
     shares = records.group_by("variant", "norm", "eps", maintain_order=True).agg(
         share=pl.col("survives_8bit").mean(), fooled=pl.col("survives_8bit").count()
     )
-    lost = shares.filter((pl.col("share") < _KEPT) & (pl.col("fooled") > 0)).sort("share")
-    if lost.is_empty():
+    low = shares.filter((pl.col("share") < _KEPT) & (pl.col("fooled") > 0)).sort("share")
+    if low.is_empty():
         return []
-    worst = lost.row(0, named=True)
+    worst = low.row(0, named=True)
     message = (
         f"of the {worst['fooled']} images that {worst['variant']} fools at eps {worst['eps']:.4g}, "
         f"{worst['share']:.0%} stay fooled when rounded to 8 bits"

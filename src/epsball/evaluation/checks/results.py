@@ -54,8 +54,8 @@ def check_results(
     """
     images = records.unique("index")
     # a model that guesses does so where it does not reject
-    named = images.filter(~pl.col("clean_rejected"))
-    findings = _check_clean(named, class_names, engine.info.classes) if len(named) else []
+    accepted = images.filter(~pl.col("clean_rejected"))
+    findings = _check_clean(accepted, class_names, engine.info.classes) if len(accepted) else []
     findings += check_records(records, settings)
     progress.begin("checking the results", len(settings))
     probe = probe.among(torch.tensor(images["index"].to_list()))
@@ -70,13 +70,13 @@ def check_results(
     return findings
 
 
-def _check_clean(named: pl.DataFrame, class_names: Sequence[str], classes: int) -> list[Finding]:
+def _check_clean(accepted: pl.DataFrame, class_names: Sequence[str], classes: int) -> list[Finding]:
     """Ask whether the clean answers are better than guessing, and in the order of the labels."""
-    labels, predictions = named["label"].to_numpy(), named["clean_prediction"].to_numpy()
-    found = check_class_order(labels, predictions, class_names, classes)
-    found = found or check_chance(int((labels == predictions).sum()), len(labels), classes)
-    found = found or check_shares(labels, predictions, class_names, classes)
-    return found + check_known(labels, predictions, len(class_names), classes)
+    labels, predictions = accepted["label"].to_numpy(), accepted["clean_prediction"].to_numpy()
+    findings = check_class_order(labels, predictions, class_names, classes)
+    findings = findings or check_chance(int((labels == predictions).sum()), len(labels), classes)
+    findings = findings or check_shares(labels, predictions, class_names, classes)
+    return findings + check_known(labels, predictions, len(class_names), classes)
 
 
 def _count(setting: AttackSetting, records: pl.DataFrame) -> int:
@@ -84,10 +84,10 @@ def _count(setting: AttackSetting, records: pl.DataFrame) -> int:
     own = records.filter(variant=setting.variant)
     calls = len(setting.eps) if setting.sweeps else 1  # one call served every eps
     forwards, backwards = (int(own[key].sum()) / calls for key in ("forwards", "backwards"))
-    spent = (_GRADIENT - 1) * backwards + forwards  # in forward passes
+    passes = (_GRADIENT - 1) * backwards + forwards  # in forward passes
     widest = setting.changed(eps=setting.eps[-1:], restarts=1)
     attacks = _WITH_DOUBLED if "steps" in setting.knobs and setting.means_harm else _ONCE
-    affordable = int(_SHARE * spent / (_GRADIENT * attacks * max(1, widest.gradients)))
+    affordable = int(_SHARE * passes / (_GRADIENT * attacks * max(1, widest.gradients)))
     return max(affordable, _FEWEST_DEAR if setting.spec.adaptive else _FEWEST)
 
 

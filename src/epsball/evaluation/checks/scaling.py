@@ -107,9 +107,11 @@ def check_scaling(
     screened = _tried(scores, changes, images[some], labels[some], classes)
     ranked = sorted(screened, key=lambda how: -int(screened[how].sum()))[:_PROMISING]
     better = [how for how in ranked if int(screened[how].sum()) > int(right[some].sum())]
-    tried = _tried(scores, {how: changes[how] for how in better}, images, labels, classes)
+    predictions = _tried(scores, {how: changes[how] for how in better}, images, labels, classes)
     useful = (1 + 1 / classes) / 2 * len(labels)  # what is less usual has to explain more
-    convincing = {h: one for h, one in tried.items() if h in usual or int(one.sum()) >= useful}
+    convincing = {
+        h: one for h, one in predictions.items() if h in usual or int(one.sum()) >= useful
+    }
     return _found(right, convincing, among=len(changes))
 
 
@@ -180,19 +182,19 @@ def _tried(
     classes: int,
 ) -> dict[str, Tensor]:
     """Return which images are right under each change; one the model refuses is left out."""
-    tried: dict[str, Tensor] = {}
+    predictions: dict[str, Tensor] = {}
     for how, change in changes.items():
         try:
-            tried[how] = _right(scores(change(images)), labels, classes)
+            predictions[how] = _right(scores(change(images)), labels, classes)
         except EpsballError:  # a model may refuse pixels outside [0, 1]
             continue
-    return tried
+    return predictions
 
 
-def _found(right: Tensor, tried: dict[str, Tensor], among: int) -> list[Finding]:
-    if not tried:
+def _found(right: Tensor, predictions: dict[str, Tensor], among: int) -> list[Finding]:
+    if not predictions:
         return []
-    how, best = max(tried.items(), key=lambda item: int(item[1].sum()))
+    how, best = max(predictions.items(), key=lambda item: int(item[1].sum()))
     count, before, after = len(right), int(right.sum()), int(best.sum())
     more, fewer = int((best & ~right).sum()), int((right & ~best).sum())
     surprise = mcnemar(more, fewer) if more > fewer else 1.0

@@ -28,14 +28,16 @@ def check_slopes(
         images: (n, c, h, w), in [0, 1].
         scale: largest score in size; what float32 rounds is a share of it.
     """
-    seen, promised = torch.tensor([]), torch.tensor([])
+    observed, predicted = torch.tensor([]), torch.tensor([])
     best = torch.full((len(images),), torch.inf, dtype=torch.float64)
     for length in _LENGTHS:
         changes = [_change(value, slopes, images, length * d) for d in _directions(slopes)]
-        seen, promised = (torch.stack(column).double() for column in zip(*changes, strict=True))
-        size = torch.maximum(seen.norm(dim=0), promised.norm(dim=0))
-        apart = (seen - promised).norm(dim=0) / size
-        clear = (size > _ROUNDING * scale) & (promised != 0).any(
+        observed, predicted = (
+            torch.stack(column).double() for column in zip(*changes, strict=True)
+        )
+        size = torch.maximum(observed.norm(dim=0), predicted.norm(dim=0))
+        apart = (observed - predicted).norm(dim=0) / size
+        clear = (size > _ROUNDING * scale) & (predicted != 0).any(
             0
         )  # without a slope: another finding
         best = torch.where(clear, torch.minimum(best, apart), best)
@@ -43,7 +45,7 @@ def check_slopes(
     if len(looked) < min(_FEWEST, len(images)) or float(looked.median()) <= _APART:
         return []
     message = (
-        f"moved along {len(promised)} directions, the margin of {len(looked)} images changes "
+        f"moved along {len(predicted)} directions, the margin of {len(looked)} images changes "
         f"otherwise than its gradient says: by {float(looked.median()):.0%} of the change's size, "
         "in the median"
     )

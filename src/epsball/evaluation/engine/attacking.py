@@ -221,12 +221,12 @@ def _within(
     moved = (images != clean).flatten(1).any(1)
     wrong = succeeds(engine, setting, images, batch)
     for beyond in _FARTHER:  # on the border itself another batch may decide otherwise
-        lost = (moved & ~wrong).nonzero()[:, 0]
-        if not len(lost):
+        undone = (moved & ~wrong).nonzero()[:, 0]
+        if not len(undone):
             break
-        pushed = clean[lost] + (1 + beyond) * (nearest.images[lost] - clean[lost])
-        images = images.index_copy(0, lost, pushed.clamp(0, 1))
-        wrong[lost] = succeeds(engine, setting, images[lost], batch.rows(lost))
+        farther = clean[undone] + (1 + beyond) * (nearest.images[undone] - clean[undone])
+        images = images.index_copy(0, undone, farther.clamp(0, 1))
+        wrong[undone] = succeeds(engine, setting, images[undone], batch.rows(undone))
     distance = size((images - clean).double(), setting.norm)  # type: ignore[arg-type]  # a ball's norm
     distance = torch.where(wrong, distance, torch.full_like(distance, torch.inf))
     results = []

@@ -127,13 +127,13 @@ def choose_micro_batch(watch: Stopwatch, most: int = _LARGEST) -> tuple[int, flo
     return chosen, rates[chosen]
 
 
-def resolved(wanted: RequestedPrecision, device: str) -> Precision:
+def resolved(requested: RequestedPrecision, device: str) -> Precision:
     """Return the precision of the search: of the copy that suits the device if none is named."""
-    match wanted:
+    match requested:
         case "auto" | "fast":
             return copy_for(device)
         case _:
-            return wanted
+            return requested
 
 
 def choose_config(
@@ -141,7 +141,7 @@ def choose_config(
     sample: Tensor,
     config: EngineConfig,
     *,
-    wanted: RequestedPrecision,
+    requested: RequestedPrecision,
     micro_batch: int | None,
     most: int,
     gradients: int,
@@ -154,7 +154,7 @@ def choose_config(
         model: the caller's model, on its device.
         sample: (m, c, h, w), a few clean images.
         config: what is known already.
-        wanted: precision of the search; "fast": a copy that suits the device; "auto": that one
+        requested: precision of the search; "fast": a copy that suits the device; "auto": that one
             where it is fast enough.
         micro_batch: as given; None: measured.
         most: images that there are.
@@ -166,25 +166,25 @@ def choose_config(
         The config, and input gradients a second on the wall; None where neither micro-batch nor
         precision was left open, so that nothing was measured.
     """
-    precision, surrogate = resolved(wanted, config.device), None
+    precision, surrogate = resolved(requested, config.device), None
     if precision != "float32":
         surrogate = checked_surrogate(model, sample.to(config.device), precision)
     config = config.changed(precision="float32" if surrogate is None else precision)
-    if micro_batch is not None and (wanted != "auto" or surrogate is None):
+    if micro_batch is not None and (requested != "auto" or surrogate is None):
         return config.changed(micro_batch=micro_batch), None
-    given = {
+    fixed = {
         "gradients": gradients,
         "seconds": seconds,
         "passes": Counter() if passes is None else passes,
     }
 
     def measured(one: Classifier) -> tuple[Stopwatch, int, float]:
-        watch = Stopwatch(one, sample, config.device, **given)  # type: ignore[arg-type]  # of several types
+        watch = Stopwatch(one, sample, config.device, **fixed)  # type: ignore[arg-type]  # of several types
         if micro_batch is not None:
             return watch, micro_batch, watch.rate(micro_batch)
         return watch, *choose_micro_batch(watch, most)
 
-    own = None if surrogate is not None and wanted != "auto" else measured(model)
+    own = None if surrogate is not None and requested != "auto" else measured(model)
     fast = None if surrogate is None else measured(surrogate)
     if fast is not None and (own is None or fast[2] > _SURROGATE * own[2]):
         watch, size, rate = fast

@@ -73,8 +73,8 @@ class Recorder:
 
     def boxes(self) -> Boxes | None:
         """Return the boxes that the model shows, if it shows some."""
-        shown = getattr(self.model, "boxes", None)
-        return shown() if callable(shown) else None
+        method = getattr(self.model, "boxes", None)
+        return method() if callable(method) else None
 
     def relaxed(self) -> "Recorder | None":
         """Return the model's differentiable version of itself, if any; it adds to these counts."""

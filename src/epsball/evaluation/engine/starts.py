@@ -17,10 +17,12 @@ def choose_starts(pool: Examples, examples: Examples) -> Tensor:
         (n, c, h, w), an image that is taken for another class than the label, and not rejected;
         where there is none, the image itself.
     """
-    named = torch.where(pool.reading.rejected, -1, pool.reading.prediction)  # (m,)
-    turn = (examples.positions[:, None] + torch.arange(len(named))) % len(named)  # (n, m)
-    named = named[turn]
-    fools = (named >= 0) & (named != examples.labels[:, None])
+    predictions = torch.where(pool.reading.rejected, -1, pool.reading.prediction)  # (m,)
+    turn = (examples.positions[:, None] + torch.arange(len(predictions))) % len(
+        predictions
+    )  # (n, m)
+    predictions = predictions[turn]
+    fools = (predictions >= 0) & (predictions != examples.labels[:, None])
     chosen = turn.gather(1, fools.int().argmax(1, keepdim=True))[:, 0]
     any_fools = fools.any(1)[:, None, None, None]
     return torch.where(any_fools, pool.images[chosen], examples.images)

@@ -71,10 +71,10 @@ def _refuse_other_settings(a: dict[str, Any], b: dict[str, Any]) -> None:
     others = {attack["variant"]: attack for attack in b["attacks"]}
     for attack in a["attacks"]:
         other = others.get(attack["variant"], attack)
-        asked = [entry["knobs"] | {"restarts": entry["restarts"]} for entry in (attack, other)]
-        differing = [key for key in asked[0] if asked[0][key] != asked[1].get(key)]
+        settings = [entry["knobs"] | {"restarts": entry["restarts"]} for entry in (attack, other)]
+        differing = [key for key in settings[0] if settings[0][key] != settings[1].get(key)]
         if differing:
-            first, second = (entry.get(differing[0]) for entry in asked)
+            first, second = (entry.get(differing[0]) for entry in settings)
             raise InvalidInput(
                 f"the runs cannot be compared: {attack['variant']} has {differing[0]} {first} in "
                 f"one and {second} in the other; audit one of them again"
@@ -95,8 +95,8 @@ def _paired(a: pl.DataFrame, b: pl.DataFrame) -> pl.DataFrame:
         clean = frame.unique("index", keep="first", maintain_order=True).with_columns(
             variant=pl.lit("clean"), norm=pl.lit(""), eps=pl.lit(0.0), safe=right
         )
-        kept = [*columns, "safe"]
-        return pl.concat([clean.select(kept), frame.select(kept)]).rename({"safe": name})
+        names = [*columns, "safe"]
+        return pl.concat([clean.select(names), frame.select(names)]).rename({"safe": name})
 
     joined = verdicts(a, "right_a").join(
         verdicts(b, "right_b"), on=columns, how="inner", maintain_order="left"
@@ -128,8 +128,8 @@ def _per_class(key: dict[str, Any], part: pl.DataFrame, names: list[str]) -> lis
     rows = []
     for (label,), images in part.sort("label").group_by("label", maintain_order=True):
         row = _row(images)
-        kept = {name: row[name] for name in ("accuracy_a", "accuracy_b", "p_value")}
+        rates = {name: row[name] for name in ("accuracy_a", "accuracy_b", "p_value")}
         number = int(str(label))
-        rows.append(key | {"class": number, "name": names[number], "n": len(images)} | kept)
+        rows.append(key | {"class": number, "name": names[number], "n": len(images)} | rates)
     corrected = holm([row["p_value"] for row in rows])
     return [row | {"p_holm": p} for row, p in zip(rows, corrected, strict=True)]

@@ -143,9 +143,9 @@ def headline(worst: dict[str, Any], *, rejects: bool = False) -> str:
         'Robust accuracy is at most 50.0 % (95 % interval of the s'
     """
     rate, (low, high) = worst["robust_accuracy"], worst["robust_accuracy_ci"]
-    meant = " (right untouched, then right or rejected)" if rejects else ""
+    meaning = " (right untouched, then right or rejected)" if rejects else ""
     return (
-        f"Robust accuracy{meant} is at most {percent(rate)} (95 % interval of the sample: "
+        f"Robust accuracy{meaning} is at most {percent(rate)} (95 % interval of the sample: "
         f"{percent(low)} to {percent(high)}, {counted(worst['n'], 'image')}) against "
         f"{_listed(worst['parts'])} within "
         f"{eps_text(worst['eps'])} in {worst['norm']}; a stronger attack can only lower it."
@@ -175,8 +175,8 @@ def _listed(names: Sequence[str]) -> str:
 def _empty(settings: Sequence[AttackSetting]) -> list[dict[str, Any]]:
     rows = []
     for s in settings:
-        named = {k: s.knobs.get(k) for k in ("steps", "objective", "direction", "reference")}
-        spent = {"n": 0, "forwards": 0, "backwards": 0, "queries": None}
+        knobs = {k: s.knobs.get(k) for k in ("steps", "objective", "direction", "reference")}
+        counts = {"n": 0, "forwards": 0, "backwards": 0, "queries": None}
         rows += [
             {
                 "variant": s.variant,
@@ -184,8 +184,8 @@ def _empty(settings: Sequence[AttackSetting]) -> list[dict[str, Any]]:
                 "norm": s.norm,
                 "eps": eps,
                 "restarts": s.restarts,
-                **named,
-                **spent,
+                **knobs,
+                **counts,
             }
             for eps in s.eps
         ]

@@ -152,17 +152,17 @@ def read_summary(run: Path) -> dict[str, Any]:
 
 def read_saved_images(run: Path) -> SavedImages | None:
     """Read the images kept for the report; None where there are none."""
-    shown = dict(_images(run))
-    if not shown:
+    saved = dict(_images(run))
+    if not saved:
         return None
-    first = next(iter(shown.values()))
+    first = next(iter(saved.values()))
     return SavedImages(
         first["positions"],
         first["labels"],
         first["clean"],
         {
             (str(kept["variant"]), str(kept["norm"]), float(eps)): images
-            for kept in shown.values()
+            for kept in saved.values()
             for eps, images in zip(kept["eps"], kept["adversarial"], strict=True)
         },
     )

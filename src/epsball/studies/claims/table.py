@@ -88,12 +88,12 @@ def load_claims(study: str) -> tuple[Claim, ...]:
     return tuple(Claim(**entry) for entry in entries if entry["study"] == study)
 
 
-def is_near(claim: Claim, found: Estimate) -> bool:
+def is_near(claim: Claim, measured: Estimate) -> bool:
     """Say whether a measured value is the source's.
 
     Args:
         claim: of kind "value".
-        found: what was measured.
+        measured: what was measured.
 
     Returns:
         For a share: the source's value lies in our interval or within 0.02 of our value; for a
@@ -102,30 +102,30 @@ def is_near(claim: Claim, found: Estimate) -> bool:
     if claim.value is None:
         raise BrokenContract(f"claim {claim.id} is of kind value and has none")
     if claim.unit == "count":
-        return found.value == claim.value
+        return measured.value == claim.value
     near = NEAR_LOSS * abs(claim.value) if claim.unit == "nats" else NEAR
-    return found.holds(claim.value) or abs(found.value - claim.value) <= near + 1e-12
+    return measured.holds(claim.value) or abs(measured.value - claim.value) <= near + 1e-12
 
 
 def judge_value(
-    claim: Claim, found: Estimate, *, differs: Sequence[str] = (), note: str = ""
+    claim: Claim, measured: Estimate, *, differs: Sequence[str] = (), note: str = ""
 ) -> Verdict:
     """Judge a number.
 
     Args:
         claim: of kind "value".
-        found: what was measured.
+        measured: what was measured.
         differs: what is not as in the source. Where anything is, the claim is "not run", and what
             was measured stands beside it: a number belongs to its setting, and another one can
             neither match nor refute it.
         note: added to the line of why.
     """
-    agrees = is_near(claim, found) and not differs
-    why = f"the source has {claim.value:g}, here {found.value:.4g}"
+    agrees = is_near(claim, measured) and not differs
+    why = f"the source has {claim.value:g}, here {measured.value:.4g}"
     return _verdict(
         ("match", "differs"),
         claim.id,
-        found,
+        measured,
         agrees=agrees,
         differs=differs,
         note=_joined(why, note),
@@ -134,7 +134,7 @@ def judge_value(
 
 def judge_finding(
     claim: Claim,
-    found: Estimate,
+    measured: Estimate,
     *,
     holds: bool,
     note: str,
@@ -145,7 +145,7 @@ def judge_finding(
 
     Args:
         claim: of kind "ordering" or "statement".
-        found: the number that decides, a difference for an ordering.
+        measured: the number that decides, a difference for an ordering.
         holds: whether the claim holds here.
         note: why, in one line.
         differs: what is not as in the source. Where anything is, a finding that holds does so with
@@ -154,10 +154,12 @@ def judge_finding(
         beside: what else is not as in the source, and is of no such weight: it is said with the
             verdict, which stays.
     """
-    if found.kind == "seeds" and found.low <= 0 <= found.high and claim.kind == "ordering":
+    if measured.kind == "seeds" and measured.low <= 0 <= measured.high and claim.kind == "ordering":
         note = _joined(note, "the deciding difference is within the spread of the seeds")
     words: tuple[Word, Word] = ("holds", "refuted")
-    return _verdict(words, claim.id, found, agrees=holds, differs=differs, beside=beside, note=note)
+    return _verdict(
+        words, claim.id, measured, agrees=holds, differs=differs, beside=beside, note=note
+    )
 
 
 def not_run(claim: Claim, why: str) -> Verdict:
@@ -186,17 +188,17 @@ def complete(study: str, verdicts: Sequence[Verdict]) -> list[Verdict]:
         BrokenContract: a verdict of no claim of the study, or two of one.
     """
     claims = load_claims(study)
-    found = {verdict.id: verdict for verdict in verdicts}
-    strange = found.keys() - {claim.id for claim in claims}
-    if strange or len(found) < len(verdicts):
-        raise BrokenContract(f"study {study}: verdicts repeated, or of no claim: {sorted(strange)}")
-    return [found.get(claim.id) or not_run(claim, "nothing measured it") for claim in claims]
+    by_id = {verdict.id: verdict for verdict in verdicts}
+    unknown = by_id.keys() - {claim.id for claim in claims}
+    if unknown or len(by_id) < len(verdicts):
+        raise BrokenContract(f"study {study}: verdicts repeated, or of no claim: {sorted(unknown)}")
+    return [by_id.get(claim.id) or not_run(claim, "nothing measured it") for claim in claims]
 
 
 def _verdict(
     words: tuple[Word, Word],
     name: str,
-    found: Estimate,
+    measured: Estimate,
     *,
     agrees: bool,
     differs: Sequence[str],
@@ -213,10 +215,10 @@ def _verdict(
     return Verdict(
         name,
         word,
-        found.value,
-        found.interval,
-        _SAID[found.kind].format(found.seeds),
-        found.seeds,
+        measured.value,
+        measured.interval,
+        _SAID[measured.kind].format(measured.seeds),
+        measured.seeds,
         same_setting=not other,
         differs=other,
         note=note,

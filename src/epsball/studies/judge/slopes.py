@@ -65,7 +65,7 @@ def _straightness(logits: Tensor, along: Tensor) -> Tensor:
 def _drawn(logits: Tensor, eps: list[float], dataset: Dataset) -> list[Row]:
     """Return the logits of one image, (steps, k), as rows."""
     middle = logits[len(logits) // 2]
-    shown = middle.topk(min(_SHOWN, len(middle))).indices.tolist()
+    classes = middle.topk(min(_SHOWN, len(middle))).indices.tolist()
     return [
         {
             "attack": "slopes",
@@ -75,7 +75,7 @@ def _drawn(logits: Tensor, eps: list[float], dataset: Dataset) -> list[Row]:
             "logit": float(logits[i, c]),
             "label": dataset.class_names[int(dataset.labels[0])],
         }
-        for c in shown
+        for c in classes
         for i, e in enumerate(eps)
     ]
 
@@ -98,14 +98,14 @@ def judge_levels(model: nn.Module, dataset: Dataset) -> list[Row]:
         moved = fgsm(model, images.to(place), labels.to(place), eps=fraction * LEVEL).cpu()
         before, after = ((x.double() * 255).round().numpy() for x in (images, moved))
         changed = (moved != images).numpy()
-        left = float(np.mean((before != after)[changed])) if changed.any() else 0.0
+        share_left = float(np.mean((before != after)[changed])) if changed.any() else 0.0
         rows.append(
             {
                 "attack": "levels",
                 "eps": fraction * LEVEL,
                 "mode": "levels",
                 "n": len(dataset),
-                "accuracy": left,
+                "accuracy": share_left,
             }
         )
     return rows

@@ -70,6 +70,12 @@ def attack_strip(
     )
     shared: Row = {"attack": attack, "mode": "strip", "position": position, "label": names[label]}
     return [
-        {**shared, "eps": e, "right": int(safe), "confidence": sure, "prediction": names[predicted]}
-        for e, safe, sure, predicted in zip(*columns, strict=True)
+        {
+            **shared,
+            "eps": e,
+            "right": int(safe),
+            "confidence": confidence,
+            "prediction": names[predicted],
+        }
+        for e, safe, confidence, predicted in zip(*columns, strict=True)
     ]

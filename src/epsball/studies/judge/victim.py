@@ -91,12 +91,12 @@ def identity_of(workspace: Workspace, model: str, weights: str) -> str:
     return digest.hexdigest()[:32]
 
 
-def precision_of(asked: str, device: str) -> Precision:
+def precision_of(requested: str, device: str) -> Precision:
     """Resolve "fast" to the copy that suits the device."""
     known = ("fast", "float32", "float32-copy", "bfloat16")
-    if asked not in known:
-        raise InvalidInput(f"grid: precision must be one of {', '.join(known)}, got {asked!r}")
-    return resolved(asked, device_for(device))  # type: ignore[arg-type]  # checked two lines above
+    if requested not in known:
+        raise InvalidInput(f"grid: precision must be one of {', '.join(known)}, got {requested!r}")
+    return resolved(requested, device_for(device))  # type: ignore[arg-type]  # checked two lines above
 
 
 def _check(subject: Subject, images: Dataset) -> None:

@@ -136,26 +136,26 @@ def learn_substitute(
     with torch.random.fork_rng([]):
         torch.manual_seed(settings.seed)
         model = build()
-        known, labels = images, ask(images)
+        queried, labels = images, ask(images)
         rounds: list[Round] = []
         while True:
-            _fit(model, known, labels, settings, generator)
-            agreement = float((_predicted(model, known) == labels).float().mean())
-            rounds.append(Round(len(known), agreement))
-            left = settings.queries - len(known)
+            _fit(model, queried, labels, settings, generator)
+            agreement = float((_predicted(model, queried) == labels).float().mean())
+            rounds.append(Round(len(queried), agreement))
+            left = settings.queries - len(queried)
             if not left:
-                return Learned(model, known, labels, tuple(rounds))
+                return Learned(model, queried, labels, tuple(rounds))
             number = len(rounds) - 1
-            wanted = len(known) if number < settings.doublings else settings.reservoir
-            chosen = _reservoir(len(known), min(wanted, left), generator)
+            count = len(queried) if number < settings.doublings else settings.reservoir
+            chosen = _reservoir(len(queried), min(count, left), generator)
             sign = -1 if number // settings.period % 2 else 1
-            new = _augmented(model, known[chosen], labels[chosen], sign * settings.step)
-            known, labels = torch.cat((known, new)), torch.cat((labels, ask(new)))
+            new = _augmented(model, queried[chosen], labels[chosen], sign * settings.step)
+            queried, labels = torch.cat((queried, new)), torch.cat((labels, ask(new)))
 
 
-def _reservoir(count: int, wanted: int, generator: torch.Generator) -> Tensor:
+def _reservoir(count: int, size: int, generator: torch.Generator) -> Tensor:
     """Draw positions without repetition, every set of them equally likely."""
-    return torch.randperm(count, generator=generator)[:wanted].sort().values
+    return torch.randperm(count, generator=generator)[:size].sort().values
 
 
 def _augmented(model: nn.Module, images: Images, labels: Labels, step: float) -> Images:

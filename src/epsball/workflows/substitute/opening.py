@@ -22,12 +22,12 @@ def local_oracle(spec: str, images: Dataset, weights: Path | None) -> LabelOnly:
         InvalidInput: the model cannot be loaded or has other classes than the images.
     """
     subject = open_model(spec, sample_of(images, 2)[0], "cpu", weights=weights)
-    known = len(images.class_names)
-    if subject.info.classes != known or subject.info.rejects:
+    classes = len(images.class_names)
+    if subject.info.classes != classes or subject.info.rejects:
         more = " and rejects" if subject.info.rejects else ""
         raise InvalidInput(
             f"substitute: the oracle names {subject.info.classes} classes{more}, the data have "
-            f"{known}: give data of the oracle's classes, and a model that does not reject"
+            f"{classes}: give data of the oracle's classes, and a model that does not reject"
         )
     return LabelOnly(subject.model)
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -107,58 +108,67 @@ def substitute(
     Raises:
         EpsballError: bad input, an oracle that fails or a budget that is spent.
     """
-    told = progress or Silent()
+    progress = progress or Silent()
     images = open_data(data)
-    if seed_images < 1 or score < 1 or direct_images < 1:
-        raise InvalidInput("substitute: seed_images, score and direct_images must be >= 1")
-    if settings.queries < seed_images:
-        raise InvalidInput(
-            f"substitute: the budget of {settings.queries} queries is smaller than the "
-            f"{seed_images} seed images: raise --queries or lower --seed-images"
-        )
+    _check_counts(settings.queries, seed_images, score, direct_images)
     radius = max(default_eps(images, norm)) if eps is None else eps
-    wanted = make_settings(list(attacks), norm=norm, eps=[radius])
-    strange = sorted(set(direct) - set(DIRECT))
-    if strange:
-        raise InvalidInput(
-            f"substitute: direct attacks are {', '.join(DIRECT)}, got {strange[0]!r}"
-        )
+    attack_settings = make_settings(list(attacks), norm=norm, eps=[radius])
+    for name in sorted(set(direct) - set(DIRECT)):
+        raise InvalidInput(f"substitute: direct attacks are {', '.join(DIRECT)}, got {name!r}")
     seeds, scored, labels = _cut(images, seed_images, score)
     classes = len(images.class_names)
     builders = [_Builder(name, classes, images.shape) for name in architectures]
     for build in builders:
         build()  # a bad name is told before the first question
-    told.begin("asking", settings.queries * len(architectures))
+    progress.begin("asking", settings.queries * len(architectures))
     before = oracle.ledger.paid
     clean = check_labels(oracle(scored), len(scored), classes)
     scoring = oracle.ledger.paid - before
     out.mkdir(parents=True, exist_ok=True)
     results = []
     for build in builders:
-        learned = learn_substitute(
-            oracle, seeds, build, settings, classes=classes,
-            advance=lambda count, name=build.name: told.advance(count, name),  # type: ignore[misc]  # bound per round
-        )  # fmt: skip
-        fooled, asked = [], oracle.ledger.paid
-        for setting in wanted:
-            fooled += through_substitute(
+        advance = partial(progress.advance, note=build.name)
+        learned = learn_substitute(oracle, seeds, build, settings, classes=classes, advance=advance)
+        before = oracle.ledger.paid
+        fooled = [
+            one
+            for setting in attack_settings
+            for one in through_substitute(
                 oracle, learned.model, setting, scored, labels, clean=clean, seed=settings.seed
             )
-        scoring += oracle.ledger.paid - asked
-        results.append(_kept(out, build.name, learned, fooled))
+        ]
+        scoring += oracle.ledger.paid - before
+        results.append(_save(out, build.name, learned, fooled))
     few = slice(min(direct_images, len(scored)))
-    beside = [
+    direct_results = [
         directly(
-            oracle, scored[few], labels[few], clean=clean[few], classes=classes, attack=attack,
-            eps=wanted[0].eps[0], norm=norm, queries=settings.queries, seed=settings.seed,
+            oracle,
+            scored[few],
+            labels[few],
+            clean=clean[few],
+            classes=classes,
+            attack=attack,
+            eps=attack_settings[0].eps[0],
+            norm=norm,
+            queries=settings.queries,
+            seed=settings.seed,
         )
         for attack in direct
-    ]  # fmt: skip
-    report = SubstituteReport(
-        out, results, beside, float((clean == labels).float().mean()), scoring, oracle.ledger
-    )
+    ]
+    accuracy = float((clean == labels).float().mean())
+    report = SubstituteReport(out, results, direct_results, accuracy, scoring, oracle.ledger)
     _write(out, report, settings)
     return report
+
+
+def _check_counts(queries: int, seed_images: int, score: int, direct_images: int) -> None:
+    if seed_images < 1 or score < 1 or direct_images < 1:
+        raise InvalidInput("substitute: seed_images, score and direct_images must be >= 1")
+    if queries < seed_images:
+        raise InvalidInput(
+            f"substitute: the budget of {queries} queries is smaller than the "
+            f"{seed_images} seed images: raise --queries or lower --seed-images"
+        )
 
 
 @dataclass(frozen=True)
@@ -197,7 +207,7 @@ def _cut(images: Dataset, seeds: int, score: int) -> tuple[Images, Images, Label
     return pixels[:seeds], pixels[seeds:], torch.from_numpy(images.labels[positions[seeds:]])
 
 
-def _kept(out: Path, name: str, learned: Learned, fooled: list[Fooled]) -> SubstituteResult:
+def _save(out: Path, name: str, learned: Learned, fooled: list[Fooled]) -> SubstituteResult:
     stem = "".join(c if c.isalnum() or c in "-_." else "-" for c in name)
     state = {key: value.contiguous() for key, value in learned.model.state_dict().items()}
     write_atomically(out / f"{stem}.safetensors", lambda file: save_file(state, file))

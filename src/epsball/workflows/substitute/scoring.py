@@ -84,10 +84,10 @@ def through_substitute(
             streams = ImageStreams.of(
                 torch.arange(len(images))[rows], seed=seed, purpose=setting.variant
             )
-            given = setting.arguments(eps)
+            arguments = setting.arguments(eps)
             parts.append(
                 setting.spec.attack(
-                    substitute, images[rows], labels[rows], generator=streams, **given
+                    substitute, images[rows], labels[rows], generator=streams, **arguments
                 )
             )
         attacked = torch.cat(parts)
@@ -134,17 +134,17 @@ def directly(
     model = OracleClassifier(oracle, classes)
     before, each = oracle.ledger.paid, max(1, queries // len(images))
     streams = ImageStreams.of(torch.arange(len(images)), seed=seed, purpose=attack)
-    given: dict[str, Any] = {"norm": norm, "queries": each, "generator": streams}
+    arguments: dict[str, Any] = {"norm": norm, "queries": each, "generator": streams}
     if attack == "hopskipjump":
-        found = hopskipjump(model, images, labels, **given)
-        near = size(found - images, norm) <= eps * (1 + 1e-6)  # type: ignore[arg-type]  # the attack has checked it
-        found = torch.where(near[:, None, None, None], found, images)
+        attacked = hopskipjump(model, images, labels, **arguments)
+        near = size(attacked - images, norm) <= eps * (1 + 1e-6)  # type: ignore[arg-type]  # the attack has checked it
+        attacked = torch.where(near[:, None, None, None], attacked, images)
     else:
-        found = ATTACKS[attack].attack(model, images, labels, eps=eps, **given)
-    spent = oracle.ledger.paid - before
-    said = oracle(found)
-    result = _fooled(attack, eps, norm, labels=labels, clean=clean, attacked=said)
-    return Fooled(**(vars(result) | {"queries": spent}))
+        attacked = ATTACKS[attack].attack(model, images, labels, eps=eps, **arguments)
+    queries_spent = oracle.ledger.paid - before
+    answers = oracle(attacked)
+    result = _fooled(attack, eps, norm, labels=labels, clean=clean, attacked=answers)
+    return Fooled(**(vars(result) | {"queries": queries_spent}))
 
 
 def _fooled(
