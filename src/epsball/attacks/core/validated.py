@@ -16,6 +16,7 @@ from epsball.radii import parse_eps
 from epsball.randomness import ImageStreams
 from epsball.tensors import Classifier, Images, Labels
 
+_UNCHECKED = "unchecked"
 _ROUNDING = 1e-6  # float32 arithmetic on images in [0, 1] may leave the box by so much
 
 
@@ -61,7 +62,14 @@ def validated(attack: Callable[..., Images]) -> Callable[..., Images]:
             return inputs.detach().clone()
         return ran(known, inputs, labels, **named)
 
+    vars(checked)[_UNCHECKED] = attack
     return checked
+
+
+def unchecked(attack: Callable[..., Images]) -> Callable[..., Images]:
+    """Return an attack without the checks of `validated`, for a caller that has made them."""
+    plain: Callable[..., Images] = vars(attack).get(_UNCHECKED, attack)
+    return plain
 
 
 def check_images(attack: str, inputs: Tensor) -> None:

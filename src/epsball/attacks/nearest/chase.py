@@ -1,13 +1,14 @@
 """What attacks share that chase a border with gradients: the first look, and every later one."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from epsball.attacks.core.ascent import confirmed, value_and_slope
+from epsball.attacks.core.ascent import confirmed, is_exact, value_and_slope
 from epsball.attacks.core.asking import all_rows
 from epsball.attacks.nearest.border import LeadGoal
 from epsball.attacks.nearest.sparse import NearestSearch
@@ -18,7 +19,8 @@ from epsball.types import Norm, Search
 # of the scores by which a clean image's class leads, in units of the softmax: as a network of ten
 # classes has it that was trained on MNIST
 _SHARPNESS, _ROUNDING = 10.0, 1e-6
-FINISH = 10  # in low precision the last of so many steps is made on the model itself
+_FINISH = 10  # in low precision the last of so many steps is made on the model itself
+_SOFT = 0.5  # of the steps climb the log-odds: which class is reached stays open for that long
 _LEAST = 1e-5  # of the way to the farthest corner
 _ORDERS: dict[Norm, float] = {"linf": math.inf, "l2": 2, "l1": 1, "l0": 0}
 
@@ -145,6 +147,52 @@ def evaluate(
     visit, logits = value_and_slope(model, points, nearest.rows, climbed, micro_batch=batch)
     success = nearest.keep(points, logits, all_rows(points), exact=exact, far=far)
     return Evaluation(success, nearest.goal.value(logits), visit.slope)
+
+
+def evaluate_step(
+    nearest: NearestSearch, odds: LogOdds, points: Tensor, far: Tensor, *, number: int, steps: int
+) -> Evaluation:
+    """Evaluate the points of a step of a walk that begins on the log-odds, see `evaluate`.
+
+    Args:
+        nearest: the search.
+        odds: the goal of the first half of the steps, which leaves open which class is reached.
+        points: (m, c, h, w).
+        far: (m,), their distance from the clean images.
+        number: of the step, from 0.
+        steps: all of them; the last tenth uses the model itself, where there is a cheaper copy.
+    """
+    climbed = odds if number < _SOFT * steps else nearest.goal
+    exact = is_exact(nearest.search, number, steps, finish=_FINISH)
+    return evaluate(nearest, points, far, climbed, exact=exact)
+
+
+def draw_back(
+    nearest: NearestSearch,
+    halvings: int,
+    *,
+    back: float = 1.0,
+    success_at: Callable[[Tensor, Tensor], Tensor] | None = None,
+) -> None:
+    """Search for nearer points on the straight way from the nearest ones to the clean images.
+
+    Args:
+        nearest: the search, which keeps them.
+        halvings: scores an image.
+        back: share of the way to search, from the nearest points, in (0, 1].
+        success_at: (points, rows of the search) -> (m,) bool; None: that of the search.
+    """
+    success_at = success_at or nearest.read
+    part = nearest.distance.isfinite().nonzero()[:, 0]
+    if not len(part):
+        return
+    clean, way = nearest.clean[part], nearest.points[part] - nearest.clean[part]
+    high = torch.ones_like(nearest.distance[part])
+    low = high - back
+    for _ in range(halvings):
+        middle = (low + high) / 2
+        success = success_at((clean + per_row(middle, way) * way).clamp(0, 1), part)
+        low, high = torch.where(success, low, middle), torch.where(success, middle, high)
 
 
 def handicapped(goal: LeadGoal, logits: Tensor, confidence: float) -> Tensor:

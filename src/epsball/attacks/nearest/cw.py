@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, fields, replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -13,6 +14,7 @@ from epsball.attacks.core.validated import validated
 from epsball.attacks.nearest.chase import (
     Evaluation,
     cosine,
+    draw_back,
     evaluate_clean,
     handicapped,
     reach,
@@ -123,7 +125,8 @@ def cw(
     if len(nearest.rows):
         plan = _Plan(steps, _rates(nearest, here, step_size), confidence, abort_early)
         _search(nearest, here, plan, _constants(here, constant), searches)
-        _draw_back(nearest, halvings, confidence)
+        success_at = partial(_score, nearest, confidence=confidence)
+        draw_back(nearest, halvings, back=_BACK, success_at=success_at)
     return result(nearest, inputs)
 
 
@@ -243,21 +246,6 @@ def _step(
     length = plan.rates[state.part] * cosine(1, 0, number, plan.steps)
     length = length / (1 - _DECAY ** (number + 1))
     state.point = (state.point - per_row(length, clean) * state.mean / root).clamp(0, 1)
-
-
-def _draw_back(nearest: NearestSearch, halvings: int, confidence: float) -> None:
-    """Look for nearer points on the straight way from what was found to the clean images."""
-    part = nearest.distance.isfinite().nonzero()[:, 0]
-    if not len(part):
-        return
-    clean, way = nearest.clean[part], nearest.points[part] - nearest.clean[part]
-    high = torch.ones_like(nearest.distance[part])
-    low = high - _BACK
-    for _ in range(halvings):
-        middle = (low + high) / 2
-        points = (clean + per_row(middle, way) * way).clamp(0, 1)
-        success = _score(nearest, points, part, confidence)
-        low, high = torch.where(success, low, middle), torch.where(success, middle, high)
 
 
 SPEC = AttackSpec(

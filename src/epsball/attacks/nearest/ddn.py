@@ -2,16 +2,14 @@
 
 import torch
 
-from epsball.attacks.core.ascent import is_exact
 from epsball.attacks.core.checks import check_call, takes_no_eps
 from epsball.attacks.core.validated import validated
 from epsball.attacks.nearest.chase import (
-    FINISH,
     Evaluation,
     LogOdds,
     cosine,
-    evaluate,
     evaluate_clean,
+    evaluate_step,
     first_radius,
     length,
     never_zero,
@@ -26,7 +24,6 @@ from epsball.tensors import Classifier, Images, Labels
 from epsball.types import Norm, Search
 
 NORMS: tuple[Norm, ...] = ("l2",)
-_SOFT = 0.5  # of the steps climb the log-odds: which class is reached stays open for that long
 _LAST = 0.01  # of the first step and of the first change of the radius is left at the end
 
 
@@ -116,9 +113,7 @@ def _walk(
         delta = point - clean
         if number:
             far = length(delta, "l2")
-            climbed = odds if number < _SOFT * steps else nearest.goal
-            exact = is_exact(nearest.search, number, steps, finish=FINISH)
-            here = evaluate(nearest, point, far, climbed, exact=exact)
+            here = evaluate_step(nearest, odds, point, far, number=number, steps=steps)
         step = cosine(step_size, _LAST * step_size, number, steps)
         change = cosine(gamma, _LAST * gamma, number, steps)
         away = first_radius(far, here, "l2", limit).masked_fill(nearest.distance.isfinite(), 0)

@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from epsball.attacks.core.checks import check_call, takes_no_eps
 from epsball.attacks.core.validated import validated
+from epsball.attacks.nearest.chase import draw_back
 from epsball.attacks.nearest.sparse import NearestSearch, require, where_needed
 from epsball.attacks.spec import AttackSpec
 from epsball.geometry import per_row
@@ -101,7 +102,7 @@ def ead(
 
     def seek(nearest: NearestSearch, _: Tensor) -> None:
         _search_c(nearest, _Rule(beta, steps, step_size), initial_c, searches)
-        _halve(nearest, halvings)
+        draw_back(nearest, halvings)
 
     return where_needed(model, inputs, labels, targets, norm=norm, seek=seek)
 
@@ -148,21 +149,6 @@ def _descend(nearest: NearestSearch, rule: _Rule, c: Tensor) -> Tensor:
         point = (after + i / (i + 3) * (after - before)).clamp(0, 1)
         before = after
     return any_success | nearest.read(before)
-
-
-def _halve(nearest: NearestSearch, halvings: int) -> None:
-    """Look for nearer points on the straight way from the clean images to the nearest found."""
-    part = nearest.distance.isfinite().nonzero()[:, 0]
-    if not len(part):
-        return
-    clean = nearest.clean[part]
-    way = nearest.points[part] - clean
-    low = torch.zeros_like(nearest.distance[part])
-    high = torch.ones_like(low)
-    for _ in range(halvings):
-        middle = (low + high) / 2
-        success = nearest.read((clean + per_row(middle, way) * way).clamp(0, 1), part)
-        low, high = torch.where(success, low, middle), torch.where(success, middle, high)
 
 
 SPEC = AttackSpec(

@@ -5,17 +5,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from epsball.attacks.core.ascent import is_exact
 from epsball.attacks.core.asking import all_rows
 from epsball.attacks.core.checks import check_call, takes_no_eps
 from epsball.attacks.core.validated import validated
 from epsball.attacks.nearest.chase import (
-    FINISH,
     Evaluation,
     LogOdds,
     cosine,
-    evaluate,
     evaluate_clean,
+    evaluate_step,
     first_radius,
     length,
     never_zero,
@@ -31,7 +29,6 @@ from epsball.types import Norm, Search
 
 NORMS: tuple[Norm, ...] = ("linf", "l2", "l1", "l0")
 _BEYOND = 1.001  # times the way to a border leads across it, whatever is lost in rounding
-_SOFT = 0.5  # of the steps climb the log-odds: which class is reached stays open for that long
 
 
 @dataclass(frozen=True)
@@ -157,9 +154,7 @@ def _walk(nearest: NearestSearch, here: Evaluation, pace: _Pace, steps: int) -> 
         delta = point - nearest.clean
         if number:
             far = length(delta, nearest.norm)
-            climbed = odds if number < _SOFT * steps else nearest.goal
-            exact = is_exact(nearest.search, number, steps, finish=FINISH)
-            here = evaluate(nearest, point, far, climbed, exact=exact)
+            here = evaluate_step(nearest, odds, point, far, number=number, steps=steps)
         step, change = cosine(*pace.step, number, steps), cosine(*pace.gamma, number, steps)
         if nearest.norm == "l0":
             point, radius = _few_entries(nearest, here, delta, radius, step=step, change=change)

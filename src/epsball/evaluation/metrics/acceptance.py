@@ -8,7 +8,7 @@ they are upper bounds.
 """
 
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,7 +19,6 @@ from sklearn.metrics import roc_auc_score
 from epsball.errors import InvalidInput
 from epsball.evaluation.metrics.statistics import wilson, wilson_intervals
 
-Numbers: TypeAlias = NDArray[np.float64]
 _HAIR = 1e-9
 
 
@@ -36,11 +35,11 @@ class RiskCurve:
         area: mean risk over all coverages, in [0, 1]; 0 is best.
     """
 
-    threshold: Numbers
-    coverage: Numbers
-    risk: Numbers
-    low: Numbers
-    high: Numbers
+    threshold: NDArray[np.float64]
+    coverage: NDArray[np.float64]
+    risk: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
     area: float
 
 
@@ -186,8 +185,8 @@ def _rate(name: str, column: NDArray[Any]) -> dict[str, Any]:
     return {name: float(column.mean()), f"{name}_ci": list(wilson(int(column.sum()), count))}
 
 
-def _checked(who: str, values: ArrayLike) -> Numbers:
-    scores: Numbers = np.asarray(values, dtype=np.float64)
+def _checked(who: str, values: ArrayLike) -> NDArray[np.float64]:
+    scores: NDArray[np.float64] = np.asarray(values, dtype=np.float64)
     if scores.ndim != 1 or not len(scores):
         raise InvalidInput(
             f"{who}: needs one score an image and at least one, got shape {scores.shape}"

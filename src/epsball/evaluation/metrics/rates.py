@@ -8,13 +8,12 @@ in the ball, smaller eps of the same norm included.
 
 from collections.abc import Iterable, Sequence
 from itertools import combinations
-from typing import Any, TypeAlias
+from typing import Any
 
 import polars as pl
 
 from epsball.evaluation.metrics.statistics import holm, mcnemar, wilson
 
-Plain: TypeAlias = dict[str, Any]
 SETTING = ("variant", "norm", "eps")
 _NAMED = ("attack", "steps", "restarts", "objective", "direction", "reference")
 _SURVIVALS = ("survives_8bit", "survives_png", "survives_jpeg90", "survives_jpeg75")
@@ -56,7 +55,7 @@ def rate(column: pl.Series) -> tuple[float, list[float]]:
     return successes / len(column), list(wilson(successes, len(column)))
 
 
-def clean_summary(records: pl.DataFrame, classes: int) -> Plain:
+def clean_summary(records: pl.DataFrame, classes: int) -> dict[str, Any]:
     """Summarise the clean pass: accuracy, confidence, top five.
 
     Args:
@@ -78,12 +77,12 @@ def clean_summary(records: pl.DataFrame, classes: int) -> Plain:
     }
 
 
-def results(records: pl.DataFrame, classes: int) -> list[Plain]:
+def results(records: pl.DataFrame, classes: int) -> list[dict[str, Any]]:
     """Summarise every attack at every eps, in the order of the records."""
     return [_result(name, part, classes) for name, part in _by_setting(records)]
 
 
-def _result(name: Plain, part: pl.DataFrame, classes: int) -> Plain:
+def _result(name: dict[str, Any], part: pl.DataFrame, classes: int) -> dict[str, Any]:
     right = part.select(right=pl.col("prediction") == pl.col("label"))["right"]
     first = part.row(0, named=True)
     return {
@@ -106,7 +105,7 @@ def _result(name: Plain, part: pl.DataFrame, classes: int) -> Plain:
     }
 
 
-def _reached(part: pl.DataFrame) -> Plain:
+def _reached(part: pl.DataFrame) -> dict[str, Any]:
     """Return how many of the images right when clean, and not of the target's class, reach it."""
     aimed = part.filter(_RIGHT_CLEAN & (pl.col("target") != pl.col("label")))
     reached = aimed.select(reached=pl.col("prediction") == pl.col("target"))["reached"]
@@ -120,7 +119,7 @@ def _median_distance(part: pl.DataFrame) -> float | None:
     return None if middle is None or middle == float("inf") else middle
 
 
-def _confidence(confidence: pl.Series, right: pl.Series) -> Plain:
+def _confidence(confidence: pl.Series, right: pl.Series) -> dict[str, Any]:
     """Mean probability of the predicted class: over all images, the right ones, the wrong ones."""
     confidence = confidence.fill_nan(None)
     mean = _mean(confidence)
@@ -137,7 +136,7 @@ def _confidence(confidence: pl.Series, right: pl.Series) -> Plain:
     }
 
 
-def _top_errors(part: pl.DataFrame, classes: int) -> Plain:
+def _top_errors(part: pl.DataFrame, classes: int) -> dict[str, Any]:
     """Top-1 and top-5 error as the sources count them, and over all images.
 
     The sources ask: of the images whose label was first (among the first five) when clean, how
@@ -155,14 +154,14 @@ def _top_errors(part: pl.DataFrame, classes: int) -> Plain:
     }
 
 
-def _proportion(name: str, column: pl.Series) -> Plain:
+def _proportion(name: str, column: pl.Series) -> dict[str, Any]:
     """Return a share and its interval, both null where no image counts."""
     known = column.drop_nulls()
     share, interval = rate(known) if len(known) else (None, None)
     return {name: share, f"{name}_ci": interval}
 
 
-def worst_case(records: pl.DataFrame) -> list[Plain]:
+def worst_case(records: pl.DataFrame) -> list[dict[str, Any]]:
     """Count, for each norm and eps, the images that no attack in that ball fools.
 
     An adversarial image of a smaller eps lies in the larger ball too, so it counts there.
@@ -191,7 +190,7 @@ def _in_balls(records: pl.DataFrame) -> pl.DataFrame:
     return records.filter(pl.col("norm") != "none")
 
 
-def per_class(records: pl.DataFrame, class_names: Sequence[str]) -> list[Plain]:
+def per_class(records: pl.DataFrame, class_names: Sequence[str]) -> list[dict[str, Any]]:
     """Give accuracy before and after, and the relative difference, for every class."""
     rows = []
     for name, part in _by_setting(records):
@@ -214,7 +213,7 @@ def per_class(records: pl.DataFrame, class_names: Sequence[str]) -> list[Plain]:
     return rows
 
 
-def confusion(records: pl.DataFrame) -> Plain:
+def confusion(records: pl.DataFrame) -> dict[str, Any]:
     """Count (label, prediction) pairs, clean and under every attack; cells of zero left out."""
     images = records.unique("index", keep="first", maintain_order=True)
     return {
@@ -225,9 +224,9 @@ def confusion(records: pl.DataFrame) -> Plain:
     }
 
 
-def comparisons(records: pl.DataFrame) -> list[Plain]:
+def comparisons(records: pl.DataFrame) -> list[dict[str, Any]]:
     """Test every two attacks of a norm and eps against each other on the same images."""
-    rows: list[Plain] = []
+    rows: list[dict[str, Any]] = []
     for (norm, eps), part in _groups(_in_balls(records), ("norm", "eps")):
         safe = part.pivot("variant", index="index", values="safe")
         names = part["variant"].unique(maintain_order=True).to_list()
@@ -255,7 +254,7 @@ def _cells(part: pl.DataFrame, prediction: str) -> list[list[int]]:
     return [list(row) for row in counted.iter_rows()]
 
 
-def _by_setting(records: pl.DataFrame) -> Iterable[tuple[Plain, pl.DataFrame]]:
+def _by_setting(records: pl.DataFrame) -> Iterable[tuple[dict[str, Any], pl.DataFrame]]:
     for key, part in _groups(records, SETTING):
         yield dict(zip(SETTING, key, strict=True)), part
 

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from epsball.defences.false_rejection import threshold_for
 from epsball.evaluation.metrics.acceptance import (
-    Numbers,
     auroc,
     auroc_interval,
     rates_at,
@@ -64,7 +63,11 @@ def rejections(
 
 
 def _at(
-    share: float, clean: Numbers, fine: NDArray[Any], attacked: Numbers, still: NDArray[Any]
+    share: float,
+    clean: NDArray[np.float64],
+    fine: NDArray[Any],
+    attacked: NDArray[np.float64],
+    still: NDArray[Any],
 ) -> dict[str, Any]:
     threshold = threshold_for(clean[fine], share)
     before = {f"clean_{k}": v for k, v in rates_at(threshold, clean, fine).items()}
