@@ -159,9 +159,14 @@ def test_a_defence_is_fitted_named_and_audited(
 def test_a_wanted_rate_sets_the_threshold(
     place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert epsball(monkeypatch, *DEFEND, "--with", "msp", "--false-rejection", "0.25") == 0
-    rejected = capsys.readouterr().out.partition("accepted and right, ")[2].partition(" %")[0]
-    assert 10 <= float(rejected) <= 45  # an eighth of the images set it: eight of them
+    asked = ("--with", "msp", "--false-rejection")
+    assert epsball(monkeypatch, *DEFEND, *asked, "25%") == 2  # eight images would set it
+    assert "fit on about 150 images or more" in capsys.readouterr().err
+    assert epsball(monkeypatch, *DEFEND, *asked, "1/2") == 0
+    printed = capsys.readouterr().out
+    assert "the threshold was set on 8 images to reject 50.0 % of clean ones" in printed
+    rejected = printed.partition("accepted and right, ")[2].partition(" %")[0]
+    assert 20 <= float(rejected) <= 80
 
 
 @pytest.mark.parametrize(

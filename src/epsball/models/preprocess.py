@@ -136,6 +136,18 @@ class Pipeline(nn.Module):
         return self.model(self.preprocess(inputs))
 
 
+def without_preprocessing(model: nn.Module) -> nn.Module:
+    """Return the user's own module behind a `Pipeline`; any other model as it is.
+
+    Example:
+        >>> own = nn.Flatten()
+        >>> without_preprocessing(Pipeline(Preprocess(mean=(0.5,)), own)) is own
+        True
+    """
+    inner = model.model if isinstance(model, Pipeline) else model
+    return inner if isinstance(inner, nn.Module) else model
+
+
 def stated(model: object) -> dict[str, str]:
     """Return what a file of a model's weights says of the preprocessing before the model.
 

@@ -7,20 +7,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
 from epsball.data import choose
 from epsball.defences import RbfSvm, rejector_named
 from epsball.defences.base.rejector import Rejector
+from epsball.defences.base.thresholds import calibration_mask
+from epsball.defences.false_rejection import images_needed, rejection_interval
 from epsball.defences.table import RejectorSpec
 from epsball.errors import InvalidInput
 from epsball.evaluation.defended import BASE, open_bare
 from epsball.evaluation.inputs import sample_of
+from epsball.evaluation.metrics.present import percent
 from epsball.evaluation.subject import device_for
 from epsball.files import write_bytes
 from epsball.named_settings import read_settings, split_named
 from epsball.types import Dataset, Positions
 
 _FEW = 2
-_OF_FILES = ("onnx", "pt2", "sklearn", "hf")  # sources that may name a file or a folder
+_OF_FILES = ("onnx", "pt2", "jit", "sklearn", "hf")  # sources that may name a file or a folder
 _ELSEWHERE = {  # settings that are no one word
     "layers": "by --layer, once for each (layers=... in Python)",
     "search": "in Python alone (search={'c': (0.1, 1, 10)})",
@@ -51,6 +58,16 @@ class FittedDefence:
     def support_vectors(self) -> dict[str, int]:
         """Return how many images each machine keeps, by layer; empty where there is none."""
         return {name: machine.support_count_ for name, machine in self.machines}
+
+    @property
+    def false_rejection(self) -> tuple[float, int, float, float] | None:
+        """Return the share of clean images asked for, on how many it was set, and its interval."""
+        share = self.rejector.false_rejection
+        if share is None:
+            return None
+        labels = torch.from_numpy(self.data.labels[self.rows])
+        count = int(calibration_mask(labels).sum())
+        return share, count, *rejection_interval(count, share)
 
     @property
     def machines(self) -> list[tuple[str, RbfSvm]]:
@@ -98,6 +115,8 @@ def defend(
     base = open_bare(model, sample_of(data, _FEW)[0], device_for(device), loading)
     rejector = spec.build(base, **settings)
     rows = choose(data.labels, limit)
+    if false_rejection is not None:
+        _check_enough(data.labels[rows], false_rejection)
     start = time.perf_counter()
     rejector.fit(data.read(rows), data.labels[rows])
     seconds = time.perf_counter() - start
@@ -110,6 +129,21 @@ def defend(
     content = {"model": _whole(model), "loading": arguments, "data": data.name, "images": len(rows)}
     write_bytes(folder / BASE, (json.dumps(content, indent=2) + "\n").encode())
     return FittedDefence(rejector, folder, len(rows), seconds, data, rows)
+
+
+def _check_enough(labels: NDArray[np.int64], share: float) -> None:
+    """Refuse a share of clean images that so few images cannot be held to."""
+    count = int(calibration_mask(torch.from_numpy(labels)).sum())
+    if not 0 < share < 1:
+        return  # the defence itself refuses it
+    low, high = rejection_interval(max(1, count), share)
+    needed = images_needed(share)
+    if count < needed:
+        raise InvalidInput(
+            f"false_rejection {share:g} is set on every tenth image of a class, here {count}: with "
+            f"95 % confidence {percent(low)} to {percent(high)} of other clean images would be "
+            f"rejected; fit on about {10 * needed:,} images or more (--limit), or give --threshold"
+        )
 
 
 def parse_defence(text: str) -> tuple[RejectorSpec, dict[str, Any]]:

@@ -26,7 +26,7 @@ def defend(
     layer: Layers = None,
     threshold: Annotated[float | None, typer.Option(help="Probability; below it: reject.")] = None,
     false_rejection: Annotated[
-        float | None, typer.Option(help="In its place: share of clean images to reject.")
+        str | None, typer.Option(help="In its place: share of clean images to reject, 0.05 or 5%.")
     ] = None,
     limit: options.Limit = None,
     device: options.Device = "auto",
@@ -49,7 +49,9 @@ def defend(
         defence=defence,
         layers=layer or (),
         threshold=threshold,
-        false_rejection=false_rejection,
+        false_rejection=None
+        if false_rejection is None
+        else options.share(false_rejection, "--false-rejection"),
         limit=limit,
         device=device,
         **loading,

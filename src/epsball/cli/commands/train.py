@@ -82,6 +82,7 @@ def trained(
     from epsball.models import load_model
     from epsball.training import default_settings, fresh_weights
     from epsball.training import train as run_training
+    from epsball.training.run.manifest import epochs_finished
 
     images = load_data(data, split="train")
     settings = default_settings(model, len(images), **changes)
@@ -90,6 +91,10 @@ def trained(
     with fresh_weights(settings.seed):
         loaded = load_model(model, classes=classes, require_weights=False, **loading).model
     with kept_run(out, "epochs"), Bars() as bars:
+        if finished := epochs_finished(out):
+            bars.say(
+                f"{out} has {finished} finished epochs, to go on from; {settings.epochs} in all"
+            )
         progress = EpochBars(bars, settings.epochs)
         return run_training(
             _module(loaded, model), images, settings, out=out, progress=progress, sources=others

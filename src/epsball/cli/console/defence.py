@@ -22,6 +22,12 @@ def show_fitted(made: FittedDefence, test: Dataset) -> None:
     _show_machines(machines)
     worth = worth_of(made, test)
     say(_told(worth))
+    if made.false_rejection is not None:
+        asked, count, low, high = made.false_rejection
+        say(
+            f"the threshold was set on {count:,} images to reject {percent(asked)} of clean ones; "
+            f"of others it rejects {percent(low)} to {percent(high)} (95 % confidence)"
+        )
     for remedy in remedies(worth, machines, made.rejector):
         hint(remedy)
 

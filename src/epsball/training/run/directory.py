@@ -21,7 +21,7 @@ from typing import Any
 from torch import Tensor
 from torch.optim import Optimizer
 
-from epsball.models.preprocess import stated
+from epsball.models.preprocess import stated, without_preprocessing
 from epsball.training.run.checkpoints import read_tensors, state_of, write_tensors
 from epsball.training.run.history import EpochRow, History
 from epsball.training.run.manifest import open_manifest, write_manifest
@@ -35,6 +35,7 @@ from epsball.types import Finding
 
 CHECKPOINT = "checkpoint.safetensors"
 WEIGHTS = "model.safetensors"
+_BEHIND = "model."  # before the names of a module that stands behind its preprocessing
 
 
 class TrainRun:
@@ -126,13 +127,14 @@ class TrainRun:
 
     def finish(self) -> None:
         """Write the best weights; the run is over."""
-        write_tensors(self.out / WEIGHTS, self._best, metadata=stated(self.context.model))
+        own = self._own_names(self._best)
+        write_tensors(self.out / WEIGHTS, own, metadata=stated(self.context.model))
         self._describe(finished=True)
 
     def result(self) -> TrainResult:
         """Leave the best weights in the model, in eval mode; return what a finished run gave."""
         weights, _ = read_tensors(self.out / WEIGHTS)
-        self.context.model.load_state_dict(weights)
+        without_preprocessing(self.context.model).load_state_dict(self._own_names(weights))
         self.context.model.eval()
         return TrainResult(
             self.out,
@@ -143,6 +145,13 @@ class TrainRun:
             preparation=self.preparation,
             notes=tuple(Finding(**note) for note in self._manifest.get("notes", [])),
         )
+
+    def _own_names(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return a state under the names of the user's own module, which loads it strictly."""
+        own = without_preprocessing(self.context.model)
+        if own is self.context.model or state.keys() == own.state_dict().keys():
+            return state
+        return {name.removeprefix(_BEHIND): value for name, value in state.items()}
 
     def _save(self) -> None:
         groups = {

@@ -13,6 +13,7 @@ from epsball.data import class_counts
 from epsball.errors import InvalidInput
 from epsball.files import write_bytes
 from epsball.models import fingerprint
+from epsball.models.preprocess import without_preprocessing
 from epsball.runs.directory import check_vacant, differences, refuse_other_run
 from epsball.runs.environment import versions
 from epsball.training.recipes.table import recipe_settings
@@ -70,6 +71,14 @@ def write_manifest(out: Path, manifest: dict[str, Any]) -> None:
     write_bytes(out / MANIFEST, (json.dumps(manifest, indent=2) + "\n").encode())
 
 
+def epochs_finished(out: Path) -> int:
+    """Return how many epochs of a run are finished in a directory; 0 where there is none."""
+    try:
+        return len(json.loads((out / MANIFEST).read_text(encoding="utf-8"))["epochs"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0
+
+
 def architecture_fingerprint(model: nn.Module) -> str:
     """Hash what a model is made of: its printed structure, and the form of its state."""
     shapes = [(name, tuple(v.shape), str(v.dtype)) for name, v in model.state_dict().items()]
@@ -82,7 +91,7 @@ def _identity(context: TrainingContext) -> dict[str, dict[str, Any]]:
     return {
         "settings": context.settings.model_dump(mode="json"),
         "model": {
-            "name": type(model).__name__,
+            "name": type(without_preprocessing(model)).__name__,
             "parameters": sum(weight.numel() for weight in model.parameters()),
             "architecture": architecture_fingerprint(model),
         },
@@ -122,8 +131,22 @@ def _same_run(out: Path, asked: dict[str, dict[str, Any]]) -> dict[str, Any]:
         raise InvalidInput(
             f"train: {file} cannot be read ({error}); delete {out} and train again"
         ) from None
+    begun = manifest["settings"].get("epochs", 0)
+    only_epochs = len(differing) == 1 and differing[0].startswith("epochs (")
+    if manifest["finished"] and only_epochs and begun < asked["settings"]["epochs"]:
+        return _extended(manifest, asked)
     refuse_other_run(out, "training run", differing)
     return manifest
+
+
+def _extended(manifest: dict[str, Any], asked: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Let a run go on for more epochs; what it was begun with stays on record.
+
+    Its schedule is that of the larger number from the next epoch on, so that it is another run than
+    one of as many epochs from the start.
+    """
+    earlier = [*manifest.get("extended", []), manifest["settings"]["epochs"]]
+    return {**manifest, **asked, "finished": False, "stopped_early": False, "extended": earlier}
 
 
 def _differences(manifest: dict[str, Any], asked: dict[str, dict[str, Any]]) -> list[str]:

@@ -51,8 +51,8 @@ class TrainResult:
 
     Args:
         out: its directory.
-        weights: model.safetensors in it: the best weights, under the names of the model's own
-            state_dict.
+        weights: model.safetensors in it: the best weights, under the names of the state_dict of the
+            user's own module, without preprocessing before it.
         epochs: one row for each epoch that ran.
         best_epoch: whose weights these are.
         stopped_early: whether patience ran out, or the watch saw a collapse that was to end it.
