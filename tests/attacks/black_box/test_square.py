@@ -6,10 +6,8 @@ import pytest
 import torch
 from tests.attacks.asked import (
     Asked,
-    Blind,
     Never,
     Rounded,
-    many_classes,
     rejecting,
     seeded,
     streams,
@@ -64,72 +62,6 @@ def test_fooled_images_are_left_alone(norm: Norm) -> None:
             assert torch.equal(made[row], last[0])
             assert p.model(last).argmax(1) != labels[row]  # and so it was asked about no more
     assert 1 < model.asked[3:].min() < 200
-
-
-@pytest.mark.parametrize("norm", NORMS)
-@pytest.mark.parametrize("seed", range(2))
-def test_linear_oracle(norm: Norm, seed: int) -> None:
-    # planes of random numbers have nothing of squares: to be as near in l2, every pixel's share of
-    # the length would have to be its own
-    reach = 1.3 if norm == "linf" else 1.6
-    model, inputs, labels = linear_problem(seed, classes=2)
-    for row, distance in enumerate(model.distance(inputs, labels, norm).tolist()):
-        one, label = inputs[row : row + 1], labels[row : row + 1]
-        for factor, queries, wins in ((0.98, 200, False), (reach, 1500, True)):
-            made = square(
-                model,
-                one,
-                label,
-                eps=factor * distance,
-                norm=norm,
-                queries=queries,
-                generator=seeded(),
-            )
-            assert bool(model(made).argmax(1) != label) == wins
-
-
-@pytest.mark.parametrize("norm", NORMS)
-@pytest.mark.parametrize("classes", [2, 3, 1000])
-def test_any_number_of_classes(norm: Norm, classes: int) -> None:
-    model, inputs, labels = many_classes(classes)
-    eps = 0.2 if norm == "linf" else 0.8
-    plain = square(model, inputs, labels, eps=eps, norm=norm, queries=400, generator=seeded())
-    assert (model(plain).argmax(1) != labels).all()
-    near = model(inputs).topk(2).indices[:, 1]
-    made = square(
-        model, inputs, labels, eps=eps, norm=norm, queries=1000, targets=near, generator=seeded()
-    )
-    assert (model(made).argmax(1) == near).all()
-
-
-@pytest.mark.parametrize("norm", NORMS)
-def test_needs_no_gradient(norm: Norm) -> None:
-    model, inputs, labels = linear_problem(0, classes=3)
-    blind, eps = Blind(model), 0.2 if norm == "linf" else 0.8
-    made = square(blind, inputs, labels, eps=eps, norm=norm, queries=500, generator=seeded())
-    assert (blind(made).argmax(1) != labels).all()
-
-
-@pytest.mark.parametrize("norm", NORMS)
-def test_beats_a_model_that_rounds_its_input(norm: Norm) -> None:
-    model, inputs, labels = linear_problem(0, classes=2)
-    masked = Rounded(model, 16)
-    labels = masked(inputs).argmax(1)
-    eps = 0.2 if norm == "linf" else 0.8
-    made = square(masked, inputs, labels, eps=eps, norm=norm, queries=1000, generator=seeded())
-    assert (masked(made).argmax(1) != labels).all()
-
-
-@pytest.mark.parametrize("norm", NORMS)
-def test_returns_the_strongest_point_seen(norm: Norm) -> None:
-    p, model = Problem(0), Asked(Never(), ROWS)
-    labels = torch.zeros(ROWS, dtype=torch.int64)
-    made = square(model, p.inputs, labels, eps=0.1, norm=norm, queries=50, generator=seeded())
-    for row in range(ROWS):
-        shown = torch.cat([points[rows == row] for rows, points in model.shown])
-        # the darker the image, the less sure the model
-        assert made[row].mean() <= shown.flatten(1).mean(1).min() + 1e-6
-        assert made[row].mean() < p.inputs[row].mean()
 
 
 @pytest.mark.parametrize("norm", NORMS)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.attacks.patched import Planes, images, seeded
 from torch import Tensor, nn
 
 from epsball.attacks.gradient.pgd import Mislead
@@ -15,26 +16,6 @@ from epsball.attacks.unrestricted.patch.place import Place, View, patch_side, ra
 from epsball.attacks.unrestricted.patch.walk import Walk
 from epsball.objectives import margin
 from epsball.types import Search
-
-
-def seeded(seed: int = 1) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def images(*shape: int, seed: int = 0) -> Tensor:
-    return torch.rand(shape, generator=seeded(seed))
-
-
-class Planes(nn.Module):
-    """A linear model of any size of image."""
-
-    def __init__(self, classes: int, pixels: int, seed: int = 0) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.randn((classes, pixels), generator=seeded(seed)))
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        scores: Tensor = (inputs - 0.5).flatten(1) @ self.weight.T
-        return scores
 
 
 def place(inputs: Tensor, side: int, corner: tuple[int, int], **knobs: Any) -> Place:
