@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 from epsball.cli.app import app
 from epsball.data import load_data, to_unit
 from epsball.errors import InvalidInput
-from epsball.workflows.sheet import make_sheet, score_photographs
+from epsball.workflows.photographs import score_photographs
+from epsball.workflows.sheet import make_sheet
 
 WIDE = 0.35  # eps at which a linear model of digits is fooled far beyond what paper does
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from epsball.studies.confidence_bands.measure import calibration, logistic, risk_coverage
+from epsball.studies.confidence_bands.statistics import calibration, logistic, risk_coverage
 
 
 def test_the_logistic_fit_finds_a_known_slope() -> None:

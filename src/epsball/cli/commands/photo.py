@@ -27,7 +27,7 @@ def photo(
     """
     from epsball.cli.console.show import say
     from epsball.evaluation.metrics.present import interval, percent
-    from epsball.workflows.sheet import score_photographs
+    from epsball.workflows.photographs import score_photographs
 
     made = score_photographs(
         folder,

@@ -1,7 +1,6 @@
 """What came out for each claim of the thesis. Imports no torch."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from statistics import fmean, median
 
 import numpy as np
@@ -12,53 +11,26 @@ from epsball.studies.claims.table import (
     Claim,
     Verdict,
     complete,
-    judge_finding,
-    judge_value,
     load_claims,
     not_run,
 )
+from epsball.studies.class_imbalance.case import MISSING, NOTES, Case, relative_difference
 from epsball.studies.class_imbalance.measured import Measured
 from epsball.studies.class_imbalance.paired import Probes
+from epsball.studies.class_imbalance.values import (
+    balanced_accuracy,
+    balanced_loss,
+    cat_to_dog,
+    dog_to_cat,
+    mean_of,
+    parameters,
+)
 from epsball.studies.core.data_summary import DataSummary
-from epsball.studies.core.notes import read_notes
 from epsball.studies.core.options import Options
 
 NAME = "class-imbalance"
 _NEARLY_ALL = 0.9  # of the classes: "nine of ten classes in the table"
 _PAIRS = (("cat", "dog"), ("dog", "cat"), ("automobile", "truck"), ("truck", "automobile"))
-NOTES = read_notes("epsball.studies.class_imbalance")
-_MISSING = NOTES.text("missing")
-
-
-@dataclass(frozen=True)
-class Case:
-    """What claims are judged on.
-
-    Args:
-        found: the rows of the source's part.
-        probes: what the deeper attacks say, image by image.
-        differs: what is not as in the source, so that a number decides nothing.
-        beside: what is not as in the source, and is printed beside a verdict.
-    """
-
-    found: Measured
-    probes: Probes
-    differs: tuple[str, ...]
-    beside: tuple[str, ...]
-
-    def value(self, claim: Claim, ours: Estimate | None, note: str = "") -> Verdict:
-        """Judge a number."""
-        if ours is None:
-            return not_run(claim, _MISSING)
-        verdict = judge_value(claim, ours, differs=self.differs, note=note or claim.note or "")
-        every = (*self.differs, *self.beside)
-        return replace(verdict, same_setting=not every, differs=every)
-
-    def finding(self, claim: Claim, ours: Estimate, *, holds: bool, note: str) -> Verdict:
-        """Judge a finding."""
-        return judge_finding(
-            claim, ours, holds=holds, note=note, differs=self.differs, beside=self.beside
-        )
 
 
 def judge(
@@ -96,63 +68,6 @@ def _judge_one(claim: Claim, case: Case) -> Verdict:
     return _JUDGES[name](claim, case)
 
 
-def _balanced_accuracy(claim: Claim, case: Case) -> Verdict:
-    rows = case.found.whole("loss")
-    ours = over_seeds([row["accuracy"] for row in rows], rows[0]["n"]) if rows else None
-    return case.value(claim, ours)
-
-
-def _balanced_loss(claim: Claim, case: Case) -> Verdict:
-    rows = case.found.whole("loss")
-    if not rows:
-        return case.value(claim, None)
-    mean, half = fmean(row["loss"] for row in rows), 1.96 * rows[0]["loss_error"]
-    ours = Estimate(mean, mean - half, mean + half, len(rows), "images")
-    return case.value(claim, ours, NOTES.text("balanced-loss"))
-
-
-def _parameters(claim: Claim, case: Case) -> Verdict:
-    rows = case.found.whole("parameters")
-    if not rows:
-        return case.value(claim, None)
-    count = float(rows[0]["parameters"])
-    return case.value(claim, Estimate(count, count, count, len(rows), "seeds"))
-
-
-def _mean_of(kind: str, gradient: str) -> Callable[[Claim, Case], Verdict]:
-    def judged(claim: Claim, case: Case) -> Verdict:
-        return case.value(claim, case.found.mean(kind, gradient))
-
-    return judged
-
-
-def _flow(
-    claim: Claim, case: Case, kind: str, *, label: str, other: str, note: str = ""
-) -> Verdict:
-    if not {label, other} <= set(case.found.class_names):
-        return not_run(claim, NOTES.text("no-class", label=label, other=other))
-    shares = case.found.confusion(kind, label, other, "same")
-    if not shares:
-        return not_run(claim, _MISSING)
-    images = case.found.records(kind, label, "same")[0]["n"]
-    return case.value(claim, over_seeds(shares, images), note)
-
-
-def _cat_to_dog(claim: Claim, case: Case) -> Verdict:
-    return _flow(claim, case, "under", label="cat", other="dog")
-
-
-def _dog_to_cat(claim: Claim, case: Case) -> Verdict:
-    other = "not measured"
-    if {"cat", "dog"} <= set(case.found.class_names):
-        at = case.found.class_names.index("cat")
-        found = case.found.cross("over", "cat", "dog")
-        shares = [int(row["named"].split()[at]) / row["n"] for row in found]
-        other = f"{fmean(shares):.1%}" if shares else other
-    note = NOTES.text("dog-to-cat", other=other)
-    return _flow(claim, case, "over", label="dog", other="cat", note=note)
-
-
 def _for_every_class(
     more: tuple[str, str], less: tuple[str, str], words: str, share: float = 1.0
 ) -> Callable[[Claim, Case], Verdict]:
@@ -162,7 +77,7 @@ def _for_every_class(
         gaps = {name: case.found.gap(more, less, name) for name in case.found.class_names}
         known = {name: gap for name, gap in gaps.items() if gap is not None}
         if len(known) < len(gaps):
-            return not_run(claim, f"{_MISSING} ({len(known)} of {len(gaps)} classes)")
+            return not_run(claim, f"{MISSING} ({len(known)} of {len(gaps)} classes)")
         ranked = sorted(known, key=lambda name: known[name].value)
         least = ranked[len(ranked) - int(np.ceil(share * len(ranked)))]
         above = sum(gap.value > 0 for gap in known.values())
@@ -207,29 +122,18 @@ def _all_above(
 ) -> Verdict:
     found = _least(case, pairs)
     if found is None:
-        return not_run(claim, _MISSING)
+        return not_run(claim, MISSING)
     gap, where, above = found
     cases = len(pairs) * len(case.found.class_names)
     note = NOTES.text("every-case", words=words, above=above, cases=cases, least=where)
     return case.finding(claim, gap, holds=gap.value > 0, note=note)
 
 
-def relative_difference(case_found: Measured, kind: str) -> Estimate | None:
-    """Return the mean relative difference over all classes; None unless all were measured."""
-    by_class = [case_found.relative_differences(kind, name) for name in case_found.class_names]
-    seeds = min((len(values) for values in by_class), default=0)
-    if not seeds:
-        return None
-    means = [fmean(values[i] for values in by_class) for i in range(seeds)]
-    images = sum(case_found.records(kind, name)[0]["n"] for name in case_found.class_names)
-    return over_seeds([min(1.0, max(0.0, mean)) for mean in means], images)
-
-
 def _relative(claim: Claim, case: Case) -> Verdict:
     means = [relative_difference(case.found, kind) for kind in ("under", "balanced", "over")]
     known = [mean for mean in means if mean is not None]
     if len(known) < len(means):
-        return not_run(claim, _MISSING)
+        return not_run(claim, MISSING)
     under, balanced, over = known
     gap = min(under.value - balanced.value, balanced.value - over.value)
     half = max((one.high - one.low) / 2 for one in known)
@@ -247,7 +151,7 @@ def _amplified(claim: Claim, case: Case) -> Verdict:
         clean = case.found.confusion("balanced", label, other)
         under = case.found.confusion("balanced", label, other, "same")
         if not clean or not under:
-            return not_run(claim, _MISSING)
+            return not_run(claim, MISSING)
         gains.append((fmean(under) - fmean(clean), f"{label} to {other}", fmean(clean), len(clean)))
     gain, where, before, seeds = min(gains)
     note = NOTES.text("amplified", least=where, before=before, after=before + gain)
@@ -262,7 +166,7 @@ def _all_drop(claim: Claim, case: Case) -> Verdict:
     for name in case.found.class_names:
         values = case.found.relative_differences("balanced", name)
         if not values:
-            return not_run(claim, _MISSING)
+            return not_run(claim, MISSING)
         images = case.found.records("balanced", name)[0]["n"]
         drops[name] = over_seeds([min(1.0, max(0.0, v)) for v in values], images)
     least = min(drops, key=lambda name: drops[name].value)
@@ -276,7 +180,7 @@ def _small_steps(claim: Claim, case: Case) -> Verdict:
         distances = case.probes.reference_distances(name)
         clean = case.found.records("balanced", name)
         if not distances or not clean:
-            return not_run(claim, _MISSING)
+            return not_run(claim, MISSING)
         steps.append(median(distances))
         confused.append(1 - fmean(row["accuracy"] for row in clean))
     if len(set(steps)) < 2 or len(set(confused)) < 2:
@@ -291,13 +195,13 @@ def _small_steps(claim: Claim, case: Case) -> Verdict:
 
 
 _JUDGES: Mapping[str, Callable[[Claim, Case], Verdict]] = {
-    "balanced.accuracy": _balanced_accuracy,
-    "balanced.loss": _balanced_loss,
-    "parameters": _parameters,
-    "text.same-under-mean": _mean_of("under", "same"),
-    "text.same-over-mean": _mean_of("over", "same"),
-    "cat-to-dog": _cat_to_dog,
-    "dog-to-cat": _dog_to_cat,
+    "balanced.accuracy": balanced_accuracy,
+    "balanced.loss": balanced_loss,
+    "parameters": parameters,
+    "text.same-under-mean": mean_of("under", "same"),
+    "text.same-over-mean": mean_of("over", "same"),
+    "cat-to-dog": cat_to_dog,
+    "dog-to-cat": dog_to_cat,
     "under-below-balanced": _for_every_class(
         ("balanced", "same"), ("under", "same"), "balanced keeps more"
     ),

@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from epsball.studies.claims.story import PlotBlock, plot_point
-from epsball.studies.class_imbalance.claims import NOTES
+from epsball.studies.class_imbalance.case import NOTES
 from epsball.studies.class_imbalance.measured import Measured
 from epsball.studies.class_imbalance.paired import Probes
 

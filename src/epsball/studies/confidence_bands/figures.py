@@ -7,13 +7,8 @@ import polars as pl
 from epsball.kinds.labelling import KINDS
 from epsball.studies.claims.story import PlotBlock, StripBlock, Tile
 from epsball.studies.confidence_bands.claims import NOTES
-from epsball.studies.confidence_bands.measure import (
-    Bands,
-    Setting,
-    calibration,
-    logistic,
-    risk_coverage,
-)
+from epsball.studies.confidence_bands.measure import Bands, Setting
+from epsball.studies.confidence_bands.statistics import calibration, logistic, risk_coverage
 from epsball.studies.confidence_bands.tables import REFERENCES
 
 

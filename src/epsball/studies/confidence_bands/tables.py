@@ -10,7 +10,8 @@ from epsball.studies.claims.story import CellText, TableBlock
 from epsball.studies.claims.table import load_claims
 from epsball.studies.confidence_bands.bands import Band
 from epsball.studies.confidence_bands.claims import BANDS, METHODS, NAME, NOTES, STEPS, reached_at
-from epsball.studies.confidence_bands.measure import Bands, Setting, logistic
+from epsball.studies.confidence_bands.measure import Bands, Setting
+from epsball.studies.confidence_bands.statistics import logistic
 
 REFERENCES = {
     "least_likely": "least likely",
