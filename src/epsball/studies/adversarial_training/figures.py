@@ -64,9 +64,11 @@ def capacity(rows: StudyRows, eps: float) -> PlotBlock:
     widths = ("fgsm-mix-narrow", "fgsm-mix", "fgsm-mix-wide")
     for attack, series in (("none", "clean"), ("fgsm", "FGSM"), ("pgd", "PGD")):
         for name in widths:
-            ours = rows.estimate(Point({"row": name}, attack, 0.0 if attack == "none" else eps))
-            if ours is not None:
-                points.append(plot_point(ours, ALL[name].width, series=series, panel="FGSM mix"))
+            estimate = rows.estimate(Point({"row": name}, attack, 0.0 if attack == "none" else eps))
+            if estimate is not None:
+                points.append(
+                    plot_point(estimate, ALL[name].width, series=series, panel="FGSM mix")
+                )
     return NOTES.figure("capacity", "width", "accuracy", points)
 
 

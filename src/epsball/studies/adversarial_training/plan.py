@@ -74,13 +74,13 @@ def _net(
     eps, steps = _one(options, "eps", _EPS.get(data.name)), _one(options, "attack_steps", 7)
     if eps is None:
         raise InvalidInput(f'study {NAME}: no usual eps for {data.name}; --grid "eps=0.1"')
-    given: dict[str, Any] = dict(training.settings)
-    given |= {"eps": eps, "watch_every": 1} if training.attacked else {}
-    given |= {"attack_steps": steps} if training.steps else {}
+    chosen: dict[str, Any] = dict(training.settings)
+    chosen |= {"eps": eps, "watch_every": 1} if training.attacked else {}
+    chosen |= {"attack_steps": steps} if training.steps else {}
     epochs = _one(options, "epochs", options.epochs)
-    given |= {} if epochs is None else {"epochs": epochs}
+    chosen |= {} if epochs is None else {"epochs": epochs}
     count = min(options.train_limit or data.train, data.train)
-    settings = default_settings(model, count, by_recipe=False, validation=0.0, **given)
+    settings = default_settings(model, count, by_recipe=False, validation=0.0, **chosen)
     settings = settings.changed(epochs=settings.epochs * training.longer)
     changed = settings.model_dump(exclude_defaults=True, mode="json")
     parameters: dict[str, Plain] = {

@@ -35,18 +35,18 @@ class Case:
     differs: tuple[str, ...]
     beside: tuple[str, ...]
 
-    def value(self, claim: Claim, ours: Estimate | None, note: str = "") -> Verdict:
+    def value(self, claim: Claim, estimate: Estimate | None, note: str = "") -> Verdict:
         """Judge a number."""
-        if ours is None:
+        if estimate is None:
             return not_run(claim, MISSING)
-        verdict = judge_value(claim, ours, differs=self.differs, note=note or claim.note or "")
+        verdict = judge_value(claim, estimate, differs=self.differs, note=note or claim.note or "")
         every = (*self.differs, *self.beside)
         return replace(verdict, same_setting=not every, differs=every)
 
-    def finding(self, claim: Claim, ours: Estimate, *, holds: bool, note: str) -> Verdict:
+    def finding(self, claim: Claim, estimate: Estimate, *, holds: bool, note: str) -> Verdict:
         """Judge a finding."""
         return judge_finding(
-            claim, ours, holds=holds, note=note, differs=self.differs, beside=self.beside
+            claim, estimate, holds=holds, note=note, differs=self.differs, beside=self.beside
         )
 
 

@@ -34,12 +34,12 @@ _PAIRS = (("cat", "dog"), ("dog", "cat"), ("automobile", "truck"), ("truck", "au
 
 
 def judge(
-    found: Measured, probes: Probes, data: DataSummary, options: Options, schedule: str
+    measured: Measured, probes: Probes, data: DataSummary, options: Options, schedule: str
 ) -> list[Verdict]:
     """Judge every claim of the thesis; those without rows are "not run".
 
     Args:
-        found: the rows of the source's part.
+        measured: the rows of the source's part.
         probes: what the deeper attacks say, image by image.
         data: the facts about the images.
         options: what was asked for.
@@ -51,7 +51,7 @@ def judge(
     if options.epochs is not None:
         differs += (f"{options.epochs} epochs",)
     beside = ("one cycle of Adam, not RMSProp with early stopping",) if schedule == "fast" else ()
-    case = Case(found, probes, differs, beside)
+    case = Case(measured, probes, differs, beside)
     return complete(NAME, [_judge_one(claim, case) for claim in load_claims(NAME)])
 
 
@@ -93,15 +93,15 @@ def _least(
     case: Case, pairs: Sequence[tuple[tuple[str, str], tuple[str, str]]]
 ) -> tuple[Estimate, str, int] | None:
     """Return the smallest of several gaps over all classes, where, and how many are above 0."""
-    found: list[tuple[Estimate, str]] = []
+    gaps: list[tuple[Estimate, str]] = []
     for name in case.found.class_names:
         for more, less in pairs:
             gap = case.found.gap(more, less, name)
             if gap is None:
                 return None
-            found.append((gap, f"{name}, {more[0]}"))
-    gap, where = min(found, key=lambda one: one[0].value)
-    return gap, where, sum(one.value > 0 for one, _ in found)
+            gaps.append((gap, f"{name}, {more[0]}"))
+    gap, where = min(gaps, key=lambda one: one[0].value)
+    return gap, where, sum(one.value > 0 for one, _ in gaps)
 
 
 def _transfer_weaker(claim: Claim, case: Case) -> Verdict:
@@ -120,10 +120,10 @@ def _all_above(
     pairs: Sequence[tuple[tuple[str, str], tuple[str, str]]],
     words: str,
 ) -> Verdict:
-    found = _least(case, pairs)
-    if found is None:
+    gaps = _least(case, pairs)
+    if gaps is None:
         return not_run(claim, MISSING)
-    gap, where, above = found
+    gap, where, above = gaps
     cases = len(pairs) * len(case.found.class_names)
     note = NOTES.text("every-case", words=words, above=above, cases=cases, least=where)
     return case.finding(claim, gap, holds=gap.value > 0, note=note)
@@ -139,8 +139,8 @@ def _relative(claim: Claim, case: Case) -> Verdict:
     half = max((one.high - one.low) / 2 for one in known)
     values = {"under": under.value, "balanced": balanced.value, "over": over.value}
     note = NOTES.text("relative-difference", **values)
-    ours = Estimate(gap, gap - half, gap + half, under.seeds, under.kind)
-    return case.finding(claim, ours, holds=gap > 0, note=note)
+    estimate = Estimate(gap, gap - half, gap + half, under.seeds, under.kind)
+    return case.finding(claim, estimate, holds=gap > 0, note=note)
 
 
 def _amplified(claim: Claim, case: Case) -> Verdict:
@@ -157,8 +157,8 @@ def _amplified(claim: Claim, case: Case) -> Verdict:
     note = NOTES.text("amplified", least=where, before=before, after=before + gain)
     images = case.found.records("balanced", "cat")[0]["n"]
     half = 1.96 * (2 * 0.25 / images) ** 0.5
-    ours = Estimate(gain, gain - half, gain + half, seeds, "images")
-    return case.finding(claim, ours, holds=gain > 0, note=note)
+    estimate = Estimate(gain, gain - half, gain + half, seeds, "images")
+    return case.finding(claim, estimate, holds=gain > 0, note=note)
 
 
 def _all_drop(claim: Claim, case: Case) -> Verdict:
@@ -190,8 +190,8 @@ def _small_steps(claim: Claim, case: Case) -> Verdict:
     half = 1.96 / max(1, len(steps) - 3) ** 0.5  # Fisher's transformation
     low, high = (float(np.tanh(centre + side)) for side in (-half, half))
     note = NOTES.text("small-steps", rank=rank.statistic, p=rank.pvalue)
-    ours = Estimate(float(rank.statistic), low, high, 1, "images")
-    return case.finding(claim, ours, holds=rank.statistic < 0, note=note)
+    estimate = Estimate(float(rank.statistic), low, high, 1, "images")
+    return case.finding(claim, estimate, holds=rank.statistic < 0, note=note)
 
 
 _JUDGES: Mapping[str, Callable[[Claim, Case], Verdict]] = {

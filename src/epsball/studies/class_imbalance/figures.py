@@ -15,25 +15,27 @@ KINDS = {"under": "under-sampled", "balanced": "balanced", "over": "over-sampled
 ATTACKS = (("fgsm", "own"), ("pgd", "own"), ("pgd", "unit"), ("strongest", "own"))
 
 
-def accuracy_figure(found: Measured, names: Sequence[str]) -> PlotBlock:
+def accuracy_figure(measured: Measured, names: Sequence[str]) -> PlotBlock:
     """Draw each class' accuracy before and after FGSM in the three kinds of network."""
     points = []
     for gradient, panel in (("none", "clean"), ("same", "FGSM, own gradient")):
         for kind, words in KINDS.items():
             for number, name in enumerate(names):
-                ours = found.accuracy(kind, name, gradient)
-                if ours is not None:
-                    points.append(plot_point(ours, number, series=words, panel=panel, label=name))
-    y, classes = "accuracy of the target class", found.class_names
+                estimate = measured.accuracy(kind, name, gradient)
+                if estimate is not None:
+                    points.append(
+                        plot_point(estimate, number, series=words, panel=panel, label=name)
+                    )
+    y, classes = "accuracy of the target class", measured.class_names
     return NOTES.figure("accuracy-by-class", "class", y, points, lines=False, classes=classes)
 
 
-def relative_figure(found: Measured, names: Sequence[str]) -> PlotBlock:
+def relative_figure(measured: Measured, names: Sequence[str]) -> PlotBlock:
     """Draw each class' relative difference in the three kinds of network."""
     points: list[dict[str, Any]] = []
     for kind, words in KINDS.items():
         for number, name in enumerate(names):
-            values = found.relative_differences(kind, name)
+            values = measured.relative_differences(kind, name)
             if values:
                 mean = sum(values) / len(values)
                 points.append({"series": words, "panel": "FGSM, own gradient", "x": number,

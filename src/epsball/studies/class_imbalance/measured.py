@@ -34,16 +34,16 @@ class Measured:
     @cached_property
     def _judged(self) -> dict[tuple[str, str, str, str], list[Record]]:
         """Return judged rows by (training set, class, attack, gradient), in the order of seeds."""
-        found: dict[tuple[str, str, str, str], list[Record]] = {}
+        records: dict[tuple[str, str, str, str], list[Record]] = {}
         if "mode" not in self.rows.columns or "label" not in self.rows.columns:
-            return found
+            return records
         for row in self.rows.filter(pl.col("mode") == "judged").iter_rows(named=True):
             if row["label"] is not None:
                 key = (row["set"], row["class"] or "", row["label"], row["gradient"] or "none")
-                found.setdefault(key, []).append(row)
-        for some in found.values():
+                records.setdefault(key, []).append(row)
+        for some in records.values():
             some.sort(key=lambda row: row["repeat"])
-        return found
+        return records
 
     def records(self, kind: str, label: str, gradient: str = "none") -> list[Record]:
         """Return one row a seed: the class `label` in the network in which it is the target."""
@@ -60,17 +60,17 @@ class Measured:
 
     def accuracy(self, kind: str, label: str, gradient: str = "none") -> Estimate | None:
         """Return the accuracy with its interval; None where it was not measured."""
-        found = self.records(kind, label, gradient)
-        return over_seeds([r["accuracy"] for r in found], found[0]["n"]) if found else None
+        records = self.records(kind, label, gradient)
+        return over_seeds([r["accuracy"] for r in records], records[0]["n"]) if records else None
 
     def mean(self, kind: str, gradient: str) -> Estimate | None:
         """Return the mean over all classes; None unless every class was measured."""
         by_class = [self.records(kind, name, gradient) for name in self.class_names]
-        seeds = min((len(found) for found in by_class), default=0)
+        seeds = min((len(records) for records in by_class), default=0)
         if not seeds:
             return None
-        means = [fmean(found[i]["accuracy"] for found in by_class) for i in range(seeds)]
-        return over_seeds(means, sum(found[0]["n"] for found in by_class))
+        means = [fmean(records[i]["accuracy"] for records in by_class) for i in range(seeds)]
+        return over_seeds(means, sum(records[0]["n"] for records in by_class))
 
     def gap(self, more: tuple[str, str], less: tuple[str, str], label: str) -> Estimate | None:
         """Return how much more accurate a class is in one setting (set, gradient) than another."""
@@ -78,7 +78,7 @@ class Measured:
         count = min(len(one), len(other))
         if not count:
             return None
-        values = [[r["accuracy"] for r in found[:count]] for found in (one, other)]
+        values = [[r["accuracy"] for r in records[:count]] for records in (one, other)]
         return difference(values[0], values[1], min(one[0]["n"], other[0]["n"]))
 
     def relative_differences(self, kind: str, label: str) -> list[float]:
@@ -89,8 +89,8 @@ class Measured:
     def confusion(self, kind: str, label: str, other: str, gradient: str = "none") -> list[float]:
         """Return the share of a class that is taken for another, one a seed."""
         at = self.class_names.index(other)
-        found = self.records(kind, label, gradient)
-        return [named_counts(row["named"])[at] / row["n"] for row in found]
+        records = self.records(kind, label, gradient)
+        return [named_counts(row["named"])[at] / row["n"] for row in records]
 
     def whole(self, column: str) -> list[Record]:
         """Return the rows of the balanced network that have a value in a column, one a seed."""

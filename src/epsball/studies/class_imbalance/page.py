@@ -46,12 +46,12 @@ def summarise(rows: pl.DataFrame, options: Options, data: DataSummary) -> Story:
         options: what was asked for.
         data: the facts about the images.
     """
-    found, probes = Measured(rows, data.class_names), Probes(rows)
+    measured, probes = Measured(rows, data.class_names), Probes(rows)
     schedule = str(rows["schedule"][0]) if "schedule" in rows.columns else "fast"
-    blocks = {**_source_blocks(rows, found), **_beyond_blocks(probes, data)}
+    blocks = {**_source_blocks(rows, measured), **_beyond_blocks(probes, data)}
     values = {
         "answers": [one for remedy in TRAINED if (one := _dose_answer(probes, remedy))],
-        "lost": _lost(found), "eps": _eps(found), "remedy_dose": remedy_dose(probes),
+        "lost": _lost(measured), "eps": _eps(measured), "remedy_dose": remedy_dose(probes),
     }  # fmt: skip
     sections = [
         Section(key, _title(title, values), NOTES.text(key, **values), blocks[key])
@@ -62,7 +62,7 @@ def summarise(rows: pl.DataFrame, options: Options, data: DataSummary) -> Story:
         question=NOTES.question,
         answer=NOTES.text("answer", **values),
         sections=sections,
-        verdicts=judge(found, probes, data, options, schedule),
+        verdicts=judge(measured, probes, data, options, schedule),
         notes=NOTES.items("notes", **values),
     )
 
@@ -71,30 +71,30 @@ def _title(title: str, values: dict[str, Any]) -> str:
     return title.replace("{{ remedy_dose }}", str(values["remedy_dose"]))
 
 
-def _eps(found: Measured) -> str:
-    records = (found.records("balanced", name, "same") for name in found.class_names)
+def _eps(measured: Measured) -> str:
+    records = (measured.records("balanced", name, "same") for name in measured.class_names)
     return next((eps_text(float(some[0]["eps"])) for some in records if some), MISSING)
 
 
-def _lost(found: Measured) -> dict[str, float] | None:
+def _lost(measured: Measured) -> dict[str, float] | None:
     """Return the mean relative difference of each kind of network; None unless all are known."""
-    means = {kind: relative_difference(found, kind) for kind in KINDS}
+    means = {kind: relative_difference(measured, kind) for kind in KINDS}
     known = {kind: mean.value for kind, mean in means.items() if mean is not None}
     return known if len(known) == len(means) else None
 
 
-def _source_blocks(rows: pl.DataFrame, found: Measured) -> dict[str, list[Block]]:
-    names = [name for name in found.class_names if found.accuracy("balanced", name, "same")]
+def _source_blocks(rows: pl.DataFrame, measured: Measured) -> dict[str, list[Block]]:
+    names = [name for name in measured.class_names if measured.accuracy("balanced", name, "same")]
     if not names:
         return {}
     sketched = SKETCHED if SKETCHED in names else names[0]
-    figures = accuracy_figure(found, names), relative_figure(found, names)
+    figures = accuracy_figure(measured, names), relative_figure(measured, names)
     return {
-        "table": [source_table(found)],
-        "classes": [*figures, relative_table(found)],
+        "table": [source_table(measured)],
+        "classes": [*figures, relative_table(measured)],
         "confusion": [
-            confusion_table(found, names),
-            *flow_tables(found, names),
+            confusion_table(measured, names),
+            *flow_tables(measured, names),
             density_figure(rows, sketched),
         ],
     }

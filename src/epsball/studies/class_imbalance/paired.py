@@ -173,10 +173,10 @@ class Probes:
         shares: dict[str, list[float]] = {}
         for row, other in self._with_reference(remedy, dose, role, "fmn", "own"):
             count = min(row["n"], other["n"])
-            ours, theirs = (read_values(r["distances"])[:count] for r in (row, other))
-            both = (ours > 0) & (theirs > 0)
-            if both.any() and np.isfinite(np.median(theirs[both])):
-                share = float(np.median(ours[both]) / np.median(theirs[both])) - 1
+            rare, reference = (read_values(r["distances"])[:count] for r in (row, other))
+            both = (rare > 0) & (reference > 0)
+            if both.any() and np.isfinite(np.median(reference[both])):
+                share = float(np.median(rare[both]) / np.median(reference[both])) - 1
                 shares.setdefault(row["label"], []).append(share)
         return effect_of({name: fmean(values) for name, values in shares.items()}, 0)
 

@@ -31,7 +31,7 @@ TRAININGS = ("ordinary", "adversarial")
 
 
 @dataclass(frozen=True)
-class Asked:
+class Design:
     """What is asked for, checked.
 
     Args:
@@ -65,89 +65,92 @@ def plan(options: Options, data: DataSummary) -> list[Cell]:
         InvalidInput: an unknown part, schedule, remedy or class, a dose that leaves a class without
             images, or images that the study has no network for.
     """
-    asked = Asked(options, data, network_for(data), options.classes or data.class_names)
-    named = {"part": PARTS, "schedule": tuple(SCHEDULES), "validation": VALIDATIONS}
-    for name, known in (named | {"training": TRAININGS, "remedy": tuple(REMEDIES)}).items():
-        for value in asked.values(name, ()):
+    design = Design(options, data, network_for(data), options.classes or data.class_names)
+    choices = {"part": PARTS, "schedule": tuple(SCHEDULES), "validation": VALIDATIONS}
+    for name, known in (choices | {"training": TRAININGS, "remedy": tuple(REMEDIES)}).items():
+        for value in design.values(name, ()):
             if value not in known:
                 raise unknown_name(f"{name} of the study", str(value), known)
-    _check_doses(asked)
+    _check_doses(design)
     parts = {"source": _source, "dose": _dose, "remedies": _remedies, "tail": _tail}
     return [
         cell
         for repeat in range(options.seeds)
-        for part in asked.values("part", ("source",))
-        for cell in parts[part](asked, repeat)
+        for part in design.values("part", ("source",))
+        for cell in parts[part](design, repeat)
     ]
 
 
-def _check_doses(asked: Asked) -> None:
+def _check_doses(design: Design) -> None:
     """Refuse a ratio that would leave a class without images before anything is written."""
-    images = min(asked.options.train_limit or asked.data.train, asked.data.train)
-    each = images / asked.data.classes
+    images = min(design.options.train_limit or design.data.train, design.data.train)
+    each = images / design.data.classes
     for name, usual in (("dose", DOSES), ("remedy_dose", (REMEDY_DOSE,)), ("tail", (50,))):
-        for dose in asked.values(name, usual):
+        for dose in design.values(name, usual):
             if dose < 1:
                 raise InvalidInput(f"grid: {name} must be 1 or more, got {dose}")
-            given = name in asked.options.grid or "source" not in asked.values("part", ("source",))
-            if round(each / dose) < 1 and given:
+            is_chosen = name in design.options.grid or "source" not in design.values(
+                "part", ("source",)
+            )
+            if round(each / dose) < 1 and is_chosen:
                 raise InvalidInput(
                     f"grid: {name}={dose} leaves no image of a class of {each:.0f}; take a smaller "
                     "one, or more training images"
                 )
 
 
-def _source(asked: Asked, repeat: int) -> Iterator[Cell]:
+def _source(design: Design, repeat: int) -> Iterator[Cell]:
     """Yield the 21 networks and 50 evaluations of the source."""
-    balanced = network_cell(asked, repeat, "balanced")
+    balanced = network_cell(design, repeat, "balanced")
     yield balanced
-    yield _after(asked, balanced, "judge")
-    yield _probe(asked, balanced)
-    for name in asked.classes:
+    yield _after(design, balanced, "judge")
+    yield _probe(design, balanced)
+    for name in design.classes:
         for kind in ("under", "over"):
-            net = network_cell(asked, repeat, kind, name=name, dose=SOURCE_DOSE)
+            net = network_cell(design, repeat, kind, name=name, dose=SOURCE_DOSE)
             yield net
-            yield _after(asked, net, "judge", balanced.hash)
+            yield _after(design, net, "judge", balanced.hash)
 
 
-def _dose(asked: Asked, repeat: int) -> Iterator[Cell]:
+def _dose(design: Design, repeat: int) -> Iterator[Cell]:
     """Yield every class in the rare role, under every dose, ordinary and adversarial training."""
-    for training in asked.values("training", TRAININGS):
+    for training in design.values("training", TRAININGS):
         remedy = "adversarial" if training == "adversarial" else "none"
-        yield from _probed(asked, network_cell(asked, repeat, "balanced", remedy=remedy))
-        for dose in asked.values("dose", DOSES):
-            for name in asked.classes:
+        yield from _probed(design, network_cell(design, repeat, "balanced", remedy=remedy))
+        for dose in design.values("dose", DOSES):
+            for name in design.classes:
                 yield from _probed(
-                    asked, network_cell(asked, repeat, "under", name=name, dose=dose, remedy=remedy)
+                    design,
+                    network_cell(design, repeat, "under", name=name, dose=dose, remedy=remedy),
                 )
 
 
-def _remedies(asked: Asked, repeat: int) -> Iterator[Cell]:
+def _remedies(design: Design, repeat: int) -> Iterator[Cell]:
     """Yield every remedy for every class in the rare role."""
-    yield from _probed(asked, network_cell(asked, repeat, "balanced"))
-    dose = asked.one("remedy_dose", REMEDY_DOSE)
-    for remedy in asked.values("remedy", tuple(REMEDIES)):
-        for name in asked.classes:
+    yield from _probed(design, network_cell(design, repeat, "balanced"))
+    dose = design.one("remedy_dose", REMEDY_DOSE)
+    for remedy in design.values("remedy", tuple(REMEDIES)):
+        for name in design.classes:
             yield from _probed(
-                asked, network_cell(asked, repeat, "under", name=name, dose=dose, remedy=remedy)
+                design, network_cell(design, repeat, "under", name=name, dose=dose, remedy=remedy)
             )
 
 
-def _tail(asked: Asked, repeat: int) -> Iterator[Cell]:
+def _tail(design: Design, repeat: int) -> Iterator[Cell]:
     """Yield the positive control: a long tail, and the same tail begun half way round."""
-    names = asked.data.class_names
-    ratio = asked.one("tail", 50)
-    for training in asked.values("training", TRAININGS):
+    names = design.data.class_names
+    ratio = design.one("tail", 50)
+    for training in design.values("training", TRAININGS):
         remedy = "adversarial" if training == "adversarial" else "none"
         for first in (names[0], names[len(names) // 2]):
             yield from _probed(
-                asked,
-                network_cell(asked, repeat, "long-tail", name=first, dose=ratio, remedy=remedy),
+                design,
+                network_cell(design, repeat, "long-tail", name=first, dose=ratio, remedy=remedy),
             )
 
 
 def network_cell(
-    asked: Asked,
+    design: Design,
     repeat: int,
     kind: str,
     *,
@@ -158,7 +161,7 @@ def network_cell(
     """Return the cell that trains a network.
 
     Args:
-        asked: what is asked for.
+        design: what is asked for.
         repeat: which repetition.
         kind: "balanced", "under", "over" or "long-tail".
         name: the class in the rare role ("under"), in the frequent one ("over"), or the first of
@@ -166,26 +169,26 @@ def network_cell(
         dose: how many times rarer.
         remedy: in `REMEDIES`.
     """
-    schedule = asked.one("schedule", "fast")
-    chosen, network = REMEDIES[remedy], asked.network
+    schedule = design.one("schedule", "fast")
+    chosen, network = REMEDIES[remedy], design.network
     settings = dict(SCHEDULES[schedule]) | dict(chosen.settings)
     if schedule == "fast":
         settings["epochs"] = network.epochs
-    if asked.options.epochs is not None:
-        settings["epochs"] = asked.options.epochs
+    if design.options.epochs is not None:
+        settings["epochs"] = design.options.epochs
     if chosen.hardened:
         settings |= {"recipe": "pgd", "eps": network.hardened_eps, "watch_every": 0}
-        settings["attack_steps"] = asked.one("attack_steps", 7)
+        settings["attack_steps"] = design.one("attack_steps", 7)
     parameters: dict[str, Plain] = {
         "set": kind, "class": name, "dose": dose, "remedy": remedy, "schedule": schedule,
-        "model": network.model, "data": asked.data.name, "content": asked.data.content,
-        "train_images": asked.options.train_limit, "imbalance": _profile(kind, name, dose),
-        "eps": network.hardened_eps if chosen.hardened else asked.one("eps", network.eps),
+        "model": network.model, "data": design.data.name, "content": design.data.content,
+        "train_images": design.options.train_limit, "imbalance": _profile(kind, name, dose),
+        "eps": network.hardened_eps if chosen.hardened else design.one("eps", network.eps),
     }  # fmt: skip
     if schedule == "source":
-        parameters["validation"] = asked.one("validation", "removed")
+        parameters["validation"] = design.one("validation", "removed")
     parameters |= {f"train_{key}": value for key, value in settings.items()}
-    return Cell(NAME, "train", parameters, repeat, asked.options.threads, VERSION)
+    return Cell(NAME, "train", parameters, repeat, design.options.threads, VERSION)
 
 
 def _profile(kind: str, name: str | None, dose: int) -> str | None:
@@ -195,26 +198,26 @@ def _profile(kind: str, name: str | None, dose: int) -> str | None:
     return f"long-tail:{dose}:{name}" if kind == "long-tail" else f"{kind}:{name}=1/{dose}"
 
 
-def _after(asked: Asked, net: Cell, kind: str, *needs: str, **more: Plain) -> Cell:
+def _after(design: Design, net: Cell, kind: str, *needs: str, **more: Plain) -> Cell:
     """Return a cell that puts a trained network to something."""
     own = {k: v for k, v in net.parameters.items() if not k.startswith("train_")}
-    parameters = {**own, "images": asked.options.limit, **more}
+    parameters = {**own, "images": design.options.limit, **more}
     return Cell(NAME, kind, parameters, net.repeat, net.threads, VERSION, (net.hash, *needs))
 
 
-def _probe(asked: Asked, net: Cell) -> Cell:
+def _probe(design: Design, net: Cell) -> Cell:
     return _after(
-        asked, net, "probe", probed=asked.one("probed", 100), references=_references(asked)
+        design, net, "probe", probed=design.one("probed", 100), references=_references(design)
     )
 
 
-def _probed(asked: Asked, net: Cell) -> Iterator[Cell]:
+def _probed(design: Design, net: Cell) -> Iterator[Cell]:
     """Yield a network, the attacks on it, and the strongest one on fewer images."""
     yield net
-    yield _probe(asked, net)
-    if asked.options.searched:
-        probed = asked.options.searched
-        yield _after(asked, net, "search", probed=probed, references=_references(asked))
+    yield _probe(design, net)
+    if design.options.searched:
+        probed = design.options.searched
+        yield _after(design, net, "search", probed=probed, references=_references(design))
 
 
 def control_of(label: int, classes: int) -> int:
@@ -222,10 +225,10 @@ def control_of(label: int, classes: int) -> int:
     return (label + classes // 2) % classes
 
 
-def _references(asked: Asked) -> str | None:
+def _references(design: Design) -> str | None:
     """Return the labels that a balanced network is probed on, as text; None for all."""
-    names = asked.data.class_names
-    rare = {names.index(name) for name in asked.classes}
+    names = design.data.class_names
+    rare = {names.index(name) for name in design.classes}
     labels = sorted(rare | {control_of(label, len(names)) for label in rare})
     return None if len(labels) == len(names) else " ".join(map(str, labels))
 

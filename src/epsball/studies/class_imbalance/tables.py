@@ -28,52 +28,52 @@ _HEADS = "under, balanced's gradient|over, balanced's gradient|balanced, own|und
 SKETCHED = "cat"  # of the thesis' classes: other data have none of its numbers beside theirs
 
 
-def source_table(found: Measured) -> TableBlock:
+def source_table(measured: Measured) -> TableBlock:
     """Lay the accuracies out like the thesis' table 6.1, its numbers beside ours."""
-    said = {
+    stated = {
         (c.setting.get("class"), c.setting["dataset"], c.setting["gradient"]): c.value
         for c in load_claims("class-imbalance")
-        if "gradient" in c.setting and SKETCHED in found.class_names
+        if "gradient" in c.setting and SKETCHED in measured.class_names
     }
     rows: list[list[CellText]] = []
-    for name in found.class_names:
+    for name in measured.class_names:
         row: list[CellText] = [name]
         for kind, gradient in COLUMNS:
-            text = share_text(found.accuracy(kind, name, gradient))
-            theirs = said.get((name, kind, gradient))
-            row.append(_beside(text, theirs))
+            text = share_text(measured.accuracy(kind, name, gradient))
+            thesis = stated.get((name, kind, gradient))
+            row.append(_beside(text, thesis))
         rows.append(row)
     last: list[CellText] = ["mean"]
     for kind, gradient in COLUMNS:
         last.append(
-            _beside(share_text(found.mean(kind, gradient)), said.get((None, kind, gradient)))
+            _beside(share_text(measured.mean(kind, gradient)), stated.get((None, kind, gradient)))
         )
     return NOTES.table("left", f"class|#{'|#'.join(_HEADS.split('|'))}", [*rows, last])
 
 
-def _beside(text: CellText, theirs: float | None) -> CellText:
-    if theirs is None:
+def _beside(text: CellText, thesis: float | None) -> CellText:
+    if thesis is None:
         return text
     parts = (text,) if isinstance(text, str) else text
-    return *parts, f"thesis {percent(theirs)}"
+    return *parts, f"thesis {percent(thesis)}"
 
 
-def relative_table(found: Measured) -> TableBlock:
+def relative_table(measured: Measured) -> TableBlock:
     """Show the mean relative difference of each kind of network."""
     rows: list[list[CellText]] = [
-        [words, share_text(relative_difference(found, kind))] for kind, words in KINDS.items()
+        [words, share_text(relative_difference(measured, kind))] for kind, words in KINDS.items()
     ]
     return NOTES.table("relative", "training set|#lost", rows)
 
 
-def confusion_table(found: Measured, names: Sequence[str]) -> TableBlock:
+def confusion_table(measured: Measured, names: Sequence[str]) -> TableBlock:
     """Show what the balanced network takes each class for, clean, in percent of the class."""
     rows: list[list[CellText]] = []
     for name in names:
-        records = found.records("balanced", name)
+        records = measured.records("balanced", name)
         totals = _summed(records)
         rows.append([name, *(f"{100 * count / sum(totals):.1f}" for count in totals)])
-    heads = "true class|#" + "|#".join(found.class_names)
+    heads = "true class|#" + "|#".join(measured.class_names)
     return NOTES.table("confusion", heads, rows)
 
 
@@ -83,19 +83,19 @@ def _summed(records: Sequence[dict[str, Any]]) -> list[int]:
     return [sum(column) for column in zip(*counts, strict=True)]
 
 
-def flow_tables(found: Measured, names: Sequence[str]) -> list[TableBlock]:
+def flow_tables(measured: Measured, names: Sequence[str]) -> list[TableBlock]:
     """Return what cats and dogs are taken for under attack, in all kinds of network."""
     blocks = []
     for name in (one for one in ("cat", "dog") if one in names):
         rows: list[list[CellText]] = []
         for kind, words in KINDS.items():
             for gradient, state in (("none", "clean"), ("same", "FGSM")):
-                records = found.records(kind, name, gradient)
+                records = measured.records(kind, name, gradient)
                 if records:
                     sums = _summed(records)
                     shares = (f"{100 * count / sum(sums):.1f}" for count in sums)
                     rows.append([f"{words}, {state}", *shares])
-        heads = "network|#" + "|#".join(found.class_names)
+        heads = "network|#" + "|#".join(measured.class_names)
         blocks.append(NOTES.table("flows", heads, rows, name=name))
     return blocks
 
@@ -126,12 +126,12 @@ def dose_table(probes: Probes, remedy: str, doses: Sequence[int]) -> TableBlock:
 def remedy_dose(probes: Probes) -> int:
     """Return the dose at which remedies were tried; 0 where none was."""
     others = set(probes.values("remedy")) - set(TRAINED)
-    tried = [
+    doses_tried = [
         int(dose)
         for dose in probes.values("dose")
         if any(probes.records(one, "under", int(dose), "target", attack="pgd") for one in others)
     ]
-    return max(tried, default=0)
+    return max(doses_tried, default=0)
 
 
 def remedy_table(probes: Probes) -> TableBlock:

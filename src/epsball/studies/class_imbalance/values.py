@@ -15,8 +15,8 @@ from epsball.studies.class_imbalance.case import MISSING, NOTES, Case
 def balanced_accuracy(claim: Claim, case: Case) -> Verdict:
     """Judge the balanced network's clean accuracy."""
     rows = case.found.whole("loss")
-    ours = over_seeds([row["accuracy"] for row in rows], rows[0]["n"]) if rows else None
-    return case.value(claim, ours)
+    estimate = over_seeds([row["accuracy"] for row in rows], rows[0]["n"]) if rows else None
+    return case.value(claim, estimate)
 
 
 def balanced_loss(claim: Claim, case: Case) -> Verdict:
@@ -25,8 +25,8 @@ def balanced_loss(claim: Claim, case: Case) -> Verdict:
     if not rows:
         return case.value(claim, None)
     mean, half = fmean(row["loss"] for row in rows), 1.96 * rows[0]["loss_error"]
-    ours = Estimate(mean, mean - half, mean + half, len(rows), "images")
-    return case.value(claim, ours, NOTES.text("balanced-loss"))
+    estimate = Estimate(mean, mean - half, mean + half, len(rows), "images")
+    return case.value(claim, estimate, NOTES.text("balanced-loss"))
 
 
 def parameters(claim: Claim, case: Case) -> Verdict:
@@ -40,6 +40,7 @@ def parameters(claim: Claim, case: Case) -> Verdict:
 
 def mean_of(kind: str, gradient: str) -> Callable[[Claim, Case], Verdict]:
     """Return the judge of a mean accuracy over classes."""
+
     def judged(claim: Claim, case: Case) -> Verdict:
         return case.value(claim, case.found.mean(kind, gradient))
 
@@ -68,8 +69,8 @@ def dog_to_cat(claim: Claim, case: Case) -> Verdict:
     other = "not measured"
     if {"cat", "dog"} <= set(case.found.class_names):
         at = case.found.class_names.index("cat")
-        found = case.found.cross("over", "cat", "dog")
-        shares = [int(row["named"].split()[at]) / row["n"] for row in found]
+        flow = case.found.cross("over", "cat", "dog")
+        shares = [int(row["named"].split()[at]) / row["n"] for row in flow]
         other = f"{fmean(shares):.1%}" if shares else other
     note = NOTES.text("dog-to-cat", other=other)
     return _flow(claim, case, "over", label="dog", other="cat", note=note)

@@ -40,17 +40,17 @@ def train_cell(cell: Cell, workspace: Workspace) -> list[Row]:
     with fresh_weights(seed):
         model = _build(cell, workspace)
     whole = workspace.train_set(cell["train_images"])
-    kept = np.arange(len(whole))
+    positions = np.arange(len(whole))
     if cell["imbalance"] is not None:
-        kept = choose_imbalanced(whole.labels, whole.class_names, cell["imbalance"], seed=seed)
-    settings = _scheduled(cell, train_settings(cell, workspace, seed), len(whole) / len(kept))
-    held_out, validation = _validation(cell, workspace, whole, kept)
+        positions = choose_imbalanced(whole.labels, whole.class_names, cell["imbalance"], seed=seed)
+    settings = _scheduled(cell, train_settings(cell, workspace, seed), len(whole) / len(positions))
+    held_out, validation = _validation(cell, workspace, whole, positions)
     row, *watched = train_net(
         workspace, cell, model, whole, settings.changed(validation=validation), held_out=held_out
     )
-    counts = class_counts(whole.labels[kept], len(whole.class_names)).tolist()
+    counts = class_counts(whole.labels[positions], len(whole.class_names)).tolist()
     parameters = sum(weight.numel() for weight in model.parameters())
-    more: Row = {"train_n": len(kept), "class_counts": " ".join(map(str, counts))}
+    more: Row = {"train_n": len(positions), "class_counts": " ".join(map(str, counts))}
     return [{**row, **more, "parameters": parameters, "mode": "trained"}, *watched]
 
 
@@ -67,12 +67,12 @@ def _scheduled(cell: Cell, settings: TrainSettings, times: float) -> TrainSettin
 
 
 def _validation(
-    cell: Cell, workspace: Workspace, whole: Dataset, kept: np.ndarray
+    cell: Cell, workspace: Workspace, whole: Dataset, positions: np.ndarray
 ) -> tuple[Dataset | None, float]:
     """Return what the source schedule validates on: a data set, or a share of the training set."""
     if cell["schedule"] != "source":
         return None, 0.0
-    arm, removed = cell["validation"], np.setdiff1d(np.arange(len(whole)), kept)
+    arm, removed = cell["validation"], np.setdiff1d(np.arange(len(whole)), positions)
     if arm == "test":
         return workspace.test_set(), 0.0
     if arm == "removed" and len(removed):
@@ -114,10 +114,10 @@ def _densities(clean: Tensor, moved: Tensor, label: int, names: tuple[str, ...])
     for state, logits in (("none", clean), ("fgsm", moved)):
         ahead = (logits[:, label] - logits[:, rival]).numpy().clip(_BINS[0], _BINS[-1])
         shares, edges = np.histogram(ahead, bins=_BINS)
-        for left, count in zip(edges, shares, strict=False):
+        for edge, count in zip(edges, shares, strict=False):
             yield {
                 "mode": "density", "label": names[label], "rival": names[rival], "attack": state,
-                "margin": float(left + (edges[1] - edges[0]) / 2), "share": count / len(ahead),
+                "margin": float(edge + (edges[1] - edges[0]) / 2), "share": count / len(ahead),
             }  # fmt: skip
 
 
@@ -220,8 +220,12 @@ def _distances(net: nn.Module, images: Tensor, label: int, clean: Tensor) -> np.
 def _roles(cell: Cell, names: tuple[str, ...]) -> Iterator[tuple[str, int]]:
     """Yield the classes to probe: the rare one and one left alone; or all, as references."""
     if cell["set"] not in ("under", "over"):
-        asked = cell["references"]
-        labels = range(len(names)) if asked is None else [int(label) for label in asked.split()]
+        references = cell["references"]
+        labels = (
+            range(len(names))
+            if references is None
+            else [int(label) for label in references.split()]
+        )
         yield from (("reference", label) for label in labels)
         return
     rare = names.index(cell["class"])

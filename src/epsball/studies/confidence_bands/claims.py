@@ -30,12 +30,12 @@ Gap = tuple[Estimate, str]
 
 
 def judge(
-    found: Bands, rows: pl.DataFrame, eps: dict[str, float], differs: Sequence[str]
+    by_band: Bands, rows: pl.DataFrame, eps: dict[str, float], differs: Sequence[str]
 ) -> list[Verdict]:
     """Judge every claim.
 
     Args:
-        found: the rows.
+        by_band: the rows.
         rows: of all cells, for the black image.
         eps: of each method ("fast", "iterative") at which its numbers are nearest to the source's.
         differs: what is not as in the source.
@@ -43,33 +43,33 @@ def judge(
     Returns:
         A verdict for each claim of the source, in the order of the list.
     """
-    return complete(NAME, [_one(c, found, rows, eps, differs) for c in load_claims(NAME)])
+    return complete(NAME, [_one(c, by_band, rows, eps, differs) for c in load_claims(NAME)])
 
 
 def differences(
     model: str, data: str, images: int, bands: str, *, per_band: int = 0
 ) -> tuple[str, ...]:
     """Name the departures from the source; parameters it leaves unstated are not counted."""
-    found = []
+    listed = []
     if _MODEL not in model:
-        found.append(f"measured on {model}, not on Inception v3")
+        listed.append(f"measured on {model}, not on Inception v3")
     if data != "imagenet-sample" and not data.startswith("folder"):
-        found.append(f"on {data}, not on ImageNet")
+        listed.append(f"on {data}, not on ImageNet")
     if images != _IMAGES or per_band != _IMAGES // len(BANDS):
-        found.append(f"on {images:,} images in all, not on 500 in each band")
+        listed.append(f"on {images:,} images in all, not on 500 in each band")
     if bands != SOURCE:
-        found.append(f"bands {bands}, not {SOURCE}")
-    return tuple(found)
+        listed.append(f"bands {bands}, not {SOURCE}")
+    return tuple(listed)
 
 
-def nearest_eps(found: Bands) -> dict[str, float]:
+def nearest_eps(by_band: Bands) -> dict[str, float]:
     """Return for each method the eps at which its numbers are nearest to the source's table."""
     chosen = {}
     for method in STEPS:
         claims = [c for c in load_claims(NAME) if c.setting.get("steps") == method]
         loss = {}
-        for eps in found.eps(Setting(method, "predicted", 0.0)):
-            pairs = [(measured(c, found, eps), c.value) for c in claims]
+        for eps in by_band.eps(Setting(method, "predicted", 0.0)):
+            pairs = [(measured(c, by_band, eps), c.value) for c in claims]
             known = [abs(e.value - v) for e, v in pairs if e is not None and v is not None]
             if known:
                 loss[eps] = fmean(known)
@@ -78,21 +78,21 @@ def nearest_eps(found: Bands) -> dict[str, float]:
     return chosen
 
 
-def measured(claim: Claim, found: Bands, eps: float) -> Estimate | None:
+def measured(claim: Claim, by_band: Bands, eps: float) -> Estimate | None:
     """Return what was measured for a number of the table at an eps; None where nothing was."""
     setting = Setting(claim.setting["steps"], METHODS[claim.setting["method"]], eps)
-    band = next((b for b in found.bands if b.name == claim.setting["band"]), None)
+    band = next((b for b in by_band.bands if b.name == claim.setting["band"]), None)
     if band is None:
         return None
-    return found.error(setting, band, found.k if claim.setting["k"] > 1 else 1)
+    return by_band.error(setting, band, by_band.k if claim.setting["k"] > 1 else 1)
 
 
-def reached_at(claim: Claim, found: Bands) -> str:
+def reached_at(claim: Claim, by_band: Bands) -> str:
     """Say at which eps our curve has the source's number, between the eps that were run."""
     method = claim.setting["steps"]
     points = []
-    for eps in found.eps(Setting(method, METHODS[claim.setting["method"]], 0.0)):
-        one = measured(claim, found, eps)
+    for eps in by_band.eps(Setting(method, METHODS[claim.setting["method"]], 0.0)):
+        one = measured(claim, by_band, eps)
         if one is not None:
             points.append((eps, one.value))
     value = float(claim.value or 0.0)
@@ -108,20 +108,24 @@ def reached_at(claim: Claim, found: Bands) -> str:
 
 
 def _one(
-    claim: Claim, found: Bands, rows: pl.DataFrame, eps: dict[str, float], differs: Sequence[str]
+    claim: Claim,
+    by_band: Bands,
+    rows: pl.DataFrame,
+    eps: dict[str, float],
+    differs: Sequence[str],
 ) -> Verdict:
     if claim.id.startswith("bands.black"):
         return _black(claim, rows, differs)
     if claim.kind == "value":
         method = claim.setting["steps"]
-        ours = measured(claim, found, eps[method]) if method in eps else None
-        if ours is None:
+        estimate = measured(claim, by_band, eps[method]) if method in eps else None
+        if estimate is None:
             return not_run(claim, "the setting was not run")
         note = f"at eps {255 * eps[method]:.3g}/255; the source's number is " + reached_at(
-            claim, found
+            claim, by_band
         )
-        return judge_value(claim, ours, differs=differs, note=note)
-    return _ordering(claim, found, eps, differs)
+        return judge_value(claim, estimate, differs=differs, note=note)
+    return _ordering(claim, by_band, eps, differs)
 
 
 def _black(claim: Claim, rows: pl.DataFrame, differs: Sequence[str]) -> Verdict:
@@ -137,8 +141,10 @@ def _black(claim: Claim, rows: pl.DataFrame, differs: Sequence[str]) -> Verdict:
     return judge_value(claim, ours, differs=differs, note=f"the first label here is {label!r}")
 
 
-def _ordering(claim: Claim, found: Bands, eps: dict[str, float], differs: Sequence[str]) -> Verdict:
-    gaps = _GAPS[claim.id](found, eps)
+def _ordering(
+    claim: Claim, by_band: Bands, eps: dict[str, float], differs: Sequence[str]
+) -> Verdict:
+    gaps = _GAPS[claim.id](by_band, eps)
     if not gaps:
         return not_run(claim, "the settings that it compares were not all run")
     least, where = min(gaps, key=lambda one: one[0].value)
@@ -155,15 +161,15 @@ def _ordering(claim: Claim, found: Bands, eps: dict[str, float], differs: Sequen
 
 
 def _cell(
-    found: Bands, eps: dict[str, float], steps: str, method: str, *, band: str, k: int
+    by_band: Bands, eps: dict[str, float], steps: str, method: str, *, band: str, k: int
 ) -> tuple[float, int] | None:
     """Return a cell of the source's table, and on how many images it was measured."""
-    one = next((b for b in found.bands if b.name == band), None)
+    one = next((b for b in by_band.bands if b.name == band), None)
     if one is None or steps not in eps:
         return None
     setting = Setting(steps, METHODS[method], eps[steps])
-    estimate = found.error(setting, one, k)
-    rows = found.rows(setting, one)
+    estimate = by_band.error(setting, one, k)
+    rows = by_band.rows(setting, one)
     return (estimate.value, len(rows)) if estimate is not None else None
 
 
@@ -173,43 +179,43 @@ def _gap(more: tuple[float, int] | None, less: tuple[float, int] | None, where: 
     return [(difference([more[0]], [less[0]], min(more[1], less[1])), where)]
 
 
-def _iterative_over_fast(found: Bands, eps: dict[str, float]) -> list[Gap]:
+def _iterative_over_fast(by_band: Bands, eps: dict[str, float]) -> list[Gap]:
     """Both at the same eps: the fast method's."""
     same = dict.fromkeys(STEPS, eps.get("fast", 0.0))
     return [
         gap
         for method in METHODS
         for band in BANDS
-        for k in (1, found.k)
+        for k in (1, by_band.k)
         for gap in _gap(
-            _cell(found, same, "iterative", method, band=band, k=k),
-            _cell(found, same, "fast", method, band=band, k=k),
+            _cell(by_band, same, "iterative", method, band=band, k=k),
+            _cell(by_band, same, "fast", method, band=band, k=k),
             f"{method}, {band}, top-{k}",
         )
     ]
 
 
-def _inverse_over_least_likely(found: Bands, eps: dict[str, float]) -> list[Gap]:
+def _inverse_over_least_likely(by_band: Bands, eps: dict[str, float]) -> list[Gap]:
     return [
         gap
         for steps in STEPS
         for band in BANDS
-        for k in (1, found.k)
+        for k in (1, by_band.k)
         for gap in _gap(
-            _cell(found, eps, steps, "inverse", band=band, k=k),
-            _cell(found, eps, steps, "least-likely", band=band, k=k),
+            _cell(by_band, eps, steps, "inverse", band=band, k=k),
+            _cell(by_band, eps, steps, "least-likely", band=band, k=k),
             f"{steps}, {band}, top-{k}",
         )
     ]
 
 
-def _wider_for_least_likely(found: Bands, eps: dict[str, float]) -> list[Gap]:
+def _wider_for_least_likely(by_band: Bands, eps: dict[str, float]) -> list[Gap]:
     same = dict.fromkeys(STEPS, eps.get("fast", 0.0))
     gaps = []
     for band in BANDS:
-        for k in (1, found.k):
+        for k in (1, by_band.k):
             cells = [
-                _cell(found, same, steps, method, band=band, k=k)
+                _cell(by_band, same, steps, method, band=band, k=k)
                 for method in METHODS
                 for steps in STEPS
             ]
@@ -226,16 +232,16 @@ def _wider_for_least_likely(found: Bands, eps: dict[str, float]) -> list[Gap]:
     return gaps
 
 
-def _low_most_vulnerable(found: Bands, eps: dict[str, float]) -> list[Gap]:
+def _low_most_vulnerable(by_band: Bands, eps: dict[str, float]) -> list[Gap]:
     return [
         gap
         for steps in STEPS
         for method in METHODS
         for less, more in (("high", "medium"), ("medium", "low"))
-        for k in (1, found.k)
+        for k in (1, by_band.k)
         for gap in _gap(
-            _cell(found, eps, steps, method, band=more, k=k),
-            _cell(found, eps, steps, method, band=less, k=k),
+            _cell(by_band, eps, steps, method, band=more, k=k),
+            _cell(by_band, eps, steps, method, band=less, k=k),
             f"{steps}, {method}, {more} over {less}, top-{k}",
         )
     ]

@@ -12,14 +12,14 @@ from epsball.studies.confidence_bands.statistics import calibration, logistic, r
 from epsball.studies.confidence_bands.tables import REFERENCES
 
 
-def error_curves(found: Bands) -> PlotBlock:
+def error_curves(bands: Bands) -> PlotBlock:
     """Draw the top-1 error against eps, a line a band."""
     points: list[dict[str, Any]] = []
     for method in ("fast", "iterative"):
         for reference in ("least_likely", "predicted"):
-            for eps in found.eps(Setting(method, reference, 0.0)):
-                for band in found.bands:
-                    one = found.error(Setting(method, reference, eps), band, 1)
+            for eps in bands.eps(Setting(method, reference, 0.0)):
+                for band in bands.bands:
+                    one = bands.error(Setting(method, reference, eps), band, 1)
                     if one is not None:
                         points.append(
                             {"series": band.name, "panel": f"{method}, {REFERENCES[reference]}"}
@@ -28,12 +28,12 @@ def error_curves(found: Bands) -> PlotBlock:
     return NOTES.figure("curves", "eps, in 255ths", "top-1 error", points)
 
 
-def confidence_fit(found: Bands, eps: dict[str, float]) -> PlotBlock:
+def confidence_fit(bands: Bands, eps: dict[str, float]) -> PlotBlock:
     """Draw the chance of being fooled against the clean confidence."""
     points: list[dict[str, Any]] = []
     for method, radius in eps.items():
         for reference in ("least_likely", "predicted"):
-            rows = found.rows(Setting(method, reference, radius))
+            rows = bands.rows(Setting(method, reference, radius))
             right = rows.filter(pl.col("clean_label_rank") == 1)
             if not len(right):
                 continue
@@ -50,40 +50,40 @@ def confidence_fit(found: Bands, eps: dict[str, float]) -> PlotBlock:
     return NOTES.figure("confidence", x, "top-1 error", points, shares="xy")
 
 
-def coverage_curves(found: Bands, eps: dict[str, float]) -> PlotBlock:
+def coverage_curves(bands: Bands, eps: dict[str, float]) -> PlotBlock:
     """Draw the error among the images of which the model is most certain, clean and attacked."""
     points: list[dict[str, Any]] = []
-    for series, frame in _readings(found, eps):
+    for series, frame in _readings(bands, eps):
         wrong = (frame["label_rank"] > 1).to_numpy()
         curve, _ = risk_coverage(frame["confidence"].to_numpy(), wrong)
         points += [{"series": series, "panel": "", "x": x, "y": y} for x, y in curve]
     return NOTES.figure("coverage", "coverage", "error", points, shares="xy")
 
 
-def calibration_curves(found: Bands, eps: dict[str, float]) -> PlotBlock:
+def calibration_curves(bands: Bands, eps: dict[str, float]) -> PlotBlock:
     """Draw accuracy against confidence."""
     points: list[dict[str, Any]] = []
-    for series, frame in _readings(found, eps):
+    for series, frame in _readings(bands, eps):
         right = (frame["label_rank"] == 1).to_numpy()
         bins, _ = calibration(frame["confidence"].to_numpy(), right)
         points += [{"series": series, "panel": "", "x": x, "y": y} for x, y, _ in bins]
     return NOTES.figure("calibration", "confidence", "accuracy", points, shares="xy")
 
 
-def calibration_rows(found: Bands, eps: dict[str, float]) -> list[list[str]]:
+def calibration_rows(bands: Bands, eps: dict[str, float]) -> list[list[str]]:
     """Return accuracy, area under risk-coverage and calibration error, clean and attacked."""
     rows = []
-    for series, frame in _readings(found, eps):
-        wrong, sure = (frame["label_rank"] > 1).to_numpy(), frame["confidence"].to_numpy()
-        area, gap = risk_coverage(sure, wrong)[1], calibration(sure, ~wrong)[1]
+    for series, frame in _readings(bands, eps):
+        wrong, confidence = (frame["label_rank"] > 1).to_numpy(), frame["confidence"].to_numpy()
+        area, gap = risk_coverage(confidence, wrong)[1], calibration(confidence, ~wrong)[1]
         rows.append([series, f"{wrong.mean():.3f}", f"{area:.3f}", f"{gap:.3f}"])
     return rows
 
 
-def _readings(found: Bands, eps: dict[str, float]) -> list[tuple[str, pl.DataFrame]]:
-    clean = found.clean[found.positions(None)]
+def _readings(bands: Bands, eps: dict[str, float]) -> list[tuple[str, pl.DataFrame]]:
+    clean = bands.clean[bands.positions(None)]
     attacked = [
-        (f"{method}, {REFERENCES[reference]}", found.rows(Setting(method, reference, radius)))
+        (f"{method}, {REFERENCES[reference]}", bands.rows(Setting(method, reference, radius)))
         for method, radius in eps.items()
         for reference in ("least_likely", "predicted")
     ]
@@ -93,9 +93,9 @@ def _readings(found: Bands, eps: dict[str, float]) -> list[tuple[str, pl.DataFra
 def gallery(rows: pl.DataFrame) -> dict[str, list[StripBlock]]:
     """Return the pairs of each kind, clean beside attacked."""
     kept = rows.filter(pl.col("kind") == "gallery")
-    found: dict[str, list[StripBlock]] = {kind: [] for kind in KINDS[1:]}
+    bands: dict[str, list[StripBlock]] = {kind: [] for kind in KINDS[1:]}
     if not len(kept):
-        return found
+        return bands
     for (cell, number), pair in kept.partition_by(
         "cell", "pair", as_dict=True, maintain_order=True
     ).items():
@@ -104,7 +104,7 @@ def gallery(rows: pl.DataFrame) -> dict[str, list[StripBlock]]:
             Tile(row["radius"], row["prediction_name"], bool(row["right"]), row["confidence"])
             for row in pair.iter_rows(named=True)
         ]
-        found[first["image_kind"]].append(
+        bands[first["image_kind"]].append(
             StripBlock(
                 f"{first['image_kind']}: {first['label_name']} (image {first['index']})",
                 f"{first['method']}, {REFERENCES[first['reference']]}",
@@ -113,7 +113,7 @@ def gallery(rows: pl.DataFrame) -> dict[str, list[StripBlock]]:
                 tiles,
             )
         )
-    return found
+    return bands
 
 
 def black_strip(rows: pl.DataFrame) -> list[StripBlock]:

@@ -82,9 +82,9 @@ def keep_black(victim: Victim, images: Dataset, file: Path) -> list[Row]:
         fgsm(victim.subject.model, black, first, eps=eps, direction="descent", reference="true")
         for eps in BLACK_STEPS
     ]
-    shown = torch.cat([black, *moved]).cpu()
-    write_npz(file, {"images": shown.numpy()})
-    probabilities = victim.scores(shown).double().softmax(1)
+    images_shown = torch.cat([black, *moved]).cpu()
+    write_npz(file, {"images": images_shown.numpy()})
+    probabilities = victim.scores(images_shown).double().softmax(1)
     most = probabilities.topk(min(_SHOWN, probabilities.shape[1]), dim=1)
     kept = probabilities[:, int(first)].tolist()
     rows: list[Row] = []

@@ -57,7 +57,7 @@ class Bands:
 
     def rows(self, setting: Setting, band: Band | None = None) -> pl.DataFrame:
         """Return the rows of a setting, of a band; empty where it was not run."""
-        found = self._by_setting.get(
+        part = self._by_setting.get(
             (
                 setting.method,
                 setting.reference,
@@ -66,9 +66,9 @@ class Bands:
                 round(setting.eps, 9),
             )
         )
-        if found is None:
+        if part is None:
             return self.attacked.clear()
-        return found.filter(pl.col("index").is_in(self.positions(band).tolist()))
+        return part.filter(pl.col("index").is_in(self.positions(band).tolist()))
 
     def error(
         self, setting: Setting, band: Band | None, k: int, *, everybody: bool = False

@@ -49,11 +49,11 @@ def summarise(rows: pl.DataFrame, options: Options, data: DataSummary) -> Story:
     return write_story(NOTES, values, blocks, judge(found, rows, eps, differs))
 
 
-def _answer(found: Bands, eps: dict[str, float]) -> dict[str, Any]:
+def _answer(bands: Bands, eps: dict[str, float]) -> dict[str, Any]:
     """Compare the highest and the lowest band under the attack that fools most."""
     method = "iterative" if "iterative" in eps else "fast"
     setting = Setting(method, "predicted", eps.get(method, 0.0))
-    low, high = (found.error(setting, found.bands[i], 1) for i in (0, -1))
+    low, high = (bands.error(setting, bands.bands[i], 1) for i in (0, -1))
     if low is None or high is None:
         return {"low": None}
     return {
@@ -61,32 +61,32 @@ def _answer(found: Bands, eps: dict[str, float]) -> dict[str, Any]:
         "eps": eps_text(setting.eps),
         "low": low.value,
         "high": high.value,
-        "low_name": found.bands[0].name,
-        "high_name": found.bands[-1].name,
+        "low_name": bands.bands[0].name,
+        "high_name": bands.bands[-1].name,
     }
 
 
 def _blocks(
-    rows: pl.DataFrame, found: Bands, rest: pl.DataFrame, eps: dict[str, float], classes: int
+    rows: pl.DataFrame, bands: Bands, rest: pl.DataFrame, eps: dict[str, float], classes: int
 ) -> dict[str, list[Block]]:
     heads = "images|#error|#area under risk-coverage|#calibration error"
-    calibration = NOTES.table("calibration", heads, figures.calibration_rows(found, eps))
+    calibration = NOTES.table("calibration", heads, figures.calibration_rows(bands, eps))
     return {
-        "bands": [tables.band_table(found)],
+        "bands": [tables.band_table(bands)],
         "table": [
-            tables.source_table(found, eps, everybody=False),
-            tables.source_table(found, eps, everybody=True),
+            tables.source_table(bands, eps, everybody=False),
+            tables.source_table(bands, eps, everybody=True),
         ],
-        "curves": [figures.error_curves(found), tables.eps_table(found)],
-        "continuous": [figures.confidence_fit(found, eps), tables.fit_table(found, eps)],
+        "curves": [figures.error_curves(bands), tables.eps_table(bands)],
+        "continuous": [figures.confidence_fit(bands, eps), tables.fit_table(bands, eps)],
         "certain": [
-            figures.coverage_curves(found, eps),
-            figures.calibration_curves(found, eps),
+            figures.coverage_curves(bands, eps),
+            figures.calibration_curves(bands, eps),
             calibration,
         ],
-        "kinds": [tables.kind_table(found, eps)],
+        "kinds": [tables.kind_table(bands, eps)],
         "gallery": [strip for strips in figures.gallery(rows).values() for strip in strips],
-        "goals": [tables.goal_table(found, eps, classes)],
+        "goals": [tables.goal_table(bands, eps, classes)],
         "variants": [tables.variant_table(rest)],
         "black": [tables.black_table(rows), *figures.black_strip(rows)],
     }

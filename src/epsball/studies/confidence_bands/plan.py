@@ -56,9 +56,9 @@ def _check(options: Options, data: DataSummary) -> None:
         if len(options.grid.get(name, ())) > 1:
             raise InvalidInput(f"grid: give one {name}, got {len(options.grid[name])}")
     for name, known in (("reference", REFERENCES), ("scale", SCALES)):
-        strange = [value for value in options.grid.get(name, ()) if value not in known]
-        if strange:
-            raise unknown_name(f"{name} of the grid", str(strange[0]), known)
+        unknown = [value for value in options.grid.get(name, ()) if value not in known]
+        if unknown:
+            raise unknown_name(f"{name} of the grid", str(unknown[0]), known)
     for name in ("eps", "steps", "stride"):
         for value in options.grid.get(name, ()):
             if not isinstance(value, (int, float)) or value <= 0:
@@ -103,10 +103,10 @@ def _settings(options: Options, **own: tuple[Plain, ...]) -> Iterator[dict[str, 
         "steps": (10,),
         "stride": (2.5,),
     }
-    asked = {n: own.get(n, options.grid.get(n, values)) for n, values in usual.items()}
+    chosen = {n: own.get(n, options.grid.get(n, values)) for n, values in usual.items()}
     # eps moves slowest: all references of one eps are done before the next
     order = ("scale", "steps", "stride", "eps", "reference")
-    yield from each_setting({name: asked[name] for name in order})
+    yield from each_setting({name: chosen[name] for name in order})
 
 
 def _expensive(clean: Cell, options: Options) -> list[Cell]:

@@ -28,8 +28,8 @@ _IMAGENET = 1000  # classes
 
 def reading_of(options: Options, data: DataSummary) -> dict[str, Plain]:
     """Return how the rows are to be read: bands, per_band, k and hierarchy."""
-    found = {name: options.grid.get(name, (KNOWN[name],))[0] for name in READING}
-    if found["hierarchy"] == "auto":
+    reading = {name: options.grid.get(name, (KNOWN[name],))[0] for name in READING}
+    if reading["hierarchy"] == "auto":
         imagenet = data.name == "imagenet-sample" or data.classes == _IMAGENET
-        found["hierarchy"] = "wordnet" if imagenet else "confusion"
-    return found
+        reading["hierarchy"] = "wordnet" if imagenet else "confusion"
+    return reading

@@ -93,8 +93,8 @@ def risk_coverage(
     """
     ordered = wrong[np.argsort(-confidence, kind="stable")]
     risks = np.cumsum(ordered) / np.arange(1, len(wrong) + 1)
-    shown = np.unique(np.ceil(np.linspace(0.05, 1, _COVERAGES) * len(wrong)).astype(int)) - 1
-    return [(float((i + 1) / len(wrong)), float(risks[i])) for i in shown], float(risks.mean())
+    counts = np.unique(np.ceil(np.linspace(0.05, 1, _COVERAGES) * len(wrong)).astype(int)) - 1
+    return [(float((i + 1) / len(wrong)), float(risks[i])) for i in counts], float(risks.mean())
 
 
 def calibration(
@@ -117,14 +117,16 @@ def calibration(
     Source: Guo et al. 2017, arXiv:1706.04599.
     """
     bins = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
-    found = []
+    filled = []
     for number in np.unique(bins):
         inside = bins == number
-        found.append(
+        filled.append(
             (float(confidence[inside].mean()), float(right[inside].mean()), int(inside.sum()))
         )
-    gap = sum(count * abs(sure - accuracy) for sure, accuracy, count in found)
-    return found, gap / len(confidence)
+    gap = sum(
+        count * abs(mean_confidence - accuracy) for mean_confidence, accuracy, count in filled
+    )
+    return filled, gap / len(confidence)
 
 
 def _sigmoid(value: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -20,13 +20,13 @@ REFERENCES = {
 }
 
 
-def band_table(found: Bands) -> TableBlock:
+def band_table(bands: Bands) -> TableBlock:
     """Say how many images fall in each band, and how often they are right when clean."""
     rows = []
-    for band in reversed(found.bands):
-        inside = found.clean[found.positions(band)]
+    for band in reversed(bands.bands):
+        inside = bands.clean[bands.positions(band)]
         first = over_seeds([float((inside["label_rank"] == 1).mean())], len(inside))  # type: ignore[arg-type]  # polars' mean of booleans
-        top = over_seeds([float((inside["label_rank"] <= found.k).mean())], len(inside))  # type: ignore[arg-type]
+        top = over_seeds([float((inside["label_rank"] <= bands.k).mean())], len(inside))  # type: ignore[arg-type]
         rows.append(
             [
                 band.name,
@@ -36,62 +36,65 @@ def band_table(found: Bands) -> TableBlock:
                 _share(top),
             ]
         )
-    heads = f"band|clean top-1 probability|#images|#top-1 right|#top-{found.k} right"
+    heads = f"band|clean top-1 probability|#images|#top-1 right|#top-{bands.k} right"
     return NOTES.table("bands", heads, rows)
 
 
-def source_table(found: Bands, eps: dict[str, float], *, everybody: bool) -> TableBlock:
+def source_table(bands: Bands, eps: dict[str, float], *, everybody: bool) -> TableBlock:
     """Lay our numbers out like the source's table."""
-    theirs = {
+    stated = {
         (c.setting["method"], c.setting["band"], c.setting["steps"], c.setting["k"]): c.value
         for c in load_claims(NAME)
         if "band" in c.setting
     }
     rows: list[list[CellText]] = []
     for method, reference in METHODS.items():
-        for band in reversed(found.bands):
+        for band in reversed(bands.bands):
             row: list[CellText] = [method, band.name]
             for steps in STEPS:
-                for k, of_source in ((found.k, 5), (1, 1)):
+                for k, of_source in ((bands.k, 5), (1, 1)):
                     one = None
                     if steps in eps:
                         setting = Setting(steps, reference, eps[steps])
-                        one = found.error(setting, band, k, everybody=everybody)
-                    value = theirs.get((method, band.name, steps, of_source))
+                        one = bands.error(setting, band, k, everybody=everybody)
+                    value = stated.get((method, band.name, steps, of_source))
                     row.append(_with_source(one, None if everybody else value))
             rows.append(row)
     which = ", ".join(f"{steps} at eps {eps_text(eps[steps])}" for steps in STEPS if steps in eps)
-    heads = "method|band|" + "|".join(f"#{s} top-{k}" for s in STEPS for k in (found.k, 1))
+    heads = "method|band|" + "|".join(f"#{s} top-{k}" for s in STEPS for k in (bands.k, 1))
     return NOTES.table("source", heads, rows, folded=everybody, everybody=everybody, which=which)
 
 
-def eps_table(found: Bands) -> TableBlock:
+def eps_table(bands: Bands) -> TableBlock:
     """Say for each number of the source at which eps our model has it."""
     claims = [c for c in load_claims(NAME) if "band" in c.setting]
     rows: list[list[CellText]] = []
     for method in METHODS:
         for band in BANDS:
-            mine = [
+            claims_here = [
                 c for c in claims if c.setting["method"] == method and c.setting["band"] == band
             ]
             rows.append(
                 [
                     method,
                     band,
-                    *((percent(c.value or 0.0, digits=0), reached_at(c, found)) for c in mine),
+                    *(
+                        (percent(c.value or 0.0, digits=0), reached_at(c, bands))
+                        for c in claims_here
+                    ),
                 ]
             )
     heads = "method|band|#iterative top-5|#iterative top-1|#fast top-5|#fast top-1"
     return NOTES.table("eps", heads, rows, folded=True)
 
 
-def kind_table(found: Bands, eps: dict[str, float]) -> TableBlock:
+def kind_table(bands: Bands, eps: dict[str, float]) -> TableBlock:
     """Give the share of each kind among the fooled images, by band and method."""
     rows: list[list[CellText]] = []
     for steps, radius in eps.items():
         for reference, words in REFERENCES.items():
-            for band in (None, *reversed(found.bands)):
-                kinds = found.rows(Setting(steps, reference, radius), band)["kind"]
+            for band in (None, *reversed(bands.bands)):
+                kinds = bands.rows(Setting(steps, reference, radius), band)["kind"]
                 fooled = int((kinds != KINDS[0]).sum())
                 if not len(kinds):
                     continue
@@ -102,12 +105,12 @@ def kind_table(found: Bands, eps: dict[str, float]) -> TableBlock:
     return NOTES.table("kinds", heads, rows)
 
 
-def goal_table(found: Bands, eps: dict[str, float], classes: int) -> TableBlock:
+def goal_table(bands: Bands, eps: dict[str, float], classes: int) -> TableBlock:
     """Measure the goals of an attacker on the same records."""
     rows: list[list[CellText]] = []
     for steps, radius in eps.items():
         for reference, words in REFERENCES.items():
-            records = found.rows(Setting(steps, reference, radius))
+            records = bands.rows(Setting(steps, reference, radius))
             if not len(records):
                 continue
             if reference == "predicted":  # this one moves away from a class, towards none
@@ -122,12 +125,12 @@ def goal_table(found: Bands, eps: dict[str, float], classes: int) -> TableBlock:
     return NOTES.table("goals", heads, rows)
 
 
-def fit_table(found: Bands, eps: dict[str, float]) -> TableBlock:
+def fit_table(bands: Bands, eps: dict[str, float]) -> TableBlock:
     """Give the slope of the logistic fits."""
     rows: list[list[CellText]] = []
     for steps, radius in eps.items():
         for reference, words in REFERENCES.items():
-            right = found.rows(Setting(steps, reference, radius)).filter(
+            right = bands.rows(Setting(steps, reference, radius)).filter(
                 pl.col("clean_label_rank") == 1
             )
             if not len(right):
@@ -201,10 +204,10 @@ def _share(estimate: Estimate) -> CellText:
     return percent(estimate.value), interval(estimate.interval)
 
 
-def _with_source(one: Estimate | None, theirs: float | None) -> CellText:
+def _with_source(one: Estimate | None, stated: float | None) -> CellText:
     if one is None:
         return "-"
-    notes = (interval(one.interval), *([f"source {percent(theirs, digits=0)}"] if theirs else []))
+    notes = (interval(one.interval), *([f"source {percent(stated, digits=0)}"] if stated else []))
     return percent(one.value), *notes
 
 

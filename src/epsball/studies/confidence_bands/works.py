@@ -79,7 +79,7 @@ def attack_images(
     Returns:
         Each eps with the attacked images.
     """
-    given: dict[str, Any] = {
+    arguments: dict[str, Any] = {
         "direction": "ascent" if cell.parameters["reference"] == "predicted" else "descent",
         # labels only name the followed class: it comes from float32 scores, and whether the attack
         # succeeds is judged afterwards
@@ -89,14 +89,16 @@ def attack_images(
     model = victim.gradients
     if cell.parameters["method"] == "fast":
         radii = [float(eps) for eps in str(cell.parameters["radii"]).split()]
-        yield from zip(radii, fgsm_sweep(model, inputs, followed, eps=radii, **given), strict=True)
+        yield from zip(
+            radii, fgsm_sweep(model, inputs, followed, eps=radii, **arguments), strict=True
+        )
         return
     eps, steps, stride = (float(str(cell.parameters[n])) for n in ("eps", "steps", "stride"))
     yield (
         eps,
         bim(
             model, inputs, followed, eps=eps, steps=int(steps), step_size=stride * eps / steps,
-            **given,
+            **arguments,
         ),
     )  # fmt: skip
 

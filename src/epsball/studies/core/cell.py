@@ -99,8 +99,8 @@ def labels(cells: Sequence[Cell]) -> dict[str, str]:
         differ = [n for n in names if len({repr(c.parameters.get(n)) for c in part}) > 1]
         repeats = len({cell.repeat for cell in part}) > 1
         for cell in part:
-            given = [(n, cell.parameters[n]) for n in differ if cell.parameters.get(n) is not None]
-            words = [kind, *map(_setting, given), *([f"#{cell.repeat}"] if repeats else [])]
+            chosen = [(n, cell.parameters[n]) for n in differ if cell.parameters.get(n) is not None]
+            words = [kind, *map(_setting, chosen), *([f"#{cell.repeat}"] if repeats else [])]
             described[cell.hash] = " ".join(words)
     return described
 

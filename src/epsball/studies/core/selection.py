@@ -66,11 +66,11 @@ def _equal(value: Plain, text: str) -> bool:
 
 
 def _with_needs(chosen: Sequence[Cell], planned: Mapping[str, Cell]) -> list[Cell]:
-    wanted: dict[str, Cell] = {}
+    needed: dict[str, Cell] = {}
     open_cells = list(chosen)
     while open_cells:
         cell = open_cells.pop()
-        if cell.hash not in wanted:
-            wanted[cell.hash] = cell
+        if cell.hash not in needed:
+            needed[cell.hash] = cell
             open_cells += [planned[need] for need in cell.needs]
-    return [cell for cell in planned.values() if cell.hash in wanted]
+    return [cell for cell in planned.values() if cell.hash in needed]

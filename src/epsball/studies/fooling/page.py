@@ -46,10 +46,10 @@ def summarise(rows: pl.DataFrame, options: Options, data: DataSummary) -> Story:
 
 def _share(rows: pl.DataFrame, way: str) -> Estimate | None:
     """Return the share of classes that reach the confidence, over seeds."""
-    found = rows.filter(pl.col("way") == way)
-    if not len(found):
+    part = rows.filter(pl.col("way") == way)
+    if not len(part):
         return None
-    reached = found.with_columns(hit=pl.col("reached_confidence") >= pl.col("confidence"))
+    reached = part.with_columns(hit=pl.col("reached_confidence") >= pl.col("confidence"))
     each = reached.group_by("repeat", maintain_order=True).agg(pl.col("hit").mean(), n=pl.len())
     return over_seeds(each["hit"].to_list(), int(each["n"][0]))
 
@@ -68,18 +68,18 @@ def _judge(shares: dict[str, Estimate | None], model: str, data: DataSummary) ->
 def _table(rows: pl.DataFrame, shares: dict[str, Estimate | None]) -> TableBlock:
     lines: list[list[CellText]] = []
     for way, share in shares.items():
-        found = rows.filter(pl.col("way") == way)
-        if not len(found):
+        part = rows.filter(pl.col("way") == way)
+        if not len(part):
             continue
-        sure = found["reached_confidence"].to_numpy()
+        confidence = part["reached_confidence"].to_numpy()
         lines.append(
             [
                 way,
-                f"{found['class_number'].n_unique()}",
+                f"{part['class_number'].n_unique()}",
                 share_text(share),
-                f"{np.median(sure):.3f}",
-                f"{sure.min():.3f}",
-                f"{np.median(found['queries'].to_numpy()):,.0f}",
+                f"{np.median(confidence):.3f}",
+                f"{confidence.min():.3f}",
+                f"{np.median(part['queries'].to_numpy()):,.0f}",
             ]
         )
     heads = (

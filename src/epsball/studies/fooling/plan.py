@@ -33,10 +33,10 @@ def plan(options: Options, data: DataSummary) -> list[Cell]:
     """Plan a cell for each way and seed."""
     values: dict[str, Plain] = {}
     for name, own in KNOWN.items():
-        given = options.grid.get(name, (own,))
-        if len(given) > 1:
-            raise InvalidInput(f"grid: give one {name}, got {len(given)}")
-        values[name] = given[0]
+        grid_values = options.grid.get(name, (own,))
+        if len(grid_values) > 1:
+            raise InvalidInput(f"grid: give one {name}, got {len(grid_values)}")
+        values[name] = grid_values[0]
     if not 0 < float(str(values["confidence"])) < 1:
         raise InvalidInput(f"grid: confidence must be in (0, 1), got {values['confidence']}")
     for name in ("steps", "evaluations", "gradient_classes", "evolution_classes"):
@@ -66,5 +66,5 @@ def plan(options: Options, data: DataSummary) -> list[Cell]:
 
 def classes_of(cell: Cell, classes: int) -> list[int]:
     """Return the target classes of a cell, evenly spaced."""
-    wanted = min(int(str(cell.parameters["classes"])), classes)
-    return [int(number) for number in np.linspace(0, classes - 1, wanted).round()]
+    count = min(int(str(cell.parameters["classes"])), classes)
+    return [int(number) for number in np.linspace(0, classes - 1, count).round()]

@@ -22,14 +22,14 @@ def _search(cell: Cell, workspace: Workspace) -> list[Row]:
     """Search an image for each class, and keep the images."""
     images = workspace.test_set()
     targets = torch.tensor(classes_of(cell, len(images.class_names)))
-    found = _found(cell, workspace, images, targets)
-    kept = (found.images * 255).round().byte().numpy()
-    write_npz(workspace.images(cell.hash), {"images": kept, "targets": targets.numpy()})
+    fooling = _found(cell, workspace, images, targets)
+    levels = (fooling.images * 255).round().byte().numpy()
+    write_npz(workspace.images(cell.hash), {"images": levels, "targets": targets.numpy()})
     return [
         {"class_number": target, "class_name": images.class_names[target]}
-        | {"reached_confidence": sure, "queries": spent}
-        for target, sure, spent in zip(
-            targets.tolist(), found.confidence.tolist(), found.queries.tolist(), strict=True
+        | {"reached_confidence": confidence, "queries": queries}
+        for target, confidence, queries in zip(
+            targets.tolist(), fooling.confidence.tolist(), fooling.queries.tolist(), strict=True
         )
     ]
 

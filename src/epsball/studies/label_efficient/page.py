@@ -45,8 +45,8 @@ def curves_of(rows: pl.DataFrame) -> dict[str, dict[int, Estimate]]:
     curves: dict[str, dict[int, Estimate]] = {}
     if "choice" not in rows.columns or "labels" not in rows.columns:
         return curves
-    shown = rows.filter(pl.col("mode") == "round")
-    for (choice, labels), part in shown.group_by(["choice", "labels"], maintain_order=True):
+    rounds = rows.filter(pl.col("mode") == "round")
+    for (choice, labels), part in rounds.group_by(["choice", "labels"], maintain_order=True):
         shares = [row["right"] / row["n"] for row in part.sort("repeat").iter_rows(named=True)]
         curves.setdefault(str(choice), {})[int(str(labels))] = over_seeds(shares, part["n"][0])
     return curves

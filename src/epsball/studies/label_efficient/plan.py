@@ -31,9 +31,9 @@ def plan(options: Options, data: DataSummary) -> list[Cell]:
             raise InvalidInput(f"grid: study label-efficient takes one value of {name}")
         values[name] = given[0]
     choices = options.grid.get("choice", CHOICES)
-    strange = [one for one in choices if one not in CHOICES]
-    if strange:
-        raise InvalidInput(f"grid: choice must be among {', '.join(CHOICES)}, got {strange[0]}")
+    unknown = [one for one in choices if one not in CHOICES]
+    if unknown:
+        raise InvalidInput(f"grid: choice must be among {', '.join(CHOICES)}, got {unknown[0]}")
     numbers: Any = values
     for name in ("first", "more", "rounds", "candidates", "epochs"):
         if numbers[name] < 1:

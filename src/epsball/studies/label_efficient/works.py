@@ -25,7 +25,7 @@ def _curve(cell: Cell, workspace: Workspace) -> list[Row]:
     """Label images round by round, and measure a fresh network after each round."""
     values: Any = cell.parameters
     train, test = workspace.train_set(values["train_images"]), workspace.test_set(values["images"])
-    shown = to_unit(test.read(np.arange(len(test))))
+    images = to_unit(test.read(np.arange(len(test))))
     truth = torch.from_numpy(test.labels)
     # the first images are the same for all ways of choosing
     generator = np.random.default_rng(cell.shared_seed("content", "train_images", "first"))
@@ -35,7 +35,7 @@ def _curve(cell: Cell, workspace: Workspace) -> list[Row]:
     for number in range(values["rounds"]):
         pixels = to_unit(train.read(labelled))
         model = _fitted(cell, workspace, pixels, torch.from_numpy(train.labels[labelled]))
-        right = int((_scores(model, shown).argmax(1) == truth).sum())
+        right = int((_scores(model, images).argmax(1) == truth).sum())
         rows.append(
             {
                 "mode": "round",

@@ -51,13 +51,13 @@ class Photographs:
     def of(self, method: str | None, eps: float | None, shot: int) -> pl.DataFrame:
         """Return the rows of one method (None: clean images) at a severity, by index."""
         kind = "clean" if method is None else "attack"
-        found = self.rows.filter((pl.col("kind") == kind) & (pl.col("shot") == shot))
+        part = self.rows.filter((pl.col("kind") == kind) & (pl.col("shot") == shot))
         if method is not None:
-            if "method" not in found.columns:
-                return found.clear()
+            if "method" not in part.columns:
+                return part.clear()
             near = (pl.col("eps") - eps).abs() < 1e-9
-            found = found.filter((pl.col("method") == method) & near)
-        return found.sort("index")
+            part = part.filter((pl.col("method") == method) & near)
+        return part.sort("index")
 
     def eps(self) -> list[float]:
         """Return the radii that were run, rising."""
@@ -67,10 +67,10 @@ class Photographs:
 
     def error(self, method: str | None, eps: float | None, shot: int, k: int) -> Estimate | None:
         """Return the share of all images whose label is not among the first k."""
-        found = self.of(method, eps, shot)
-        if not len(found):
+        part = self.of(method, eps, shot)
+        if not len(part):
             return None
-        return over_seeds([float((found["label_rank"] > k).sum()) / len(found)], len(found))
+        return over_seeds([float((part["label_rank"] > k).sum()) / len(part)], len(part))
 
     def destroyed(self, method: str, eps: float, shot: int) -> tuple[int, int]:
         """Count the adversarial images that the photograph makes harmless, and those there are.
@@ -100,41 +100,45 @@ def summarise(rows: pl.DataFrame, options: Options, data: DataSummary) -> Story:
     """
     if not len(rows) or "attack" not in rows["kind"].to_list():
         return write_story(NOTES, {"fast": None}, {}, complete(NAME, []))
-    found = Photographs(rows)
+    photographs = Photographs(rows)
     model = str(rows["model"][0])
     differs = (f"measured on {model} and {data.name}", "an imitated print and photograph, no paper")
-    verdicts = [_judge(claim, found, differs) for claim in load_claims(NAME)]
-    return write_story(NOTES, _answer(found, model), _blocks(found), complete(NAME, verdicts))
+    verdicts = [_judge(claim, photographs, differs) for claim in load_claims(NAME)]
+    return write_story(
+        NOTES, _answer(photographs, model), _blocks(photographs), complete(NAME, verdicts)
+    )
 
 
-def _answer(found: Photographs, model: str) -> Mapping[str, Any]:
-    fast, iterative = (found.destruction(method, _FAR, MIDDLE) for method in ("fast", "iterative"))
+def _answer(photographs: Photographs, model: str) -> Mapping[str, Any]:
+    fast, iterative = (
+        photographs.destruction(method, _FAR, MIDDLE) for method in ("fast", "iterative")
+    )
     if fast is None or iterative is None:
         return {"fast": None}
     return {"fast": fast.value, "iterative": iterative.value, "model": model}
 
 
-def _judge(claim: Claim, found: Photographs, differs: tuple[str, ...]) -> Verdict:
+def _judge(claim: Claim, photographs: Photographs, differs: tuple[str, ...]) -> Verdict:
     if claim.kind == "value":
         k = _TOP if claim.id.endswith("top5") else 1
-        ours = found.error("fast", _FAR, MIDDLE, k)
-        if ours is None:
+        estimate = photographs.error("fast", _FAR, MIDDLE, k)
+        if estimate is None:
             return not_run(claim, NOTES.text("reason-missing"))
-        clean = found.error(None, None, MIDDLE, k)
+        clean = photographs.error(None, None, MIDDLE, k)
         error = None if clean is None else clean.value
         note = NOTES.text("reason-error", severity=MIDDLE, clean=error)
-        return judge_value(claim, ours, differs=differs, note=note)
-    return _survival(claim, found, differs)
+        return judge_value(claim, estimate, differs=differs, note=note)
+    return _survival(claim, photographs, differs)
 
 
-def _survival(claim: Claim, found: Photographs, differs: tuple[str, ...]) -> Verdict:
+def _survival(claim: Claim, photographs: Photographs, differs: tuple[str, ...]) -> Verdict:
     """Compare destruction rates at every eps and severity; the largest eps decides."""
     pairs = []
-    for eps in found.eps():
+    for eps in photographs.eps():
         for shot in range(1, 6):
-            fast = found.destroyed("fast", eps, shot)
+            fast = photographs.destroyed("fast", eps, shot)
             for other in ("iterative", "least-likely"):
-                slow = found.destroyed(other, eps, shot)
+                slow = photographs.destroyed(other, eps, shot)
                 if min(fast[1], slow[1]) >= _FEWEST:
                     gap = difference(
                         [slow[0] / slow[1]], [fast[0] / fast[1]], min(fast[1], slow[1])
@@ -159,45 +163,45 @@ def _survival(claim: Claim, found: Photographs, differs: tuple[str, ...]) -> Ver
     return judge_finding(claim, least, holds=right == len(decisive), note=note, differs=differs)
 
 
-def _blocks(found: Photographs) -> dict[str, list[Block]]:
+def _blocks(photographs: Photographs) -> dict[str, list[Block]]:
     return {
-        "destruction": [_destruction_table(found), _destruction_figure(found)],
-        "errors": [_error_table(found, 1), _error_table(found, _TOP)],
+        "destruction": [_destruction_table(photographs), _destruction_figure(photographs)],
+        "errors": [_error_table(photographs, 1), _error_table(photographs, _TOP)],
     }
 
 
-def _destruction_table(found: Photographs) -> TableBlock:
+def _destruction_table(photographs: Photographs) -> TableBlock:
     rows: list[list[CellText]] = []
     for method in METHODS:
-        for eps in found.eps():
-            fooled = found.destroyed(method, eps, 1)[1]
-            if not len(found.of(method, eps, FILE)):
+        for eps in photographs.eps():
+            fooled = photographs.destroyed(method, eps, 1)[1]
+            if not len(photographs.of(method, eps, FILE)):
                 continue
-            cells = [share_text(found.destruction(method, eps, shot)) for shot in range(1, 6)]
+            cells = [share_text(photographs.destruction(method, eps, shot)) for shot in range(1, 6)]
             rows.append([method, eps_text(eps), f"{fooled:,}", *cells])
     heads = "method|#eps|#fooled files|" + "|".join(f"#severity {s}" for s in range(1, 6))
     return NOTES.table("destruction", heads, rows)
 
 
-def _error_table(found: Photographs, k: int) -> TableBlock:
+def _error_table(photographs: Photographs, k: int) -> TableBlock:
     rows: list[list[CellText]] = [
-        ["clean", "0", *(share_text(found.error(None, None, shot, k)) for shot in range(6))]
+        ["clean", "0", *(share_text(photographs.error(None, None, shot, k)) for shot in range(6))]
     ]
     for method in METHODS:
-        for eps in found.eps():
-            if len(found.of(method, eps, FILE)):
-                cells = [share_text(found.error(method, eps, shot, k)) for shot in range(6)]
+        for eps in photographs.eps():
+            if len(photographs.of(method, eps, FILE)):
+                cells = [share_text(photographs.error(method, eps, shot, k)) for shot in range(6)]
                 rows.append([method, eps_text(eps), *cells])
     heads = "method|#eps|#file|" + "|".join(f"#severity {s}" for s in range(1, 6))
     return NOTES.table("errors", heads, rows, folded=k > 1, k=k)
 
 
-def _destruction_figure(found: Photographs) -> PlotBlock:
+def _destruction_figure(photographs: Photographs) -> PlotBlock:
     points = [
         plot_point(one, shot, series=method, panel=f"eps {eps_text(eps)}")
-        for eps in found.eps()
+        for eps in photographs.eps()
         for method in METHODS
         for shot in range(1, 6)
-        if (one := found.destruction(method, eps, shot)) is not None
+        if (one := photographs.destruction(method, eps, shot)) is not None
     ]
     return NOTES.figure("destruction", "severity of the camera", "destruction rate", points)

@@ -30,9 +30,9 @@ _GRADIENT, _FORWARD, _PHOTOGRAPH = 0.015, 0.02, 0.03
 
 def plan(options: Options, data: DataSummary) -> list[Cell]:
     """Plan a cell for clean images, and one for each method and eps."""
-    given = _given(options)
+    values = _given(options)
     methods = options.grid.get("method", METHODS)
-    model, weights = (str(given[name][0]) for name in ("model", "weights"))
+    model, weights = (str(values[name][0]) for name in ("model", "weights"))
     base = {
         "data": data.name,
         "content": data.content,
@@ -40,18 +40,18 @@ def plan(options: Options, data: DataSummary) -> list[Cell]:
         "model": model,
         "weights": weights,
         "identity": identity_of(Workspace(NOWHERE, options.data, options.device), model, weights),
-        "precision": precision_of(str(given["precision"][0]), options.device),
+        "precision": precision_of(str(values["precision"][0]), options.device),
     }
     clean = Cell(NAME, "clean", base, 0, options.threads, VERSION)
     attacks = []
     for method, eps in product(methods, options.grid.get("eps", EPS)):
-        own: dict[str, Plain] = {"method": method, "eps": eps, "steps": given["steps"][0]}
+        own: dict[str, Plain] = {"method": method, "eps": eps, "steps": values["steps"][0]}
         if method == "fast":
             own["steps"] = 1
         if method == "through-camera":
             if options.searched == 0:
                 continue
-            own |= {"draws": given["draws"][0], "severity": given["severity"][0]}
+            own |= {"draws": values["draws"][0], "severity": values["severity"][0]}
             own["images"] = min(options.searched, options.limit or options.searched)
         attacks.append(Cell(NAME, "attack", base | own, 0, options.threads, VERSION))
     return [clean, *sorted(attacks, key=lambda cell: cell.parameters["method"] == METHODS[-1])]
@@ -59,21 +59,21 @@ def plan(options: Options, data: DataSummary) -> list[Cell]:
 
 def _given(options: Options) -> dict[str, tuple[Plain, ...]]:
     """Return the values of each parameter, and refuse those that no cell would refuse."""
-    given = {name: options.grid.get(name, (value,)) for name, value in KNOWN.items()}
-    strange = [str(method) for method in given["method"] if method not in METHODS]
-    if strange:
-        raise unknown_name("method of the grid", strange[0], METHODS)
+    values = {name: options.grid.get(name, (value,)) for name, value in KNOWN.items()}
+    unknown = [str(method) for method in values["method"] if method not in METHODS]
+    if unknown:
+        raise unknown_name("method of the grid", unknown[0], METHODS)
     for name in ("model", "weights", "precision", "steps", "draws", "severity"):
-        if len(given[name]) > 1:
-            raise InvalidInput(f"grid: give one {name}, got {len(given[name])}")
+        if len(values[name]) > 1:
+            raise InvalidInput(f"grid: give one {name}, got {len(values[name])}")
     for name, most in (("severity", SEVERITIES), ("steps", 10**6), ("draws", 10**6)):
-        value = int(str(given[name][0]))
+        value = int(str(values[name][0]))
         if not 1 <= value <= most:
             raise InvalidInput(f"grid: {name} must be 1 to {most}, got {value}")
-    outside = [eps for eps in given["eps"] if not 0 < float(str(eps)) <= 1]
+    outside = [eps for eps in values["eps"] if not 0 < float(str(eps)) <= 1]
     if outside:
         raise InvalidInput(f"grid: eps must be in (0, 1], got {outside[0]}")
-    return given
+    return values
 
 
 def cost(cell: Cell, data: DataSummary) -> float:

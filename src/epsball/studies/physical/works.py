@@ -93,8 +93,8 @@ def _readings(
             shown = photograph(files, severity=severity, generator=streams)
         scores = victim.scores(shown)
         ranks = 1 + (scores > scores.gather(1, known)).sum(1)
-        sure, said = scores.double().softmax(1).max(1)
-        columns = (ranks.tolist(), said.tolist(), sure.tolist())
+        confidence, predicted = scores.double().softmax(1).max(1)
+        columns = (ranks.tolist(), predicted.tolist(), confidence.tolist())
         rows += [
             {"index": int(p), "label": int(label), "shot": severity, "label_rank": rank}
             | {"prediction": name, "confidence": probability}

@@ -75,10 +75,10 @@ def _value(claim: Claim, rows: StudyRows, base: Setting, differs: Sequence[str])
     setting = {**base, "l1": float(claim.setting["l1"]), "l2": float(claim.setting["l2"])}
     attack, eps = claim.setting.get("attack", "none"), float(claim.setting.get("eps", 0.0))
     point = Point(setting, attack, eps, column)
-    ours = rows.estimate(point)
-    if ours is None:
+    estimate = rows.estimate(point)
+    if estimate is None:
         return not_run(claim, NOTES.text("reason-setting"))
-    return judge_value(claim, ours, differs=differs, note=_other_readings(rows, point))
+    return judge_value(claim, estimate, differs=differs, note=_other_readings(rows, point))
 
 
 def _other_readings(rows: StudyRows, point: Point) -> str:

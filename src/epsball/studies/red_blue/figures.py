@@ -67,20 +67,20 @@ def _point_names(setting: Mapping[str, Any]) -> dict[str, str]:
 
 def curves(rows: StudyRows, settings: Sequence[Setting]) -> PlotBlock:
     """Plot accuracy and confidence over eps, of five settings that differ most."""
-    shown = [s for s in settings if (s["l1"], s["l2"]) in _CURVES] or settings[:5]
+    chosen = [s for s in settings if (s["l1"], s["l2"]) in _CURVES] or settings[:5]
     at = (("none", 0.0), *(("fgsm", eps) for eps in (0.05, 0.075, EPS, FAR)))
     points = []
-    for setting in shown:
+    for setting in chosen:
         for panel in ("accuracy", "confidence"):
             for attack, eps in at:
-                ours = rows.estimate(Point(setting, attack, eps, panel))
-                if ours is not None:
-                    points.append(plot_point(ours, eps, series=label(setting), panel=panel))
+                estimate = rows.estimate(Point(setting, attack, eps, panel))
+                if estimate is not None:
+                    points.append(plot_point(estimate, eps, series=label(setting), panel=panel))
     return NOTES.figure("curves", "eps, in linf", "share", points)
 
 
 def strips(rows: StudyRows) -> list[Block]:
     """Show the images that were kept."""
-    kept = rows.rows.filter(pl.col("kind") == "strip")
-    parts = [part.to_dicts() for _, part in kept.group_by("cell", maintain_order=True)]
+    rows_of_strips = rows.rows.filter(pl.col("kind") == "strip")
+    parts = [part.to_dicts() for _, part in rows_of_strips.group_by("cell", maintain_order=True)]
     return [strip_block(part, part[0]["attack"], f"network: {label(part[0])}") for part in parts]

@@ -146,12 +146,12 @@ def _fractions(
 def _source(setting: Setting, where: Where, *, show: bool) -> float | None:
     """Return the source's value."""
     attack, eps, column = where
-    wanted = {name: setting[name] for name in _PENALTIES}
-    wanted |= {"eps": eps, "attack": attack} if eps else {}
+    conditions = {name: setting[name] for name in _PENALTIES}
+    conditions |= {"eps": eps, "attack": attack} if eps else {}
     if not show or setting["arm"] != "clean":
         return None
     for claim in load_claims(NAME):
-        if claim.kind == "value" and f".{column}." in claim.id and claim.setting == wanted:
+        if claim.kind == "value" and f".{column}." in claim.id and claim.setting == conditions:
             return claim.value
     return None
 

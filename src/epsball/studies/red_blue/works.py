@@ -30,9 +30,9 @@ def _train(cell: Cell, workspace: Workspace) -> list[Row]:
     seed = cell.shared_seed("content", "train_images")
     with fresh_weights(seed):
         model = _network(cell, workspace)
-    given = {name: values[name] for name in ("l1", "l2", "lr", "batch_size", "epochs")}
+    chosen = {name: values[name] for name in ("l1", "l2", "lr", "batch_size", "epochs")}
     if values["arm"] == "adversarial":
-        given |= {"recipe": "fgsm-mix", "alpha": 0.0, "eps": values["arm_eps"]}
+        chosen |= {"recipe": "fgsm-mix", "alpha": 0.0, "eps": values["arm_eps"]}
     # no validation and no watching: the other cells evaluate every network
     settings = TrainSettings(
         optimizer="rmsprop",
@@ -40,7 +40,7 @@ def _train(cell: Cell, workspace: Workspace) -> list[Row]:
         watch_every=0,
         seed=seed,
         device=workspace.device,
-        **given,
+        **chosen,
     )
     return train_net(workspace, cell, model, images, settings)
 

@@ -37,13 +37,13 @@ class Shares:
         """Return the rows of an oracle, a number of queries and an attack, one a seed."""
         if "how" not in self.rows.columns:
             return []
-        found = self.rows.filter(
+        part = self.rows.filter(
             (pl.col("mode") == "fooled")
             & (pl.col("oracle") == oracle)
             & (pl.col("queries") == queries)
             & (pl.col("how") == how)
         )
-        return found.sort("repeat").to_dicts()
+        return part.sort("repeat").to_dicts()
 
     def raw(self, oracle: str, queries: int, how: str = "substitute") -> Estimate | None:
         """Return the share of all images that the oracle misclassifies."""
@@ -86,8 +86,7 @@ def _queries(claim: Claim, shares: Shares) -> Verdict:
     if not all(rows.values()):
         return not_run(claim, NOTES.text("reason-missing"))
     values = {
-        name: [r["fooled"] / max(1, r["clean_right"]) for r in found]
-        for name, found in rows.items()
+        name: [r["fooled"] / max(1, r["clean_right"]) for r in part] for name, part in rows.items()
     }
     other = min((name for name in ORACLES if name != "dnn"), key=lambda name: sum(values[name]))
     apart = difference(values[other], values["dnn"], rows["dnn"][0]["clean_right"])

@@ -41,8 +41,8 @@ def summarise(rows: pl.DataFrame, options: Options, data: DataSummary) -> Story:
 def _settings(rows: pl.DataFrame) -> list[tuple[str, int]]:
     if "how" not in rows.columns:
         return []
-    found = rows.filter(pl.col("mode") == "fooled").select("oracle", "queries")
-    return [(str(one[0]), int(one[1])) for one in found.unique(maintain_order=True).rows()]
+    pairs = rows.filter(pl.col("mode") == "fooled").select("oracle", "queries")
+    return [(str(one[0]), int(one[1])) for one in pairs.unique(maintain_order=True).rows()]
 
 
 def _curves(shares: Shares, settings: list[tuple[str, int]]) -> PlotBlock:

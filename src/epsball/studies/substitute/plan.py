@@ -59,9 +59,9 @@ def plan(options: Options, data: DataSummary) -> list[Cell]:
 
 
 def _check(values: Mapping[str, tuple[Plain, ...]], single: Mapping[str, Any]) -> None:
-    strange = [one for one in values["oracle"] if one not in ORACLES]
-    if strange:
-        raise InvalidInput(f"grid: oracle must be among {', '.join(ORACLES)}, got {strange[0]}")
+    unknown = [one for one in values["oracle"] if one not in ORACLES]
+    if unknown:
+        raise InvalidInput(f"grid: oracle must be among {', '.join(ORACLES)}, got {unknown[0]}")
     numbers: Any = values["queries"]
     for queries in numbers:
         if queries < single["seed_images"]:

@@ -93,16 +93,16 @@ def _substitute(cell: Cell, workspace: Workspace) -> list[Row]:
         queries=values["queries"], epochs=values["substitute_epochs"], seed=cell.seed
     )
     learned = learn_substitute(oracle, pixels[:seeds], build, settings, classes=classes)
-    spent = oracle.ledger.paid
+    before = oracle.ledger.paid
     clean = oracle(scored)
     (setting,) = make_settings([values["attack"]], norm="linf", eps=[values["eps"]])
     (through,) = through_substitute(
         oracle, learned.model, setting, scored, labels, clean=clean, seed=cell.seed
     )
     own = learned.model(scored).argmax(1)
-    beside = {"agree": int((own == clean).sum()), "spent": spent}
+    beside = {"agree": int((own == clean).sum()), "spent": before}
     few = slice(values["direct_images"])
-    given: dict[str, Any] = {
+    arguments: dict[str, Any] = {
         "clean": clean[few],
         "classes": classes,
         "eps": values["eps"],
@@ -110,7 +110,7 @@ def _substitute(cell: Cell, workspace: Workspace) -> list[Row]:
         "queries": values["queries"],
         "seed": cell.seed,
     }
-    direct = [directly(oracle, scored[few], labels[few], attack=one, **given) for one in DIRECT]
+    direct = [directly(oracle, scored[few], labels[few], attack=one, **arguments) for one in DIRECT]
     return [{**_row(through), **beside}, *(_row(one) for one in direct)]
 
 

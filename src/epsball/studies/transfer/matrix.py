@@ -91,17 +91,17 @@ class Rates:
         return [key for key in self._by_pair if key[0] == key[2] == technique and key[1] != key[3]]
 
     def _estimate(self, pairs: Sequence[Key], kind: str) -> Estimate | None:
-        found = [self._by_pair[pair] for pair in pairs if pair in self._by_pair]
-        if not found or len(found) < len(pairs):
+        rates = [self._by_pair[pair] for pair in pairs if pair in self._by_pair]
+        if not rates or len(rates) < len(pairs):
             return None
         count, whole = _COUNTS[kind]
-        if any(not row[whole] for rows in found for row in rows):
+        if any(not row[whole] for rows in rates for row in rows):
             return None
         values = [
-            sum(rows[seed][count] / rows[seed][whole] for rows in found) / len(found)
-            for seed in range(len(found[0]))
+            sum(rows[seed][count] / rows[seed][whole] for rows in rates) / len(rates)
+            for seed in range(len(rates[0]))
         ]
-        return over_seeds(values, int(found[0][0][whole]))
+        return over_seeds(values, int(rates[0][0][whole]))
 
 
 def gap(more: Estimate, less: Estimate, images: int) -> Estimate:

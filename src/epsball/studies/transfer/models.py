@@ -46,10 +46,10 @@ def train(cell: Cell, workspace: Workspace) -> list[Row]:
     if values["technique"] in NETWORKS:
         with fresh_weights(cell.seed):
             model = _network(cell, workspace)
-        given: dict[str, Any] = {"epochs": values["epochs"], "seed": cell.seed}
+        chosen: dict[str, Any] = {"epochs": values["epochs"], "seed": cell.seed}
         if values["technique"] == "resnet-adversarial":
-            given |= {"recipe": "fast", "eps": values["eps"]}
-        settings = TrainSettings(validation=0.0, watch_every=0, device=workspace.device, **given)
+            chosen |= {"recipe": "fast", "eps": values["eps"]}
+        settings = TrainSettings(validation=0.0, watch_every=0, device=workspace.device, **chosen)
         rows = train_net(workspace, cell, model, images, settings)
         return [{**rows[0], "weights_sha256": model_hash(model)}, *rows[1:]]
     flat, labels = _flat(images)

@@ -54,11 +54,11 @@ def plan(options: Options, data: DataSummary) -> list[Cell]:
     common: dict[str, Plain] = {"data": data.name, "content": data.content, "train_images": whole}
     cells: list[Cell] = []
     for repeat in range(options.seeds):
-        given = (repeat, options.threads, VERSION)
+        cell_settings = (repeat, options.threads, VERSION)
         trained = {
             (technique, subset): Cell(
                 NAME, "train", common | setting | {"technique": technique, "subset": subset,
-                "subset_images": size}, *given,
+                "subset_images": size}, *cell_settings,
             )
             for technique in techniques
             for subset in subsets
@@ -87,13 +87,13 @@ def is_grey(data: DataSummary) -> bool:
 
 def _techniques(options: Options, data: DataSummary) -> tuple[str, ...]:
     known = tuple(OF_DIGITS if is_grey(data) else OF_COLOUR)
-    asked = tuple(str(one) for one in options.grid.get("technique", known))
-    strange = sorted(set(asked) - set(known))
-    if strange:
+    chosen = tuple(str(one) for one in options.grid.get("technique", known))
+    unknown = sorted(set(chosen) - set(known))
+    if unknown:
         raise InvalidInput(
-            f"grid: technique must be among {', '.join(known)} for these images, got {strange[0]}"
+            f"grid: technique must be among {', '.join(known)} for these images, got {unknown[0]}"
         )
-    return asked
+    return chosen
 
 
 def _setting(options: Options, *, grey: bool) -> dict[str, Any]:

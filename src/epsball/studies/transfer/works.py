@@ -40,9 +40,9 @@ def _attack(cell: Cell, workspace: Workspace) -> list[Row]:
         streams = ImageStreams.of(
             torch.arange(len(images))[rows], seed=cell.seed, purpose=setting.variant
         )
-        given = setting.arguments(eps)
+        arguments = setting.arguments(eps)
         parts.append(
-            setting.spec.attack(source, images[rows], labels[rows], generator=streams, **given)
+            setting.spec.attack(source, images[rows], labels[rows], generator=streams, **arguments)
         )
     attacked = (torch.cat(parts) * _WHITE).round()
     clean = predict(model, images)
@@ -84,9 +84,9 @@ def _judge(cell: Cell, workspace: Workspace) -> list[Row]:
     truth, clean = labels.numpy(), says(images)
     rows: list[Row] = []
     for (technique, subset), hashed in zip(sources, attacks, strict=True):
-        kept = read_examples_of(workspace.examples(hashed))
-        wrong = says(torch.from_numpy(kept["images"]).float() / _WHITE) != truth
-        both = (clean == truth) & (kept["clean"] == truth)
+        stored = read_examples_of(workspace.examples(hashed))
+        wrong = says(torch.from_numpy(stored["images"]).float() / _WHITE) != truth
+        both = (clean == truth) & (stored["clean"] == truth)
         rows.append(
             {
                 "mode": "transfer",
@@ -97,7 +97,7 @@ def _judge(cell: Cell, workspace: Workspace) -> list[Row]:
                 "wrong": int(wrong.sum()),
                 "both_right": int(both.sum()),
                 "fooled": int((wrong & both).sum()),
-                "agree": int((clean == kept["clean"]).sum()),
+                "agree": int((clean == stored["clean"]).sum()),
             }
         )
     return rows
