@@ -1,1 +1,1 @@
-"""Evaluation: the engine, the checks, the measures, and what a run leaves behind."""
+"""Evaluation: the engine, checks, metrics and records of an audit."""

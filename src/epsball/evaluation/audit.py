@@ -1,4 +1,4 @@
-"""The main job: how often is this model fooled, by what, and can the numbers be trusted?"""
+"""`audit`: how often a model is fooled, by what, and whether the numbers can be trusted."""
 
 import tempfile
 import time
@@ -212,7 +212,7 @@ def _check_cluster(cluster: ShardCluster, budget: float | None) -> None:
 def _check_options(
     limit: int | None, seed: int, precision: str, micro_batch: int | None, budget: float | None
 ) -> None:
-    """Refuse numbers that cannot be meant."""
+    """Refuse options out of range."""
     rules = {
         f"limit must be 1 or more, got {limit}": limit is None or limit >= 1,
         f"seed must be 0 or more, got {seed}": seed >= 0,

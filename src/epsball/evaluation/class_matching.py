@@ -169,7 +169,7 @@ def _find(name: str, places: dict[str, list[int]]) -> list[int]:
 
 
 def _key(name: str) -> str:
-    """Reduce a name to what people agree on: small letters, one space for any mark."""
+    """Normalise a name: lower case, one space for any punctuation."""
     return re.sub(r"[\W_]+", " ", name).strip().casefold()
 
 

@@ -1,4 +1,4 @@
-"""Arguments of `audit` in the forms in which people have them."""
+"""Conversion of the arguments of `audit` from the forms that callers use."""
 
 import functools
 import inspect

@@ -10,7 +10,7 @@ PHASES = ("reading", "planning", "checks", "attacks", "measuring", "report")
 
 
 class Phases:
-    """Adds up seconds and passes phase by phase; a phase inside another is not counted twice."""
+    """Adds up seconds and passes by phase; a phase inside another is not counted twice."""
 
     def __init__(self) -> None:
         """Start with no cost."""

@@ -1,4 +1,4 @@
-"""All that is decided, and all that can be refused, before the first byte is written."""
+"""The plan of a run: all decisions and refusals before anything is written."""
 
 import math
 import time
@@ -185,7 +185,7 @@ def make_plan(
 
 
 def _draw(data: Dataset, request: Request) -> Positions:
-    """Choose the images; with a time budget in an order whose every beginning is a fair sample."""
+    """Choose the images; with a time budget in an order of which every prefix is stratified."""
     if request.budget is None:
         return choose(data.labels, request.limit, how=request.sample, seed=request.seed)
     return stratified_order(data.labels, request.seed)[: request.limit]

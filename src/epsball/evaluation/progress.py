@@ -4,23 +4,23 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """Something that wants to know."""
+    """Receives the progress of a run."""
 
     def begin(self, stage: str, total: int) -> None:
-        """Hear that a stage of so many units begins; 0 where nobody knows how many."""
+        """Begin a stage of so many units; 0: unknown."""
         ...
 
     def advance(self, count: int, note: str = "") -> None:
-        """Hear that so many units are done, and what is being worked on."""
+        """Add finished units, with a note on what is being worked on."""
         ...
 
     def say(self, text: str) -> None:
-        """Hear a sentence worth printing."""
+        """Print a sentence."""
         ...
 
 
 class Silent:
-    """Tell nobody."""
+    """Ignores all progress."""
 
     def begin(self, stage: str, total: int) -> None:
         """Ignore it."""

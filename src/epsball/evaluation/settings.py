@@ -96,7 +96,7 @@ class AttackSetting(BaseModel):
 
     @property
     def is_plain(self) -> bool:
-        """Say whether it climbs the loss of the truth by steepest steps: only such are ranked."""
+        """Say whether it ascends the true class' loss by steepest steps: only such are ranked."""
         usual = {"direction": "ascent", "reference": "true", "gradient": None, "clip": True}
         return all(self.knobs.get(key) in (None, value) for key, value in usual.items())
 
@@ -120,7 +120,7 @@ def make_settings(
     queries: int | None = None,
     target: str | None = None,
 ) -> tuple[AttackSetting, ...]:
-    """Turn a request into settings, and refuse it whole where any part breaks a rule.
+    """Turn a request into settings; any part that breaks a rule refuses all of it.
 
     Args:
         attacks: names with optional settings, "pgd" or "pgd:steps=100,objective=margin".

@@ -1,4 +1,4 @@
-"""What is audited: a model on images, both checked before anything is written."""
+"""The audited model: loaded, placed on its device and probed."""
 
 import copy
 from collections.abc import Callable
@@ -88,7 +88,7 @@ def open_model(
     seed: int = 0,
     **loading: Any,  # noqa: ANN401 - load_model's own
 ) -> Subject:
-    """Load or take a model, put it on its device, and find out what it gives.
+    """Load or take a model, put it on its device, and probe its outputs.
 
     Args:
         model: a spec such as "zoo:squeezenet" or "defended:FOLDER", or a callable. A module is

@@ -1,1 +1,1 @@
-"""What every directory of a run shares: may it be used, is it the same run, which versions."""
+"""Directories of runs: whether one may be used, whether it is the same run, versions."""

@@ -1,4 +1,4 @@
-"""Adversarial images to take away: as one npz file or as a folder of PNGs, with a table."""
+"""`epsball attack`: adversarial images as one npz file or a folder of PNGs, with a table."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -71,7 +71,7 @@ def craft(
     progress: Progress | None = None,
     **loading: Any,  # noqa: ANN401 - load_model's own
 ) -> Crafted:
-    """Attack images and write what comes out, in their original size, with a CSV beside.
+    """Attack images and write the results in their original size, with a CSV.
 
     Args:
         model: see `epsball.audit`.

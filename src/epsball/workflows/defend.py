@@ -1,4 +1,4 @@
-"""Fitting a defence around a model that is named, and keeping it where it can be named too."""
+"""Fitting a defence around a model given by its spec, and saving it."""
 
 import json
 import time
@@ -132,7 +132,7 @@ def defend(
 
 
 def _check_enough(labels: NDArray[np.int64], share: float) -> None:
-    """Refuse a share of clean images that so few images cannot be held to."""
+    """Refuse a false-rejection rate that is too small for the number of images."""
     count = int(calibration_mask(torch.from_numpy(labels)).sum())
     if not 0 < share < 1:
         return  # the defence itself refuses it

@@ -75,7 +75,7 @@ def fool(
     progress: Progress | None = None,
     **loading: Any,  # noqa: ANN401 - load_model's own
 ) -> Fooled:
-    """Search images that a model names with confidence and that mean nothing to people.
+    """Search images that a model classifies with confidence and that mean nothing to people.
 
     Args:
         model: see `epsball.audit`; it does not reject.

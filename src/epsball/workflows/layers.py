@@ -1,4 +1,4 @@
-"""The layers of a model that is named, for images that may not be."""
+"""The layers of a model given by its spec."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -42,7 +42,7 @@ _COLUMNS = (
 
 
 class Saver(Protocol):
-    """Something that keeps images."""
+    """Stores images."""
 
     def add(self, images: Tensor, clean: Examples) -> tuple[list[str], Tensor]:
         """Keep (n, c, h, w); return a name each, and the images as they can be read back."""
@@ -62,13 +62,13 @@ def check_form(form: str, data: Dataset) -> None:
 
 
 def open_saver(form: Form, out: Path, data: Dataset, count: int) -> Saver:
-    """Return what keeps count images in a form."""
+    """Return a saver of a number of images in a form."""
     return _Npz(out, data, count) if form == "npz" else _Png(out, data)
 
 
 @contextmanager
 def appearing(out: Path) -> Iterator[Path]:
-    """Give a directory beside, which becomes `out` when all went well and vanishes otherwise."""
+    """Yield a temporary directory that becomes `out` on success and is removed otherwise."""
     out = out.resolve()
     partial_out = out.with_name(f".{out.name}.part")
     try:

@@ -1,4 +1,4 @@
-"""What a fitted defence makes of clean images, told at once: before it is attacked."""
+"""The rates of a fitted defence on clean images, before it is attacked."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -71,7 +71,7 @@ class MachineFacts:
 
 
 def worth_of(fitted: FittedDefence, test: Dataset, limit: int = _MANY) -> Worth:
-    """Ask a defence, and the model inside, about clean images that the fit had not seen.
+    """Score clean images that the fit did not use with a defence and with the model inside.
 
     Args:
         fitted: the defence, and what it was fitted on.
@@ -153,7 +153,7 @@ def _facts(name: str, machine: RbfSvm, labels: Tensor) -> MachineFacts:
 
 
 def remedies(worth: Worth, machines: list[MachineFacts], rejector: Rejector) -> list[str]:
-    """Say what to try where a defence is no use as it is.
+    """Return remedies for a defence that rejects too much or too little.
 
     Args:
         worth: what it makes of clean images.

@@ -42,7 +42,7 @@ class Goal(Protocol):
 
 @dataclass(frozen=True)
 class Visit:
-    """What was seen at a point of the walk.
+    """Point, gradient and value at one step of the ascent.
 
     Args:
         point: (n, c, h, w).
@@ -57,12 +57,12 @@ class Visit:
     number: int
 
     def rows(self, chosen: Tensor) -> "Visit":
-        """Return what was seen at some rows."""
+        """Return the visit of some rows."""
         return Visit(self.point[chosen], self.slope[chosen], self.value[chosen], self.number)
 
 
 class Step(Protocol):
-    """Makes the next point from what was seen; keeps it inside ball and box.
+    """Computes the next point of an ascent, inside ball and box.
 
     One that may end a row's walk before its last step has `ended`, (n,) bool or None: rows for
     which the points just returned are where the walk ends, points that were visited already.
@@ -89,7 +89,7 @@ def ascend(
     best: BestSeen | None = None,
     inside: Callable[[Tensor, Tensor], Tensor] | None = None,
 ) -> Images:
-    """Walk uphill from start and return a point of the walk.
+    """Ascend from the starting points and return one of the points visited.
 
     Args:
         model: the classifier; with a search in low precision, its cheaper twin.
@@ -152,7 +152,7 @@ def is_exact(search: Search, number: int, steps: int, *, finish: int) -> bool:
 
 @dataclass(frozen=True)
 class _Ends:
-    """Where walks end: kept as they are, or where they rank highest for the model itself."""
+    """The last points of ascents, returned as they are or ranked by the model itself."""
 
     exact: Classifier
     best: BestSeen
@@ -178,7 +178,7 @@ def value_and_slope(
     number: int = 0,
     micro_batch: int | None = None,
 ) -> tuple[Visit, Tensor]:
-    """See value, gradient and scores at points, in batches of a size.
+    """Compute value, gradient and scores at points, in batches of a size.
 
     Args:
         model: the classifier.

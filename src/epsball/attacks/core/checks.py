@@ -1,4 +1,4 @@
-"""What every attack asks of its arguments before it spends a forward pass."""
+"""The checks of an attack's arguments, before any forward pass."""
 
 import functools
 from collections.abc import Callable
@@ -71,7 +71,7 @@ def _check_counts(attack: str, steps: int, step_size: float | None, queries: int
 
 
 def takes_no_eps(attack: Callable[..., Images]) -> Callable[..., Images]:
-    """Mark an attack that looks for the nearest image: an eps is refused, and told why."""
+    """Mark an attack that searches the nearest image: an eps is refused, with the reason."""
 
     @functools.wraps(attack)
     def checked(*args: Any, **named: Any) -> Images:  # noqa: ANN401 - the attack's own

@@ -1,4 +1,4 @@
-"""Several attacks one after the other, each on the images that the ones before have left."""
+"""Several attacks in sequence, each on the images that the earlier ones did not fool."""
 
 import inspect
 from collections.abc import Callable
@@ -21,7 +21,7 @@ _ROUNDING = 1e-6
 
 @dataclass
 class AttackSequence:
-    """Images under a row of attacks: who is left, and the best that was found.
+    """Images under several attacks in turn: the best result of each, and which are not fooled.
 
     Args:
         model: the classifier.
@@ -60,7 +60,7 @@ class AttackSequence:
         self.value, self.remaining = goal.value(logits), rows[~goal.success(logits)]
 
     def run(self, attack: Callable[..., Images], **settings: Any) -> int:  # noqa: ANN401 - the attack's own
-        """Attack the images that are left.
+        """Attack the images that are not fooled yet.
 
         Args:
             attack: a function with the house signature; one without eps returns the nearest
@@ -92,7 +92,7 @@ class AttackSequence:
         return another_run(self.generator, self.runs, rows)
 
     def judge(self, points: Tensor, rows: Tensor) -> int:
-        """Take over what fools within the ball, and say for how many images it does."""
+        """Store the successes within the ball, and return how many images have one."""
         far = size((points - self.inputs[rows]).double(), self.norm) > self.eps * (1 + _ROUNDING)
         if bool(far.any()):  # of an attack without eps: what lies outside may still do, pulled in
             inside = project_into_box(points, self.inputs[rows], self.eps, self.norm)

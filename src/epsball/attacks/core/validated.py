@@ -1,4 +1,4 @@
-"""Arguments as people have them, checked once before a public attack begins."""
+"""The checks and conversions of arguments, once for each call of a public attack."""
 
 import functools
 import inspect
@@ -21,7 +21,7 @@ _ROUNDING = 1e-6  # float32 arithmetic on images in [0, 1] may leave the box by 
 
 
 def validated(attack: Callable[..., Images]) -> Callable[..., Images]:
-    """Check what a public attack is given, and widen the forms in which it can be given.
+    """Check the arguments of a public attack, and accept them in more forms.
 
     The attack keeps its signature. On top of it, `eps` may be a text such as "8/255", a number of
     numpy or torch, or one value for each image, (n,): images of equal eps are then attacked

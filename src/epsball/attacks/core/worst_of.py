@@ -1,4 +1,4 @@
-"""Attacks that look at a list of candidates and keep the worst for the model. No gradient."""
+"""Attacks that score a list of candidates and return the worst for the model. No gradient."""
 
 from collections.abc import Callable, Iterable
 

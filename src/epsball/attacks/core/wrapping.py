@@ -1,4 +1,4 @@
-"""What a classifier that is made of classifiers takes over from them."""
+"""What a wrapper of classifiers takes from the classifiers inside."""
 
 from torch import nn
 

@@ -1,4 +1,4 @@
-"""Where the border of what fools a model lies: seen from a point, and on the way to an image."""
+"""The decision border: linearised at a point, and searched on the way to an image."""
 
 import functools
 from collections.abc import Callable
@@ -23,7 +23,7 @@ _CLEAR, _ROUNDING = 5e-4, 2e-5
 
 @dataclass(frozen=True)
 class LeadGoal:
-    """Scores that an attacker wants: a class that wins stands first, before all that do not.
+    """The goal that a class the attacker accepts leads all others by as much as possible.
 
     Beside the label a rejecting model's last column stands against the attacker; with targets all
     other classes do.
@@ -72,7 +72,7 @@ class LeadGoal:
 
 @dataclass(frozen=True)
 class Plane:
-    """The border as it looks from a point: where gap + <slope, z - point> is zero.
+    """The linearised border at a point: where gap + <slope, z - point> is zero.
 
     Args:
         gap: (m,), the lead of the class behind the border; below zero where the point is clean.
@@ -141,7 +141,7 @@ def _leads(
     candidates: int,
     likely: Tensor | None = None,
 ) -> tuple[tuple[Tensor, ...], Tensor, Tensor]:
-    """Ask, and return what the likeliest classes lead by, (m,) each, these, and the scores.
+    """Score points; return the leads of the likeliest classes, (m,) each, these, and the scores.
 
     Where `likely` names the classes, they are these.
     """

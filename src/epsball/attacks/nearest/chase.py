@@ -1,4 +1,4 @@
-"""What attacks share that chase a border with gradients: the first look, and every later one."""
+"""What attacks share that follow the decision border by gradients: evaluation of points."""
 
 import math
 from collections.abc import Callable
@@ -63,7 +63,7 @@ class LogOdds:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What was seen at points.
+    """Success, lead and gradient at points.
 
     Args:
         success: (m,) bool, which fool the model by more than rounding.
@@ -86,7 +86,7 @@ class Evaluation:
         return per_row(share, self.slope)
 
     def rows(self, chosen: Tensor) -> "Evaluation":
-        """Return what was seen at some of the points."""
+        """Return the evaluation of some of the points."""
         return Evaluation(self.success[chosen], self.lead[chosen], self.slope[chosen])
 
 
@@ -101,7 +101,7 @@ def evaluate_clean(
     confidence: float = 0.0,
     search: Search | None = None,
 ) -> tuple[NearestSearch, Evaluation]:
-    """Look at the clean images, and begin a search for those that do not fool the model yet.
+    """Evaluate the clean images, and begin a search for those that do not fool the model yet.
 
     The same pass gives the first gradient: nothing is asked twice.
 
@@ -134,7 +134,7 @@ def evaluate_clean(
 def evaluate(
     nearest: NearestSearch, points: Tensor, far: Tensor, climbed: LeadGoal | LogOdds, *, exact: bool
 ) -> Evaluation:
-    """Look at a point of every row, with its gradient; the search keeps those nearer than before.
+    """Evaluate a point of every row, with gradient; the search keeps those nearer than before.
 
     Args:
         nearest: the search.
@@ -196,12 +196,12 @@ def draw_back(
 
 
 def handicapped(goal: LeadGoal, logits: Tensor, confidence: float) -> Tensor:
-    """Take a lead that is asked for off the scores of all classes that win."""
+    """Subtract the confidence from the scores of all classes that the attacker accepts."""
     return logits - confidence * goal.columns(logits) if confidence else logits
 
 
 def result(nearest: NearestSearch, inputs: Tensor) -> Tensor:
-    """Return (n, c, h, w): what was found, and the clean image where nothing was or had to be."""
+    """Return (n, c, h, w): the nearest adversarial images, the clean ones where there is none."""
     images = inputs.detach().clone()
     images[nearest.rows] = nearest.points
     return images
@@ -228,7 +228,7 @@ def first_radius(far: Tensor, here: Evaluation, norm: Norm, limit: Tensor) -> Te
 
 
 def reach(here: Evaluation, norm: Norm) -> Tensor:
-    """Return (m,), how far the border is if the model goes on as its slope tells."""
+    """Return (m,), the distance to the border if the model were linear."""
     if norm == "l2":
         return here.lead.abs() / here.steepness
     return here.lead.abs() / never_zero(length(here.slope, "l1" if norm == "linf" else "linf"))
@@ -240,5 +240,5 @@ def never_zero(values: Tensor) -> Tensor:
 
 
 def cosine(first: float, last: float, number: int, steps: int) -> float:
-    """Return what falls from first towards last along half a wave, after number of steps."""
+    """Return the value of a cosine schedule from first to last after a number of steps."""
     return last + (first - last) * (1 + math.cos(math.pi * number / steps)) / 2

@@ -194,7 +194,7 @@ class _State:
 
 
 def _descend(nearest: NearestSearch, here: Evaluation, plan: _Plan, constants: Tensor) -> Tensor:
-    """Walk once from the clean images; return (m,), who was fooled on the way."""
+    """Descend once from the clean images; return (m,), the rows with a success."""
     success, endless = torch.zeros_like(here.success), torch.full_like(constants, torch.inf)
     start, zero = nearest.clean, torch.zeros_like(nearest.clean)
     state = _State(all_rows(start), constants, start, zero, zero, endless, endless)

@@ -130,7 +130,7 @@ def _search_c(nearest: NearestSearch, rule: _Rule, initial_c: float, searches: i
 
 
 def _descend(nearest: NearestSearch, rule: _Rule, c: Tensor) -> Tensor:
-    """Walk once from the clean images; return (m,), who was fooled on the way.
+    """Descend once from the clean images; return (m,), the rows with a success.
 
     All is divided by beta, so that an entry shrinks by step_size, not by beta * step_size.
     """

@@ -52,7 +52,7 @@ class NearestSearch:
 
     @property
     def exact(self) -> Classifier:
-        """Return the model that has the last word."""
+        """Return the model that confirms successes."""
         return self.search.confirm or self.model
 
     def evaluate(self, points: Tensor, part: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
@@ -113,7 +113,7 @@ def where_needed(
     norm: Norm,
     seek: Callable[[NearestSearch, Tensor], None],
 ) -> Tensor:
-    """NearestSearch for the rows that do not fool the model when clean, and leave the others clean.
+    """Search for the rows that do not fool the model when clean, and leave the others clean.
 
     Args:
         model: the classifier.
@@ -139,7 +139,7 @@ def where_needed(
 
 
 def prune(nearest: NearestSearch, *, saturate: bool) -> None:
-    """Give back changes that are not needed, for the price of about log2(changes) forward passes.
+    """Undo changes that are not needed, at about log2(changes) forward passes.
 
     Changes are ranked by what they add to the lead, to first order, and the shortest head of that
     list that still fools is looked for by halving.

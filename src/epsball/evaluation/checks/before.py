@@ -1,4 +1,4 @@
-"""What is wrong with a model or its images can often be seen before any attack is run."""
+"""Checks of a model and its images before any attack."""
 
 from collections.abc import Sequence
 
@@ -41,7 +41,7 @@ def check_mode(model: Classifier) -> list[Finding]:
 
 
 def check_state(state: KeptState) -> list[Finding]:
-    """Put the model's buffers back, and say which of them being asked has changed."""
+    """Restore the model's buffers, and report those that a forward pass changed."""
     moved = state.moved()
     if not moved:
         return []
@@ -65,7 +65,7 @@ def check_range(lowest: float, highest: float) -> list[Finding]:
 
 
 def check_scores(engine: Engine, probe: Probe) -> list[Finding]:
-    """Look at the scores themselves: finite, logits, repeatable, independent of neighbours."""
+    """Check the scores: finite, logits, repeatable, independent of the rest of the batch."""
     scores, info = probe.scores, engine.info
     bad = int((~scores.isfinite().all(1)).sum())
     if bad:
@@ -104,7 +104,7 @@ def _check_gives(info: ModelInfo, scores: Tensor) -> list[Finding]:
 
 
 def _check_repeatable(engine: Engine, probe: Probe) -> list[Finding]:
-    """Score the first batch again, and one by one: random models differ at once, others then."""
+    """Score the first batch again, then image by image: random, or dependent on the batch?"""
     scale = float(probe.scores.abs().amax()) or 1.0
     size = min(engine.config.micro_batch, BATCH)
     scores, images = probe.scores[:size], probe.examples.images[:size]
@@ -162,7 +162,7 @@ def check_chance(right: int, count: int, classes: int) -> list[Finding]:
 
 
 def check_gradients(probe: Probe) -> list[Finding]:
-    """Look at the gradient of each clean image, of cross-entropy and of the margin."""
+    """Check the gradients of cross-entropy and of the margin at each clean image."""
     if probe.loss_slopes is None or probe.margin_slopes is None or not len(probe.scores):
         return []
     slopes = [probe.loss_slopes.flatten(1), probe.margin_slopes.flatten(1)]

@@ -1,4 +1,4 @@
-"""Does the loss rise where the gradient says that it rises?"""
+"""Whether the loss changes along the gradient as the gradient predicts."""
 
 import torch
 
@@ -26,7 +26,7 @@ def box_radius(setting: AttackSetting, probe: Probe) -> float:
 
 
 def check_promise(engine: Engine, setting: AttackSetting, probe: Probe) -> list[Finding]:
-    """Move along the gradient by several lengths: at one of them the loss must do as it says.
+    """Move along the gradient by several lengths; at one the loss must change as predicted.
 
     Args:
         engine: the run's engine.

@@ -1,4 +1,4 @@
-"""Signs that a gradient attack failed unnoticed, looked for on a few images of the run.
+"""Indicators that a gradient attack failed unnoticed, measured on a few images of the run.
 
 Source: Pintor et al. 2022, arXiv:2106.09947. docs/findings.md says which of our findings stands
 for which of its six indicators. Departures: a ball is opened to the whole box, not beyond it; the
@@ -39,7 +39,7 @@ def check_indicators(
     records: pl.DataFrame,
     known: Sequence[Finding],
 ) -> list[Finding]:
-    """Open the ball, look at the walk and follow the gradient, on at most 16 images.
+    """Check the unbounded attack, its steps and its gradients, on at most 16 images.
 
     Args:
         engine: the run's engine.
@@ -87,7 +87,7 @@ def _freely(setting: AttackSetting, steps: int) -> AttackSetting:
 
 
 def _check_open(engine: Engine, setting: AttackSetting, few: Probe) -> list[Finding]:
-    """With every image allowed, a useful gradient leads from anywhere to another class."""
+    """Check that the unbounded attack reaches another class, as any useful gradient does."""
     fewest, most = _OPEN_STEPS
     free = _freely(_unhurried(setting), min(max(setting.knobs["steps"], fewest), most))
     far = box_radius(setting, few)
@@ -114,7 +114,7 @@ def _unhurried(setting: AttackSetting) -> AttackSetting:
 
 
 def _check_nearest(engine: Engine, setting: AttackSetting, records: pl.DataFrame) -> list[Finding]:
-    """Read off the records whom an attack that is allowed every image fooled at no distance."""
+    """Find in the records images that an attack without eps did not fool at any distance."""
     own = records.filter(variant=setting.variant, eps=setting.eps[0])
     right = own.filter(pl.col("clean_prediction") == pl.col("label"))
     return _unfooled(engine, setting, int(right["distance"].is_infinite().sum()), len(right))
@@ -135,7 +135,7 @@ def _unfooled(engine: Engine, setting: AttackSetting, remaining: int, count: int
 def _check_walk(
     engine: Engine, attacked: AttackedProbe, few: Tensor, known: Sequence[Finding]
 ) -> list[Finding]:
-    """Look at what the attack passed on its way, as the run ran it."""
+    """Check the points that the attack visited, repeated as in the run."""
     setting, walk = attacked.setting, attacked.walk
     returned = ~attacked.safe[few]
     findings = _transferred(setting, walk.claimed.cpu()[few], returned, "its cheaper copy")
@@ -154,7 +154,7 @@ def _check_walk(
 def _transferred(
     setting: AttackSetting, success_on_surrogate: Tensor, success_on_model: Tensor, surrogate: str
 ) -> list[Finding]:
-    """Say where what fools the searched model does not fool the model."""
+    """Report images that fool the surrogate and not the model."""
     lost, count = (
         int((success_on_surrogate & ~success_on_model).sum()),
         int(success_on_surrogate.sum()),
@@ -196,7 +196,7 @@ def _check_reach(
 
 
 def _check_relaxed(engine: Engine, setting: AttackSetting, few: Probe) -> list[Finding]:
-    """Attack a model's own differentiable version, and try the results on the model."""
+    """Attack a model's differentiable version, and score the results with the model."""
     relaxed = relaxed_of(engine.model)
     if relaxed is None:
         return []

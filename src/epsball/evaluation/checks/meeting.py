@@ -1,4 +1,4 @@
-"""How a model and the images meet: their scaling, and the gradient at them."""
+"""Whether images are scaled as the model expects, and gradients are correct at them."""
 
 from torch import Tensor
 

@@ -1,4 +1,4 @@
-"""What the records of a run give away about the run itself. Imports no torch."""
+"""Checks of the records of a run. Imports no torch."""
 
 from collections.abc import Sequence
 from itertools import pairwise, product
@@ -139,7 +139,7 @@ def _check_orderings(verdicts: _Verdicts, settings: dict[str, AttackSetting]) ->
 
 
 def _check_noise(verdicts: _Verdicts, settings: dict[str, AttackSetting]) -> list[Finding]:
-    """Compare every gradient attack with those that need no gradient, noise above all."""
+    """Compare every gradient attack with those that need no gradient, such as noise."""
     findings = []
     wrong = int((~verdicts.clean).sum())
     for blind, seeing in product(verdicts.safe, verdicts.safe):
@@ -164,7 +164,7 @@ def _check_noise(verdicts: _Verdicts, settings: dict[str, AttackSetting]) -> lis
 
 
 def _hardly_stronger(blind: int, seeing: int) -> bool:
-    """Say whether noise does harm beyond chance, and the gradient adds little to it."""
+    """Say whether noise fools beyond chance, and the gradient attack hardly more."""
     return blind > 0 and mcnemar(blind, 0) < _SURPRISE and seeing <= _LITTLE_MORE * blind
 
 

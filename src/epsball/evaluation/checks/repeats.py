@@ -1,4 +1,4 @@
-"""Short extra attacks on a few images, to see whether the long ones can be believed."""
+"""Short extra attacks on a few images, which verify the results of the long ones."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the results of a run say about the run: its records, and its attacks on the probe again."""
+"""Checks after the attacks: of the records, and of each attack repeated on the probe."""
 
 from collections.abc import Sequence
 
@@ -71,7 +71,7 @@ def check_results(
 
 
 def _check_clean(accepted: pl.DataFrame, class_names: Sequence[str], classes: int) -> list[Finding]:
-    """Ask whether the clean answers are better than guessing, and in the order of the labels."""
+    """Check that clean accuracy is above chance, and classes are in the order of the labels."""
     labels, predictions = accepted["label"].to_numpy(), accepted["clean_prediction"].to_numpy()
     findings = check_class_order(labels, predictions, class_names, classes)
     findings = findings or check_chance(int((labels == predictions).sum()), len(labels), classes)

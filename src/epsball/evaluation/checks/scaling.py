@@ -1,4 +1,4 @@
-"""Would the model be right far more often if its images were given in one of the usual ways?"""
+"""Whether the model is right far more often with one of the usual scalings of its images."""
 
 import itertools
 from collections.abc import Callable, Sequence
@@ -88,7 +88,7 @@ def check_scaling(
     named: bool,
     own: Preprocess | None = None,
 ) -> list[Finding]:
-    """Try the usual ways to give images on a few, and say where one is right far more often.
+    """Score a few images in the usual scalings, and report one that is right far more often.
 
     Args:
         scores: the model, images (n, c, h, w) to scores (n, k).
@@ -116,7 +116,7 @@ def check_scaling(
 
 
 def _changes(images: Tensor, *, named: bool, own: Preprocess | None) -> dict[str, Change]:
-    """Return the usual ways to give images, by what to write."""
+    """Return the usual scalings by the option that sets them."""
     mean, std = (own.mean.cpu(), own.std.cpu()) if own is not None else (0.0, 1.0)
     brightest = 1.0 if own is None else own.input_range
     changes = {}

@@ -1,4 +1,4 @@
-"""Is the gradient the model's own? Directional derivatives by finite differences say."""
+"""Whether gradients equal directional derivatives by finite differences."""
 
 from collections.abc import Callable
 
@@ -20,7 +20,7 @@ _FEWEST = 4  # images with a clear change
 def check_slopes(
     value: Callable[[Tensor], Tensor], slopes: Tensor, images: Tensor, scale: float
 ) -> list[Finding]:
-    """Move images along a few directions and compare the change with what the gradient promises.
+    """Move images along a few directions and compare the change with the gradient's prediction.
 
     Args:
         value: images (n, c, h, w) to the value (n,) whose gradient is judged, the margin.

@@ -1,4 +1,4 @@
-"""Watching an attack at work: which images it fooled on its way, and whether its loss rose."""
+"""Recording an attack's points: which images it fooled on its way, and whether its loss rose."""
 
 import torch
 from torch import Tensor
@@ -16,7 +16,7 @@ _ROUNDING = 1e-6
 
 
 class Walk:
-    """Sees every point that an attack scores.
+    """Records every point that an attack scores.
 
     Args:
         engine: the run's engine.
@@ -31,7 +31,7 @@ class Walk:
     """
 
     def __init__(self, engine: Engine, setting: AttackSetting, examples: Examples) -> None:
-        """See no point yet."""
+        """Start without points."""
         device, count = engine.config.device, len(examples)
         self.setting, self.classes = setting, engine.info.classes
         self.images, self.labels = examples.images.to(device), examples.labels.to(device)
@@ -46,7 +46,7 @@ class Walk:
         self.highest = torch.full((count,), -torch.inf, device=device)
 
     def on_scores(self, batch: Examples, scorer: str) -> OnScores:
-        """Return what notes the points of a batch, scored by the "model" or the "surrogate"."""
+        """Return what records the points of a batch, scored by the "model" or the "surrogate"."""
         places = self.order[torch.searchsorted(self.positions, batch.positions)]
         places = places.to(self.images.device)
 

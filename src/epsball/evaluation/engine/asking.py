@@ -1,4 +1,4 @@
-"""Calling a model, so that whatever it does wrong is reported in one line."""
+"""Calling a model; any error is reported in one line."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""A model in micro-batches: scores, recorders, and what to do where the memory is full."""
+"""A model in micro-batches: scores, recorders, and smaller batches when memory runs out."""
 
 import math
 from collections import Counter
@@ -23,7 +23,7 @@ from epsball.types import ModelInfo
 
 @dataclass
 class Engine:
-    """Feeds a model in micro-batches.
+    """Calls a model in micro-batches.
 
     Args:
         model: the caller's classifier, on the device already; never changed.
@@ -49,7 +49,7 @@ class Engine:
     halvings: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
-        """See that a search in low precision has something to search on."""
+        """Build the surrogate that a search in low precision needs."""
         if self.config.precision == "float32":
             self.surrogate = None
         elif self.surrogate is None:
@@ -154,7 +154,7 @@ class MicroBatch:
 
 @contextmanager
 def deterministic(threads: int) -> Iterator[None]:
-    """Fix what would change results from run to run; restore it afterwards."""
+    """Make torch deterministic inside the block; restore its settings afterwards."""
     before = torch.get_num_threads()
     cudnn, products = torch.backends.cudnn, torch.backends.cuda.matmul
     flags = cudnn.deterministic, cudnn.benchmark, cudnn.allow_tf32, products.allow_tf32

@@ -1,4 +1,4 @@
-"""Images with what belongs to them: labels, positions, and what the model says of them."""
+"""Images with labels, positions, and the model's predictions."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ _TOP = 5
 
 @dataclass(frozen=True)
 class Reading:
-    """What scores say of each image.
+    """Predictions of each image, read off its scores.
 
     Args:
         prediction: (n,), the first column; k where a model rejects.
@@ -38,7 +38,7 @@ class Reading:
     least_likely: Tensor
 
     def rows(self, chosen: Tensor | slice) -> "Reading":
-        """Return what is said of some images."""
+        """Return the reading of some images."""
         accepted = None if self.acceptance is None else self.acceptance[chosen]
         return Reading(
             self.prediction[chosen],

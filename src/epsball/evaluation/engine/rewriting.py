@@ -1,4 +1,4 @@
-"""A copy of a module that says the same with fewer passes over memory. It gives no verdicts.
+"""A copy of a module that computes the same with fewer passes over memory. It gives no verdicts.
 
 On a CPU most of the time of a small network in bfloat16 goes into what lies between its
 convolutions: a batch norm that its convolution could have done, a ReLU of values that the pooling

@@ -1,4 +1,4 @@
-"""How well a model tells what it should reject. Imports no torch.
+"""How well a model's acceptance separates images to accept and to reject. Imports no torch.
 
 All of it is read off acceptance scores: by how much the best class lies above the reject score, or
 any other number that is higher the more a model trusts its answer. An image is accepted where its
@@ -24,7 +24,7 @@ _HAIR = 1e-9
 
 @dataclass(frozen=True)
 class RiskCurve:
-    """What is wrong among the images that are accepted, as more and more are.
+    """Error among accepted images as more are accepted.
 
     Args:
         threshold: (m,), falling; the scores at which one image more, or several alike, come in.

@@ -1,4 +1,4 @@
-"""Intervals and paired tests: what turns a rate into a statement. Imports no torch."""
+"""Intervals of rates and paired tests. Imports no torch."""
 
 from collections.abc import Sequence
 
@@ -69,7 +69,7 @@ def wilson_intervals(
 
 
 def mcnemar(only_a: int, only_b: int) -> float:
-    """Return how surprising a paired difference would be between two equals (exact, two-sided).
+    """Return the exact two-sided p-value of McNemar's test on paired differences.
 
     Args:
         only_a: images on which only the first succeeds.
@@ -94,7 +94,7 @@ def mcnemar(only_a: int, only_b: int) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Correct p-values for having looked more than once.
+    """Correct p-values for multiple tests.
 
     Args:
         p_values: of tests made together, each in [0, 1].

@@ -131,7 +131,7 @@ def _rejects(records: pl.DataFrame) -> bool:
 
 
 def headline(worst: dict[str, Any], *, rejects: bool = False) -> str:
-    """Say the answer in one sentence, as the upper bound that it is.
+    """Return the answer in one sentence, as an upper bound.
 
     Args:
         worst: the worst case of the largest eps.

@@ -1,4 +1,4 @@
-"""What a run leaves behind, and how it is read back. Imports no torch, so that reports need none.
+"""The files of a run and how they are read. Imports no torch, so that reports need none.
 
 A run is a directory:
 

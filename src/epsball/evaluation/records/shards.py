@@ -1,4 +1,4 @@
-"""One shard: a few images under every attack. What is finished is on disk and never done twice."""
+"""One shard: a few images under every attack. A finished one is on disk and never run twice."""
 
 import functools
 import json
@@ -81,7 +81,7 @@ def run_shard(
     run: Path,
     advance: Callable[[AttackSetting, int], None],
 ) -> int:
-    """Do what is not done yet of a shard.
+    """Run the attacks of a shard that are not finished yet.
 
     Args:
         engine: the run's engine.

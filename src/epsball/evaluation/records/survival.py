@@ -1,4 +1,4 @@
-"""Does an adversarial image stay one when it is saved as an image?"""
+"""Whether an adversarial image stays adversarial when it is saved in 8 bits."""
 
 import torch
 from torch import Tensor

@@ -73,7 +73,7 @@ def train_settings(cell: Cell, workspace: Workspace, seed: int) -> TrainSettings
 
 
 def _watching(result: TrainResult, dataset: Dataset) -> int:
-    """Return what the watch spent: it is there to show something, and is no part of a recipe."""
+    """Return the gradients that watching took: they are no part of the recipe."""
     looks = sum(one.pgd_accuracy is not None for one in result.epochs)
     return looks * min(IMAGES, len(dataset)) * (STEPS + 1)  # PGD's steps, and FGSM
 

@@ -1,4 +1,4 @@
-"""Jacobian-based augmentation: a substitute is learned from few images and many questions."""
+"""Jacobian-based augmentation: a substitute is learned from few images and many queries."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

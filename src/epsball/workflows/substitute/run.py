@@ -29,7 +29,7 @@ DIRECT = ("square", "hopskipjump")
 
 @dataclass(frozen=True)
 class SubstituteResult:
-    """What came out for one architecture.
+    """The result of one architecture.
 
     Args:
         architecture: of the substitute.
@@ -46,7 +46,7 @@ class SubstituteResult:
 
 @dataclass(frozen=True)
 class SubstituteReport:
-    """What was learned of an oracle and what it is worth.
+    """The substitutes of an oracle and how often it is fooled through them.
 
     Args:
         path: the directory.
