@@ -76,7 +76,7 @@ def images_needed(false_rejection: float) -> int:
         >>> images_needed(0.05) > images_needed(0.2) > 10
         True
     """
-    count = 10
+    count = 1
     while rejection_interval(count, false_rejection)[1] > _WIDEST * false_rejection:
         count = math.ceil(1.1 * count)
     return count
