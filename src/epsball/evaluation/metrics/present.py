@@ -53,6 +53,24 @@ def eps_text(eps: float | None) -> str:
     return f"{eps:.4g}"
 
 
+def ball_words(norm: str, eps: float) -> str:
+    """Say in words what an attacker may change.
+
+    Example:
+        >>> ball_words("linf", 2 / 255)
+        'no pixel moves by more than 2 of 255 levels'
+        >>> ball_words("l0", 8.0)
+        'at most 8 values of pixels change'
+    """
+    if norm == "linf":
+        return f"no pixel moves by more than {eps * 255:.4g} of 255 levels"
+    if norm == "l0":
+        return f"at most {eps:g} values of pixels change"
+    if norm == "l1":
+        return f"all changes together add up to at most {eps:.4g}, where black to white is 1"
+    return f"the root of the sum of all squared changes is at most {eps:.4g}, black to white is 1"
+
+
 def rejection_note(clean_rejected: float | None) -> str:
     """Explain how a rejected image counts, beside any table with both kinds of accuracy.
 

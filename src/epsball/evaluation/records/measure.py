@@ -24,6 +24,7 @@ def record_frame(
     examples: Examples,
     attacked: Attacked,
     *,
+    attacked_scores: Tensor,
     scores: Callable[[Tensor], Tensor],
     info: ModelInfo,
     full_budget: bool,
@@ -36,6 +37,7 @@ def record_frame(
         eps: the radius it was given.
         examples: the shard's clean images, their scores read.
         attacked: the results.
+        attacked_scores: (n, k), those of the results.
         scores: float32 scores of the caller's own model.
         info: what is known of the model.
         full_budget: whether every image had the whole attack; else what retirement makes
@@ -45,7 +47,7 @@ def record_frame(
     Returns:
         One row an image, with the columns of `records.SCHEMA`.
     """
-    reading = read_scores(scores(attacked.images), examples.labels, info)
+    reading = read_scores(attacked_scores, examples.labels, info)
     delta = attacked.images.double() - examples.images.double()
     flat = attacked.images.flatten(1)
     count = len(examples.labels)

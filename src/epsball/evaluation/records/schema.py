@@ -11,7 +11,7 @@ A run is a directory:
 """
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -97,12 +97,15 @@ class SavedImages:
         labels: (m,), int64.
         clean: (m, c, h, w), float32 in [0, 1].
         adversarial: (variant, norm, eps) -> (m, c, h, w), float32 in [0, 1].
+        confidence: (variant, norm, eps) -> (m,), of the class that the model names; empty in runs
+            of older versions.
     """
 
     positions: NDArray[np.int64]
     labels: NDArray[np.int64]
     clean: NDArray[np.float32]
     adversarial: dict[tuple[str, str, float], NDArray[np.float32]]
+    confidence: dict[tuple[str, str, float], NDArray[np.float64]] = field(default_factory=dict)
 
 
 def read_records(run: Path, shards: Collection[int] | None = None) -> pl.DataFrame:
@@ -164,6 +167,12 @@ def read_saved_images(run: Path) -> SavedImages | None:
             (str(kept["variant"]), str(kept["norm"]), float(eps)): images
             for kept in saved.values()
             for eps, images in zip(kept["eps"], kept["adversarial"], strict=True)
+        },
+        {
+            (str(kept["variant"]), str(kept["norm"]), float(eps)): sure
+            for kept in saved.values()
+            if "confidence" in kept
+            for eps, sure in zip(kept["eps"], kept["confidence"], strict=True)
         },
     )
 

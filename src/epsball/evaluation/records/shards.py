@@ -120,21 +120,26 @@ def _write(
     seconds: float,
 ) -> None:
     """Judge the results of one attack and write them, the records last."""
-    frames = [
-        record_frame(
-            setting,
-            eps,
-            examples,
-            one,
-            scores=engine.scores,
-            info=engine.info,
-            full_budget=engine.config.full_budget,
-            targets=aims(engine, setting, examples),
+    frames, sure = [], []
+    for eps, one in zip(setting.eps, attacked, strict=True):
+        scores = engine.scores(one.images)
+        sure.append(read_scores(scores, examples.labels, engine.info).confidence)
+        frames.append(
+            record_frame(
+                setting,
+                eps,
+                examples,
+                one,
+                attacked_scores=scores,
+                scores=engine.scores,
+                info=engine.info,
+                full_budget=engine.config.full_budget,
+                targets=aims(engine, setting, examples),
+            )
         )
-        for eps, one in zip(setting.eps, attacked, strict=True)
-    ]
     if shard.number == 0:
-        _save_images(run / IMAGES / f"{shard.stem(setting)}.npz", setting, examples, attacked)
+        file = run / IMAGES / f"{shard.stem(setting)}.npz"
+        _save_images(file, setting, examples, attacked, torch.stack(sure))
     each = {"seconds": {repr(eps): seconds / len(setting.eps) for eps in setting.eps}}
     file = _records(run, shard, setting)
     # the records come last: that they exist means that everything else does
@@ -147,7 +152,11 @@ def _records(run: Path, shard: Shard, setting: AttackSetting) -> Path:
 
 
 def _save_images(
-    file: Path, setting: AttackSetting, examples: Examples, attacked: Sequence[Attacked]
+    file: Path,
+    setting: AttackSetting,
+    examples: Examples,
+    attacked: Sequence[Attacked],
+    confidence: torch.Tensor,
 ) -> None:
     right = (examples.reading.prediction == examples.labels).numpy()
     labels = examples.labels.numpy()
@@ -158,6 +167,7 @@ def _save_images(
         "labels": labels[chosen],
         "clean": examples.images.numpy()[chosen],
         "adversarial": np.stack([one.images.numpy()[chosen] for one in attacked]),
+        "confidence": confidence.numpy()[:, chosen],
         "eps": np.array(setting.eps),
         "variant": np.array(setting.variant),
         "norm": np.array(setting.norm),

@@ -10,6 +10,7 @@ from epsball.report.audit.classes import class_figure
 from epsball.report.audit.confusion import confusion_figure
 from epsball.report.audit.cost import cost_figure, phases_table
 from epsball.report.audit.curve import curve_figure
+from epsball.report.audit.first import files, first_screen, helping
 from epsball.report.audit.rejection import rejection_tables
 from epsball.report.audit.results import (
     beside_table,
@@ -64,6 +65,9 @@ def write_report(run: Path, *, figures: bool = False) -> Path:
         survival=survival_table(seen),
         beside=beside_table(seen),
         distances=distance_table(seen),
+        first=first_screen(seen),
+        helps=helping(seen),
+        files=files(seen),
         reached=reached_table(seen),
         sources=None if seen.blocked else source_table(seen),
         rejecting=rejection_tables(seen),

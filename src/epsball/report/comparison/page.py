@@ -110,6 +110,9 @@ def answer(row: dict[str, Any] | None, images: int | None) -> str:
         f"Of the same {count(images)} images, A gets at most {percent(a)} right {where}, "
         f"B at most {percent(b)}"
     )
+    if a != b:
+        more, less = ("A", "B") if a < b else ("B", "A")
+        first = f"{more} is fooled more easily than {less}. {first}"
     p = row.get("p_value")
     if p is None:
         return f"{first}."

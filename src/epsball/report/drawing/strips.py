@@ -126,11 +126,15 @@ def _tile(run: Run, images: SavedImages, said: _Said, row: int, setting: Setting
     position, label = int(images.positions[row]), int(images.labels[row])
     adversarial = images.adversarial[setting.variant, setting.norm, setting.eps][row]
     shown, factor = magnify(adversarial - images.clean[row])
+    record = dict(said.get((position, *setting), {}))
+    sure = images.confidence.get((setting.variant, setting.norm, setting.eps))
+    if record and record.get("confidence") is None and sure is not None:
+        record["confidence"] = float(sure[row])
     return Tile(
         f"eps {distance(setting.eps)}",
         data_address(adversarial),
         f"The same image after {setting.words}",
-        *_answer(run, label, said.get((position, *setting), {}), attacked=True),
+        *_answer(run, label, record, attacked=True),
         data_address(shown),
         factor,
     )
