@@ -57,6 +57,22 @@ def margin(logits: Logits, classes: Labels) -> Values:
     return others.amax(1) - logits.gather(1, column)[:, 0]
 
 
+def spread(logits: Logits) -> Values:
+    """Return the standard deviation of each row's scores: a unit that no scale of a model changes.
+
+    Args:
+        logits: (n, k), float.
+
+    Returns:
+        (n,), above zero, without gradient.
+
+    Example:
+        >>> spread(torch.tensor([[2.0, 4.0]])).item()
+        1.0
+    """
+    return logits.detach().std(1, correction=0).clamp_min(_TINY)
+
+
 def hinge(logits: Logits, classes: Labels, confidence: float = 1.0) -> Values:
     """Return `margin`, capped: nothing is gained beyond a lead of `confidence`.
 

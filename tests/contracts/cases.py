@@ -9,8 +9,8 @@ from epsball.types import Norm
 # one attack of each kind that is checked on a fitted rejector by default
 ON_A_REJECTOR = ("pgd", "fab", "square", "rejection")
 # their parts are checked by themselves; these rules take the ensembles several seconds
-ENSEMBLES = ("strongest", "autoattack")
-LONG_RULES = ("check_past_rejection", "check_linear_oracle")
+ENSEMBLES = ("strongest", "autoattack", "relaxation")
+LONG_RULES = ("check_past_rejection", "check_linear_oracle", "check_never_worse_than_clean")
 
 CASES = {
     f"{name}-{case.norm}-{case.rule.name}-{case.rejector or 'network'}": (name, case)

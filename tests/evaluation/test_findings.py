@@ -459,23 +459,6 @@ def test_accuracy_mismatch(model: nn.Module) -> None:
     assert found.blocked
 
 
-def test_what_depends_on_the_batch_by_design_is_no_mismatch(
-    model: nn.Module, broken_attack: Callable[..., None]
-) -> None:
-    """On all images it is an attack, on the few that are probed it gives up."""
-    whole = ATTACKS["pgd"].attack
-
-    def crowded(model: Any, inputs: Tensor, labels: Tensor, **k: Any) -> Tensor:
-        k.pop("search", None)
-        return whole(model, inputs, labels, **k) if len(inputs) > 70 else inputs.clone()
-
-    broken_attack("strongest", crowded)
-    asked: dict[str, Any] = {"attacks": ["strongest"], "eps": [0.3], "micro_batch": 128}
-    found = run(model, sample_images(100), full_budget=False, **asked)
-    assert found.summary["results"][0]["robust_accuracy"] < 0.5
-    assert "accuracy-mismatch" not in codes(found)
-
-
 def test_what_fools_only_within_a_smaller_ball_is_no_mismatch(
     model: nn.Module, broken_attack: Callable[..., None]
 ) -> None:

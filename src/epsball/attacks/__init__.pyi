@@ -19,6 +19,7 @@ from .gradient.mifgsm import mifgsm as mifgsm
 from .gradient.nifgsm import nifgsm as nifgsm
 from .gradient.pgd import pgd as pgd
 from .gradient.rejection import rejection as rejection
+from .gradient.relaxation import relaxation as relaxation
 from .gradient.transfer import transfer as transfer
 from .nearest.boxes import boxes as boxes
 from .nearest.cw import cw as cw

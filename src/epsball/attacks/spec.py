@@ -37,7 +37,8 @@ class AttackSpec:
         random: whether another generator gives another result, so that restarts help.
         keeps: what it returns: the "best" point seen, by (fooled, cross-entropy); one that
             "success", if any point seen did; or the "last".
-        adaptive: what one image is given depends on how the others of its batch fare.
+        composite: it runs other attacks in turn: each call is dear, and gradients are followed
+            where there are any.
         averages: it follows gradients averaged over changed images: what it reaches on the model
             it is made on is not the most that a gradient reaches there.
         takes_targets: whether it can be told which class to reach.
@@ -54,7 +55,7 @@ class AttackSpec:
     needs_gradient: bool = True
     random: bool = False
     keeps: Literal["best", "success", "last"] = "best"
-    adaptive: bool = False
+    composite: bool = False
     averages: bool = False
     takes_targets: bool = True
     foretold: Callable[[Mapping[str, Any]], int] | None = None

@@ -20,6 +20,7 @@ _BUILT_IN = {
     "mef": "gradient.mef",
     "apgd": "gradient.apgd",
     "apgd-t": "gradient.apgd_t",
+    "relaxation": "gradient.relaxation",
     "rejection": "gradient.rejection",
     "deepfool": "nearest.deepfool",
     "fab": "nearest.fab",

@@ -11,7 +11,7 @@ from torch import Tensor
 from epsball.attacks.core.asking import Part, all_rows, read, search_part
 from epsball.attacks.gradient.pgd import Mislead
 from epsball.geometry import project_into_box, size
-from epsball.objectives import margin
+from epsball.objectives import margin, spread
 from epsball.randomness import Randomness, another_run
 from epsball.tensors import Classifier, Images
 from epsball.types import Norm, Search
@@ -32,10 +32,10 @@ class AttackSequence:
         targets: (n,), or None.
         generator: see `pgd`; every attack draws from streams of its own.
         search: what may be saved; a sequence retires fooled images in any case.
-        remaining: (m,), the rows that no attack has fooled yet.
+        fooled: (n,), bool; the images that some attack has fooled, or that were wrong when clean.
         best: (n, c, h, w), for each row a fooled image, or the one nearest to being fooled.
         value: (n,), the margin of best.
-        runs: how many attacks were run.
+        gap: (n,), how far the label leads at best, in spreads of the scores; below zero if fooled.
     """
 
     model: Classifier
@@ -46,10 +46,11 @@ class AttackSequence:
     targets: Tensor | None
     generator: Randomness
     search: Search
-    remaining: Tensor = field(init=False)
+    fooled: Tensor = field(init=False)
     best: Tensor = field(init=False)
     value: Tensor = field(init=False)
-    runs: int = field(default=0, init=False)
+    gap: Tensor = field(init=False)
+    _runs: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
         """Begin with the clean images; what is fooled already is not attacked."""
@@ -57,22 +58,32 @@ class AttackSequence:
         self.best, rows = self.inputs.clone(), all_rows(self.inputs)
         logits = read(self._exact(), self.inputs, rows, self.search.micro_batch)
         goal = Mislead(self.model, margin, self.labels, self.targets)
-        self.value, self.remaining = goal.value(logits), rows[~goal.success(logits)]
+        self.value, self.fooled = goal.value(logits), goal.success(logits)
+        self.gap = -self.value / spread(logits)
 
-    def run(self, attack: Callable[..., Images], **settings: Any) -> int:  # noqa: ANN401 - the attack's own
-        """Attack the images that are not fooled yet.
+    @property
+    def remaining(self) -> Tensor:
+        """Return (m,), the rows that no attack has fooled yet."""
+        return (~self.fooled).nonzero()[:, 0]
+
+    def run(
+        self,
+        attack: Callable[..., Images],
+        rows: Tensor | None = None,
+        **settings: Any,  # noqa: ANN401  # the attack's own
+    ) -> None:
+        """Attack images.
 
         Args:
             attack: a function with the house signature; one without eps returns the nearest
                 image it finds, which counts where it lies within the ball.
+            rows: (m,), which of those that are left; None: all of them.
             **settings: of its own.
-
-        Returns:
-            How many more are fooled.
         """
-        rows = self.remaining
+        self._runs += 1  # also where no row is left: what an image draws depends on no other one
+        rows = self.remaining if rows is None else rows
         if not len(rows):
-            return 0
+            return
         shared = {"eps": self.eps, "norm": self.norm, "search": self._search_of(rows)}
         takes = inspect.signature(attack).parameters
         points = attack(
@@ -80,19 +91,14 @@ class AttackSequence:
             self.inputs[rows],
             self.labels[rows],
             targets=None if self.targets is None else self.targets[rows],
-            generator=self.fresh(rows),
+            generator=another_run(self.generator, self._runs, rows),
             **settings,
             **{name: value for name, value in shared.items() if name in takes},
         )
-        return self.judge(points, rows)
+        self.judge(points, rows)
 
-    def fresh(self, rows: Tensor) -> Randomness:
-        """Return randomness for another attack, of some rows."""
-        self.runs += 1
-        return another_run(self.generator, self.runs, rows)
-
-    def judge(self, points: Tensor, rows: Tensor) -> int:
-        """Store the successes within the ball, and return how many images have one."""
+    def judge(self, points: Tensor, rows: Tensor) -> None:
+        """Take over the points that rank above the best of their rows so far."""
         far = size((points - self.inputs[rows]).double(), self.norm) > self.eps * (1 + _ROUNDING)
         if bool(far.any()):  # of an attack without eps: what lies outside may still do, pulled in
             inside = project_into_box(points, self.inputs[rows], self.eps, self.norm)
@@ -101,10 +107,11 @@ class AttackSequence:
         goal = Mislead(self.model, margin, self.labels, self.targets).rows(rows)
         value, success = goal.value(logits), goal.success(logits)
         better = success | (value > self.value[rows])
-        self.best[rows[better]] = points[better].detach()
-        self.value[rows[better]] = value[better].to(self.value)
-        self.remaining = rows[~success]
-        return int(success.sum())
+        taken = rows[better]
+        self.best[taken] = points[better].detach()
+        self.value[taken] = value[better].to(self.value)
+        self.gap[taken] = (-value / spread(logits))[better].to(self.gap)
+        self.fooled[taken] |= success[better]
 
     def _search_of(self, rows: Tensor) -> Search:
         return search_part(replace(self.search, retire=True), rows) or Search()

@@ -1,28 +1,31 @@
-"""The strongest attack for the least work: cheap ones first, and only what still wins goes on."""
+"""The strongest attack for the least work: cheap stages first, dear ones where there is reason."""
 
 from dataclasses import replace
 
+import torch
 from torch import Tensor
 
 from epsball.attacks.core.ascent import value_and_slope
-from epsball.attacks.core.asking import Part, relaxed_of
+from epsball.attacks.core.asking import Part, all_rows, relaxed_of
 from epsball.attacks.core.checks import check_call
 from epsball.attacks.core.sequence import AttackSequence
 from epsball.attacks.core.validated import validated
-from epsball.attacks.ensembles.methods import METHODS, NORMS, Method
+from epsball.attacks.ensembles.stages import NORMS, STAGES, Stage
 from epsball.attacks.gradient.apgd import apgd
 from epsball.attacks.gradient.pgd import Mislead
 from epsball.attacks.spec import AttackSpec
 from epsball.errors import InvalidInput
 from epsball.objectives import margin
-from epsball.randomness import Randomness
+from epsball.randomness import Randomness, another_run
 from epsball.tensors import Classifier, Images, Labels
 from epsball.types import Norm, Search
 
-_FLAT = 0.1  # share of the images left whose gradient is zero, from which it is called masked
-_PROBED = 64  # images whose gradients are looked at
-# the first shares and, where something wins, the second ones: between 105 and 900
-_FORETOLD = 500
+NEAR = 0.75  # spreads of the scores by which the label leads, below which the border is near
+# (and below half of what it led by when the image was clean)
+CLEARLY = 0.3  # spreads by which squares have to come nearer than gradients had
+# the stages for every image, and the next ones for a few that come near
+_FORETOLD = 350
+_STAND_IN = 100  # streams of random numbers that no stage uses
 
 
 @validated
@@ -37,14 +40,13 @@ def strongest(
     generator: Randomness = None,
     search: Search | None = None,
 ) -> Images:
-    """Put every image to one attack after another until it is fooled or nothing wins any more.
+    """Put every image to one stage after another until one of them fools it.
 
-    The methods of the table `METHODS` take turns on the images that are left, each with a small
-    share of work first. One that fools something is given its next, larger share; one that fools
-    nothing is dropped. It ends when no image is left, or no method is. Where gradients look
-    masked, because they are zero or because squares win what gradients did not, the methods for
-    that case join, and a model that has a differentiable stand-in for itself is attacked through
-    it. For a model that rejects, methods join that are made for it.
+    The stages of the table `STAGES` follow each other, cheap ones first. Which of them an image
+    goes through depends on that image alone: on how near the border its best point lies, on
+    whether its gradient is zero, and on whether squares, which need no gradient, came nearer than
+    gradients had. A model that has a differentiable stand-in for itself is attacked through it as
+    well. For a model that rejects, stages join that are made for it.
 
     Args:
         model: maps (n, c, h, w) in [0, 1] to logits (n, k); mode and gradients stay untouched.
@@ -58,7 +60,7 @@ def strongest(
 
     Returns:
         (n, c, h, w) in [0, 1], within eps of inputs; a fooled image, or the one nearest to it.
-        Which methods go on depends on all images of the batch.
+        No row depends on another.
 
     Raises:
         InvalidInput: an argument breaks its rule.
@@ -71,70 +73,67 @@ def strongest(
         >>> flat(strongest(flat, x, y, eps=0.125)).argmax(1)
         tensor([1])
 
-    Source: after Croce and Hein 2020, arXiv:2003.01690, whose attacks and budgets these are. The
-    order, the shares and the dropping are ours.
+    Source: stages and their conditions are ours; the attacks are those of Croce and Hein 2020,
+    arXiv:2003.01690, and the constraint relaxation attack, AAAI 2025.
     """
     check_call("strongest", inputs, labels, targets, eps=eps, norm=norm, norms=NORMS)
     sequence = AttackSequence(
         model, inputs, labels, eps, norm, targets, generator, search or Search()
     )
-    blind = not _has_gradient(sequence)
+    seeing = _has_gradient(sequence)
     rejects = getattr(getattr(model, "info", None), "rejects", False)
-    turns = [m for m in METHODS if norm in m.norms and (m.blind or not blind)]
-    turns = [m for m in turns if rejects or not m.rejecting]
-    masked = blind or _is_flat(sequence)
-    if masked:
-        _through_stand_in(sequence)
-    for turn in range(max(len(method.shares) for method in METHODS)):
-        turns, masked = _take_turns(sequence, turns, turn, masked=masked)
-        if not len(sequence.remaining) or not any(masked or not method.masked for method in turns):
-            break
+    clean, masked = sequence.gap.clone(), torch.zeros_like(sequence.fooled)
+    for stage in STAGES:
+        if norm not in stage.norms or (stage.rejecting and not rejects):
+            continue
+        if stage is _FIRST_BLIND:  # gradients have had their turn
+            masked |= _flat(sequence, seeing=seeing)
+            _through_stand_in(sequence)
+        if stage.blind or seeing:
+            before = sequence.gap.clone()
+            sequence.run(stage.attack, _rows(sequence, stage, clean, masked))
+            if stage.blind:
+                masked |= sequence.gap < before - CLEARLY
     return sequence.best
 
 
-def _take_turns(
-    sequence: AttackSequence, turns: list[Method], turn: int, *, masked: bool
-) -> tuple[list[Method], bool]:
-    """Let every method have its share, and return those that go on and whether masks were seen."""
-    going = []
-    for method in turns:
-        if method.masked and not masked:
-            going.append(method)  # it waits until there is reason
-        elif turn < len(method.shares) and sequence.run(method.shares[turn]):
-            going.append(method)
-            if method.blind and not masked:
-                # squares fooled what gradients had left: from now on look behind the mask too
-                masked = True
-                _through_stand_in(sequence)
-    return going, masked
+_FIRST_BLIND = next(stage for stage in STAGES if stage.blind)
+
+
+def _rows(sequence: AttackSequence, stage: Stage, clean: Tensor, masked: Tensor) -> Tensor:
+    """Return which of the images left a stage is for; clean: the gaps before any attack."""
+    remaining = ~sequence.fooled
+    if stage.when == "near":
+        remaining &= (sequence.gap < NEAR) & (sequence.gap < clean / 2)
+    elif stage.when == "masked":
+        remaining &= masked
+    return remaining.nonzero()[:, 0]
 
 
 def _has_gradient(sequence: AttackSequence) -> bool:
-    """Say whether any gradient reaches the images."""
+    """Say whether the model gives a gradient at all."""
     try:
-        _slopes(sequence)
+        _slopes(sequence, all_rows(sequence.inputs)[:1])
     except InvalidInput:
         return False
     return True
 
 
-def _slopes(sequence: AttackSequence) -> Tensor:
-    rows = sequence.remaining[:_PROBED]
+def _slopes(sequence: AttackSequence, rows: Tensor) -> Tensor:
     goal = Mislead(sequence.model, margin, sequence.labels, sequence.targets).rows(rows)
-    if not len(rows):
-        return sequence.inputs[:0]
     size = sequence.search.micro_batch
     return value_and_slope(sequence.model, sequence.inputs[rows], rows, goal, micro_batch=size)[
         0
     ].slope
 
 
-def _is_flat(sequence: AttackSequence) -> bool:
-    """Say whether the margin's gradient is zero for too many of the images left."""
-    slopes = _slopes(sequence)
-    if not len(slopes):
-        return False
-    return float((slopes == 0).flatten(1).all(1).float().mean()) >= _FLAT
+def _flat(sequence: AttackSequence, *, seeing: bool) -> Tensor:
+    """Say for which of the images left the margin has no slope where they are clean."""
+    flat = torch.zeros_like(sequence.fooled)
+    rows = sequence.remaining
+    if len(rows):
+        flat[rows] = (_slopes(sequence, rows) == 0).flatten(1).all(1) if seeing else True
+    return flat
 
 
 def _through_stand_in(sequence: AttackSequence) -> None:
@@ -145,7 +144,7 @@ def _through_stand_in(sequence: AttackSequence) -> None:
         return
     plain = replace(sequence.search, retire=False, confirm=None)
     targets = None if sequence.targets is None else sequence.targets[rows]
-    for objective in ("cross-entropy", "margin"):
+    for number, objective in enumerate(("cross-entropy", "margin")):
         points = apgd(
             Part(relaxed, rows),
             sequence.inputs[rows],
@@ -155,7 +154,7 @@ def _through_stand_in(sequence: AttackSequence) -> None:
             steps=40,
             objective=objective,
             targets=targets,
-            generator=sequence.fresh(rows),
+            generator=another_run(sequence.generator, _STAND_IN + number, rows),
             search=plain,
         )
         sequence.judge(points, rows)
@@ -169,10 +168,10 @@ SPEC = AttackSpec(
     strongest,
     kind="budget",
     norms=("linf", "l2", "l1"),
-    source="order and shares ours; attacks and budgets: Croce and Hein 2020, arXiv:2003.01690",
+    source="stages ours; attacks: Croce and Hein 2020, arXiv:2003.01690, and AAAI 2025",
     needs_gradient=False,
     random=True,
     keeps="success",
-    adaptive=True,
+    composite=True,
     foretold=lambda _: _FORETOLD,
 )

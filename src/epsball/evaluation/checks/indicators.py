@@ -52,7 +52,7 @@ def check_indicators(
     if not len(rows) or not harmful:
         return []
     few = attacked.probe.rows(rows)
-    if setting.spec.adaptive:
+    if setting.spec.composite:
         return _check_relaxed(engine, setting, few)
     if not setting.spec.needs_gradient:
         return []

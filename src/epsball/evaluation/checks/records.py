@@ -146,8 +146,8 @@ def _check_noise(verdicts: _Verdicts, settings: dict[str, AttackSetting]) -> lis
         if blind[1] != seeing[1] or blind[1] == 0:
             continue
         one, two = settings[blind[0]], settings[seeing[0]]
-        # what is adaptive follows gradients where there are any
-        sees = one.spec.needs_gradient or one.spec.adaptive
+        # a composite follows gradients where there are any
+        sees = one.spec.needs_gradient or one.spec.composite
         if sees or not (two.spec.needs_gradient and two.is_plain):
             continue
         counts = verdicts.fooled(blind), verdicts.fooled(seeing)

@@ -32,7 +32,7 @@ def check_eps_zero(engine: Engine, setting: AttackSetting, probe: Probe) -> list
     short = {
         key: min(few, setting.knobs[key]) for key, few in _SHORT.items() if setting.knobs.get(key)
     }
-    count = _UNMOVED if short or not setting.spec.adaptive else _UNMOVED_DEAR
+    count = _UNMOVED if short or not setting.spec.composite else _UNMOVED_DEAR
     # those first that are attacked at all where only verdicts are sought
     wrong = ~probe.examples.not_yet_adversarial
     few = probe.rows(wrong.int().argsort(stable=True)[:count]).examples

@@ -88,7 +88,7 @@ def _count(setting: AttackSetting, records: pl.DataFrame) -> int:
     widest = setting.changed(eps=setting.eps[-1:], restarts=1)
     attacks = _WITH_DOUBLED if "steps" in setting.knobs and setting.means_harm else _ONCE
     affordable = int(_SHARE * passes / (_GRADIENT * attacks * max(1, widest.gradients)))
-    return max(affordable, _FEWEST_DEAR if setting.spec.adaptive else _FEWEST)
+    return max(affordable, _FEWEST_DEAR if setting.spec.composite else _FEWEST)
 
 
 def _check_setting(
@@ -112,12 +112,11 @@ def _check_setting(
     attacked = AttackedProbe.of(engine, widest, probe)
     if not random:
         findings += check_recomputed(engine, attacked)
-        # what depends on the other images of a batch is another attack on these few
-        if setting.restarts == 1 and not setting.spec.adaptive:
+        if setting.restarts == 1:
             findings += check_recorded(engine, attacked, records)
     if "steps" in setting.knobs and setting.means_harm:
         findings += check_steps(engine, attacked)
-        if setting.is_plain and setting.spec.kind == "budget" and not setting.spec.adaptive:
+        if setting.is_plain and setting.spec.kind == "budget" and not setting.spec.composite:
             findings += check_loss(attacked)
     if random:
         return findings

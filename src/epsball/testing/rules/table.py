@@ -19,10 +19,6 @@ def _minimises_with_known_distance(spec: AttackSpec, norm: Norm) -> bool:
     return _minimises(spec, norm) and norm != "l0"
 
 
-def _result_is_independent_of_the_batch(spec: AttackSpec, _: Norm) -> bool:
-    return not spec.adaptive
-
-
 def _follows_gradients_within_eps(spec: AttackSpec, _: Norm) -> bool:
     return spec.takes_eps and spec.needs_gradient and not spec.averages
 
@@ -48,7 +44,7 @@ def _has_a_query_budget(spec: AttackSpec, _: Norm) -> bool:
 
 
 def _crosses_a_rejection_band(spec: AttackSpec, _: Norm) -> bool:
-    return spec.takes_eps and (spec.needs_gradient or spec.adaptive) and not spec.averages
+    return spec.takes_eps and (spec.needs_gradient or spec.composite) and not spec.averages
 
 
 def _succeeds_within_a_radius(spec: AttackSpec, norm: Norm) -> bool:
@@ -58,12 +54,7 @@ def _succeeds_within_a_radius(spec: AttackSpec, norm: Norm) -> bool:
 RULES: tuple[Rule, ...] = (
     Rule(general.check_ball_and_box, any_model=True, any_settings=True),
     Rule(general.check_pure, any_model=True, any_settings=True),
-    Rule(
-        general.check_rows_alone,
-        _result_is_independent_of_the_batch,
-        any_model=True,
-        any_settings=True,
-    ),
+    Rule(general.check_rows_alone, any_model=True, any_settings=True),
     Rule(general.check_eps_zero, _takes_eps, any_model=True, any_settings=True),
     Rule(general.check_bad_input, any_model=True, any_settings=True),
     Rule(general.check_linear_oracle, _follows_gradients_within_eps),
