@@ -23,7 +23,7 @@ def rows_of(**wrong: float) -> pl.DataFrame:
     rows = []
     for oracle in ORACLES:
         for queries in QUERIES:
-            for how in ("substitute", "square", "hopskipjump"):
+            for how in ("substitute", "momentum", "square", "hopskipjump"):
                 share = wrong.get(oracle, 0.5)
                 rows.append(
                     {
@@ -63,7 +63,7 @@ def test_the_page_is_written_from_rows_alone() -> None:
     story = summarise(rows_of(dnn=0.9), Options(seeds=1), MNIST)
     assert "After 6,400 queries, the network misclassifies 90.0 %" in story.answer
     curves: Any = story.sections[0].blocks[0]
-    assert len(curves.points) == 27
+    assert len(curves.points) == 36
     table: Any = story.sections[0].blocks[1]
     assert [row[1] for row in table.rows[:3]] == ["800", "2,000", "6,400"]
 
@@ -94,8 +94,8 @@ def test_a_small_run_spends_its_queries_exactly(tmp_path: Path) -> None:
         grid="oracle=lr;queries=60;seed_images=40;substitute_epochs=1;direct_images=5",
     )  # fmt: skip
     frame = pl.read_parquet(tmp_path / "rows.parquet").filter(pl.col("mode") == "fooled")
-    assert frame["how"].to_list() == ["substitute", "square", "hopskipjump"]
+    assert frame["how"].to_list() == ["substitute", "momentum", "square", "hopskipjump"]
     assert frame["spent"].to_list()[0] == 60
-    assert frame["n"].to_list() == [40, 5, 5]
+    assert frame["n"].to_list() == [40, 40, 5, 5]
     assert all(asked <= 60 for asked in frame["asked"])
     assert 'id="figure-queries"' in write_study(tmp_path).read_text()

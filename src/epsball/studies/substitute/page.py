@@ -19,7 +19,7 @@ from epsball.studies.core.notes import write_story
 from epsball.studies.core.options import Options
 from epsball.studies.substitute.claims import NOTES, Shares, judge
 
-_HOW = ("substitute", "square", "hopskipjump")
+_HOW = ("substitute", "momentum", "square", "hopskipjump")
 
 
 def summarise(rows: pl.DataFrame, options: Options, data: DataSummary) -> Story:  # noqa: ARG001 - the signature of a page
@@ -70,12 +70,17 @@ def _table(shares: Shares, settings: list[tuple[str, int]]) -> TableBlock:
                 MISSING if agree is None else f"{100 * agree:.1f} %",
             ]
         )
-    heads = "oracle|#queries|#substitute, all images|#substitute, corrected|#square|#hopskipjump"
-    return NOTES.table("queries", heads + "|#same label as the oracle", rows)
+    heads = "oracle|#queries|#substitute, all images|#substitute, corrected|#with momentum|#square"
+    return NOTES.table("queries", heads + "|#hopskipjump|#same label as the oracle", rows)
 
 
 def _values(shares: Shares, settings: list[tuple[str, int]]) -> dict[str, Any]:
     """Return the variables of notes.md: the network at its most queries."""
     most = max((queries for oracle, queries in settings if oracle == "dnn"), default=None)
     share = None if most is None else shares.raw("dnn", most)
-    return {"most": most, "share": None if share is None else share.value}
+    momentum = None if most is None else shares.raw("dnn", most, "momentum")
+    return {
+        "most": most,
+        "share": None if share is None else share.value,
+        "momentum": None if momentum is None else momentum.value,
+    }

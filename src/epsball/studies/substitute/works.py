@@ -26,6 +26,7 @@ from epsball.workflows.substitute.scoring import Fooled, directly, through_subst
 
 _FILE = "model.skops"
 DIRECT = ("square", "hopskipjump")
+MOMENTUM = "mifgsm"
 
 
 def _train(cell: Cell, workspace: Workspace) -> list[Row]:
@@ -95,10 +96,13 @@ def _substitute(cell: Cell, workspace: Workspace) -> list[Row]:
     learned = learn_substitute(oracle, pixels[:seeds], build, settings, classes=classes)
     before = oracle.ledger.paid
     clean = oracle(scored)
-    (setting,) = make_settings([values["attack"]], norm="linf", eps=[values["eps"]])
-    (through,) = through_substitute(
-        oracle, learned.model, setting, scored, labels, clean=clean, seed=cell.seed
-    )
+    attacks = list(dict.fromkeys([values["attack"], MOMENTUM]))
+    through = [
+        through_substitute(
+            oracle, learned.model, setting, scored, labels, clean=clean, seed=cell.seed
+        )[0]
+        for setting in make_settings(attacks, norm="linf", eps=[values["eps"]])
+    ]
     own = learned.model(scored).argmax(1)
     beside = {"agree": int((own == clean).sum()), "spent": before}
     few = slice(values["direct_images"])
@@ -111,11 +115,12 @@ def _substitute(cell: Cell, workspace: Workspace) -> list[Row]:
         "seed": cell.seed,
     }
     direct = [directly(oracle, scored[few], labels[few], attack=one, **arguments) for one in DIRECT]
-    return [{**_row(through), **beside}, *(_row(one) for one in direct)]
+    names = ("substitute", "momentum")
+    own_rows = [{**_row(one, how), **beside} for one, how in zip(through, names, strict=False)]
+    return own_rows + [_row(one, one.attack) for one in direct]
 
 
-def _row(result: Fooled) -> Row:
-    how = result.attack if result.attack in DIRECT else "substitute"
+def _row(result: Fooled, how: str) -> Row:
     return {
         "mode": "fooled", "how": how, "n": result.n, "wrong": result.wrong,
         "clean_right": result.clean_right, "fooled": result.fooled, "asked": result.queries,
