@@ -1,5 +1,6 @@
 """The pages of a study: all that was found, nothing from strangers, the same bytes again."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import altair as alt
 import pytest
 from tests.report.fake_plans import VILLAIN
-from tests.report.fake_study import story
+from tests.report.fake_study import build, story
 
 from epsball.errors import InvalidInput
 from epsball.report import write_study, write_study_page
@@ -52,6 +53,16 @@ def test_markdown_holds_every_claim_and_table(study: Path) -> None:
     lines = [line for line in text.splitlines() if line.startswith("|")]
     rows = [line.replace("\\|", "").count("|") for line in lines if "`s." in line]
     assert set(rows) == {6}  # no cell of a stranger opens a column
+
+
+def test_a_source_without_claims_gets_no_section_of_claims(tmp_path: Path) -> None:
+    file = build(tmp_path) / "summary.json"
+    summary = json.loads(file.read_text())
+    file.write_text(json.dumps(summary | {"claims": [], "verdicts": {}}))
+    for page in (write_study(tmp_path), write_study_page(tmp_path)):
+        text = page.read_text(encoding="utf-8")
+        assert "Claims" not in text
+        assert "A number matches" not in text
 
 
 def test_figures_go_to_files_too(study: Path) -> None:

@@ -29,18 +29,13 @@ def write_study_page(out: Path, page: Path | None = None) -> Path:
 
 def _page(summary: Mapping[str, Any]) -> str:
     story, manifest = summary["story"], summary["manifest"]
-    tally = [
-        f"{summary['verdicts'][v]} {w}" for v, w in VERDICTS.items() if v in summary["verdicts"]
-    ]
     parts = [
         f"# {story['question']}",
         f"Study `{summary['study']}`, after {summary['source']}.",
         f"**{story['answer']}**",
         _how(manifest),
         _unfinished(summary),
-        "## Claims",
-        f"{'; '.join(tally)}. {_RULES}",
-        *(_claims(summary["claims"], kind) for kind in (False, True)),
+        *_judged(summary),
         *(part for section in story["sections"] for part in _section(section)),
         "## Choices and departures",
         "\n".join(f"- {note}" for note in story["notes"]),
@@ -53,6 +48,16 @@ _RULES = (
     "interval is Student's t over seeds (Wilson's over the images, where there is one seed). "
     "Another model or data set cannot refute a finding, and says nothing of a number: not run."
 )
+
+
+def _judged(summary: Mapping[str, Any]) -> list[str]:
+    """Return the verdicts; nothing where the source makes no claim."""
+    counts = summary["verdicts"]
+    tally = [f"{counts[v]} {w}" for v, w in VERDICTS.items() if v in counts]
+    if not tally:
+        return []
+    tables = [_claims(summary["claims"], numbers) for numbers in (False, True)]
+    return ["## Claims", f"{'; '.join(tally)}. {_RULES}", *tables]
 
 
 def _how(manifest: Mapping[str, Any]) -> str:
