@@ -6,7 +6,7 @@ of the converted module from onnxruntime on 64 test images, as a share of the la
 clean and robust accuracy of an audit (pgd, 10 steps, eps 0.1, 200 images) through the file. Below
 it, the same audit of the module itself, of its TorchScript trace and of its torch.export program.
 
-    python benchmarks/onnx_ways_in.py --out DIR [--page FILE]
+    python -m benchmarks.onnx_ways_in --out DIR [--page FILE]
 
 Finished lines are kept in DIR/lines.jsonl; a run that was stopped goes on where it stopped.
 """
@@ -153,7 +153,7 @@ def page(rows: list[dict[str, Any]]) -> str:
         f"{len(read)} of {len(files)} ONNX files are read; the largest difference from onnxruntime "
         f"is {worst:.1e} of the largest score. {len(unexported)} combinations are refused by the "
         "exporter itself.\n",
-        "Made by `python benchmarks/onnx_ways_in.py --out DIR --page docs/results/onnx.md` with "
+        "Made by `python -m benchmarks.onnx_ways_in --out DIR --page docs/results/onnx.md` with "
         f"{versions}, onnx2fx {version('onnx2fx')}, Python {platform.python_version()}. Each "
         f"network is trained on MNIST for 400 steps; audits are pgd (10 steps) at eps {EPS} on "
         f"{AUDITED} test images. TorchScript is torch's older exporter, torch.export its default "

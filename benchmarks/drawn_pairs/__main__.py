@@ -29,6 +29,7 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--named", action="store_true", help="models that name their classes")
     parser.add_argument("--page", type=Path)
     parser.add_argument("--rows", type=Path)
     options = parser.parse_args()
@@ -43,20 +44,21 @@ def main() -> None:
         for number in wanted:
             if number in done:
                 continue
-            done[number] = one(number, options.seed, tasks, options.out)
+            done[number] = one(number, tasks, options)
             stream.write(json.dumps(done[number]) + "\n")
             stream.flush()
     rows = [done[number] for number in wanted]
     write_page(rows, options.page, options.rows)
 
 
-def one(number: int, seed: int, tasks: dict[str, Task], out: Path) -> dict[str, Any]:
+def one(number: int, tasks: dict[str, Task], options: argparse.Namespace) -> dict[str, Any]:
     """Draw, build, audit and judge one pair."""
-    pair = draw(number, seed, tasks)
+    seed, networks = options.seed, options.out / "networks"
+    pair = draw(number, seed, tasks, named=options.named)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            built = build(pair, tasks[pair.task], out / "networks", Path(folder), seed)
+            built = build(pair, tasks[pair.task], networks, Path(folder), seed)
         except Exception as error:  # torch cannot make this pair
             text = f"{type(error).__name__}: {error}".splitlines()[0]
             return {**pair.row(), "verdict": "not built", "detail": text[:200], "mistaken": None}

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from benchmarks.drawn_pairs.behaviours import BEHAVIOURS
+from benchmarks.drawn_pairs.behaviours import BEHAVIOURS, Then
 from benchmarks.drawn_pairs.drawing import Pair
 from benchmarks.drawn_pairs.forms import FORMS
 from benchmarks.drawn_pairs.networks import trained
@@ -68,7 +68,9 @@ def build(pair: Pair, task: Task, networks: Path, folder: Path, seed: int) -> Bu
     named = pair.layout in ("folder by name", "folder with classes.txt")
     codes = {*behaviour.codes, *change.codes, *order.codes}
     codes |= {*PIXELS} if pair.given != "right" else set()
-    if named or pair.subset or "folder" in pair.layout:  # an order of names of its own
+    if (
+        named or pair.subset or pair.names == "permuted" or "folder" in pair.layout
+    ):  # an order of names of its own
         codes |= {*ORDERS["permuted"].codes}
     return Built(
         model=model,
@@ -100,7 +102,7 @@ def _model(
     own = scalings(task)[pair.scaling]
     other = scalings(task)[pair.other]
     expecting = Expecting(net, own).to(dtype).eval()
-    inner = BEHAVIOURS[pair.behaviour].make(expecting)
+    inner = BEHAVIOURS[pair.behaviour].make(_named(expecting, pair, task))
     given = {"right": [own], "none": [], "another": [other], "twice": [own, own]}[pair.given]
     as_option = pair.form in ("pt2 file", "onnx file", "factory file") and len(given) == 1
     layers = [] if as_option else [one for one in given if one.name != "unit"]
@@ -114,6 +116,18 @@ def _model(
     exact = copy.deepcopy(net).double()
     held = None if isinstance(model, str) else whole
     return model, options, held, lambda points: exact(points)
+
+
+def _named(net: nn.Module, pair: Pair, task: Task) -> nn.Module:
+    """Return a network that knows the names of its classes, and may have its own order of them."""
+    if pair.names == "none":
+        return net
+    order = np.arange(task.classes)
+    if pair.names == "permuted":
+        order = np.random.default_rng(pair.number).permutation(task.classes)
+        net = Then(net, lambda scores: scores[:, torch.from_numpy(order)])
+    net.class_names = tuple(task.names[place] for place in order)
+    return net
 
 
 def _options(scaling: Scaling) -> dict[str, Any]:

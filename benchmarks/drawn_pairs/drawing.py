@@ -16,6 +16,7 @@ _USUAL = {"behaviour": 0.55, "scaling": 0.4, "range": 0.6, "order": 0.7, "given"
 _NO_LABELS = ("labels float", "labels one-hot", "labels as text")  # always refused
 PRECISIONS = ("float32", "float64", "float16", "bfloat16")
 GIVEN = ("right", "none", "another", "twice")
+NAMES = ("none", "own", "permuted")
 COUNTS = (60, 120, 200)
 BYTES = (
     *("uint8", "bytes of 0 and 1", "bytes of 0 to 16", "inverted", "rows for columns"),
@@ -43,6 +44,7 @@ class Pair:
         order: of the labels.
         subset: how many classes the images show; 0: all.
         count: of images.
+        names: of classes that the model knows: none, its own, or its own in an order of its own.
     """
 
     number: int
@@ -59,14 +61,22 @@ class Pair:
     order: str
     subset: int
     count: int
+    names: str = "none"
 
     def row(self) -> dict[str, Any]:
         """Return the pair as plain values."""
         return asdict(self)
 
 
-def draw(number: int, seed: int, tasks: dict[str, Task]) -> Pair:
-    """Draw a pair; equal numbers and seeds draw equal pairs."""
+def draw(number: int, seed: int, tasks: dict[str, Task], *, named: bool = False) -> Pair:
+    """Draw a pair; equal numbers and seeds draw equal pairs.
+
+    Args:
+        number: of the pair.
+        seed: of the run.
+        tasks: by name.
+        named: draw also which names of its classes the model knows.
+    """
     rng = np.random.default_rng([seed, number])
     task = tasks[str(rng.choice(list(tasks), p=(0.4, 0.35, 0.1, 0.15)))]
     known = list(scalings(task))
@@ -88,6 +98,9 @@ def draw(number: int, seed: int, tasks: dict[str, Task]) -> Pair:
         subset=int(rng.choice([0, 0, 0, 0, 0, max(2, task.classes // 2)])),
         count=int(rng.choice(COUNTS)),
     )
+    if named:
+        chosen = np.random.default_rng([seed, number, 2]).choice(NAMES, p=(0.2, 0.3, 0.5))
+        pair = replace(pair, names=str(chosen))
     return _possible(pair, task)
 
 
