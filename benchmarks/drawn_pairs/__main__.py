@@ -48,7 +48,9 @@ def main() -> None:
             stream.write(json.dumps(done[number]) + "\n")
             stream.flush()
     rows = [done[number] for number in wanted]
-    write_page(rows, options.page, options.rows)
+    named = " --named" if options.named else ""
+    command = f"python -m benchmarks.drawn_pairs --pairs {options.pairs}{named} --out DIR"
+    write_page(rows, options.page, options.rows, command)
 
 
 def one(number: int, tasks: dict[str, Task], options: argparse.Namespace) -> dict[str, Any]:

@@ -2,10 +2,12 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+from benchmarks.drawn_pairs.mended import MENDED
 
 VERDICTS = {
     "right": "clean accuracy and that of the attacked images are those of float64, and no weaker "
@@ -41,8 +43,17 @@ the pair. No code of epsball takes part in the judgement.
 """
 
 
-def write_page(rows: list[dict[str, Any]], page: Path | None, file: Path | None) -> None:
-    """Print the counts; write the page and the rows where a file is named."""
+def write_page(
+    rows: list[dict[str, Any]], page: Path | None, file: Path | None, command: str
+) -> None:
+    """Print the counts; write the page and the rows where a file is named.
+
+    Args:
+        rows: one a pair.
+        page: Markdown, written anew.
+        file: Parquet, written anew.
+        command: that makes them.
+    """
     counts = Counter(row["verdict"] for row in rows)
     print(dict(counts))
     built = [row for row in rows if row["verdict"] in VERDICTS]
@@ -51,10 +62,10 @@ def write_page(rows: list[dict[str, Any]], page: Path | None, file: Path | None)
         pl.DataFrame(built, infer_schema_length=None).write_parquet(file)
     if page is not None:
         page.parent.mkdir(parents=True, exist_ok=True)
-        page.write_text(_page(built, len(rows)), encoding="utf-8")
+        page.write_text(_page(built, len(rows), command), encoding="utf-8")
 
 
-def _page(rows: list[dict[str, Any]], drawn: int) -> str:
+def _page(rows: list[dict[str, Any]], drawn: int, command: str) -> str:
     mistaken = Counter(row["verdict"] for row in rows if row["mistaken"])
     usual = Counter(row["verdict"] for row in rows if not row["mistaken"])
     table = _table(
@@ -64,6 +75,8 @@ def _page(rows: list[dict[str, Any]], drawn: int) -> str:
     faults = [row for row in rows if row["verdict"] in _FAULTS]
     lines = [
         _INTRODUCTION,
+        f"Made by `{command}` with torch {version('torch')}.",
+        "",
         f"{drawn:,} pairs were drawn; torch cannot build {drawn - len(rows)} of them (a script "
         f"of a model that returns an object, say). Of the other {len(rows):,}:",
         "",
@@ -76,6 +89,7 @@ def _page(rows: list[dict[str, Any]], drawn: int) -> str:
         "from (a tuple, one column, no gradient for a gradient attack ...).",
         "",
     ]
+    lines += ["## What the drawing has found", "", *(f"- {one}" for one in MENDED), ""]
     for dimension in _DIMENSIONS:
         lines += [f"## By {dimension}", "", _by(rows, dimension), ""]
     return "\n".join(lines)

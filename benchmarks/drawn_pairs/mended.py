@@ -1,0 +1,22 @@
+"""What drawn pairs have shown, so that a reader of the page sees what it was worth."""
+
+MENDED = (
+    "images upside down, transposed or inverted printed a number without a finding: "
+    "`other-scaling` tries them",
+    "a scaling inside the model in place of another, or applied twice: `other-scaling` tries these "
+    "too, on up to 256 images",
+    "an embedding taken for class scores printed 4.5 %: `unknown-classes`",
+    "a few classes that swallow most images, far above chance: `class-shares`, and a wider "
+    "`near-chance`",
+    "scores behind a large temperature weaken attacks on the cross-entropy by 14 points: "
+    "`flat-scores`",
+    "a network in bfloat16 was called random because its rounding depends on the batch, so that no "
+    "scaling was tried: the tolerance is that of its type",
+    "frozen scripts in half precision, and modules of two types, were refused with advice about "
+    "their size: they are asked in their own type",
+    "a model that raises TypeError at the first image ended in a traceback",
+    "counters that no module holds (a mapping in a closure) stayed moved: they are put back, with "
+    "`state-moved`",
+    "a model that enables gradients by itself kept every graph alive",
+    "images of NaN were blamed on the weights of the model",
+)
