@@ -14,6 +14,8 @@ MENDED = (
     "scaling was tried: the tolerance is that of its type",
     "frozen scripts in half precision, and modules of two types, were refused with advice about "
     "their size: they are asked in their own type",
+    "the ONNX file of a transformer in float16 ended the process inside a fusion of onnxruntime: "
+    "files are judged without fusions",
     "a model that raises TypeError at the first image ended in a traceback",
     "counters that no module holds (a mapping in a closure) stayed moved: they are put back, with "
     "`state-moved`",
