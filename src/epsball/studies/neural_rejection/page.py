@@ -9,15 +9,8 @@ from epsball.studies.claims.story import Block, Story, TableBlock
 from epsball.studies.core.data_summary import DataSummary
 from epsball.studies.core.notes import write_story
 from epsball.studies.core.options import Options
+from epsball.studies.neural_rejection import costs, figures, tables
 from epsball.studies.neural_rejection.claims import judge
-from epsball.studies.neural_rejection.costs import attacking_table, fitting_table, training_table
-from epsball.studies.neural_rejection.figures import (
-    accuracy_curves,
-    coverage_curves,
-    knowledge_curves,
-    rejection_curves,
-    strips,
-)
 from epsball.studies.neural_rejection.networks import AS_STATED, USED, as_stated, base_values
 from epsball.studies.neural_rejection.results import (
     NOTES,
@@ -28,20 +21,6 @@ from epsball.studies.neural_rejection.results import (
     Results,
 )
 from epsball.studies.neural_rejection.subjects import GOOD, SUBJECTS
-from epsball.studies.neural_rejection.tables import (
-    auroc_table,
-    base_table,
-    density_table,
-    findings_table,
-    harvest_table,
-    knowledge_table,
-    ladder_table,
-    retraining_table,
-    safe_table,
-    source_table,
-    variant_titles,
-    verdicts_table,
-)
 
 _HEADLINE = ("none", "nr", "dnr")
 
@@ -65,24 +44,32 @@ def summarise(rows: pl.DataFrame, options: Options, data: DataSummary) -> Story:
 
 def _blocks(results: Results) -> dict[str, list[Block]]:
     return {
-        "base": [base_table(results)],
-        "curves": [accuracy_curves(results), rejection_curves(results)],
+        "base": [tables.base_table(results)],
+        "curves": [figures.accuracy_curves(results), figures.rejection_curves(results)],
         "numbers": [
-            source_table(results),
-            verdicts_table(results, OURS),
-            verdicts_table(results, STRONGEST),
-            findings_table(results),
+            tables.source_table(results),
+            tables.verdicts_table(results, OURS),
+            tables.verdicts_table(results, STRONGEST),
+            tables.findings_table(results),
         ],
-        "ladder": [ladder_table(results), density_table(results)],
-        "knowledge": [knowledge_curves(results), knowledge_table(results)],
-        "digits": [*strips(results)],
+        "ladder": [tables.ladder_table(results), tables.density_table(results)],
+        "knowledge": [figures.knowledge_curves(results), tables.knowledge_table(results)],
+        "digits": [*figures.strips(results)],
         "retraining": [
-            retraining_table(results, SOURCE),
-            retraining_table(results, OURS),
-            harvest_table(results),
+            tables.retraining_table(results, SOURCE),
+            tables.retraining_table(results, OURS),
+            tables.harvest_table(results),
         ],
-        "rejectors": [auroc_table(results), safe_table(results), coverage_curves(results)],
-        "costs": [training_table(results), fitting_table(results), attacking_table(results)],
+        "rejectors": [
+            tables.auroc_table(results),
+            tables.safe_table(results),
+            figures.coverage_curves(results),
+        ],
+        "costs": [
+            costs.training_table(results),
+            costs.fitting_table(results),
+            costs.attacking_table(results),
+        ],
     }
 
 
@@ -107,7 +94,7 @@ def _accuracies(results: Results, eps: float) -> list[float] | None:
 
 def _lowest(results: Results, name: str, eps: float) -> dict[str, Any] | None:
     """Return the lowest accuracy under our attacks; of equal ones that on most images."""
-    ours = {attack: TITLES[attack] for attack in (OURS, STRONGEST)} | variant_titles()
+    ours = {attack: TITLES[attack] for attack in (OURS, STRONGEST)} | tables.variant_titles()
     known: list[dict[str, Any]] = []
     for attack, title in ours.items():
         one = results.estimate(name, attack, eps, draw=0)
