@@ -120,8 +120,8 @@ def _soft_clipped(delta: Tensor, caps: Tensor, radius: Tensor) -> Tensor:
     falls = levels - torch.cat((levels[:, 1:], torch.zeros_like(levels[:, :1])), 1)
     sums = (slope * falls).cumsum(1)  # (n, 2 d): what is kept at the next level down
     before = (sums < radius).sum(1, keepdim=True).clamp_max(levels.shape[1] - 1)
-    kept = sums.gather(1, before) - (slope * falls).gather(1, before)
-    left = (radius - kept) / slope.gather(1, before).clamp_min(1)
+    remaining = sums.gather(1, before) - (slope * falls).gather(1, before)
+    left = (radius - remaining) / slope.gather(1, before).clamp_min(1)
     level = (levels.gather(1, before) - left).clamp_min(0)
     fits = torch.minimum(height, caps).sum(1, keepdim=True) <= radius
     level = torch.where(fits, torch.zeros_like(level), level)

@@ -123,11 +123,11 @@ def uniform(like: Tensor, generator: Randomness) -> Tensor:
         (n, ...), the numbers.
     """
     if isinstance(generator, ImageStreams):
-        drawn = generator.uniform(like.shape[1:])
+        sample = generator.uniform(like.shape[1:])
     else:
         place = like.device if generator is None else generator.device
-        drawn = torch.rand(like.shape, generator=generator, device=place)
-    return drawn.to(like)
+        sample = torch.rand(like.shape, generator=generator, device=place)
+    return sample.to(like)
 
 
 def normal(like: Tensor, generator: Randomness) -> Tensor:
@@ -151,6 +151,6 @@ def random_below(limits: Tensor, generator: Randomness) -> Tensor:
     Returns:
         (n,), int64.
     """
-    drawn = uniform(limits.to(torch.float64), generator)
+    sample = uniform(limits.to(torch.float64), generator)
     # rounding of a number just below 1 could reach the limit itself
-    return torch.minimum((drawn * limits).long(), limits - 1)
+    return torch.minimum((sample * limits).long(), limits - 1)

@@ -66,20 +66,20 @@ def evolve(
     if classes * coding.genes > _ALL_NICHES:
         niches = np.unique(targets.cpu().numpy())
     archive = _Archive(niches, coding.genes)
-    genomes, spent = coding.first(population, generator), 0
+    genomes, shown_images = coding.first(population, generator), 0
     while True:
         images = to_levels(coding.images(genomes))
         with torch.no_grad():
             probabilities = model(images.to(targets.device)).double().softmax(1).cpu()
         archive.offer(genomes, probabilities)
-        spent += len(genomes)
+        shown_images += len(genomes)
         advance(len(genomes))
         done = bool((archive.confidence(targets) >= confidence).all())
-        if done or spent + population > evaluations:
+        if done or shown_images + population > evaluations:
             break
         genomes = coding.mutated(archive.parents(population, generator), generator)
     best = archive.genomes(targets)
-    queries = torch.full((len(targets),), spent)
+    queries = torch.full((len(targets),), shown_images)
     return Fooling(
         to_levels(coding.images(best)), targets.cpu(), archive.confidence(targets), queries
     )
@@ -126,6 +126,6 @@ class _Archive:
         return torch.from_numpy(np.asarray(self._of(targets)["objective"], np.float64))
 
     def _of(self, targets: Tensor) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float64]]]:
-        wanted = np.array(targets.cpu().tolist(), dtype=object)[:, None]
-        _, found = self._elites.retrieve(wanted)
-        return dict(found)
+        descriptors = np.array(targets.cpu().tolist(), dtype=object)[:, None]
+        _, elites = self._elites.retrieve(descriptors)
+        return dict(elites)

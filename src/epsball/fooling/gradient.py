@@ -61,18 +61,18 @@ def ascend_class(
     _check(confidence, steps, step_size)
     point = start.detach().clone().float()
     adam = torch.optim.Adam([point], lr=step_size)
-    best, sure = to_levels(point), torch.zeros(len(point), dtype=torch.float64)
+    best, confidence_now = to_levels(point), torch.zeros(len(point), dtype=torch.float64)
     queries = torch.zeros(len(point), dtype=torch.int64)
     going = torch.arange(len(point), device=point.device)
     for step in range(steps):
         shift = _shift(point, generator) if regularised else (0, 0)
         slope, shown, now = _climb(model, point[going], targets[going], shift, regularised)
         if not regularised:
-            _keep(best, sure, going, shown, now)
+            _keep(best, confidence_now, going, shown, now)
         queries[going.cpu()] += 2
         advance(1)
-        if not regularised and bool((sure >= confidence).all()):
-            return Fooling(best.cpu(), targets.cpu(), sure, queries)
+        if not regularised and bool((confidence_now >= confidence).all()):
+            return Fooling(best.cpu(), targets.cpu(), confidence_now, queries)
         still = (slope == 0).flatten(1).all(1)
         slope[still] = normal(slope[still], generator)  # no direction: any
         point.grad = torch.zeros_like(point)
@@ -82,11 +82,11 @@ def ascend_class(
         if regularised and step % _BLUR_EVERY == 0:
             point.copy_(_smoothed(point))
         if not regularised:  # an image that is done with is not looked at again
-            going = (sure < confidence).nonzero()[:, 0].to(point.device)
+            going = (confidence_now < confidence).nonzero()[:, 0].to(point.device)
     shown = to_levels(point[going])
-    _keep(best, sure, going, shown, target_confidence(model, shown, targets[going]))
+    _keep(best, confidence_now, going, shown, target_confidence(model, shown, targets[going]))
     queries[going.cpu()] += 1
-    return Fooling(best.cpu(), targets.cpu(), sure, queries)
+    return Fooling(best.cpu(), targets.cpu(), confidence_now, queries)
 
 
 def _climb(
@@ -102,9 +102,9 @@ def _climb(
         shown = to_levels(leaf)
         logits = model(shown.roll(shift, dims=(2, 3)))
         own = logits.gather(1, targets[:, None])[:, 0]
-        sure = own - logits.logsumexp(1)
-        (slope,) = torch.autograd.grad((own if regularised else sure).sum(), leaf)
-    return slope, shown.detach(), sure.detach().double().exp()
+        log_confidence = own - logits.logsumexp(1)
+        (slope,) = torch.autograd.grad((own if regularised else log_confidence).sum(), leaf)
+    return slope, shown.detach(), log_confidence.detach().double().exp()
 
 
 def _keep(best: Tensor, sure: Tensor, rows: Tensor, shown: Tensor, now: Tensor) -> None:
@@ -123,8 +123,8 @@ def _smoothed(images: Tensor) -> Tensor:
 def _shift(images: Tensor, generator: Randomness) -> tuple[int, int]:
     most = max(1, min(images.shape[-2:]) // _JITTER)
     limits = torch.full((len(images),), 2 * most + 1, device=images.device)
-    drawn = [int(random_below(limits, generator)[0]) - most for _ in range(2)]
-    return drawn[0], drawn[1]
+    offsets = [int(random_below(limits, generator)[0]) - most for _ in range(2)]
+    return offsets[0], offsets[1]
 
 
 def _check(confidence: float, steps: int, step_size: float) -> None:

@@ -74,10 +74,10 @@ def check_labels(labels: Tensor, images: int, classes: int) -> Labels:
             f"the oracle must return one int64 label an image, got {labels.dtype} of shape "
             f"{tuple(labels.shape)} for {images} images"
         )
-    strange = (labels < 0) | (labels >= classes)
-    if bool(strange.any()):
+    out_of_range = (labels < 0) | (labels >= classes)
+    if bool(out_of_range.any()):
         raise BrokenContract(
-            f"the oracle returned label {int(labels[strange][0])}, labels must be in "
+            f"the oracle returned label {int(labels[out_of_range][0])}, labels must be in "
             f"[0, {classes}): give the number of classes of the oracle with --classes"
         )
     return labels

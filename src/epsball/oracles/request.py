@@ -88,8 +88,8 @@ def named_encoding(text: str) -> Encoding:
     single = f'"{IMAGE}"' in text
 
     def write(images: NDArray[Any]) -> bytes:
-        given = {IMAGE: images[0].tolist()} if single else {IMAGES: images.tolist()}
-        return json.dumps(_filled(template, given)).encode()
+        values = {IMAGE: images[0].tolist()} if single else {IMAGES: images.tolist()}
+        return json.dumps(_filled(template, values)).encode()
 
     return Encoding("application/json", write, single=single)
 

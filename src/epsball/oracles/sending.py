@@ -75,8 +75,8 @@ def post(
         if isinstance(error, httpx.HTTPStatusError):
             if error.response.status_code not in _TRY_AGAIN:
                 return False
-            asked = error.response.headers.get("retry-after", "")
-            return min(float(asked), 60.0) if asked.isdecimal() else True
+            retry_after = error.response.headers.get("retry-after", "")
+            return min(float(retry_after), 60.0) if retry_after.isdecimal() else True
         return isinstance(error, httpx.TransportError) and not isinstance(
             error, httpx.UnsupportedProtocol
         )
@@ -115,7 +115,7 @@ def _refusal(url: str, response: "httpx.Response", attempts: int) -> Exception:
             f"oracle: {url} answered {status} in all of {attempts} attempts: try again later, or "
             "lower --rate and --concurrency"
         )
-    said = response.text[:_SHOWN].strip()
+    answer = response.text[:_SHOWN].strip()
     return Refused(
-        f"oracle: {url} answered {status} ({said!r}): {_REFUSED.get(status, 'check the request')}"
+        f"oracle: {url} answered {status} ({answer!r}): {_REFUSED.get(status, 'check the request')}"
     )

@@ -46,15 +46,15 @@ def read_photograph(file: Path) -> NDArray[np.uint8]:
     """
     try:
         with Image.open(file) as opened:
-            turned = ImageOps.exif_transpose(opened)
-            if turned.mode.startswith("I"):
-                deep = np.asarray(turned).astype(np.uint32)
+            upright = ImageOps.exif_transpose(opened)
+            if upright.mode.startswith("I"):
+                deep = np.asarray(upright).astype(np.uint32)
                 grey = (deep * 255 + 32767) // 65535 if deep.max(initial=0) > 255 else deep
                 return np.repeat(grey.astype(np.uint8)[:, :, None], 3, axis=2)
-            if "A" in turned.getbands() or "transparency" in turned.info:
-                paper = Image.new("RGBA", turned.size, "white")
-                turned = Image.alpha_composite(paper, turned.convert("RGBA"))
-            return np.array(turned.convert("RGB"))
+            if "A" in upright.getbands() or "transparency" in upright.info:
+                paper = Image.new("RGBA", upright.size, "white")
+                upright = Image.alpha_composite(paper, upright.convert("RGBA"))
+            return np.array(upright.convert("RGB"))
     except FileNotFoundError:
         raise InvalidInput(f"photo {file}: there is no such file: check the path") from None
     except Exception as error:  # decoders raise anything on damage
@@ -108,10 +108,10 @@ def _markers(
     detector = aruco.ArucoDetector(aruco.getPredefinedDictionary(aruco.DICT_4X4_50), settings)
     grey = vision.cvtColor(photograph, vision.COLOR_RGB2GRAY)
     corners, numbers, _ = detector.detectMarkers(grey)
-    found: Mapping[int, NDArray[np.float32]] = {}
+    by_number: Mapping[int, NDArray[np.float32]] = {}
     if numbers is not None:
-        found = {int(n): c.reshape(4, 2) for n, c in zip(numbers.ravel(), corners, strict=True)}
-    known = {n: c for n, c in found.items() if n < sheet.pages * len(CORNERS)}
+        by_number = {int(n): c.reshape(4, 2) for n, c in zip(numbers.ravel(), corners, strict=True)}
+    known = {n: c for n, c in by_number.items() if n < sheet.pages * len(CORNERS)}
     pages = {number // len(CORNERS) for number in known}
     if len(pages) > 1:
         raise InvalidInput(
@@ -119,14 +119,14 @@ def _markers(
             "one page at a time"
         )
     page = pages.pop() if pages else 0
-    wanted = [page * len(CORNERS) + corner for corner in range(len(CORNERS))]
-    missing = [CORNERS[i] for i, number in enumerate(wanted) if number not in known]
+    needed = [page * len(CORNERS) + corner for corner in range(len(CORNERS))]
+    missing = [CORNERS[i] for i, number in enumerate(needed) if number not in known]
     if missing:
         raise InvalidInput(
             f"photo {name} must show the four markers of a page of this sheet, missing: "
             f"{', '.join(missing)}; photograph the whole page, flat and in focus"
         )
-    return page, np.stack([known[number] for number in wanted])
+    return page, np.stack([known[number] for number in needed])
 
 
 def _image(
@@ -145,8 +145,8 @@ def _image(
     shift = np.array([left, top]) + (scale - 1) / 2
     to_paper = np.array([[scale[0], 0, shift[0]], [0, scale[1], shift[1]], [0, 0, 1]])
     flags = vision.INTER_LINEAR | vision.WARP_INVERSE_MAP
-    seen = vision.warpPerspective(photograph, matrix @ to_paper, fine, flags=flags)
-    small = vision.resize(seen, (width, height), interpolation=vision.INTER_AREA)
+    warped = vision.warpPerspective(photograph, matrix @ to_paper, fine, flags=flags)
+    small = vision.resize(warped, (width, height), interpolation=vision.INTER_AREA)
     if channels == 1:
         return np.asarray(vision.cvtColor(small, vision.COLOR_RGB2GRAY))[None]
     return np.ascontiguousarray(np.asarray(small).transpose(2, 0, 1))

@@ -73,14 +73,14 @@ def feature_maps(module: nn.Module, images: Images, *, count: int = 16) -> tuple
     if not layers:
         raise InvalidInput("feature maps need a model with a convolution, this one has none")
     name, layer = layers[0]
-    seen: list[Tensor] = []
-    handle = layer.register_forward_hook(lambda _module, _inputs, output: seen.append(output))
+    outputs: list[Tensor] = []
+    handle = layer.register_forward_hook(lambda _module, _inputs, output: outputs.append(output))
     try:
         with torch.no_grad():
             module(images)
     finally:
         handle.remove()
-    maps = seen[0].relu()
+    maps = outputs[0].relu()
     best = maps.mean((0, 2, 3)).topk(min(count, maps.shape[1])).indices
     chosen = maps[:, best]
     return name, chosen / chosen.amax((2, 3), keepdim=True).clamp_min(1e-12)
@@ -93,28 +93,28 @@ def last_convolution(module: nn.Module) -> nn.Module | None:
 
 
 def _gradient(module: nn.Module, images: Tensor, classes: Tensor) -> Tensor:
-    found: Tensor = _captum().Saliency(module).attribute(images, target=classes)
-    return found.abs().sum(1)
+    attributed: Tensor = _captum().Saliency(module).attribute(images, target=classes)
+    return attributed.abs().sum(1)
 
 
 def _integrated(module: nn.Module, images: Tensor, classes: Tensor) -> Tensor:
     method = _captum().IntegratedGradients(module)
-    found: Tensor = method.attribute(
+    attributed: Tensor = method.attribute(
         images, target=classes, n_steps=_STEPS, internal_batch_size=len(images)
     )
-    return found.abs().sum(1)
+    return attributed.abs().sum(1)
 
 
 def _grad_cam(module: nn.Module, images: Tensor, classes: Tensor) -> Tensor:
     layer = last_convolution(module)
     if layer is None:
         raise InvalidInput("grad-cam needs a model with a convolution: use gradient or integrated")
-    found: Tensor = (
+    attributed: Tensor = (
         _captum()
         .LayerGradCam(module, layer)
         .attribute(images, target=classes, relu_attributions=True)
     )
-    return interpolate(found, images.shape[-2:], mode="bilinear")[:, 0]
+    return interpolate(attributed, images.shape[-2:], mode="bilinear")[:, 0]
 
 
 METHODS: Mapping[str, Map] = {

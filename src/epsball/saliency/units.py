@@ -34,16 +34,16 @@ class Channels(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return (n, channels)."""
-        seen: list[Tensor] = []
+        outputs: list[Tensor] = []
         layer = self.module.get_submodule(self.layer)
-        handle = layer.register_forward_hook(lambda _module, _inputs, output: seen.append(output))
+        handle = layer.register_forward_hook(lambda _module, _inputs, out: outputs.append(out))
         try:
             self.module(inputs)
         finally:
             handle.remove()
-        if not seen or not isinstance(seen[-1], Tensor):
+        if not outputs or not isinstance(outputs[-1], Tensor):
             raise InvalidInput(f"layer {self.layer!r} gives no tensor: name another layer")
-        activation = seen[-1]
+        activation = outputs[-1]
         return activation.flatten(2).mean(2) if activation.dim() > 2 else activation
 
 
@@ -83,7 +83,7 @@ def unit_images(
     for channel in channels:
         if not 0 <= channel < count:
             raise InvalidInput(f"layer {layer!r} has channels 0 to {count - 1}, got {channel}")
-    found = ascend_class(
+    fooling = ascend_class(
         part,
         start,
         torch.tensor(channels),
@@ -92,4 +92,4 @@ def unit_images(
         regularised=True,
         generator=generator,
     )
-    return found.images
+    return fooling.images

@@ -107,12 +107,12 @@ class Features:
         Raises:
             InvalidInput: see `__call__`.
         """
-        kept: dict[str, list[Tensor]] = {name: [] for name in self.layers}
+        collected: dict[str, list[Tensor]] = {name: [] for name in self.layers}
         with torch.no_grad():
             for batch in batches:
                 for name, values in self(batch).items():
-                    kept[name].append(values.cpu())
-        return {name: torch.cat(kept.pop(name)) for name in self.layers}
+                    collected[name].append(values.cpu())
+        return {name: torch.cat(collected.pop(name)) for name in self.layers}
 
 
 def layers_of(model: nn.Module, example: Tensor | Sequence[int]) -> list[Layer]:

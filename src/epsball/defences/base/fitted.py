@@ -41,9 +41,9 @@ class WideModule(FittedModule):
         """Move and cast the buffers, but to no half precision."""
 
         def kept_wide(tensor: Tensor) -> Tensor:
-            made = fn(tensor)
-            half = made.is_floating_point() and made.element_size() < torch.float32.itemsize
-            return tensor.to(made.device) if half else made
+            moved = fn(tensor)
+            half = moved.is_floating_point() and moved.element_size() < torch.float32.itemsize
+            return tensor.to(moved.device) if half else moved
 
         super()._apply(kept_wide, recurse)  # type: ignore[no-untyped-call]  # torch's
         return self

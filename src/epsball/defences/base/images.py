@@ -120,11 +120,11 @@ def read_labels(labels: Marks, count: int) -> Tensor:
     Raises:
         InvalidInput: they are no integers, or not one an image, or negative.
     """
-    held = np.asarray(labels.detach().cpu() if isinstance(labels, Tensor) else labels)
-    if held.dtype.kind not in "iub" or held.shape != (count,):
+    array = np.asarray(labels.detach().cpu() if isinstance(labels, Tensor) else labels)
+    if array.dtype.kind not in "iub" or array.shape != (count,):
         raise InvalidInput(
-            f"labels must be integers of shape ({count},), got {held.dtype} of shape {held.shape}"
+            f"labels must be integers of shape ({count},), got {array.dtype} of shape {array.shape}"
         )
-    if count and held.min() < 0:
-        raise InvalidInput(f"labels must be 0 or more, got {int(held.min())}")
-    return torch.from_numpy(held.astype(np.int64))
+    if count and array.min() < 0:
+        raise InvalidInput(f"labels must be 0 or more, got {int(array.min())}")
+    return torch.from_numpy(array.astype(np.int64))

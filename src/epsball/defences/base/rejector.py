@@ -131,11 +131,11 @@ class Rejector(FittedModule, ABC):
         if self.reads_scores:
             check_logits(self.model, self.name, image_set.few())
         threshold, share = self._wanted()
-        kept = calibration_mask(marks) & (threshold is None)
-        if threshold is None and not bool(kept.any()):  # said before a fit that takes long
+        calibration = calibration_mask(marks) & (threshold is None)
+        if threshold is None and not bool(calibration.any()):  # said before a fit that takes long
             raise self._too_few()
-        some, held_out = image_set.part(~kept), image_set.part(kept)
-        self._learn(some, marks[~kept], classes)
+        some, held_out = image_set.part(~calibration), image_set.part(calibration)
+        self._learn(some, marks[~calibration], classes)
         if self.gives == "logits":
             self._scale = max(float(self._accepted(some).double().std()), torch.finfo().tiny)
         self.info = info_of(self.model, classes, self.gives)
@@ -230,11 +230,11 @@ class Rejector(FittedModule, ABC):
             InvalidInput: it was changed since.
         """
         self._check_fitted()
-        found = model_hash(self.model)
-        if found != self.base_hash_:
+        actual = model_hash(self.model)
+        if actual != self.base_hash_:
             raise InvalidInput(
                 f"{self.name}: fitted on a model whose hash is {self.base_hash_}, this one's is "
-                f"{found}; give that model, or fit again"
+                f"{actual}; give that model, or fit again"
             )
 
     def save(self, folder: Path | str) -> Path:
@@ -268,12 +268,12 @@ class Rejector(FittedModule, ABC):
     def relaxed(self) -> "Rejector | None":
         """Return a twin for an attacker around the model's own differentiable stand-in, if any."""
         inner = getattr(self.model, "relaxed", None)
-        held = inner() if callable(inner) else None
-        if held is None:
+        relaxed = inner() if callable(inner) else None
+        if relaxed is None:
             return None
         twin = copy.copy(self)
         twin._modules = dict(self._modules)  # else the stand-in would be put into both
-        twin.model = held
+        twin.model = relaxed
         return twin
 
     def _image_set(self, images: Stored) -> ImageSet:

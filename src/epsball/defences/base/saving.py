@@ -73,11 +73,11 @@ def load(folder: Path | str, model: Classifier) -> "Rejector":
 
     folder = Path(folder)
     content = _content(folder)
-    found = model_hash(model)
-    if found != content["base"]:
+    actual = model_hash(model)
+    if actual != content["base"]:
         raise InvalidInput(
             f"{folder} was fitted on a model whose hash is {content['base']}, this one's is "
-            f"{found}; give that model, or fit again"
+            f"{actual}; give that model, or fit again"
         )
     _check_scores(folder, content.get("base_scores"), model)
     rejector = rejector_named(content["name"]).build(model, **content["settings"])
@@ -85,12 +85,12 @@ def load(folder: Path | str, model: Classifier) -> "Rejector":
     return rejector
 
 
-def _check_scores(folder: Path, kept: Mapping[str, Any] | None, model: Classifier) -> None:
+def _check_scores(folder: Path, recorded: Mapping[str, Any] | None, model: Classifier) -> None:
     """Refuse a model of the same hash whose scores changed: it may read files, or call native code.
 
     A defence that an older version saved kept no scores.
     """
-    if kept and differ(kept["rows"], scores_of_noise(model, kept["shape"])):
+    if recorded and differ(recorded["rows"], scores_of_noise(model, recorded["shape"])):
         raise InvalidInput(
             f"{folder} was fitted on a model that gave other scores, though its hash is the same: "
             "what it reads or calls has changed; give that model as it was, or fit again"
@@ -107,9 +107,9 @@ def _put(rejector: "Rejector", content: Mapping[str, Any], tensors: Mapping[str,
             setattr(rejector.get_submodule(owner), leaf, value.to(place))
         rejector.info = info_of(rejector.model, int(content["classes"]), rejector.gives)
         rejector.base_hash_ = str(content["base"])
-        kept = content.get("base_scores") or {"shape": (), "rows": ()}
-        rejector.base_shape_ = tuple(kept["shape"])
-        rejector.base_scores_ = tuple(map(tuple, kept["rows"]))
+        recorded = content.get("base_scores") or {"shape": (), "rows": ()}
+        rejector.base_shape_ = tuple(recorded["shape"])
+        rejector.base_scores_ = tuple(map(tuple, recorded["rows"]))
         rejector._cut, rejector._scale = float(content["cut"]), float(content["scale"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InvalidInput(
@@ -132,11 +132,11 @@ def _content(folder: Path) -> dict[str, Any]:
     return content
 
 
-def _tensors(folder: Path, wanted: str) -> Mapping[str, Tensor]:
+def _tensors(folder: Path, digest: str) -> Mapping[str, Tensor]:
     from safetensors.torch import load_file
 
     file = folder / TENSORS
-    if not file.is_file() or _hash(file) != wanted:
+    if not file.is_file() or _hash(file) != digest:
         raise InvalidInput(
             f"{file} is not the file that {FACTS} beside it was written with: copy both again, or "
             "fit again"

@@ -117,12 +117,12 @@ class DeepNeuralRejection(Rejector):
         example = images.example()
         layers = self.layers or last_layers(self.model, example, _LAYERS)
         features = Features(self.model, layers).collect(images)
-        svms, seen = self._unfitted(len(layers)), []
+        svms, outputs = self._unfitted(len(layers)), []
         for name, svm in zip(layers, svms, strict=True):
             svm.fit(features.pop(name), labels, name=f"layer {name!r}").to(example.device)
-            seen.append(svm.out_of_fold_ if self.combiner == "out-of-fold" else svm.in_sample_)
+            outputs.append(svm.out_of_fold_ if self.combiner == "out-of-fold" else svm.in_sample_)
         self.layers_, self.svms_ = layers, nn.ModuleList(svms).eval()
-        self._combine(seen, labels, example.device)
+        self._combine(outputs, labels, example.device)
 
     def refit_combiner(self, labels: Marks, combiner: Combiner) -> "DeepNeuralRejection":
         """Fit the combiner again, the layers' machines staying as they are.
@@ -143,21 +143,21 @@ class DeepNeuralRejection(Rejector):
         self._check_fitted()
         if combiner not in COMBINERS:
             raise unknown_name("combiner", combiner, COMBINERS)
-        kept = "out_of_fold_" if combiner == "out-of-fold" else "in_sample_"
-        seen = [vars(svm).get(kept) for svm in self.svms_]
-        if any(one is None for one in seen):
+        attribute = "out_of_fold_" if combiner == "out-of-fold" else "in_sample_"
+        stored = [vars(svm).get(attribute) for svm in self.svms_]
+        if any(one is None for one in stored):
             raise InvalidInput(
                 "dnr: what the layers' machines said of the images of the fit is gone with the "
                 "process that fitted them; fit again, with combiner="
                 f"{combiner!r}"
             )
-        told = [one for one in seen if one is not None]
-        self._combine(told, read_labels(labels, len(told[0])), where(self.model).device)
+        outputs = [one for one in stored if one is not None]
+        self._combine(outputs, read_labels(labels, len(outputs[0])), where(self.model).device)
         self.combiner = combiner
         return self
 
-    def _combine(self, seen: Sequence[Tensor], labels: Tensor, place: torch.device) -> None:
-        joined = torch.cat(list(seen), dim=1).sigmoid()
+    def _combine(self, outputs: Sequence[Tensor], labels: Tensor, place: torch.device) -> None:
+        joined = torch.cat(list(outputs), dim=1).sigmoid()
         top = self._machine(self.combiner_gamma, self.combiner_c, standardise=False)
         top.fit(joined, labels, name="what the layers say")
         self.combiner_ = top.to(place)
@@ -173,8 +173,8 @@ class DeepNeuralRejection(Rejector):
             NotFitted: nothing was learned yet.
         """
         read = Features(self.model, self.layers_)(inputs)
-        said = [svm(read[name]) for name, svm in zip(self.layers_, self.svms_, strict=True)]
-        return torch.cat(said, dim=1).sigmoid()
+        outputs = [svm(read[name]) for name, svm in zip(self.layers_, self.svms_, strict=True)]
+        return torch.cat(outputs, dim=1).sigmoid()
 
     def _facts(self) -> dict[str, Any]:
         return {
@@ -186,8 +186,8 @@ class DeepNeuralRejection(Rejector):
     def _restore(self, facts: Mapping[str, Any]) -> None:
         self.layers_ = tuple(facts["layers"])
         svms = self._unfitted(len(self.layers_))
-        for svm, held in zip(svms, facts["svms"], strict=True):
-            svm.restore(held)
+        for svm, svm_facts in zip(svms, facts["svms"], strict=True):
+            svm.restore(svm_facts)
         self.svms_ = nn.ModuleList(svms).eval()
         self.combiner_.restore(facts["combiner"])
 

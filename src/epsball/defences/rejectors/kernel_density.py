@@ -114,10 +114,10 @@ class KernelDensity(Rejector):
     def _learn(self, images: ImageSet, labels: Tensor, classes: int) -> None:
         self.layer_, features = learn_from(self.model, self.layer, images, labels)
         generator = torch.Generator().manual_seed(self.seed)
-        drawn = [
+        chosen_rows = [
             _draw((labels == one).nonzero()[:, 0], self.limit, generator) for one in range(classes)
         ]
-        rows, owners = features[torch.cat(drawn)].double(), labels[torch.cat(drawn)]
+        rows, owners = features[torch.cat(chosen_rows)].double(), labels[torch.cat(chosen_rows)]
         # centred, so that |x|^2 + |y|^2 - 2 xy does not cancel
         shift = rows.mean(0)
         rows -= shift
@@ -139,11 +139,11 @@ class KernelDensity(Rejector):
 
     def _exponents(self, inputs: Images) -> tuple[Tensor, Tensor]:
         """Return the model's scores (n, k), and -|f - f_i|^2 / (2 h^2) for kept points (n, m)."""
-        kept = self.kept
-        logits, features = scores_and_features(self.model, self.layer_, inputs, kept.points)
+        fitted = self.kept
+        logits, features = scores_and_features(self.model, self.layer_, inputs, fitted.points)
         with torch.autocast(features.device.type, enabled=False):
-            rows = (features - kept.shift) * kept.weight  # (n, d)
-            return logits, exponents(rows, kept.points, kept.norms)
+            rows = (features - fitted.shift) * fitted.weight  # (n, d)
+            return logits, exponents(rows, fitted.points, fitted.norms)
 
     def _width(self, rows: Tensor, owners: Tensor, generator: torch.Generator) -> float:
         if self.bandwidth != "median":
@@ -174,6 +174,6 @@ def _draw(rows: Tensor, limit: int, generator: torch.Generator) -> Tensor:
     return rows[torch.randperm(len(rows), generator=generator)[:limit].sort().values]
 
 
-def _log_mean(exponents: Tensor, meant: Tensor) -> Tensor:
+def _log_mean(exponents: Tensor, mask: Tensor) -> Tensor:
     """Return the log of the mean of exp(exponents) (n, m) over those that are meant (n, m)."""
-    return exponents.masked_fill(~meant, -torch.inf).logsumexp(1) - meant.sum(1).log()
+    return exponents.masked_fill(~mask, -torch.inf).logsumexp(1) - mask.sum(1).log()

@@ -101,11 +101,11 @@ class Mahalanobis(Rejector):
         )
 
     def _judge(self, inputs: Images) -> tuple[Tensor, Tensor]:
-        kept = self.kept
-        logits, features = scores_and_features(self.model, self.layer_, inputs, kept.shift)
+        fitted = self.kept
+        logits, features = scores_and_features(self.model, self.layer_, inputs, fitted.shift)
         with torch.autocast(features.device.type, enabled=False):
-            rows = (features - kept.shift) @ kept.whitening  # (n, r)
-            distances = (rows[:, None] - kept.means).square().sum(2)  # (n, k)
+            rows = (features - fitted.shift) @ fitted.whitening  # (n, r)
+            distances = (rows[:, None] - fitted.means).square().sum(2)  # (n, k)
         return logits, -distances.amin(1)
 
     def _facts(self) -> dict[str, Any]:
@@ -120,13 +120,13 @@ def _covariance(rows: Tensor, shrinkage: Shrinkage) -> tuple[Tensor, float]:
     from sklearn.covariance import LedoitWolf, ShrunkCovariance
 
     if shrinkage == "ledoit-wolf":
-        found = LedoitWolf(store_precision=False, assume_centered=True).fit(rows.numpy())
+        estimator = LedoitWolf(store_precision=False, assume_centered=True).fit(rows.numpy())
     else:
-        found = ShrunkCovariance(
+        estimator = ShrunkCovariance(
             store_precision=False, assume_centered=True, shrinkage=float(shrinkage)
         ).fit(rows.numpy())
-    amount = found.shrinkage_ if shrinkage == "ledoit-wolf" else shrinkage
-    return torch.from_numpy(found.covariance_), float(amount)
+    amount = estimator.shrinkage_ if shrinkage == "ledoit-wolf" else shrinkage
+    return torch.from_numpy(estimator.covariance_), float(amount)
 
 
 def _check_shrinkage(value: object) -> None:

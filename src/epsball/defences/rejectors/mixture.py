@@ -118,12 +118,12 @@ class DirichletMixture(Rejector):
         )
 
     def _judge(self, inputs: Images) -> tuple[Tensor, Tensor]:
-        kept = self.kept
-        logits, features = scores_and_features(self.model, self.layer_, inputs, kept.shift)
+        fitted = self.kept
+        logits, features = scores_and_features(self.model, self.layer_, inputs, fitted.shift)
         with torch.autocast(features.device.type, enabled=False):
-            rows = (features - kept.shift) @ kept.reduction  # (n, r)
-            far = (rows - kept.means[:, None]) @ kept.roots  # (m, n, r)
-            return logits, (kept.heights[:, None] - far.square().sum(2) / 2).logsumexp(0)
+            rows = (features - fitted.shift) @ fitted.reduction  # (n, r)
+            far = (rows - fitted.means[:, None]) @ fitted.roots  # (m, n, r)
+            return logits, (fitted.heights[:, None] - far.square().sum(2) / 2).logsumexp(0)
 
     def _unfitted(self, count: int) -> "BayesianGaussianMixture":
         from sklearn.mixture import BayesianGaussianMixture
@@ -155,10 +155,10 @@ def _reduction(rows: Tensor, dimensions: int) -> Tensor:
 
     # one image fewer: the mean took one
     count = max(1, min(dimensions, rows.shape[1], len(rows) - 1))
-    found = PCA(n_components=count, svd_solver="full").fit(rows.numpy())
+    pca = PCA(n_components=count, svd_solver="full").fit(rows.numpy())
     # in units of the largest spread: scikit-learn adds 1e-6 to every variance
-    directions: Tensor = torch.from_numpy(found.components_.T)
-    return directions / math.sqrt(found.explained_variance_[0])
+    directions: Tensor = torch.from_numpy(pca.components_.T)
+    return directions / math.sqrt(pca.explained_variance_[0])
 
 
 def _heights(mixture: "BayesianGaussianMixture") -> Tensor:

@@ -84,8 +84,8 @@ class Projection(Rejector):
             raise InvalidInput(
                 f"{self.name}: images must differ, got {len(images)} that are the same"
             )
-        held = values.clamp_min(0).cumsum(0) / values.clamp_min(0).sum()
-        count = int((held < self.variance).sum()) + 1
+        share = values.clamp_min(0).cumsum(0) / values.clamp_min(0).sum()
+        count = int((share < self.variance).sum()) + 1
         self.kept.keep(where(self.model), mean=mean, directions=vectors[:, :count])
 
     def _judge(self, inputs: Images) -> tuple[Tensor, Tensor]:

@@ -85,7 +85,7 @@ def fit_machines(features: Tensor, labels: Tensor, settings: SvmSettings, name: 
     solver = source.at(best.gamma)
     machines = fit_all(solver, classes, best.c, settings.tolerance)
     sigmoids = [fit_sigmoid(f, classes == one) for one, f in enumerate(best.values.T.numpy())]
-    seen = decision(solver, machines, np.arange(len(classes)))
+    decisions = decision(solver, machines, np.arange(len(classes)))
     return Learned(
         scaling=scaling,
         gamma=best.gamma,
@@ -93,7 +93,7 @@ def fit_machines(features: Tensor, labels: Tensor, settings: SvmSettings, name: 
         machines=machines,
         sigmoids=sigmoids,
         out_of_fold=log_odds(best.values, sigmoids),
-        in_sample=log_odds(seen, sigmoids),
+        in_sample=log_odds(decisions, sigmoids),
         searched=[point.as_dict() for point in points] if settings.search else [],
     )
 

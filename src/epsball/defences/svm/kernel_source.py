@@ -37,8 +37,8 @@ class MatrixSource:
 
     def __init__(self, rows: Tensor, *, several: bool) -> None:
         # distances that are kept may be as exact as the products they are made of, and no more
-        kept = rows.dtype if several else torch.float64
-        self._distances = squared_distances(rows, kept)
+        dtype = rows.dtype if several else torch.float64
+        self._distances = squared_distances(rows, dtype)
         self._kernel = (
             torch.empty_like(self._distances, dtype=torch.float64) if several else self._distances
         )

@@ -63,15 +63,15 @@ def exponents(
         >>> exponents(torch.zeros(1, 2), points, points.square().sum(1)).tolist()
         [[-25.0]]
     """
-    seen = rows if directions is None else rows @ directions  # (n, r)
+    part = rows if directions is None else rows @ directions  # (n, r)
     length = rows.square().sum(1, keepdim=True)
     if points.dtype == torch.bfloat16:
-        rounded = seen.bfloat16()
+        rounded = part.bfloat16()
         products = (rounded @ points.T).to(norms.dtype).mul(2).sub(norms)
         exact = rounded.to(norms.dtype)
-        length = length - seen.square().sum(1, keepdim=True) + exact.square().sum(1, keepdim=True)
+        length = length - part.square().sum(1, keepdim=True) + exact.square().sum(1, keepdim=True)
     else:
-        products = torch.addmm(norms, seen, points.T, beta=-1, alpha=2)
+        products = torch.addmm(norms, part, points.T, beta=-1, alpha=2)
     return (products - length).clamp_max(0)
 
 
@@ -98,5 +98,5 @@ def main_directions(points: Tensor, count: int, sample: int) -> Tensor:
     lengths, mixtures = torch.linalg.eigh(some @ some.T)
     spanned = lengths > _SPANNED * lengths[-1].clamp_min(torch.finfo(points.dtype).tiny)
     chosen = spanned.nonzero()[:, 0].flip(0)[:count]
-    found: Tensor = torch.linalg.qr(some.T @ mixtures[:, chosen]).Q
-    return found
+    directions: Tensor = torch.linalg.qr(some.T @ mixtures[:, chosen]).Q
+    return directions

@@ -226,16 +226,16 @@ class RbfSvm(WideModule):
         return f"gamma={self.settings.gamma}, c={self.settings.c}{known}"
 
     def _ready(self, features: Tensor) -> tuple[Tensor, ...]:
-        held = tuple(self._buffers[name] for name in _BUFFERS[:6])
+        buffers = tuple(self._buffers[name] for name in _BUFFERS[:6])
         if self.support is None:
             raise self.not_fitted()
-        assert held[0] is not None  # noqa: S101 - fitted
-        wide = len(held[0])
+        assert buffers[0] is not None  # noqa: S101 - fitted
+        wide = len(buffers[0])
         if features.dim() != _MATRIX or features.shape[1] != wide:
             raise InvalidInput(
                 f"RbfSvm: features must be (n, {wide}) as in the fit, got {tuple(features.shape)}"
             )
-        return tuple(one for one in held if one is not None)
+        return tuple(one for one in buffers if one is not None)
 
 
 # in the order in which `decision` takes them, then the sigmoids'

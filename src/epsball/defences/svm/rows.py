@@ -35,9 +35,9 @@ class Scaling:
         rows = features - self.shift
         return rows.mul_(self.weight)
 
-    def gamma(self, asked: Gamma) -> float:
+    def gamma(self, gamma: Gamma) -> float:
         """Return gamma as a number; "scale" is scikit-learn's 1 / (d * variance)."""
-        return 1 / (len(self.shift) * self.variance) if asked == "scale" else float(asked)
+        return 1 / (len(self.shift) * self.variance) if gamma == "scale" else float(gamma)
 
 
 def check_rows(features: Tensor, labels: Tensor, name: str) -> None:
@@ -61,11 +61,11 @@ def check_rows(features: Tensor, labels: Tensor, name: str) -> None:
             f"{name}: labels must be integers, one for each of the {len(features)} rows, got "
             f"{labels.dtype} of shape {tuple(labels.shape)}"
         )
-    strange = ~torch.stack([part.isfinite().all() for part in features])
-    if bool(strange.any()):
+    broken = ~torch.stack([part.isfinite().all() for part in features])
+    if bool(broken.any()):
         raise InvalidInput(
-            f"{name}: features must be finite, got NaN or infinity in {int(strange.sum())} of "
-            f"{len(features)} rows, first in row {int(strange.nonzero()[0])}; look at the images "
+            f"{name}: features must be finite, got NaN or infinity in {int(broken.sum())} of "
+            f"{len(features)} rows, first in row {int(broken.nonzero()[0])}; look at the images "
             "there, or choose another layer"
         )
     if bool((features.amax(0) == features.amin(0)).all()):

@@ -108,12 +108,12 @@ class Intelex:
         counting = torch.nonzero(coefficients.abs().sum(1))[:, 0]
         support, weights = self.rows[counting], coefficients[counting]
         norms = support.double().square().sum(1)
-        made = []
+        results = []
         for part in _parts(rows):
             some = self.rows[part]
             far = norms - 2 * (some @ support.T).double() + some.double().square().sum(1)[:, None]
-            made.append(far.clamp_min_(0).mul_(-self.gamma).exp_() @ weights)
-        return torch.cat(made)
+            results.append(far.clamp_min_(0).mul_(-self.gamma).exp_() @ weights)
+        return torch.cat(results)
 
 
 def cross_validated(
@@ -133,9 +133,9 @@ def cross_validated(
     machines = _fitted(solver, jobs, c, tolerance)
     values = torch.empty((len(labels), len(classes)), dtype=torch.float64)
     for fold in numbers:
-        mine = machines[fold * len(classes) : (fold + 1) * len(classes)]
+        of_fold = machines[fold * len(classes) : (fold + 1) * len(classes)]
         rows = np.flatnonzero(folds == fold)
-        values[torch.from_numpy(rows)] = decision(solver, mine, rows)
+        values[torch.from_numpy(rows)] = decision(solver, of_fold, rows)
     return values
 
 

@@ -61,8 +61,8 @@ class Counter:
         with self._lock, self._base:
             self._base.execute("BEGIN IMMEDIATE")
             if key:
-                kept = (key, body, json.dumps(labels))
-                self._base.execute("INSERT OR IGNORE INTO answers VALUES (?, ?, ?)", kept)
+                row = (key, body, json.dumps(labels))
+                self._base.execute("INSERT OR IGNORE INTO answers VALUES (?, ?, ?)", row)
             self._base.execute(
                 "UPDATE counts SET value = value + ? WHERE name = 'queries'", (len(labels),)
             )

@@ -145,8 +145,8 @@ def difference_table(rows: list[dict[str, Any]]) -> Table:
 
 def sure_table(entries: list[dict[str, Any]]) -> Table | None:
     """List the classes that differ by more than chance, in every setting; None without any."""
-    sure = [e for e in entries if e.get("p_holm") is not None and e["p_holm"] < LEVEL]
-    if not sure:
+    significant = [e for e in entries if e.get("p_holm") is not None and e["p_holm"] < LEVEL]
+    if not significant:
         return None
     heads = "class|attack|norm|#eps|#images|#A|#B|#p|#p (Holm)"
     rows = [
@@ -161,7 +161,7 @@ def sure_table(entries: list[dict[str, Any]]) -> Table | None:
             probability(e["p_value"]),
             probability(e["p_holm"]),
         ]
-        for e in sure
+        for e in significant
     ]
     return table("Classes that differ by more than chance, in every setting", heads, rows)
 

@@ -122,10 +122,10 @@ def write_figures(figures: list[Figure], where: Path) -> list[Path]:
     for figure in figures:
         paper = _CONFIG | {"background": "white", "padding": 12}
         spec = figure.spec(WIDE) | {"config": paper}
-        drawn = {
+        files = {
             "svg": vl_convert.vegalite_to_svg(spec).encode(),
             "png": vl_convert.vegalite_to_png(spec, scale=2),
             "pdf": vl_convert.vegalite_to_pdf(spec),
         }
-        written += [write_bytes(where / f"{figure.key}.{kind}", drawn[kind]) for kind in FORMATS]
+        written += [write_bytes(where / f"{figure.key}.{kind}", files[kind]) for kind in FORMATS]
     return written

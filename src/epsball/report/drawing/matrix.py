@@ -78,7 +78,7 @@ def draw_pairs(frame: pl.DataFrame, colour: str, width: int) -> Chart:
 
 
 def _matrix(frame: pl.DataFrame, field: str, grid: Grid, *, named: bool) -> Chart:
-    drawn = frame.filter(pl.col(field).abs() > 0).with_columns(
+    filled = frame.filter(pl.col(field).abs() > 0).with_columns(
         size=pl.col(field).abs(),
         more=pl.col(field) > 0,
         words=(pl.col(field) * 100).round(0).cast(pl.Int64).cast(pl.String),
@@ -90,7 +90,7 @@ def _matrix(frame: pl.DataFrame, field: str, grid: Grid, *, named: bool) -> Char
     hue = alt.when("datum.more").then(alt.value(MORE.light)).otherwise(alt.value(LESS.light))
     fill = hue if field == "change" else alt.value(INK.light)
     tips = [alt.Tooltip(name) for name in ("true:N", "said:N", "before:Q", "after:Q")]
-    base = alt.Chart(drawn)
+    base = alt.Chart(filled)
     layers = [base.mark_rect().encode(x, y, strength, fill=fill, tooltip=tips)]
     if len(grid.names) <= _SPELLED:
         # where text turns light: grey is darker than the two hues of the same strength

@@ -53,11 +53,11 @@ def image_strips(run: Run) -> list[Strip]:
     known = records.filter(pl.col("index").is_in(images.positions.tolist()))
     said = {(r["index"], r["variant"], r["norm"], r["eps"]): r for r in known.iter_rows(named=True)}
     strips: list[Strip] = []
-    spent = 0
+    size = 0
     for row, settings in _choices(run, images, said):
         strip = _strip(run, images, said, row, settings)
-        spent += sum(len(tile.image) + len(tile.perturbation) for tile in strip.tiles)
-        if strips and spent > _BYTES:
+        size += sum(len(tile.image) + len(tile.perturbation) for tile in strip.tiles)
+        if strips and size > _BYTES:
             break
         strips.append(strip)
     return strips
@@ -67,9 +67,9 @@ _Said = dict[tuple[int, str, str, float], dict[str, Any]]
 
 
 def _choices(run: Run, images: SavedImages, said: _Said) -> Iterator[tuple[int, list[Setting]]]:
-    kept = [Setting(*key) for key in images.adversarial]
+    settings = [Setting(*key) for key in images.adversarial]
     for norm in run.norms:
-        here = [setting for setting in kept if setting.norm == norm]
+        here = [setting for setting in settings if setting.norm == norm]
         if not here:
             continue
         best = strongest(run, here)

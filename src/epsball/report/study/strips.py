@@ -25,18 +25,18 @@ def study_strip(block: Mapping[str, Any], out: Path) -> Strip | None:
         return None
     images = read_npz(file)["images"]
     tiles = []
-    for told, image in zip(block["tiles"], images, strict=True):
+    for tile, image in zip(block["tiles"], images, strict=True):
         shown, factor = magnify(image - images[0])
-        attacked = told["eps"] > 0
-        said = (
-            _verdict(told["right"], attacked=attacked),
-            str(told["prediction"]),
-            percent(told["confidence"], digits=0),
+        attacked = tile["eps"] > 0
+        texts = (
+            _verdict(tile["right"], attacked=attacked),
+            str(tile["prediction"]),
+            percent(tile["confidence"], digits=0),
         )
-        head = f"eps {distance(told['eps'])}" if attacked else "original"
+        head = f"eps {distance(tile['eps'])}" if attacked else "original"
         alt = f"An image of {block['label']}, {head}"
         change = (data_address(shown), factor) if attacked else ("", 0)
-        tiles.append(Tile(head, data_address(image), alt, *said, *change))
+        tiles.append(Tile(head, data_address(image), alt, *texts, *change))
     sharp = max(images.shape[-2:]) <= SHARP
     return Strip(str(block["title"]), str(block["attack"]), sharp, tiles)
 

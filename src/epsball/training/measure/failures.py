@@ -36,13 +36,13 @@ def diverged(what: str, run: TrainRun, epoch: int) -> BrokenContract:
         The error: the epoch, the likeliest causes among the settings, what is kept, what to try.
     """
     settings = run.context.settings
-    kept = f"the checkpoint of epoch {epoch - 1} is kept" if epoch > 1 else "no epoch was finished"
+    saved = f"the checkpoint of epoch {epoch - 1} is kept" if epoch > 1 else "no epoch was finished"
     causes = [f"the learning rate {settings.lr:g} is too high for {settings.optimizer}"]
     large = _large(settings, run.context.recipe.parameters)
     causes += [f"{name} {value:g} is too large" for name, value in large.items()]
     tries = [f"lr={settings.lr / 10:g}", *(f"{n}={v / 10:g}" for n, v in large.items())]
     return BrokenContract(
-        f"train: epoch {epoch}: {what}, most likely because {' or '.join(causes)}; {kept}; "
+        f"train: epoch {epoch}: {what}, most likely because {' or '.join(causes)}; {saved}; "
         f"try {' or '.join(tries)} and another --out"
     )
 

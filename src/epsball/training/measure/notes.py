@@ -29,8 +29,8 @@ def notes_on(rows: Sequence[Mapping[str, Any]]) -> list[Finding]:
     watched = [row for row in rows if row.get("pgd_accuracy") is not None]
     collapsed = next(filter(_collapsed, watched), None)
     leaking = next(filter(_leaking, watched), None)
-    found = [_collapse(collapsed)] if collapsed else []
-    return found + ([_leak(leaking)] if leaking else [])
+    notes = [_collapse(collapsed)] if collapsed else []
+    return notes + ([_leak(leaking)] if leaking else [])
 
 
 def _collapsed(row: Mapping[str, Any]) -> bool:

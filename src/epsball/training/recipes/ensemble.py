@@ -25,5 +25,5 @@ def ensemble_examples(model: nn.Module, batch: Batch) -> Tensor:
     """
     makers = (model, *batch.sources)
     place = batch.images.device
-    drawn = int(torch.randint(len(makers), (), generator=batch.generator, device=place))
-    return fgsm_examples(makers[drawn], batch)
+    index = int(torch.randint(len(makers), (), generator=batch.generator, device=place))
+    return fgsm_examples(makers[index], batch)

@@ -41,17 +41,17 @@ def carry_on(batch: Batch, examples: Tensor) -> None:
     """Move the perturbation along the gradient that the backward pass has left in the examples."""
     if examples.grad is None:
         return
-    held, count = _carried(batch), len(examples)
-    moved = held[:count] + batch.eps * steepest(examples.grad, batch.settings.norm)
-    held[:count] = project(moved, batch.eps, batch.settings.norm)
+    carried, count = _carried(batch), len(examples)
+    moved = carried[:count] + batch.eps * steepest(examples.grad, batch.settings.norm)
+    carried[:count] = project(moved, batch.eps, batch.settings.norm)
 
 
 def _carried(batch: Batch) -> Tensor:
     """Return the perturbation of the largest batch so far; a larger one begins at nothing."""
-    held = batch.memory.get(_HELD)
-    if held is None:
-        held = torch.zeros_like(batch.images)
-    if len(held) < len(batch.images):
-        held = torch.cat((held, torch.zeros_like(batch.images[len(held) :])))
-    batch.memory[_HELD] = held
-    return held
+    delta = batch.memory.get(_HELD)
+    if delta is None:
+        delta = torch.zeros_like(batch.images)
+    if len(delta) < len(batch.images):
+        delta = torch.cat((delta, torch.zeros_like(batch.images[len(delta) :])))
+    batch.memory[_HELD] = delta
+    return delta

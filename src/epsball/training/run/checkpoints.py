@@ -61,9 +61,9 @@ def read_tensors(file: Path) -> tuple[dict[str, Tensor], str]:
         InvalidInput: the file is missing or damaged.
     """
     try:
-        with safe_open(file, framework="pt") as held:
-            names, metadata = held.keys(), held.metadata() or {}
-            return {name: held.get_tensor(name) for name in names}, metadata.get(_NOTE, "")
+        with safe_open(file, framework="pt") as stored:
+            names, metadata = stored.keys(), stored.metadata() or {}
+            return {name: stored.get_tensor(name) for name in names}, metadata.get(_NOTE, "")
     except (OSError, SafetensorError) as error:
         raise InvalidInput(
             f"train: {file} cannot be read ({error}); delete {file.parent} and train again"

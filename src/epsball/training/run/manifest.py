@@ -40,13 +40,13 @@ def open_manifest(context: TrainingContext, out: Path) -> dict[str, Any]:
         InvalidInput: the directory holds another run, an unfinished one of another torch, or
             cannot be written to.
     """
-    asked = _identity(context)
+    requested = _identity(context)
     if (out / MANIFEST).exists():
-        return _same_run(out, asked)
+        return _same_run(out, requested)
     check_vacant(out)
     manifest = {
         "recipe": context.settings.recipe,
-        **asked,
+        **requested,
         "idle": sorted(recipe_settings() - set(context.recipe.parameters)),  # settings not read
         "placement": choose_placement(
             context.model, context.sample, context.settings, context.sources
@@ -122,39 +122,39 @@ def _counted(context: TrainingContext) -> dict[str, Any]:
     return entry
 
 
-def _same_run(out: Path, asked: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def _same_run(out: Path, requested: dict[str, dict[str, Any]]) -> dict[str, Any]:
     file = out / MANIFEST
     try:
         manifest: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        differing = _differences(manifest, asked)
+        differing = _differences(manifest, requested)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InvalidInput(
             f"train: {file} cannot be read ({error}); delete {out} and train again"
         ) from None
     begun = manifest["settings"].get("epochs", 0)
     only_epochs = len(differing) == 1 and differing[0].startswith("epochs (")
-    if manifest["finished"] and only_epochs and begun < asked["settings"]["epochs"]:
-        return _extended(manifest, asked)
+    if manifest["finished"] and only_epochs and begun < requested["settings"]["epochs"]:
+        return _extended(manifest, requested)
     refuse_other_run(out, "training run", differing)
     return manifest
 
 
-def _extended(manifest: dict[str, Any], asked: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def _extended(manifest: dict[str, Any], requested: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """Let a run go on for more epochs; what it was begun with stays on record.
 
     Its schedule is that of the larger number from the next epoch on, so that it is another run than
     one of as many epochs from the start.
     """
     earlier = [*manifest.get("extended", []), manifest["settings"]["epochs"]]
-    return {**manifest, **asked, "finished": False, "stopped_early": False, "extended": earlier}
+    return {**manifest, **requested, "finished": False, "stopped_early": False, "extended": earlier}
 
 
-def _differences(manifest: dict[str, Any], asked: dict[str, dict[str, Any]]) -> list[str]:
+def _differences(manifest: dict[str, Any], requested: dict[str, dict[str, Any]]) -> list[str]:
     # a run from before a setting existed was begun with the setting's default
     settings = TrainSettings().model_dump(mode="json") | manifest["settings"]
-    there = {part: manifest.get(part, {}) for part in asked if part != "settings"}
-    here = {part: values for part, values in asked.items() if part != "settings"}
-    names = differences(settings, asked["settings"]) + differences(there, here)
+    there = {part: manifest.get(part, {}) for part in requested if part != "settings"}
+    here = {part: values for part, values in requested.items() if part != "settings"}
+    names = differences(settings, requested["settings"]) + differences(there, here)
     begun, now = manifest["versions"]["torch"], versions("torch")["torch"]
     if not manifest["finished"] and begun != now:
         names.append(f"torch ({begun} there, {now} here)")

@@ -43,12 +43,12 @@ class Average:
     def in_place(self, model: nn.Module) -> Iterator[None]:
         """Run a block with the averages in the model; its own weights come back."""
         own = _floats(model)
-        kept = {name: value.clone() for name, value in own.items()}
+        before = {name: value.clone() for name, value in own.items()}
         try:
             _fill(own, self.tensors)
             yield
         finally:
-            _fill(own, kept)
+            _fill(own, before)
 
 
 def _floats(model: nn.Module) -> dict[str, Tensor]:

@@ -61,14 +61,14 @@ class TrainingContext:
 
     def _order(self, cycle: int) -> list[Positions]:
         """Return the rows of each batch of a whole pass."""
-        drawn = seeded(self.settings.seed, cycle + 1, "order")
-        return self.feed.order(self.settings.batch_size, drawn, self.settings.sampling)
+        generator = seeded(self.settings.seed, cycle + 1, "order")
+        return self.feed.order(self.settings.batch_size, generator, self.settings.sampling)
 
     def _batch(self, rows: Positions, place: int, placement: Placement) -> tuple[Tensor, Tensor]:
         ((images, labels),) = self.feed.batches(rows, len(rows), placement)
         if self.settings.augment == "crop-flip":
-            drawn = seeded(self.settings.seed, place, "augment", placement.device)
-            images = crop_and_flip(images, drawn)
+            generator = seeded(self.settings.seed, place, "augment", placement.device)
+            images = crop_and_flip(images, generator)
         return images, labels
 
     def class_counts(self, placement: Placement) -> Tensor | None:

@@ -56,8 +56,8 @@ class Feed:
         self, size: int, generator: torch.Generator, sampling: SamplingName = "natural"
     ) -> list[Positions]:
         """Return the positions of each batch of one pass, drawn from a CPU generator."""
-        drawn = draw_rows(self.train_labels, sampling, generator)
-        return list(cut(self.train_rows[drawn], size))
+        rows = draw_rows(self.train_labels, sampling, generator)
+        return list(cut(self.train_rows[rows], size))
 
     @property
     def train_labels(self) -> NDArray[np.int64]:
@@ -139,8 +139,8 @@ def open_feed(dataset: Dataset, settings: TrainSettings, held_out: Dataset | Non
     train_rows, validation_rows = split_rows(dataset.labels, settings.validation, settings.seed)
     one = dataset.read(np.zeros(1, dtype=np.int64))
     fits = one.nbytes * len(dataset) <= HELD_BYTES
-    held = dataset.read(np.arange(len(dataset))) if fits else None
-    feed = Feed(dataset, held, train_rows, validation_rows, held_out=held_out)
+    stored = dataset.read(np.arange(len(dataset))) if fits else None
+    feed = Feed(dataset, stored, train_rows, validation_rows, held_out=held_out)
     if settings.resample == "none":
         return feed
     images, labels = feed.images(train_rows)

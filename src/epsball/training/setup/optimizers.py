@@ -92,11 +92,11 @@ def restore_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor]) -> None:
     for key, value in tensors.items():
         number, _, name = key.partition(".")
         weight = weights[int(number)]
-        held = value.to(weight.device, copy=True)
+        state = value.to(weight.device, copy=True)
         if value.shape == weight.shape:
             # in the weight's own memory format, or every later update would mix two formats
-            held = torch.empty_like(weight).copy_(value)
-        optimizer.state[weight][name] = held
+            state = torch.empty_like(weight).copy_(value)
+        optimizer.state[weight][name] = state
 
 
 def _weights(optimizer: Optimizer) -> list[Tensor]:

@@ -124,17 +124,17 @@ def _check_source(model: nn.Module, source: nn.Module, sample: Tensor, who: str)
     shape = "x".join(map(str, sample.shape[1:]))
     with evaluating(source), evaluating(model), torch.no_grad():
         try:
-            named = probe(source, sample.to(home_of(source))).classes
+            given = probe(source, sample.to(home_of(source))).classes
         except (EpsballError, RuntimeError, ValueError) as error:
             line = next(iter(str(error).splitlines()), "")
             raise InvalidInput(
                 f"train: {who} does not take images of {shape} ({line}); give a source that was "
                 "trained on these data"
             ) from None
-        wanted = probe(model, sample.to(home_of(model))).classes
-    if named != wanted:
+        expected = probe(model, sample.to(home_of(model))).classes
+    if given != expected:
         raise InvalidInput(
-            f"train: {who} names {named} classes and the model {wanted}; give a source that was "
+            f"train: {who} names {given} classes and the model {expected}; give a source that was "
             "trained on these data"
         )
 

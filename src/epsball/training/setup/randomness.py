@@ -21,11 +21,11 @@ def own_random_state(seed: int, epoch: int, device: str = "cpu") -> Iterator[Non
     place = torch.device(device)
     on_cuda = place.type == "cuda"
     with torch.random.fork_rng([place] if on_cuda else []):
-        drawn = _derived(seed, epoch, "layers")
-        torch.default_generator.manual_seed(drawn)
+        derived = _derived(seed, epoch, "layers")
+        torch.default_generator.manual_seed(derived)
         if on_cuda:
             with torch.cuda.device(place):
-                torch.cuda.manual_seed(drawn)
+                torch.cuda.manual_seed(derived)
         yield
 
 

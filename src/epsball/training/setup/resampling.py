@@ -35,8 +35,8 @@ def draw_rows(
         return torch.randperm(len(labels), generator=generator).numpy()
     sizes = np.bincount(labels)[labels]
     weights = torch.from_numpy(sizes ** -_POWERS[sampling])
-    drawn = torch.multinomial(weights, len(labels), replacement=True, generator=generator)
-    return drawn.numpy()
+    rows = torch.multinomial(weights, len(labels), replacement=True, generator=generator)
+    return rows.numpy()
 
 
 def synthetic_images(
@@ -82,7 +82,7 @@ def synthetic_images(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
-            mixed, named = sampler.fit_resample(flat, labels.numpy())
+            mixed, classes = sampler.fit_resample(flat, labels.numpy())
     except (ValueError, RuntimeError) as error:
         line = str(error).splitlines()[0]
         raise InvalidInput(
@@ -90,4 +90,4 @@ def synthetic_images(
             "resample='smote' or sampling='balanced'"
         ) from None
     added = torch.from_numpy(np.ascontiguousarray(mixed[len(flat) :], dtype=np.float32))
-    return added.clamp_(0, 1).view(-1, *images.shape[1:]), torch.from_numpy(named[len(flat) :])
+    return added.clamp_(0, 1).view(-1, *images.shape[1:]), torch.from_numpy(classes[len(flat) :])

@@ -199,9 +199,9 @@ class TrainSettings(BaseModel):
 
 def _one_line(error: ValidationError) -> InvalidInput:
     first = error.errors()[0]
-    ours = first.get("ctx", {}).get("error")
-    if isinstance(ours, InvalidInput):
-        return ours
+    own_error = first.get("ctx", {}).get("error")
+    if isinstance(own_error, InvalidInput):
+        return own_error
     name = ".".join(map(str, first["loc"]))
     if first["type"] == "extra_forbidden":
         known = ", ".join(TrainSettings.model_fields)

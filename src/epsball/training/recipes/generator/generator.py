@@ -51,15 +51,15 @@ def generator_examples(model: nn.Module, batch: Batch) -> Tensor:
     settings, images, weight = batch.settings, batch.images, batch.settings.gan_weight
     with torch.enable_grad(), evaluating(model):
         generator = _net(batch, GENERATOR, generator_shapes)
-        made = perturb(generator, images, eps=batch.eps, norm=settings.norm)
-        loss = -functional.cross_entropy(scores_of(model, made), batch.labels)
+        attacked = perturb(generator, images, eps=batch.eps, norm=settings.norm)
+        loss = -functional.cross_entropy(scores_of(model, attacked), batch.labels)
         if weight:
             discriminator = _net(batch, DISCRIMINATOR, discriminator_shapes)
-            loss = loss + weight * functional.softplus(-discern(discriminator, made)).mean()
+            loss = loss + weight * functional.softplus(-discern(discriminator, attacked)).mean()
         _learn(batch, GENERATOR, generator, loss)
         if weight:
-            _learn(batch, DISCRIMINATOR, discriminator, _confusion(discriminator, images, made))
-    return made.detach()
+            _learn(batch, DISCRIMINATOR, discriminator, _confusion(discriminator, images, attacked))
+    return attacked.detach()
 
 
 def _confusion(weights: dict[str, Tensor], images: Tensor, made: Tensor) -> Tensor:
@@ -69,11 +69,11 @@ def _confusion(weights: dict[str, Tensor], images: Tensor, made: Tensor) -> Tens
 
 
 def _net(batch: Batch, net: str, shapes: Callable[[int, int], Shapes]) -> dict[str, Tensor]:
-    wanted = shapes(batch.images.shape[1], batch.settings.generator_width)
-    return recall(batch.memory, net, wanted, batch.images, batch.generator)
+    expected = shapes(batch.images.shape[1], batch.settings.generator_width)
+    return recall(batch.memory, net, expected, batch.images, batch.generator)
 
 
 def _learn(batch: Batch, net: str, weights: dict[str, Tensor], loss: Tensor) -> None:
     slopes = torch.autograd.grad(loss, list(weights.values()))
-    named = dict(zip(weights, slopes, strict=True))
-    descend(batch.memory, net, named, batch.settings.generator_lr)
+    by_name = dict(zip(weights, slopes, strict=True))
+    descend(batch.memory, net, by_name, batch.settings.generator_lr)

@@ -57,13 +57,13 @@ def drawn_weights(shapes: Shapes, like: Tensor, generator: Randomness) -> dict[s
         like: gives dtype and place.
         generator: see `epsball.randomness.uniform`.
     """
-    drawn = {}
+    weights = {}
     for name, shape in shapes.items():
         weight = torch.zeros(shape, dtype=like.dtype, device=like.device)
         if weight.dim() >= _MATRIX:
             weight = normal(weight, generator) * math.sqrt(2 / math.prod(shape[1:]))
-        drawn[name] = weight
-    return drawn
+        weights[name] = weight
+    return weights
 
 
 def perturb(weights: Weights, images: Images, *, eps: float, norm: Norm) -> Tensor:
