@@ -10,6 +10,7 @@ from epsball.training import RECIPES, TrainSettings
 from epsball.training.recipes.ensemble import ensemble_examples
 from epsball.training.recipes.fast import fast_examples
 from epsball.training.recipes.free import carry_on
+from epsball.training.recipes.logit_pairing import logit_pairing_loss
 from epsball.training.recipes.mart import mart_loss
 from epsball.training.recipes.spec import Batch
 from epsball.training.recipes.trades import trades_examples, trades_loss
@@ -95,6 +96,18 @@ def test_trades_adds_beta_times_torchs_divergence(batch: Pair) -> None:
         log_softmax(model(other), 1), log_softmax(model(images), 1).exp(), reduction="batchmean"
     )
     torch.testing.assert_close(loss, cross_entropy_by_hand(model, images, labels) + 2.5 * apart)
+
+
+def test_logit_pairing_weighs_both_losses_and_adds_beta_times_the_squared_difference(
+    batch: Pair,
+) -> None:
+    model, (images, labels) = linear(), batch
+    asked = TrainSettings(recipe="logit-pairing", eps=0.1, alpha=0.25, beta=2.5)
+    other = (images + 0.05).clamp(0, 1)
+    loss = logit_pairing_loss(model, Batch(images, labels, asked), lambda: other)
+    losses = [cross_entropy_by_hand(model, some, labels) for some in (images, other)]
+    apart = (model(images) - model(other)).square().mean()
+    torch.testing.assert_close(loss, 0.25 * losses[0] + 0.75 * losses[1] + 2.5 * apart)
 
 
 def test_trades_climbs_the_divergence_to_a_corner_of_the_ball_and_reads_no_label() -> None:

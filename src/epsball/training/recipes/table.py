@@ -13,6 +13,7 @@ from epsball.training.recipes.fast import fast_examples
 from epsball.training.recipes.free import carry_on, free_examples
 from epsball.training.recipes.generator.generator import generator_examples
 from epsball.training.recipes.gradient_penalty import gradient_penalty_loss
+from epsball.training.recipes.logit_pairing import logit_pairing_loss
 from epsball.training.recipes.mart import mart_loss
 from epsball.training.recipes.mixes import fgsm_examples, iterative_examples, mixed_loss
 from epsball.training.recipes.spec import MadeOnce, RecipeSpec
@@ -89,6 +90,14 @@ RECIPES: Mapping[str, RecipeSpec] = {
         description="a boosted loss of the worst images; agreement counts most where clean fails",
         source="Wang et al. 2020, ICLR",
         parameters=(*_WALK, "beta", *_WEIGHTS),
+        required=("eps",),
+        craft=pgd_examples,
+    ),
+    "logit-pairing": RecipeSpec(
+        logit_pairing_loss,
+        description="clean images and the worst within eps, whose scores are to be the same",
+        source="Kannan et al. 2018, arXiv:1803.06373",
+        parameters=("alpha", "beta", *_WALK, *_PENALTIES),
         required=("eps",),
         craft=pgd_examples,
     ),
