@@ -7,6 +7,7 @@ from .rejectors.deep_neural_rejection import DeepNeuralRejection as DeepNeuralRe
 from .rejectors.energy import Energy as Energy
 from .rejectors.kernel_density import KernelDensity as KernelDensity
 from .rejectors.mahalanobis import Mahalanobis as Mahalanobis
+from .rejectors.max_logit import MaxLogit as MaxLogit
 from .rejectors.max_softmax import MaxSoftmax as MaxSoftmax
 from .rejectors.mixture import DirichletMixture as DirichletMixture
 from .rejectors.neural_rejection import NeuralRejection as NeuralRejection

@@ -10,6 +10,7 @@ from epsball.defences.rejectors.deep_neural_rejection import DeepNeuralRejection
 from epsball.defences.rejectors.energy import Energy
 from epsball.defences.rejectors.kernel_density import KernelDensity
 from epsball.defences.rejectors.mahalanobis import Mahalanobis
+from epsball.defences.rejectors.max_logit import MaxLogit
 from epsball.defences.rejectors.max_softmax import MaxSoftmax
 from epsball.defences.rejectors.mixture import DirichletMixture
 from epsball.defences.rejectors.neural_rejection import NeuralRejection
@@ -49,6 +50,7 @@ REJECTORS = {
         RejectorSpec("nr", NeuralRejection, "Melis et al. 2017, arXiv:1708.06939"),
         RejectorSpec("dnr", DeepNeuralRejection, "Sotgiu et al. 2020; Thanthulage"),
         RejectorSpec("msp", MaxSoftmax, "Hendrycks and Gimpel 2017, arXiv:1610.02136"),
+        RejectorSpec("max-logit", MaxLogit, "Hendrycks et al. 2022, arXiv:1911.11132"),
         RejectorSpec("energy", Energy, "Liu et al. 2020, arXiv:2010.03759"),
         RejectorSpec("density", KernelDensity, "Feinman et al. 2017, arXiv:1703.00410"),
         RejectorSpec("mahalanobis", Mahalanobis, "Lee et al. 2018, arXiv:1807.03888"),
