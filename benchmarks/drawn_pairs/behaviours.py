@@ -207,8 +207,9 @@ BEHAVIOURS: dict[str, Behaviour] = {
     "more columns": _then(_wide),
     "through numpy": _then(_through_numpy),
     "in place": _first(_in_place),
-    "bytes": _first(lambda x: (x * 255).round() / 255, *GRADIENT),
-    "clamped": _first(lambda x: x.clamp(0, 1)),
+    "bytes": _first(lambda x: (x * 255).round() / 255, *GRADIENT, *CHANCE),
+    # behind a scaling of one's own both meet scaled images
+    "clamped": _first(lambda x: x.clamp(0, 1), "other-scaling", *CHANCE),
     "noise": _first(_noisy, *RANDOM),
     "detached": Behaviour(lambda net: nn.Sequential(Detached(), net).eval(), GRADIENT),
     "no_grad": Behaviour(WithoutGradient),

@@ -20,5 +20,6 @@ MENDED = (
     "counters that no module holds (a mapping in a closure) stayed moved: they are put back, with "
     "`state-moved`",
     "a model that enables gradients by itself kept every graph alive",
+    "a factory that returns a model on the meta device ended in a traceback",
     "images of NaN were blamed on the weights of the model",
 )

@@ -1,4 +1,5 @@
 import warnings
+from pathlib import Path
 
 import pytest
 import torch
@@ -6,7 +7,8 @@ from tests.models.fakes import Refusal
 from torch import Tensor, nn
 
 from epsball import audit
-from epsball.models import Pipeline, Preprocess
+from epsball.errors import InvalidInput
+from epsball.models import Pipeline, Preprocess, load_model
 from epsball.models.loading.messages import one_line
 from epsball.models.precision import InOwnPrecision, in_own_precision, tolerance_of
 from epsball.models.readiness import check_ready, dtypes_of
@@ -113,3 +115,12 @@ def test_the_reason_of_a_script_is_its_last_line() -> None:
         script(IMAGES.double())
     assert "dtype" in one_line(caught.value)
     assert "Traceback" not in one_line(caught.value)
+
+
+def test_a_factory_that_returns_parameters_without_values_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(
+        "import torch\nfrom torch import nn\n\ndef build():\n    with torch.device('meta'):\n"
+        "        return nn.Sequential(nn.Flatten(), nn.Linear(192, 3)).eval()\n"
+    )
+    with pytest.raises(InvalidInput, match="meta device"):
+        load_model(f"{tmp_path / 'net.py'}:build")

@@ -21,6 +21,7 @@ from epsball.models.loading.weights import preprocessing_in
 from epsball.models.preprocess import Channels, Preprocess
 from epsball.models.purifiers.defended import defended
 from epsball.models.purifiers.table import defence_named
+from epsball.models.readiness import check_ready
 from epsball.models.sklearn.loading import from_sklearn
 from epsball.models.zoo.table import MODELS, from_zoo
 from epsball.modes import parts_in_training
@@ -151,6 +152,7 @@ def load_model(
     model = with_first_layer(built, spec, asked, output)
     if step is not None:
         model = defended(cast(Classifier, model), step)
+    check_ready(model)  # parameters without values cannot be moved
     if isinstance(model, nn.Module):
         model = model.to(device)
     return LoadedModel(cast(Classifier, model), spec, built.name, put_in_eval)
