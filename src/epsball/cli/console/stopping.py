@@ -41,7 +41,6 @@ def _of_audit(run: Path) -> str:
     from epsball.files import read_json
 
     shards = {file.name.partition("-")[0] for file in files}
-    attacks = len({file.name.partition("-")[2] for file in files})
     manifest = read_json(run / "manifest.json", "audit")
     total = manifest["data"]["n"]
     whole = sum(
@@ -54,5 +53,5 @@ def _of_audit(run: Path) -> str:
         sentence = read_json(run / "summary.json", "audit")["headline"]
         so_far = f"\nso far: {sentence}\npage: epsball report {run}" if sentence else ""
     done = f"{images:,} of {counted(total, 'image')} are finished"
-    partly = "" if whole == len(shards) else f" ({attacks} attacks are on the way on the next)"
+    partly = "" if whole == len(shards) else ", and some attacks on the next ones"
     return f"stopped: {done}{partly}, in {run}; {again}{so_far}"
