@@ -1,5 +1,6 @@
 """Jacobian-based augmentation: a substitute is learned from few images and many queries."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from epsball.oracles.protocol import Oracle, check_labels
 from epsball.tensors import Images, Labels
 
 _GREY_LEVELS = 255
+_LEAST_SHARE = 0.2  # of the epochs, in a round that adds few images to many
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,8 @@ class SubstituteSettings:
 
     Args:
         queries: images that the oracle is asked about in all, the first ones included.
-        epochs: over all known images after each round of questions.
+        epochs: over all known images after the first and the last round of questions; in between
+            the share of them that is new, a fifth at least.
         step: length of an augmentation step, input units.
         period: rounds after which the step changes its sign.
         doublings: rounds in which every known image is augmented.
@@ -118,8 +121,9 @@ def learn_substitute(
 
     Source: Papernot et al. 2017, arXiv:1602.02697, algorithm 1; periodical step and reservoir
     sampling: Papernot et al. 2016, arXiv:1605.07277, section 4. Departures: a new image is rounded
-    to 8 bits, as an image that can be sent; training goes on from the last round's weights; the
-    last round is cut so that the budget is met exactly.
+    to 8 bits, as an image that can be sent; training goes on from the last round's weights, so
+    that rounds in between take fewer epochs; the last round is cut so that the budget is met
+    exactly.
     """
     if settings.queries < len(images):
         raise InvalidInput(
@@ -136,13 +140,16 @@ def learn_substitute(
     with torch.random.fork_rng([]):
         torch.manual_seed(settings.seed)
         model = build()
-        queried, labels = images, ask(images)
+        queried, labels, new = images, ask(images), images
         rounds: list[Round] = []
         while True:
-            _fit(model, queried, labels, settings, generator)
+            left = settings.queries - len(queried)
+            whole = not rounds or not left
+            share = 1.0 if whole else max(len(new) / len(queried), _LEAST_SHARE)
+            epochs = math.ceil(share * settings.epochs)
+            _fit(model, queried, labels, settings, epochs=epochs, generator=generator)
             agreement = float((_predicted(model, queried) == labels).float().mean())
             rounds.append(Round(len(queried), agreement))
-            left = settings.queries - len(queried)
             if not left:
                 return Learned(model, queried, labels, tuple(rounds))
             number = len(rounds) - 1
@@ -176,12 +183,14 @@ def _fit(
     images: Images,
     labels: Labels,
     settings: SubstituteSettings,
+    *,
+    epochs: int,
     generator: torch.Generator,
 ) -> None:
     """Train on all known images; leave the model in eval mode."""
     optimizer = torch.optim.Adam(model.parameters(), settings.lr)
     model.train()
-    for _ in range(settings.epochs):
+    for _ in range(epochs):
         order = torch.randperm(len(images), generator=generator)
         for rows in torch.split(order, settings.batch_size):
             optimizer.zero_grad(set_to_none=True)
