@@ -212,6 +212,7 @@ def shrink_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("epsball.evaluation.plan._SECONDS_A_SHARD", 1e-9)
 
 
+@pytest.mark.slow
 def test_killed_and_continued_is_as_if_undisturbed(tmp_path: Path) -> None:
     global SCRIPT
     whole, broken = tmp_path / "whole", tmp_path / "broken"

@@ -70,7 +70,7 @@ def choose(monkeypatch: pytest.MonkeyPatch, model: nn.Module, faster: float) -> 
         return (faster if watch.channels_last else 1.0) * min(size, 16)
 
     monkeypatch.setattr(measuring.Stopwatch, "rate", rate)
-    options = {"wanted": "float32", "micro_batch": None, "most": 64, "gradients": 100}
+    options = {"requested": "float32", "micro_batch": None, "most": 64, "gradients": 100}
     return choose_config(model, IMAGES, CONFIG, **options)[0]  # type: ignore[arg-type]  # of several types
 
 
@@ -133,7 +133,7 @@ def test_fewer_threads_are_taken_where_they_are_as_fast(monkeypatch: pytest.Monk
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads[-1])
     monkeypatch.setattr(torch, "set_num_threads", threads.append)
     monkeypatch.setattr(measuring.Stopwatch, "rate", lambda _, size: size * speed[threads[-1]])
-    options = {"wanted": "float32", "micro_batch": None, "most": 1, "gradients": 1}
+    options = {"requested": "float32", "micro_batch": None, "most": 1, "gradients": 1}
     config, _ = choose_config(Pooled(), IMAGES, CONFIG.changed(threads=4), **options)  # type: ignore[arg-type]  # of several types
     assert config.threads == 2
     assert threads[-1] == 4

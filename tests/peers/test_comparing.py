@@ -25,6 +25,7 @@ def compare(subject: Subject, folder: Path, **changed: float) -> Rows:
     return rows
 
 
+@pytest.mark.slow
 def test_rounds_are_interleaved_and_begin_with_another_one(
     subject: Subject, tmp_path: Path
 ) -> None:
@@ -49,6 +50,7 @@ def test_a_slow_entrant_has_one_turn(subject: Subject, tmp_path: Path) -> None:
     assert [turn["turn"] for turn in rows.of(what="turn")] == [0, 0]
 
 
+@pytest.mark.slow
 def test_what_would_take_too_long_is_left_out(subject: Subject, tmp_path: Path) -> None:
     rows = compare(subject, tmp_path, too_slow=0.0)
     assert rows.of(what="turn") == []
@@ -80,6 +82,7 @@ def test_who_failed_at_first_is_not_missing_afterwards(
     assert [result.entrant for result in table.results] == ["bare-passes", "other"]
 
 
+@pytest.mark.slow
 def test_the_bare_passes_are_as_many_as_the_steps(toy: Path) -> None:
     asked = {
         "entrant": "bare-passes",

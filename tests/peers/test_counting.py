@@ -2,6 +2,7 @@
 
 import copy
 
+import pytest
 import torch
 from benchmarks.peers.counting import Counting
 from benchmarks.peers.memory import at_peak
@@ -35,6 +36,7 @@ def test_the_mode_is_that_of_the_model() -> None:
     assert not counting().training
 
 
+@pytest.mark.slow
 def test_memory_of_the_work_is_seen_and_earlier_memory_is_not() -> None:
     mebibyte = 2**20
     small_ones = [torch.ones(mebibyte // 64) for _ in range(1024)]  # too small to be mapped

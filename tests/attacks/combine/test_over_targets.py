@@ -176,6 +176,7 @@ def test_reaches_what_untargeted_ascent_walks_away_from() -> None:
     assert hills(over_targets(pgd)(hills, x, y, **asked)).argmax() == 2
 
 
+@pytest.mark.slow
 def test_keeps_the_contract_of_an_attack() -> None:
     # "last": the walks are targeted, so that what ranks highest on the way is another matter
     check_attack(

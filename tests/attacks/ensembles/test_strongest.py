@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -45,6 +46,7 @@ class Stepped(Rounded):
         return scores + 0 * inputs.flatten(1).sum(1, keepdim=True)
 
 
+@pytest.mark.slow
 def test_at_least_as_strong_as_its_parts() -> None:
     for seed in range(2):
         p = Problem(seed, classes=5)
@@ -125,6 +127,7 @@ def test_the_standard_composition_wins_what_its_parts_win() -> None:
     assert fooled(p.model, made, p.labels) >= fooled(p.model, alone, p.labels)
 
 
+@pytest.mark.slow
 def test_a_rejecting_model_is_attacked_past_its_rejection() -> None:
     p = Problem(5, classes=4)
     model = ThresholdRejector(p.model, 4, threshold=3.0).eval()
@@ -140,6 +143,7 @@ def test_a_rejecting_model_is_attacked_past_its_rejection() -> None:
         assert whole >= won(part(model, p.inputs, p.labels, **{"norm": "linf"} | given))
 
 
+@pytest.mark.slow
 def test_a_defence_around_a_masked_model_has_no_stand_in_and_is_attacked_all_the_same() -> None:
     p = Problem(1, classes=3)
     masked = Rounded(p.model).eval()

@@ -63,14 +63,14 @@ STAGES: tuple[Stage, ...] = (
         rejecting=True,
     ),
     Stage("squares", partial(square, queries=150), norms=BALLS, blind=True),
-    Stage("towards a class, longer", partial(apgd_t, steps=50, classes=9), "near"),
+    Stage("towards a class, longer", partial(apgd_t, steps=40, classes=4), "near"),
     Stage(
         "cross-entropy from many starts",
         partial(best_of(apgd, restarts=5), steps=100),
         "near",
         norms=("l1",),
     ),
-    Stage("more squares", partial(square, queries=1000), "near", norms=BALLS, blind=True),
+    Stage("more squares", partial(square, queries=600), "near", norms=BALLS, blind=True),
     Stage(
         "past the rejection from many starts",
         partial(best_of(rejection, restarts=20), steps=200),
