@@ -16,6 +16,7 @@ from epsball.studies.core.workspace import Workspace
 from epsball.studies.red_blue.study import RED_BLUE
 from epsball.studies.table import STUDIES
 
+pytestmark = pytest.mark.timeout(60)  # the study is run once, within the first of these tests
 SMALL = {
     "grid": "l1=0,3e-4;l2=0;hidden=64;dropout=0;arm_eps=0.02",
     "data": "digits",
