@@ -14,7 +14,7 @@ TIMEOUT ?= 20
 demo: $(READY)  ## train a small network twice, audit both, print a table and the report's path
 	$(BIN)/epsball demo --out demo-run
 
-test: $(READY)  ## the default suite, CPU only, under five minutes; on a busy machine TIMEOUT=120
+test: $(READY)  ## the default suite, CPU only; on a busy machine TIMEOUT=120
 	# the workers share the cores: one thread each, and idle threads sleep
 	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n auto --dist worksteal --timeout $(TIMEOUT) -m "not slow and not peer and not gpu"
 

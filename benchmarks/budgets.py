@@ -33,28 +33,13 @@ def measure(model: str, data: str, eps: float, attack: str, budget: float) -> li
                 model, data, attacks=attack, eps=eps, budget=budget, out=Path(folder) / "run"
             )
         except EpsballError as error:
-            taken = time.perf_counter() - started
-            return [
-                model,
-                attack,
-                f"{budget}",
-                f"{taken:.1f}",
-                f"{taken / budget:.2f}",
-                "-",
-                f"{error}",
-            ]
+            answer = ["-", f"{error}"]
+        else:
+            attacking = report.summary["phases"]["attacks"]["seconds"]
+            images = report.summary["results"][0]["n"]
+            answer = [f"{attacking / budget:.2f}", f"{images:,}"]
     taken = time.perf_counter() - started
-    attacking = report.summary["phases"]["attacks"]["seconds"]
-    images = report.summary["results"][0]["n"]
-    return [
-        model,
-        attack,
-        f"{budget}",
-        f"{taken:.1f}",
-        f"{taken / budget:.2f}",
-        f"{attacking / budget:.2f}",
-        f"{images:,}",
-    ]
+    return [model, attack, f"{budget}", f"{taken:.1f}", f"{taken / budget:.2f}", *answer]
 
 
 def main() -> None:

@@ -126,6 +126,24 @@ def dlr(logits: Logits, classes: Labels) -> Values:
     return lead / torch.where(low, scale.detach(), scale)
 
 
+def lead_over(logits: Logits, classes: Labels, towards: Labels) -> Values:
+    """Return how far one class lies above another, in scores.
+
+    Args:
+        logits: (n, k), float, k >= 2.
+        classes: (n,), int64; to be left.
+        towards: (n,), int64; to be reached.
+
+    Returns:
+        (n,); above zero where `towards` beats `classes`.
+
+    Example:
+        >>> lead_over(torch.tensor([[4.0, 1.0]]), torch.tensor([0]), torch.tensor([1])).item()
+        -3.0
+    """
+    return (logits.gather(1, towards[:, None]) - logits.gather(1, classes[:, None]))[:, 0]
+
+
 def dlr_towards(logits: Logits, classes: Labels, towards: Labels) -> Values:
     """Return how far each row's class lies below another one, in units that scores do not set.
 
@@ -145,12 +163,12 @@ def dlr_towards(logits: Logits, classes: Labels, towards: Labels) -> Values:
     Source: Croce and Hein 2020, arXiv:2003.01690, equation 7. Departure: with two or three classes
     it is the plain difference.
     """
-    gained = logits.gather(1, towards[:, None]) - logits.gather(1, classes[:, None])
+    gained = lead_over(logits, classes, towards)
     if logits.shape[1] <= _THIRD:
-        return gained[:, 0]
+        return gained
     ranked = logits.topk(_THIRD + 1, dim=1).values
     scale = (ranked[:, 0] - ranked[:, 2:].mean(1)).clamp_min(_TINY)
-    return gained[:, 0] / scale
+    return gained / scale
 
 
 def logit(logits: Logits, classes: Labels) -> Values:

@@ -97,26 +97,42 @@ def test_a_masked_model_falls_to_what_needs_no_gradient() -> None:
     assert seen > blind
 
 
-def test_a_defence_falls_through_its_stand_in() -> None:
+@pytest.mark.parametrize(("norm", "eps"), [("linf", 0.1), ("l1", 0.8)])
+def test_a_defence_falls_through_its_stand_in(norm: Any, eps: float) -> None:
     p = Problem(2, classes=3)
     hidden = defended(p.model, BitDepth(bits=4))
-    plain = apgd(hidden, p.inputs, p.labels, eps=0.1, generator=seeded())
-    made = strongest(hidden, p.inputs, p.labels, eps=0.1, generator=seeded())
-    through = apgd(hidden.relaxed(), p.inputs, p.labels, eps=0.1, generator=seeded())
+    given: dict[str, Any] = {"eps": eps, "norm": norm, "generator": seeded()}
+    plain = apgd(hidden, p.inputs, p.labels, **given)
+    made = strongest(hidden, p.inputs, p.labels, **given)
+    through = apgd(hidden.relaxed(), p.inputs, p.labels, **given)
     assert fooled(hidden, made, p.labels) >= fooled(hidden, through, p.labels)
     assert fooled(hidden, made, p.labels) > fooled(hidden, plain, p.labels)
 
 
-def test_a_model_without_any_gradient_is_attacked_all_the_same() -> None:
-    p = Problem(0)
-
+def without_gradient(model: nn.Module) -> Callable[[Tensor], Tensor]:
     def shut(inputs: Tensor) -> Tensor:
         with torch.no_grad():
-            scores: Tensor = p.model(inputs)
+            scores: Tensor = model(inputs)
             return scores
 
-    made = strongest(shut, p.inputs, p.labels, eps=0.3, generator=seeded())
+    return shut
+
+
+def test_a_model_without_any_gradient_is_attacked_all_the_same() -> None:
+    p = Problem(0)
+    made = strongest(without_gradient(p.model), p.inputs, p.labels, eps=0.3, generator=seeded())
     assert fooled(p.model, made, p.labels) > fooled(p.model, p.inputs, p.labels)
+
+
+@pytest.mark.parametrize("hide", [without_gradient, lambda model: Stepped(model).eval()])
+def test_images_without_a_gradient_get_the_stages_for_masked_models(hide: Any) -> None:
+    p = Problem(0)
+    counted = QueryCounter(hide(p.model), 1)
+    row = int((~is_adversarial(p.model(p.inputs), p.labels)).nonzero()[0])
+    strongest(
+        counted, p.inputs[row : row + 1], p.labels[row : row + 1], eps=1e-6, generator=seeded()
+    )
+    assert int(counted.queries[0]) > 5000  # the squares and guessed gradients of these stages
 
 
 def test_the_standard_composition_wins_what_its_parts_win() -> None:

@@ -44,6 +44,26 @@ def some(n: int) -> Tensor:
     return pixels / 255
 
 
+def test_rounds_in_between_train_on_the_share_that_is_new() -> None:
+    trained = []
+
+    class Counted(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = build()
+
+        def forward(self, images: Tensor) -> Tensor:
+            if self.training:
+                trained.append(len(images))
+            scores: Tensor = self.body(images)
+            return scores
+
+    settings = SubstituteSettings(queries=32, epochs=4, doublings=1, reservoir=8)
+    learn_substitute(Plane(), some(8), Counted, settings, classes=2)
+    # four epochs of the first and the last round; of 16 half is new, of 24 a third
+    assert sum(trained) == 4 * 8 + 2 * 16 + 2 * 24 + 4 * 32
+
+
 @pytest.mark.parametrize("queries", [20, 21, 40, 200, 333])
 def test_the_budget_is_met_exactly(queries: int) -> None:
     oracle = Plane()

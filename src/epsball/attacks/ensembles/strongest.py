@@ -20,11 +20,11 @@ from epsball.randomness import Randomness, another_run
 from epsball.tensors import Classifier, Images, Labels
 from epsball.types import Norm, Search
 
-NEAR = 0.75  # spreads of the scores by which the label leads, below which the border is near
-# (and below half of what it led by when the image was clean)
+# the border is near where the label leads by fewer spreads of the scores than this, and by less
+# than half of its lead over the clean image
+NEAR = 0.75
 CLEARLY = 0.3  # spreads by which squares have to come nearer than gradients had
-# the stages for every image, and the next ones for a few that come near
-_FORETOLD = 350
+_FORETOLD = 350  # gradients: the stages for every image, and the next ones for a few
 _STAND_IN = 100  # streams of random numbers that no stage uses
 
 
@@ -84,11 +84,11 @@ def strongest(
     rejects = getattr(getattr(model, "info", None), "rejects", False)
     clean, masked = sequence.gap.clone(), torch.zeros_like(sequence.fooled)
     for stage in STAGES:
-        if norm not in stage.norms or (stage.rejecting and not rejects):
-            continue
-        if stage is _FIRST_BLIND:  # gradients have had their turn
+        if stage is _FIRST_BLIND:  # gradients have had their turn, in every norm
             masked |= _flat(sequence, seeing=seeing)
             _through_stand_in(sequence)
+        if norm not in stage.norms or (stage.rejecting and not rejects):
+            continue
         if stage.blind or seeing:
             before = sequence.gap.clone()
             sequence.run(stage.attack, _rows(sequence, stage, clean, masked))
@@ -121,10 +121,9 @@ def _has_gradient(sequence: AttackSequence) -> bool:
 
 def _slopes(sequence: AttackSequence, rows: Tensor) -> Tensor:
     goal = Mislead(sequence.model, margin, sequence.labels, sequence.targets).rows(rows)
-    size = sequence.search.micro_batch
-    return value_and_slope(sequence.model, sequence.inputs[rows], rows, goal, micro_batch=size)[
-        0
-    ].slope
+    size, points = sequence.search.micro_batch, sequence.inputs[rows]
+    visit, _ = value_and_slope(sequence.model, points, rows, goal, micro_batch=size)
+    return visit.slope
 
 
 def _flat(sequence: AttackSequence, *, seeing: bool) -> Tensor:

@@ -1,6 +1,6 @@
 """Auto-PGD towards one wrong class after another: the strongest single attack of AutoAttack."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from torch import Tensor
@@ -27,26 +27,33 @@ class Towards:
     Args:
         model: the classifier.
         labels: (n,), the true classes.
-        towards: (n,), the classes that are climbed to; any class but the label is a success.
+        towards: (n,), the classes that are climbed to.
+        targets: (n,), the only classes that are a success; None: any class but the label.
+        lead: (scores, labels, towards) -> (n,), what is climbed.
     """
 
     model: Classifier
     labels: Tensor
     towards: Tensor
+    targets: Tensor | None = None
+    lead: Callable[[Tensor, Tensor, Tensor], Tensor] = dlr_towards
 
     def value(self, logits: Tensor) -> Tensor:
         """Return how near the class towards is to beating the label, and the rejection."""
         logits = against_rejection(logits, self.labels, class_count(self.model, logits))
-        return dlr_towards(logits, self.labels, self.towards)
+        return self.lead(logits, self.labels, self.towards)
 
     def success(self, logits: Tensor) -> Tensor:
         """Judge success; being rejected is none."""
         classes = class_count(self.model, logits)
-        return is_adversarial(logits, self.labels, classes=classes)
+        return is_adversarial(logits, self.labels, self.targets, classes=classes)
 
     def rows(self, chosen: Tensor) -> "Towards":
         """Return the goal of some rows."""
-        return replace(self, labels=self.labels[chosen], towards=self.towards[chosen])
+        targets = None if self.targets is None else self.targets[chosen]
+        return replace(
+            self, labels=self.labels[chosen], towards=self.towards[chosen], targets=targets
+        )
 
 
 @validated

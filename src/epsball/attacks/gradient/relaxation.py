@@ -1,7 +1,7 @@
 """Short walks towards one class at a time that may leave the ball a little and are called back."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -11,13 +11,13 @@ from epsball.attacks.core.asking import all_rows, class_count, read
 from epsball.attacks.core.best_seen import BestSeen
 from epsball.attacks.core.checks import check_call
 from epsball.attacks.core.validated import validated
+from epsball.attacks.gradient.apgd_t import Towards
 from epsball.attacks.gradient.pgd import Mislead
 from epsball.attacks.spec import AttackSpec
 from epsball.errors import InvalidInput
 from epsball.geometry import project_into_box, random_in_ball, steepest
-from epsball.objectives import is_adversarial, margin, spread
+from epsball.objectives import cross_entropy, lead_over, margin, spread
 from epsball.randomness import Randomness, another_run
-from epsball.rejecting import against_rejection
 from epsball.tensors import Classifier, Images, Labels
 from epsball.types import Norm, Search
 
@@ -27,38 +27,9 @@ RELAXED = 10  # of these, the first ones: in a ball that is larger by one step
 RECALLED = 20  # at this one: into a ball that is smaller by one step, and shaken
 SHORTEST = 0.05  # step, as a share of eps
 WARM = 10  # steps towards no class in particular
-# Where the class led by more than the length of the step times this, in spreads of the scores,
-# after two thirds of a cycle, the walk is given up; one that came this near is walked again.
-HOPELESS, NEAR = 1.0, 0.05
-
-
-@dataclass(frozen=True)
-class Gap:
-    """Climb from the label towards one class, by the plain difference of their scores."""
-
-    model: Classifier
-    labels: Tensor
-    towards: Tensor
-    targets: Tensor | None
-
-    def value(self, logits: Tensor) -> Tensor:
-        """Return how far the class lies above the label, and above being rejected."""
-        logits = against_rejection(logits, self.labels, class_count(self.model, logits))
-        columns = torch.stack([self.towards, self.labels], 1)
-        ahead, behind = logits.gather(1, columns).unbind(1)
-        return ahead - behind
-
-    def success(self, logits: Tensor) -> Tensor:
-        """Judge success; being rejected is none."""
-        classes = class_count(self.model, logits)
-        return is_adversarial(logits, self.labels, self.targets, classes=classes)
-
-    def rows(self, chosen: Tensor) -> "Gap":
-        """Return the goal of some rows."""
-        targets = None if self.targets is None else self.targets[chosen]
-        return replace(
-            self, labels=self.labels[chosen], towards=self.towards[chosen], targets=targets
-        )
+HOPELESS = 1.0  # lead of the label, in spreads of the scores over the step's share of eps, at which
+# a walk is given up after two thirds of a cycle
+NEAR = 0.05  # lead of the label, in spreads of the scores, below which a walk is repeated
 
 
 @validated
@@ -155,28 +126,26 @@ class _Walks:
             (n, classes), best first; the targets, where there are any.
         """
         rows = all_rows(self.inputs)
-        goal = Mislead(self.model, _loss_of_form, self.labels, self.targets)
+        goal = Mislead(self.model, scale_free_loss, self.labels, self.targets)
         point = self._start(rows, random)
-        scores = None
         for number in range(WARM):
             visit, logits = self._look(point, rows, goal)
-            scores = logits if scores is None else scores.index_copy(0, rows, logits)
-            rows, kept = self._judge(visit.point, logits, rows, goal)
+            rows, going = self._judge(visit.point, logits, rows, goal)
+            goal, visit, logits = goal.rows(going), visit.rows(going), logits[going]
             if not len(rows):
                 break
-            goal, visit = goal.rows(kept), visit.rows(kept)
             length = self.eps / (2 if number < WARM // 2 else 4)
             point = self._moved(visit.point, visit.slope, length, rows, self.eps)
-        assert scores is not None  # noqa: S101  # WARM is above zero
-        if len(rows):
+        else:
             logits = self._read(point, rows)
             self._judge(point, logits, rows, goal)
-            scores = scores.index_copy(0, rows, logits)
         if self.targets is not None:
             return self.targets[:, None]
-        scores = scores[:, : class_count(self.model, scores)]
-        others = scores.scatter(1, self.labels[:, None], -torch.inf)
-        return others.topk(min(classes, scores.shape[1] - 1), dim=1).indices
+        logits = logits[:, : class_count(self.model, logits)]
+        others = logits.scatter(1, self.labels[rows][:, None], -torch.inf)
+        likely = others.topk(min(classes, logits.shape[1] - 1), dim=1).indices
+        # a fooled image is led nowhere: its row is never read
+        return likely.new_zeros(len(self.inputs), likely.shape[1]).index_copy(0, rows, likely)
 
     def walk(self, rows: Tensor, towards: Tensor, cycles: int, random: Randomness) -> Tensor:
         """Walk towards a class from a new start, and say which walks came near the border.
@@ -191,7 +160,7 @@ class _Walks:
             (m,), bool.
         """
         targets = None if self.targets is None else self.targets[rows]
-        goal = Gap(self.model, self.labels[rows], towards, targets)
+        goal = Towards(self.model, self.labels[rows], towards, targets, lead_over)
         near = torch.zeros(len(rows), dtype=torch.bool, device=rows.device)
         here, point = all_rows(rows), self._start(rows, random)
         shaken = random_in_ball(self.inputs[rows], 1.0, self.norm, random)
@@ -203,14 +172,14 @@ class _Walks:
                 tried = self._read(inside, rows[here])
             else:
                 inside, tried = visit.point, logits
-            _, kept = self._judge(inside, tried, rows[here], goal)
+            _, going = self._judge(inside, tried, rows[here], goal)
             gap = -goal.value(tried) / spread(tried)
             near[here] |= gap < NEAR
             if number == RECALLED - 1:
-                kept = kept[gap[kept] <= HOPELESS * share]
-            if not len(kept):
+                going = going[gap[going] <= HOPELESS * share]
+            if not len(going):
                 break
-            here, goal, visit = here[kept], goal.rows(kept), visit.rows(kept)
+            here, goal, visit = here[going], goal.rows(going), visit.rows(going)
             radius = self.eps + length if number < RELAXED else self.eps
             point = self._moved(visit.point, visit.slope, length, rows[here], radius)
             if number == RECALLED - 1:
@@ -245,8 +214,8 @@ class _Walks:
         success, settled = judge(self.search, goal, points, logits, rows, exact=False)
         value = Mislead(self.model, margin, self.labels, self.targets).rows(rows).value(logits)
         self.best.update(points, value, success, rows)
-        kept = (~settled).nonzero()[:, 0]
-        return rows[kept], kept
+        going = (~settled).nonzero()[:, 0]
+        return rows[going], going
 
 
 def _steps(cycles: int) -> Iterator[tuple[int, float]]:
@@ -257,10 +226,9 @@ def _steps(cycles: int) -> Iterator[tuple[int, float]]:
             yield number, share
 
 
-def _loss_of_form(logits: Tensor, classes: Tensor) -> Tensor:
-    """Return the cross-entropy of scores whose spread is one: no scale saturates it."""
-    scaled = logits / spread(logits)[:, None]
-    return torch.nn.functional.cross_entropy(scaled, classes, reduction="none")
+def scale_free_loss(logits: Tensor, classes: Tensor) -> Tensor:
+    """Return the cross-entropy (n,) of scores divided by their spread: no scale saturates it."""
+    return cross_entropy(logits / spread(logits)[:, None], classes)
 
 
 SPEC = AttackSpec(

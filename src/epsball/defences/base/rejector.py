@@ -76,9 +76,9 @@ class Rejector(FittedModule, ABC):
         self,
         model: Classifier,
         *,
-        threshold: float | None,
-        false_rejection: float | None,
-        batch_size: int,
+        threshold: float | None = None,
+        false_rejection: float | None = None,
+        batch_size: int = 256,
     ) -> None:
         super().__init__()
         threshold, false_rejection = plain(threshold), plain(false_rejection)

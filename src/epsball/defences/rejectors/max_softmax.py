@@ -6,7 +6,7 @@ from torch import Tensor
 from epsball.defences.base.images import ImageSet
 from epsball.defences.base.model import base_scores
 from epsball.defences.base.rejector import Rejector
-from epsball.tensors import Classifier, Images
+from epsball.tensors import Images
 
 
 class MaxSoftmax(Rejector):
@@ -32,18 +32,6 @@ class MaxSoftmax(Rejector):
 
     name = "msp"
     gives = "log-odds"
-
-    def __init__(
-        self,
-        model: Classifier,
-        *,
-        threshold: float | None = None,
-        false_rejection: float | None = None,
-        batch_size: int = 256,
-    ) -> None:
-        super().__init__(
-            model, threshold=threshold, false_rejection=false_rejection, batch_size=batch_size
-        )
 
     def _learn(self, images: ImageSet, labels: Tensor, classes: int) -> None:
         """Learn nothing: the threshold is all there is."""
