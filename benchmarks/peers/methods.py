@@ -58,7 +58,7 @@ METHODS = {
         "budget",
         "linf",
         0,
-        "the adaptive ensemble of epsball against AutoAttack's standard one",
+        "the ensemble of epsball against AutoAttack's standard one",
         images=200,
         sized_as=("apgd", "pgd"),
         rival="autoattack",
