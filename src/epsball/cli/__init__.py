@@ -6,13 +6,15 @@ import warnings
 
 from epsball.errors import EpsballError, Stopped
 from epsball.machine.cores import wait_passively
+from epsball.machine.memory import reuse_freed_memory
 
 STOPPED = 130  # as shells have it: 128 and the number of SIGINT
 
 
 def main() -> None:
     """Run the command line; errors of ours are one line on standard error and exit code 2."""
-    wait_passively(os.environ)  # before anything loads torch
+    wait_passively(os.environ)  # both before anything loads torch
+    reuse_freed_memory()
     from epsball.cli.app import app
     from epsball.cli.console.show import complain, tell
 

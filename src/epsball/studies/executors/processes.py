@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from epsball.errors import InvalidInput
 from epsball.machine.cores import divided_cores
+from epsball.machine.memory import reuse_freed_memory
 from epsball.studies.core.cell import Cell
 from epsball.studies.core.store import Failure, Store
 from epsball.studies.core.tracker import Tracker
@@ -57,7 +58,7 @@ class _ProcessPool:
 
     def _start(self) -> ProcessPoolExecutor:
         context = multiprocessing.get_context("spawn")
-        return ProcessPoolExecutor(self.slots, mp_context=context)
+        return ProcessPoolExecutor(self.slots, context, initializer=reuse_freed_memory)
 
     def submit(self, cell: Cell) -> None:
         self.running[self._future(cell)] = cell
