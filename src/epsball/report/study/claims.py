@@ -25,8 +25,22 @@ def number_table(claims: Sequence[Mapping[str, Any]]) -> Table | None:
     Returns:
         The table; None where the source has no number.
     """
-    rows = [claim_row(claim) for claim in claims if claim["kind"] == "value"]
+    rows = [claim_row(claim) for claim in claims if claim["kind"] == "value" and is_answered(claim)]
     return table("Numbers of the source", _HEADS, rows) if rows else None
+
+
+def is_answered(claim: Mapping[str, Any]) -> bool:
+    """Say whether anything was measured for a claim, in the source's setting or in another one."""
+    return claim["verdict"] != "not run" or claim["value"] is not None
+
+
+def unanswered(claims: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Return the names of the claims for which nothing was measured, by the reason why."""
+    names: dict[str, list[str]] = {}
+    for claim in claims:
+        if not is_answered(claim):
+            names.setdefault(reason(claim), []).append(str(claim["id"]))
+    return names
 
 
 def claim_row(claim: Mapping[str, Any]) -> Row:

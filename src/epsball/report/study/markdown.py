@@ -5,7 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from epsball.files import write_bytes
-from epsball.report.study.claims import VERDICTS, interval, measured, reason
+from epsball.report.study.claims import (
+    VERDICTS,
+    interval,
+    is_answered,
+    measured,
+    reason,
+    unanswered,
+)
 from epsball.studies.core.store import read_study
 
 
@@ -57,7 +64,14 @@ def _judged(summary: Mapping[str, Any]) -> list[str]:
     if not tally:
         return []
     tables = [_claims(summary["claims"], numbers) for numbers in (False, True)]
-    return ["## Claims", f"{'; '.join(tally)}. {_RULES}", *tables]
+    return ["## Claims", f"{'; '.join(tally)}. {_RULES}", *tables, *_unanswered(summary["claims"])]
+
+
+def _unanswered(claims: Sequence[Mapping[str, Any]]) -> list[str]:
+    """List the claims for which nothing was measured, one line a reason; nothing without any."""
+    reasons = unanswered(claims)
+    lines = [f"- {why}: {', '.join(f'`{n}`' for n in names)}" for why, names in reasons.items()]
+    return ["Nothing was measured for these claims:", "\n".join(lines)] if lines else []
 
 
 def _how(manifest: Mapping[str, Any]) -> str:
@@ -104,7 +118,7 @@ def _cell(cell: str | Sequence[str]) -> str:
 
 
 def _claims(claims: Sequence[Mapping[str, Any]], numbers: bool) -> str:  # noqa: FBT001 - which half
-    chosen = [c for c in claims if (c["kind"] == "value") == numbers]
+    chosen = [c for c in claims if (c["kind"] == "value") == numbers and is_answered(c)]
     rows = [
         [
             f"`{c['id']}`",
