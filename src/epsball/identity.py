@@ -15,14 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, fx, nn
 
-from epsball.object_graph import (
-    LARGEST,
-    OURS,
-    SETTLED,
-    home_of,
-    is_installed,
-    references,
-)
+from epsball.object_graph import LARGEST, references
+from epsball.runs.code_origin import OURS, SETTLED, home_of, is_installed
 
 ADDRESS = re.compile(
     r" at 0x[0-9a-fA-F]+"

@@ -7,65 +7,24 @@ modules a callable hides (`modules_behind`), so that their mode is known without
 import contextlib
 import dis
 import functools
-import site
-import sys
-import sysconfig
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
 from types import CodeType, FunctionType, MethodType, ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 from torch import Tensor, fx, nn
 
-# Code that a manifest names by its version: neither it nor its objects are followed.
-SETTLED = frozenset({"torch", "numpy", *sys.stdlib_module_names})
-OURS = "epsball"
+from epsball.runs.code_origin import SETTLED, home_of, is_settled
+
 LARGEST = 50_000  # objects that are looked at; an end for callables that hold a whole program
 _GLOBAL = frozenset({"LOAD_GLOBAL", "LOAD_NAME"})
 _PLAIN = str | bytes | bytearray | int | float | complex | None | Tensor | np.ndarray
-# Where pip puts what is installed.
-_ROOTS = frozenset(
-    {Path(sysconfig.get_path("purelib")), Path(sysconfig.get_path("platlib"))}
-    | {Path(place) for place in (*site.getsitepackages(), site.getusersitepackages())}
-)
 # Attributes that every module has; hooks are among them, and decide scores.
 _OWN = frozenset(vars(nn.Module()))
 _HOOKS = ("_forward_pre_hooks", "_forward_hooks")
 
 Reference = tuple[str, object]
-
-
-def home_of(value: object) -> str:
-    """Return the top-level package of a function, class or module."""
-    home = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", "")
-    return str(home or "").partition(".")[0]
-
-
-def is_settled(code: object) -> bool:
-    """Say whether a function, class or module is named well enough without reading its globals.
-
-    Modules of libraries keep caches, registries and loggers that change while a process runs.
-    """
-    home = home_of(code)
-    return home in SETTLED or home == OURS or is_installed(home)
-
-
-@functools.cache
-def is_installed(home: str) -> bool:
-    """Say whether a top-level package is an installed library: its version names its code.
-
-    Its objects (a configuration, an estimator) are followed all the same. A package that is
-    installed in editable mode is code that its author changes: that is followed.
-    """
-    if not home or home in SETTLED:
-        return False
-    spec = getattr(sys.modules.get(home), "__spec__", None)
-    if spec is None:
-        return False
-    places = [place for place in (spec.origin, *(spec.submodule_search_locations or ())) if place]
-    return any(Path(place).is_relative_to(root) for place in places for root in _ROOTS)
 
 
 def references(value: object) -> Iterator[Reference]:

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from epsball.data.imbalance import choose_imbalanced, class_counts, imbalanced, profile_counts
+from epsball.data.imbalance import choose_imbalanced, class_counts, imbalanced
 from epsball.data.load import load_data
+from epsball.data.profiles import profile_counts
 from epsball.errors import InvalidInput
 
 NAMES = ("cat", "dog", "ship", "a=b")

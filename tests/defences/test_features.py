@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from epsball.defences import Features, layers_of
-from epsball.defences.base.features import last_layers
+from epsball.defences.base.last_layers import last_layers
 from epsball.models import MODELS
 
 Refusal = Callable[[Callable[[], object]], str]

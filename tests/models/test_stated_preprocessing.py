@@ -12,7 +12,7 @@ from tests.models.fakes import Refusal
 from epsball import audit
 from epsball.cli import main
 from epsball.models import Pipeline, load_model
-from epsball.models.preprocess import STATED
+from epsball.models.metadata import METADATA_KEY
 
 
 def _train(monkeypatch: pytest.MonkeyPatch, out: Path, *options: str) -> Path:
@@ -58,7 +58,7 @@ def test_a_statement_that_cannot_be_read_is_refused(
 ) -> None:
     net = load_model("zoo:mlp", require_weights=False).model
     assert isinstance(net, torch.nn.Module)
-    save_file(net.state_dict(), tmp_path / "w.safetensors", metadata={STATED: text})
+    save_file(net.state_dict(), tmp_path / "w.safetensors", metadata={METADATA_KEY: text})
     message = refusal(lambda: load_model("zoo:mlp", weights=tmp_path / "w.safetensors"))
     assert "give --mean and --std" in message
     load_model("zoo:mlp", weights=tmp_path / "w.safetensors", mean=(0.5,), std=(0.5,))

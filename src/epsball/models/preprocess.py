@@ -3,7 +3,6 @@
 So that eps is always measured in the pixels of the data set, never in normalised units.
 """
 
-import json
 import math
 from collections.abc import Callable, Sequence
 from typing import Literal, TypeAlias
@@ -21,7 +20,6 @@ Layout: TypeAlias = Literal["nchw", "nhwc"]
 LAYOUTS: tuple[Layout, ...] = ("nchw", "nhwc")
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, the weights of Pillow's convert("L")
 COLOURS = 3
-STATED = "epsball.preprocess"  # key of the metadata of a file of weights
 
 
 class Preprocess(nn.Module):
@@ -146,35 +144,6 @@ def without_preprocessing(model: nn.Module) -> nn.Module:
     """
     inner = model.model if isinstance(model, Pipeline) else model
     return inner if isinstance(inner, nn.Module) else model
-
-
-def stated(model: object) -> dict[str, str]:
-    """Return what a file of a model's weights says of the preprocessing before the model.
-
-    Args:
-        model: any; only a `Pipeline` has something to say.
-
-    Returns:
-        Metadata for safetensors, which `load_model` reads where no preprocessing is given.
-
-    Example:
-        >>> stated(Pipeline(Preprocess(mean=(0.5,), std=(0.25,)), nn.Flatten()))
-        {'epsball.preprocess': '{"mean": [0.5], "std": [0.25]}'}
-    """
-    if not isinstance(model, Pipeline):
-        return {}
-    layer = model.preprocess
-    mean, std = ([float(f"{v:.7g}") for v in t.flatten().tolist()] for t in (layer.mean, layer.std))
-    settings = {
-        "mean": mean if any(mean) else None,
-        "std": std if {*std} != {1.0} else None,
-        "resize": layer.resize,
-        "channels": layer.channels,
-        "input_range": None if layer.input_range == 1 else layer.input_range,
-        "layout": layer.layout,
-    }
-    known = {key: value for key, value in settings.items() if value is not None}
-    return {STATED: json.dumps(known)} if known else {}
 
 
 def _column(values: Sequence[float]) -> Tensor:

@@ -102,17 +102,8 @@ def cw(
     steps, not with its batch; 5 searches of 100 steps, not 9 of 10,000; the last point is scored;
     the result is drawn back towards the clean image.
     """
-    check_call(
-        "cw",
-        inputs,
-        labels,
-        targets,
-        eps=None,
-        norm=norm,
-        norms=NORMS,
-        steps=steps,
-        step_size=step_size,
-    )
+    call = partial(check_call, "cw", inputs, labels, targets, eps=None, norm=norm, norms=NORMS)
+    call(steps=steps, step_size=step_size)
     require("cw", "searches", ">= 1", searches, holds=searches >= 1)
     require("cw", "constant", "> 0", constant or 0, holds=constant is None or constant > 0)
     require("cw", "halvings", ">= 0", halvings, holds=halvings >= 0)

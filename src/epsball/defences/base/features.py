@@ -1,10 +1,10 @@
-"""What the layers of a model say: found, listed, and read by hooks that are gone afterwards."""
+"""Lists the layers of a model and reads their outputs by hooks, which are removed afterwards."""
 
 import difflib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import prod
 from typing import Any
 
@@ -15,16 +15,6 @@ from epsball.errors import InvalidInput
 from epsball.tensors import Classifier, Images
 
 _SHOWN = 20  # layers in a message
-_HEAVY = (
-    nn.Linear,
-    nn.Conv1d,
-    nn.Conv2d,
-    nn.Conv3d,
-    nn.ConvTranspose1d,
-    nn.ConvTranspose2d,
-    nn.ConvTranspose3d,
-)
-_THINNING = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)
 
 
 @dataclass(frozen=True)
@@ -70,7 +60,7 @@ class Features:
 
     def __post_init__(self) -> None:
         """Look the layers up."""
-        module = _module(self.model)
+        module = as_module(self.model)
         if isinstance(self.layers, str) or not self.layers:
             raise InvalidInput(f"layers must be a list of names, got {self.layers!r}")
         known = [name for name, _ in module.named_modules() if name]
@@ -92,8 +82,8 @@ class Features:
             InvalidInput: a layer is not called just once, or gives no tensor of n rows.
         """
         read: dict[str, list[Any]] = {name: [] for name in self.layers}
-        with _listening(
-            _module(self.model), self.layers, lambda name, output: read[name].append(output)
+        with _recording(
+            as_module(self.model), self.layers, lambda name, output: read[name].append(output)
         ):
             self.model(inputs)
         return {name: _flat(name, outputs, len(inputs)) for name, outputs in read.items()}
@@ -137,68 +127,15 @@ def layers_of(model: nn.Module, example: Tensor | Sequence[int]) -> list[Layer]:
     inputs = example if isinstance(example, Tensor) else _zeros(model, example)
     return [
         Layer(name, type(modules[name]).__name__, tuple(output.shape[1:]))
-        for name, output in _said(model, inputs)
+        for name, output in outputs_in_order(model, inputs)
     ]
 
 
-def last_layers(model: Classifier, example: Tensor, count: int) -> tuple[str, ...]:
-    """Choose the last hidden activations of a model.
-
-    The model is cut where a convolution or a linear layer begins; the last module without parts of
-    each piece speaks for it (its activation, norm or mean pooling; a max-pool is skipped, as the
-    source of Deep Neural Rejection does); the piece that gives the scores is left out. A block of
-    a residual network is one piece, and speaks for itself: what its parts say is not yet joined to
-    what goes around them. As such a block counts a module with parts whose class the model has more
-    than once, and which gives something else than its last part.
-
-    Args:
-        model: in eval mode.
-        example: images (n, c, h, w) where the model is.
-        count: how many pieces, the last of them.
-
-    Returns:
-        `count` names or fewer, in the model's order.
-
-    Raises:
-        InvalidInput: there is no such layer.
-    """
-    whole = _module(model)
-    modules = dict(whole.named_modules())
-    classes = [type(module) for module in modules.values()]
-    pieces: list[_Piece] = []
-    before: Tensor | None = None
-    for name, output in _said(whole, example):
-        module, latest, before = modules[name], before, output
-        if any(True for _ in module.children()):
-            inside = [piece for piece in pieces if piece.begun.startswith(f"{name}.")]
-            if inside and classes.count(type(module)) > 1 and not _alike(output, latest):
-                pieces = [piece for piece in pieces if piece not in inside]
-                pieces.append(_Piece(name, name))
-        elif isinstance(module, _HEAVY):
-            pieces.append(_Piece(name, name))
-        elif pieces and not isinstance(module, _THINNING):
-            pieces[-1] = replace(pieces[-1], spoken=name)
-    if not pieces[:-1]:
-        raise InvalidInput(
-            f"{type(model).__name__} has no hidden layer that can be chosen by itself; name layers "
-            "(epsball.defences.layers_of lists them)"
-        )
-    return tuple(piece.spoken for piece in pieces[:-1][-count:])
-
-
-@dataclass(frozen=True)
-class _Piece:
-    """A stretch of a model: the layer that begins it, and the one that speaks for it."""
-
-    begun: str
-    spoken: str
-
-
-def _said(model: nn.Module, inputs: Tensor) -> list[tuple[str, Tensor]]:
-    """Return what each layer that can be read gives, by name, in the order in which they finish."""
+def outputs_in_order(model: nn.Module, inputs: Tensor) -> list[tuple[str, Tensor]]:
+    """Return the output of each layer that can be read, by name, in the order in which they end."""
     finished: list[tuple[str, Any]] = []
     names = tuple(name for name, _ in model.named_modules() if name)
-    with torch.no_grad(), _listening(model, names, lambda *said: finished.append(said)):
+    with torch.no_grad(), _recording(model, names, lambda *call: finished.append(call)):
         model(inputs)
     calls = Counter(name for name, _ in finished)
     return [
@@ -208,13 +145,9 @@ def _said(model: nn.Module, inputs: Tensor) -> list[tuple[str, Tensor]]:
     ]
 
 
-def _alike(output: Tensor, other: Tensor | None) -> bool:
-    return other is not None and torch.equal(output.flatten(), other.flatten())
-
-
 @contextmanager
-def _listening(
-    model: nn.Module, layers: Sequence[str], hear: Callable[[str, Any], None]
+def _recording(
+    model: nn.Module, layers: Sequence[str], on_output: Callable[[str, Any], None]
 ) -> Iterator[None]:
     """Pass the output of every call of the layers on; nothing is left behind."""
     hooks = []
@@ -223,7 +156,7 @@ def _listening(
 
             def hook(_: nn.Module, __: Any, output: Any, name: str = name) -> None:  # noqa: ANN401 - torch's
                 # a copy: what follows may be an activation in place
-                hear(name, output.clone() if isinstance(output, Tensor) else output)
+                on_output(name, output.clone() if isinstance(output, Tensor) else output)
 
             hooks.append(model.get_submodule(name).register_forward_hook(hook))
         yield
@@ -266,7 +199,8 @@ def _unknown_layer(name: str, known: list[str]) -> InvalidInput:
     return InvalidInput(f"unknown layer {name!r}: known: {', '.join(listed[:_SHOWN])}{more}")
 
 
-def _module(model: Classifier) -> nn.Module:
+def as_module(model: Classifier) -> nn.Module:
+    """Return the model as a module, or say that its layers cannot be read."""
     if not isinstance(model, nn.Module):
         raise InvalidInput(
             f"layers can only be read of a torch.nn.Module, got a {type(model).__name__}; "

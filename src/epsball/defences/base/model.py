@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from epsball.errors import BrokenContract, InvalidInput
+from epsball.identity import model_hash
 from epsball.modes import parts_in_training
 from epsball.runs.likeness import sample_scores
 from epsball.tensors import Classifier
@@ -137,3 +138,23 @@ def class_count(model: Classifier, example: Tensor, labels: Tensor, name: str) -
             f"{', '.join(map(str, missing[:_SHOWN]))}: give images of every class"
         )
     return classes
+
+
+def check_hash(name: str, model: Classifier, fitted_hash: str) -> None:
+    """Refuse a model that is not the one a defence was fitted on.
+
+    Raises:
+        InvalidInput: its hash is another one.
+    """
+    actual = model_hash(model)
+    if actual != fitted_hash:
+        raise InvalidInput(
+            f"{name}: fitted on a model whose hash is {fitted_hash}, this one's is "
+            f"{actual}; give that model, or fit again"
+        )
+
+
+def stand_in_of(model: Classifier) -> Classifier | None:
+    """Return the differentiable stand-in that a model has for attackers, if any."""
+    relaxed = getattr(model, "relaxed", None)
+    return relaxed() if callable(relaxed) else None

@@ -5,8 +5,9 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from epsball.defences.base.features import Features, last_layers
+from epsball.defences.base.features import Features
 from epsball.defences.base.images import ImageSet
+from epsball.defences.base.last_layers import last_layers
 from epsball.defences.svm.rows import check_rows
 from epsball.errors import InvalidInput
 from epsball.tensors import Classifier, Images

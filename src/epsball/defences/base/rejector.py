@@ -11,40 +11,23 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor
 
+from epsball.defences.base import model as base_model
+from epsball.defences.base import thresholds
+from epsball.defences.base.calibration import acceptances, predictions, too_few_images
 from epsball.defences.base.checks import check_count, plain
 from epsball.defences.base.fitted import FittedModule
 from epsball.defences.base.images import ImageSet, Marks, Stored, read_images, read_labels
-from epsball.defences.base.model import (
-    check_logits,
-    check_mode,
-    class_count,
-    info_of,
-    scores_of_noise,
-    where,
-)
-from epsball.defences.base.thresholds import (
-    calibration_mask,
-    check_one_of_two,
-    check_share,
-    check_threshold,
-    log_odds,
-    probability,
-)
 from epsball.defences.false_rejection import threshold_for
-from epsball.errors import InvalidInput
 from epsball.identity import model_hash
 from epsball.tensors import Classifier, Images, Logits, Values
 from epsball.types import Gives, ModelInfo
 
-_THETA = 0.9  # of the source, for probabilities
-_SHARE = 0.05  # of false rejections, for scores: no number suits them all
-
 
 class Rejector(FittedModule, ABC):
-    """A classifier around another one that may answer "none of your classes".
+    """A classifier around another one that may reject an image.
 
-    A method says what it learns (`_learn`) and how it judges images (`_judge`); `gives` says
-    which of two kinds it is:
+    A method implements what it learns (`_learn`) and how it judges images (`_judge`); `gives` is
+    one of two kinds:
 
     - "log-odds": every class has a probability p of its own; columns are log(p / (1 - p)), the last
       one is that of the threshold. Accepted when the best class's p is the threshold or more.
@@ -81,17 +64,11 @@ class Rejector(FittedModule, ABC):
         batch_size: int = 256,
     ) -> None:
         super().__init__()
-        threshold, false_rejection = plain(threshold), plain(false_rejection)
-        check_one_of_two(self.name, threshold, false_rejection)
-        if threshold is not None:
-            check_threshold(self.name, threshold, self.gives)
-        if false_rejection is not None:
-            check_share(self.name, false_rejection)
+        self.threshold, self.false_rejection = plain(threshold), plain(false_rejection)
+        thresholds.check_request(self.name, self.threshold, self.false_rejection, self.gives)
         check_count(self.name, "batch_size", batch_size)
-        check_mode(model, self.name)
-        self.model = model
-        self.threshold, self.false_rejection = threshold, false_rejection
-        self.batch_size = batch_size
+        base_model.check_mode(model, self.name)
+        self.model, self.batch_size = model, batch_size
         self._cut, self._scale = math.nan, 1.0
         self._fitted = False
 
@@ -124,34 +101,29 @@ class Rejector(FittedModule, ABC):
             InvalidInput: images, labels or the model break a rule.
         """
         self._fitted = False
-        check_mode(self.model, self.name)
+        base_model.check_mode(self.model, self.name)
         image_set = self._image_set(images)
         marks = read_labels(labels, len(image_set))
-        classes = class_count(self.model, image_set.example(), marks, self.name)
+        classes = base_model.class_count(self.model, image_set.example(), marks, self.name)
         if self.reads_scores:
-            check_logits(self.model, self.name, image_set.few())
-        threshold, share = self._wanted()
-        calibration = calibration_mask(marks) & (threshold is None)
+            base_model.check_logits(self.model, self.name, image_set.few())
+        wanted = self.threshold, self.false_rejection
+        threshold, share = thresholds.threshold_or_share(*wanted, self.gives)
+        calibration = thresholds.calibration_mask(marks) & (threshold is None)
         if threshold is None and not bool(calibration.any()):  # said before a fit that takes long
-            raise self._too_few()
+            raise too_few_images(self.name)
         some, held_out = image_set.part(~calibration), image_set.part(calibration)
         self._learn(some, marks[~calibration], classes)
         if self.gives == "logits":
-            self._scale = max(float(self._accepted(some).double().std()), torch.finfo().tiny)
-        self.info = info_of(self.model, classes, self.gives)
+            self._scale = max(float(acceptances(self, some).double().std()), torch.finfo().tiny)
+        self.info = base_model.info_of(self.model, classes, self.gives)
         self.base_hash_ = model_hash(self.model)
         self.base_shape_ = tuple(image_set.example().shape[1:])
-        self.base_scores_ = scores_of_noise(self.model, self.base_shape_)
+        self.base_scores_ = base_model.scores_of_noise(self.model, self.base_shape_)
         if threshold is None:
             self._calibrate(held_out, share)
         self._fitted = True
         return self if threshold is None else self.set_threshold(threshold)
-
-    def _wanted(self) -> tuple[float | None, float]:
-        """Return the threshold, or None and the share of false rejections that sets it."""
-        if self.threshold is None and self.false_rejection is None and self.gives == "log-odds":
-            return _THETA, _SHARE
-        return self.threshold, _SHARE if self.false_rejection is None else self.false_rejection
 
     def forward(self, inputs: Images) -> Logits:
         """Return scores (n, k + 1) of images (n, c, h, w) in [0, 1]; the last means "reject".
@@ -168,9 +140,7 @@ class Rejector(FittedModule, ABC):
         return torch.cat([columns, last[:, None]], dim=1)
 
     def acceptance(self, inputs: Images) -> Values:
-        """Return what is compared with the threshold, (n,): low is rejected first.
-
-        For probabilities it is the log-odds of the most probable class.
+        """Return what is compared with the threshold, (n,); log-odds where that is a probability.
 
         Raises:
             NotFitted: nothing was learned yet.
@@ -182,13 +152,10 @@ class Rejector(FittedModule, ABC):
     def threshold_(self) -> float:
         """Return the threshold in force: a probability, or a score."""
         self._check_fitted()
-        return probability(self._cut) if self.gives == "log-odds" else self._cut
+        return thresholds.probability(self._cut) if self.gives == "log-odds" else self._cut
 
     def set_threshold(self, value: float) -> Self:
-        """Reject below another value, without a fit.
-
-        Args:
-            value: a probability in (0, 1), or, for a rejector with a score, any number.
+        """Reject below another value, a probability in (0, 1) or a score, without a fit.
 
         Raises:
             NotFitted: nothing was learned yet.
@@ -196,8 +163,8 @@ class Rejector(FittedModule, ABC):
         """
         self._check_fitted()
         value = plain(value)
-        check_threshold(self.name, value, self.gives)
-        self._cut = log_odds(value) if self.gives == "log-odds" else float(value)
+        thresholds.check_threshold(self.name, value, self.gives)
+        self._cut = thresholds.log_odds(value) if self.gives == "log-odds" else float(value)
         return self
 
     def calibrate(
@@ -207,8 +174,7 @@ class Rejector(FittedModule, ABC):
 
         Args:
             images: (n, c, h, w), held-out clean images, uint8 or float in [0, 1].
-            labels: (n,), where given, only images that the rejector classifies right count, so
-                that its mistakes, which it ought to reject, do not set the threshold.
+            labels: (n,); where given, only images that the rejector classifies right count.
             false_rejection: the share, in (0, 1); as many images as fit into it are rejected.
 
         Raises:
@@ -218,33 +184,22 @@ class Rejector(FittedModule, ABC):
         self._check_fitted()
         image_set = self._image_set(images)
         if labels is not None:
-            right = self._named(image_set) == read_labels(labels, len(image_set))
+            right = predictions(self, image_set) == read_labels(labels, len(image_set))
             image_set = image_set.part(right)
         return self._calibrate(image_set, false_rejection)
 
     def check_base(self) -> None:
-        """Ask whether the model still is the one this was fitted on; it takes a hash of all of it.
+        """Check by its hash that the model still is the one this was fitted on.
 
         Raises:
             NotFitted: nothing was learned yet.
             InvalidInput: it was changed since.
         """
         self._check_fitted()
-        actual = model_hash(self.model)
-        if actual != self.base_hash_:
-            raise InvalidInput(
-                f"{self.name}: fitted on a model whose hash is {self.base_hash_}, this one's is "
-                f"{actual}; give that model, or fit again"
-            )
+        base_model.check_hash(self.name, self.model, self.base_hash_)
 
     def save(self, folder: Path | str) -> Path:
-        """Write all that was learned; see `epsball.defences.load`.
-
-        Args:
-            folder: gets `defence.safetensors` and `defence.json`; made if need be.
-
-        Returns:
-            The folder.
+        """Write all that was learned to a folder, which is returned; see `epsball.defences.load`.
 
         Raises:
             NotFitted: nothing was learned yet.
@@ -266,9 +221,8 @@ class Rejector(FittedModule, ABC):
         return {name: value for name, value in state.items() if not name.startswith("model.")}
 
     def relaxed(self) -> "Rejector | None":
-        """Return a twin for an attacker around the model's own differentiable stand-in, if any."""
-        inner = getattr(self.model, "relaxed", None)
-        relaxed = inner() if callable(inner) else None
+        """Return a copy around the model's own differentiable stand-in, for an attacker, if any."""
+        relaxed = base_model.stand_in_of(self.model)
         if relaxed is None:
             return None
         twin = copy.copy(self)
@@ -277,29 +231,15 @@ class Rejector(FittedModule, ABC):
         return twin
 
     def _image_set(self, images: Stored) -> ImageSet:
-        like = where(self.model)
+        like = base_model.where(self.model)
         return read_images(images, place=like.device, dtype=like.dtype, size=self.batch_size)
 
-    @torch.no_grad()
-    def _accepted(self, image_set: ImageSet) -> Tensor:
-        return torch.cat([self._judge(batch)[1].cpu() for batch in image_set])
-
-    @torch.no_grad()
-    def _named(self, image_set: ImageSet) -> Tensor:
-        return torch.cat([self._judge(batch)[0].argmax(1).cpu() for batch in image_set])
-
     def _calibrate(self, image_set: ImageSet, share: float) -> Self:
-        check_share(self.name, share)
+        thresholds.check_share(self.name, share)
         if not len(image_set):
-            raise self._too_few()
-        self._cut = threshold_for(self._accepted(image_set).double().numpy(), share)
+            raise too_few_images(self.name)
+        self._cut = threshold_for(acceptances(self, image_set).double().numpy(), share)
         return self
-
-    def _too_few(self) -> InvalidInput:
-        return InvalidInput(
-            f"{self.name}: false_rejection needs clean images (classified right, where labels "
-            "are given; in a fit, ten or more of a class), got none; give more"
-        )
 
     def extra_repr(self) -> str:
         """Return what decides and is no tensor: two that differ in it are not the same model."""

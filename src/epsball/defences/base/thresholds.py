@@ -10,6 +10,8 @@ from epsball.errors import InvalidInput
 from epsball.types import Gives
 
 _EVERY = 10
+_THETA = 0.9  # of the source, for probabilities
+_SHARE = 0.05  # of false rejections, for scores: no number suits them all
 
 
 def check_threshold(name: str, value: float, gives: Gives) -> None:
@@ -34,17 +36,32 @@ def check_share(name: str, value: float) -> None:
         raise InvalidInput(f"{name}: false_rejection must be in (0, 1), got {value!r}")
 
 
-def check_one_of_two(name: str, threshold: float | None, false_rejection: float | None) -> None:
-    """Ask that not both ways to set a threshold are taken.
+def check_request(
+    name: str, threshold: float | None, false_rejection: float | None, gives: Gives
+) -> None:
+    """Refuse both ways to set a threshold at once, and a value that breaks its rule.
 
     Raises:
-        InvalidInput: both are.
+        InvalidInput: see above.
     """
     if threshold is not None and false_rejection is not None:
         raise InvalidInput(
             f"{name}: give threshold or false_rejection, one of the two, got {threshold} and "
             f"{false_rejection}"
         )
+    if threshold is not None:
+        check_threshold(name, threshold, gives)
+    if false_rejection is not None:
+        check_share(name, false_rejection)
+
+
+def threshold_or_share(
+    threshold: float | None, false_rejection: float | None, gives: Gives
+) -> tuple[float | None, float]:
+    """Return the threshold, or None and the share of false rejections that sets it."""
+    if threshold is None and false_rejection is None and gives == "log-odds":
+        return _THETA, _SHARE
+    return threshold, _SHARE if false_rejection is None else false_rejection
 
 
 def calibration_mask(labels: Tensor) -> Tensor:

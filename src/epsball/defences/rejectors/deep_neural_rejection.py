@@ -7,8 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from epsball.defences.base.checks import plain
-from epsball.defences.base.features import Features, last_layers
+from epsball.defences.base.features import Features
 from epsball.defences.base.images import ImageSet, Marks, read_labels
+from epsball.defences.base.last_layers import last_layers
 from epsball.defences.base.model import where
 from epsball.defences.base.rejector import Rejector
 from epsball.defences.svm.layer import RbfSvm

@@ -5,8 +5,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from epsball.defences.base.features import Features, last_layers
+from epsball.defences.base.features import Features
 from epsball.defences.base.images import ImageSet
+from epsball.defences.base.last_layers import last_layers
 from epsball.defences.base.rejector import Rejector
 from epsball.defences.svm.layer import RbfSvm
 from epsball.defences.svm.settings import Gamma

@@ -3,19 +3,18 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from epsball.defences.base.checks import plain
 from epsball.defences.base.fitted import WideModule
 from epsball.defences.base.images import read_labels
-from epsball.defences.svm.fitting import Learned, fit_machines
+from epsball.defences.svm.buffers import BUFFERS, buffers_of
+from epsball.defences.svm.fitting import fit_machines
 from epsball.defences.svm.kernels import exponents, main_directions
 from epsball.defences.svm.settings import Gamma, SvmSettings
 from epsball.errors import InvalidInput
 
-_MATRIX = 2
 # of a copy that searches: directions it keeps, and support vectors they are found from; with 30,000
 # support vectors of 12,544 numbers a gradient of DNR takes 3.0 ms instead of 31 (docs/results)
 _KEPT, _LOOKED_AT = 512, 1024
@@ -91,7 +90,7 @@ class RbfSvm(WideModule):
         self.settings = SvmSettings(
             plain(gamma), plain(c), standardise, plain(search), folds, tolerance, solver
         )
-        for name in _BUFFERS:
+        for name in BUFFERS:
             self.register_buffer(name, None)
         self.register_buffer("directions", None, persistent=False)  # of a copy that searches
 
@@ -119,7 +118,7 @@ class RbfSvm(WideModule):
         self.gamma_, self.c_, self.searched_ = learned.gamma, learned.c, learned.searched
         self.out_of_fold_ = learned.out_of_fold.float().to(place)
         self.in_sample_ = learned.in_sample.float().to(place)
-        for buffer, value in _tensors(rows, learned).items():
+        for buffer, value in buffers_of(rows, learned).items():
             setattr(self, buffer, value.to(place, rows.dtype))
         return self
 
@@ -226,45 +225,13 @@ class RbfSvm(WideModule):
         return f"gamma={self.settings.gamma}, c={self.settings.c}{known}"
 
     def _ready(self, features: Tensor) -> tuple[Tensor, ...]:
-        buffers = tuple(self._buffers[name] for name in _BUFFERS[:6])
+        buffers = tuple(self._buffers[name] for name in BUFFERS[:6])
         if self.support is None:
             raise self.not_fitted()
         assert buffers[0] is not None  # noqa: S101 - fitted
         wide = len(buffers[0])
-        if features.dim() != _MATRIX or features.shape[1] != wide:
+        if features.dim() != 2 or features.shape[1] != wide:
             raise InvalidInput(
                 f"RbfSvm: features must be (n, {wide}) as in the fit, got {tuple(features.shape)}"
             )
         return tuple(one for one in buffers if one is not None)
-
-
-# in the order in which `decision` takes them, then the sigmoids'
-_BUFFERS = (
-    "shift",
-    "weight",
-    "support",
-    "norms",
-    "coefficients",
-    "intercept",
-    "slope",
-    "offset",
-)
-
-
-def _tensors(rows: Tensor, learned: Learned) -> dict[str, Tensor]:
-    """Return the buffers of fitted machines, over the union of their support vectors."""
-    coefficients = np.stack([one.coefficients for one in learned.machines], axis=1)
-    union = torch.from_numpy(np.flatnonzero((coefficients != 0).any(1)))
-    weight = learned.scaling.weight * learned.gamma**0.5
-    support = (rows[union] - learned.scaling.shift).mul_(weight)
-    slope, offset = torch.tensor(learned.sigmoids, dtype=torch.float64).T
-    return {
-        "shift": learned.scaling.shift,
-        "weight": weight,
-        "support": support,
-        "norms": torch.stack([one.double().square().sum() for one in support]),
-        "coefficients": torch.from_numpy(coefficients)[union],
-        "intercept": torch.tensor([one.intercept for one in learned.machines]),
-        "slope": slope,
-        "offset": offset,
-    }

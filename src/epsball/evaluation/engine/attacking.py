@@ -86,9 +86,7 @@ def attack_examples(
     rows = torch.arange(len(examples))
     rows = rows if everyone else rows[examples.not_yet_adversarial]
     if (targets := aims(engine, setting, examples)) is not None:
-        rows = rows[
-            targets[rows] != examples.labels[rows]
-        ]  # nothing leads an image to its own class
+        rows = rows[targets[rows] != examples.labels[rows]]  # an image is in its own class already
     at_once = not setting.spec.takes_eps or setting.sweeps
     swept = None
     if at_once and len(rows):
@@ -213,10 +211,7 @@ def _results(
 
 
 def _within(
-    engine: Engine,
-    setting: AttackSetting,
-    batch: Examples,
-    nearest: Attacked,
+    engine: Engine, setting: AttackSetting, batch: Examples, nearest: Attacked
 ) -> list[Attacked]:
     """Read off the results of an attack without eps: inside each radius its image, or clean."""
     images, clean = nearest.images, batch.images

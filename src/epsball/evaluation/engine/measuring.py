@@ -10,6 +10,7 @@ from torch import Tensor
 
 from epsball.evaluation.engine.asking import ask, is_out_of_memory
 from epsball.evaluation.engine.config import EngineConfig
+from epsball.evaluation.engine.memory_format import formats_agree
 from epsball.evaluation.engine.surrogate import checked_surrogate, copy_for
 from epsball.tensors import Classifier
 from epsball.types import Precision
@@ -22,8 +23,6 @@ _FEWER = 0.97  # fewer threads are taken where they lose no more than this
 _SHARE = 0.02  # of the time that the attacks will take, for each model that is measured
 _LEAST, _MOST = 0.05, 4.0  # seconds
 _FIRST, _LARGEST = 32, 4096
-# how far scores and gradients in another memory format may differ, as a share of the largest
-_ALIKE = (1e-4, 1e-2)
 
 
 @dataclass
@@ -53,7 +52,7 @@ class Stopwatch:
     def rate(self, size: int) -> float:
         """Return the input gradients a second in batches of a size; 0 where memory runs out.
 
-        What the clock on the wall says, waiting included, is noted in `on_the_wall`.
+        `on_the_wall` gets the rate in elapsed time, waiting included.
         """
         inputs = self.sample[torch.arange(size) % len(self.sample)].to(self.device)
         try:
@@ -203,7 +202,7 @@ def _choose_format(
 ) -> tuple[EngineConfig, float]:
     """Give images channels last where that is faster and the scores agree."""
     images = watch.sample.to(watch.device)
-    if not _agrees(watch.model, images):
+    if not formats_agree(watch.model, images):
         return config, rate
     watch.channels_last = True
     faster = watch.rate(config.micro_batch)
@@ -211,33 +210,6 @@ def _choose_format(
         return config.changed(channels_last=True), faster
     watch.channels_last = False
     return config, rate
-
-
-def _agrees(model: Classifier, images: Tensor) -> bool:
-    """Say whether scores and gradients of channels-last images are those of contiguous ones."""
-    if images.shape[1] == 1:  # the two formats are one
-        return False
-    try:
-        one = _scores_and_slope(model, images, channels_last=False)
-        other = _scores_and_slope(model, images, channels_last=True)
-        return all(
-            bool((a - b).abs().max() <= alike * a.abs().max())
-            for a, b, alike in zip(one, other, _ALIKE, strict=False)
-        )
-    except Exception:  # `view` refuses them, say: then they stay contiguous
-        return False
-
-
-def _scores_and_slope(
-    model: Classifier, images: Tensor, *, channels_last: bool
-) -> tuple[Tensor, ...]:
-    point = images[:4].clone().requires_grad_()
-    with torch.enable_grad():
-        scores = ask(model, point, channels_last=channels_last)
-    if not scores.requires_grad:
-        return (scores,)
-    weights = torch.linspace(1, 2, scores.shape[1], device=scores.device)
-    return scores.detach(), torch.autograd.grad((scores * weights).sum(), point)[0]
 
 
 def _choose_threads(watch: Stopwatch, config: EngineConfig, rate: float) -> EngineConfig:

@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from epsball.errors import InvalidInput
-from epsball.evaluation.metrics.rates import rate
+from epsball.evaluation.metrics.grouping import rate
 from epsball.evaluation.metrics.statistics import holm, mcnemar
 from epsball.evaluation.records.schema import read_manifest, read_records, read_summary
 from epsball.types import Finding

@@ -6,15 +6,12 @@ The worst case counts an image as robust only if it is right when clean and safe
 in the ball, smaller eps of the same norm included.
 """
 
-from collections.abc import Iterable, Sequence
-from itertools import combinations
 from typing import Any
 
 import polars as pl
 
-from epsball.evaluation.metrics.statistics import holm, mcnemar, wilson
+from epsball.evaluation.metrics.grouping import RIGHT_WHEN_CLEAN, by_setting, groups, in_balls, rate
 
-SETTING = ("variant", "norm", "eps")
 _NAMED = ("attack", "steps", "restarts", "objective", "direction", "reference")
 _SURVIVALS = ("survives_8bit", "survives_png", "survives_jpeg90", "survives_jpeg75")
 _SIZES = ("l0", "l1", "l2", "linf")
@@ -46,14 +43,6 @@ RATES = (
 _FIVE = 5
 _MANY_IMAGES = 30  # fewer make the normal interval of a mean a pretence
 
-_RIGHT_CLEAN = pl.col("clean_prediction") == pl.col("label")
-
-
-def rate(column: pl.Series) -> tuple[float, list[float]]:
-    """Return the share of true entries and its 95 % Wilson interval."""
-    successes = int(column.sum())
-    return successes / len(column), list(wilson(successes, len(column)))
-
 
 def clean_summary(records: pl.DataFrame, classes: int) -> dict[str, Any]:
     """Summarise the clean pass: accuracy, confidence, top five.
@@ -63,7 +52,7 @@ def clean_summary(records: pl.DataFrame, classes: int) -> dict[str, Any]:
         classes: k.
     """
     images = records.unique("index", keep="first", maintain_order=True)
-    right = images.select(right=_RIGHT_CLEAN)["right"]
+    right = images.select(right=RIGHT_WHEN_CLEAN)["right"]
     accuracy, interval = rate(right)
     in_five = pl.col("clean_top5").list.contains(pl.col("label"))
     return {
@@ -77,9 +66,9 @@ def clean_summary(records: pl.DataFrame, classes: int) -> dict[str, Any]:
     }
 
 
-def results(records: pl.DataFrame, classes: int) -> list[dict[str, Any]]:
+def results_by_setting(records: pl.DataFrame, classes: int) -> list[dict[str, Any]]:
     """Summarise every attack at every eps, in the order of the records."""
-    return [_result(name, part, classes) for name, part in _by_setting(records)]
+    return [_result(name, part, classes) for name, part in by_setting(records)]
 
 
 def _result(name: dict[str, Any], part: pl.DataFrame, classes: int) -> dict[str, Any]:
@@ -89,7 +78,7 @@ def _result(name: dict[str, Any], part: pl.DataFrame, classes: int) -> dict[str,
         **name,
         **{key: first[key] for key in _NAMED},
         "n": len(part),
-        **_proportion("clean_accuracy", part.select(right=_RIGHT_CLEAN)["right"]),
+        **_proportion("clean_accuracy", part.select(right=RIGHT_WHEN_CLEAN)["right"]),
         **_proportion("robust_accuracy", part["safe"]),
         **_reached(part),
         **_confidence(part["confidence"], right),
@@ -107,14 +96,14 @@ def _result(name: dict[str, Any], part: pl.DataFrame, classes: int) -> dict[str,
 
 def _reached(part: pl.DataFrame) -> dict[str, Any]:
     """Return how many of the images right when clean, and not of the target's class, reach it."""
-    aimed = part.filter(_RIGHT_CLEAN & (pl.col("target") != pl.col("label")))
+    aimed = part.filter(RIGHT_WHEN_CLEAN & (pl.col("target") != pl.col("label")))
     reached = aimed.select(reached=pl.col("prediction") == pl.col("target"))["reached"]
     return {"aimed": len(aimed), **_proportion("target_reached", reached)}
 
 
 def _median_distance(part: pl.DataFrame) -> float | None:
     """Return the median way to the border, of images right when clean; null if most have none."""
-    known = part.filter(_RIGHT_CLEAN)["distance"].drop_nulls()
+    known = part.filter(RIGHT_WHEN_CLEAN)["distance"].drop_nulls()
     middle = None if known.is_empty() else float(known.median() or 0)  # type: ignore[arg-type]  # a float column's median
     return None if middle is None or middle == float("inf") else middle
 
@@ -147,7 +136,7 @@ def _top_errors(part: pl.DataFrame, classes: int) -> dict[str, Any]:
     was_fifth = pl.col("clean_top5").list.contains(pl.col("label"))
     has_five = classes > _FIVE
     return {
-        **_proportion("top1_error", part.filter(_RIGHT_CLEAN).select(first)["lost"]),
+        **_proportion("top1_error", part.filter(RIGHT_WHEN_CLEAN).select(first)["lost"]),
         **_proportion("top1_error_all", part.select(first)["lost"]),
         **_proportion("top5_error", part.filter(was_fifth & has_five).select(fifth)["lost"]),
         **_proportion("top5_error_all", part.filter(has_five).select(fifth)["lost"]),
@@ -167,10 +156,12 @@ def worst_case(records: pl.DataFrame) -> list[dict[str, Any]]:
     An adversarial image of a smaller eps lies in the larger ball too, so it counts there.
     """
     rows = []
-    for (norm, eps), _ in _groups(_in_balls(records), ("norm", "eps")):
+    for (norm, eps), _ in groups(in_balls(records), ("norm", "eps")):
         inside = records.filter((pl.col("norm") == norm) & (pl.col("eps") <= eps))
         at_eps = inside.filter(pl.col("eps") == eps)
-        verdicts = inside.group_by("index").agg(robust=pl.col("safe").all() & _RIGHT_CLEAN.all())
+        verdicts = inside.group_by("index").agg(
+            robust=pl.col("safe").all() & RIGHT_WHEN_CLEAN.all()
+        )
         robust, interval = rate(verdicts["robust"])
         rows.append(
             {
@@ -183,86 +174,6 @@ def worst_case(records: pl.DataFrame) -> list[dict[str, Any]]:
             }
         )
     return rows
-
-
-def _in_balls(records: pl.DataFrame) -> pl.DataFrame:
-    """Leave out attacks that know no ball: a rotation and a small eps are no common threat."""
-    return records.filter(pl.col("norm") != "none")
-
-
-def per_class(records: pl.DataFrame, class_names: Sequence[str]) -> list[dict[str, Any]]:
-    """Give accuracy before and after, and the relative difference, for every class."""
-    rows = []
-    for name, part in _by_setting(records):
-        for (label,), images in _groups(part.sort("label", maintain_order=True), ("label",)):
-            clean, clean_interval = rate(images.select(right=_RIGHT_CLEAN)["right"])
-            robust, interval = rate(images["safe"])
-            rows.append(
-                {
-                    **name,
-                    "class": label,
-                    "name": class_names[label],
-                    "n": len(images),
-                    "clean_accuracy": clean,
-                    "clean_accuracy_ci": clean_interval,
-                    "robust_accuracy": robust,
-                    "robust_accuracy_ci": interval,
-                    "relative_difference": (clean - robust) / clean if clean else None,
-                }
-            )
-    return rows
-
-
-def confusion(records: pl.DataFrame) -> dict[str, Any]:
-    """Count (label, prediction) pairs, clean and under every attack; cells of zero left out."""
-    images = records.unique("index", keep="first", maintain_order=True)
-    return {
-        "clean": _cells(images, "clean_prediction"),
-        "attacked": [
-            {**name, "cells": _cells(part, "prediction")} for name, part in _by_setting(records)
-        ],
-    }
-
-
-def comparisons(records: pl.DataFrame) -> list[dict[str, Any]]:
-    """Test every two attacks of a norm and eps against each other on the same images."""
-    rows: list[dict[str, Any]] = []
-    for (norm, eps), part in _groups(_in_balls(records), ("norm", "eps")):
-        safe = part.pivot("variant", index="index", values="safe")
-        names = part["variant"].unique(maintain_order=True).to_list()
-        for a, b in combinations(names, 2):
-            both = safe.select(pl.col(a).alias("a"), pl.col(b).alias("b")).drop_nulls()
-            only_a = int((~both["a"] & both["b"]).sum())
-            only_b = int((both["a"] & ~both["b"]).sum())
-            rows.append(
-                {
-                    "a": a,
-                    "b": b,
-                    "norm": norm,
-                    "eps": eps,
-                    "only_a": only_a,
-                    "only_b": only_b,
-                    "p_value": mcnemar(only_a, only_b),
-                }
-            )
-    corrected = holm([row["p_value"] for row in rows])
-    return [row | {"p_holm": p} for row, p in zip(rows, corrected, strict=True)]
-
-
-def _cells(part: pl.DataFrame, prediction: str) -> list[list[int]]:
-    counted = part.group_by("label", prediction).len().sort("label", prediction)
-    return [list(row) for row in counted.iter_rows()]
-
-
-def _by_setting(records: pl.DataFrame) -> Iterable[tuple[dict[str, Any], pl.DataFrame]]:
-    for key, part in _groups(records, SETTING):
-        yield dict(zip(SETTING, key, strict=True)), part
-
-
-def _groups(
-    frame: pl.DataFrame, by: Sequence[str]
-) -> Iterable[tuple[tuple[Any, ...], pl.DataFrame]]:
-    return frame.group_by(by, maintain_order=True)
 
 
 def _mean(column: pl.Series) -> float | None:

@@ -8,8 +8,9 @@ from typing import Any
 
 import polars as pl
 
-from epsball.evaluation.metrics import rates as metrics
+from epsball.evaluation.metrics.breakdown import comparisons, confusion, per_class
 from epsball.evaluation.metrics.present import counted, eps_text, percent
+from epsball.evaluation.metrics.rates import RATES, clean_summary, results_by_setting, worst_case
 from epsball.evaluation.metrics.rejection import rejections
 from epsball.evaluation.records.schema import read_summary
 from epsball.evaluation.settings import AttackSetting
@@ -62,25 +63,25 @@ def summarise(
             run those of earlier processes are missing; the key "cost" has the attacks of all.
     """
     blocked = any(one.severity == "blocking" for one in findings)
-    results = metrics.results(records, classes) if len(records) else _empty(settings)
+    results = results_by_setting(records, classes) if len(records) else _empty(settings)
     for result in results:
         result["seconds"] = seconds.get((result["variant"], result["eps"]), 0.0)
     if blocked:
         results = [_blanked(result) for result in results]
     rates = len(records) > 0 and not blocked
-    worst = metrics.worst_case(records) if rates else []
+    worst = worst_case(records) if rates else []
     summary = {
         "schema": SCHEMA_VERSION,
         "headline": _headline(worst, results, rejects=_rejects(records)) if rates else None,
         "complete": complete,
         "full_budget": full_budget,
-        "clean": metrics.clean_summary(records, classes) if rates else None,
+        "clean": clean_summary(records, classes) if rates else None,
         "results": results,
         "worst_case": worst,
-        "per_class": metrics.per_class(records, class_names) if rates else [],
-        "confusion": metrics.confusion(records) if rates else {"clean": [], "attacked": []},
+        "per_class": per_class(records, class_names) if rates else [],
+        "confusion": confusion(records) if rates else {"clean": [], "attacked": []},
         "rejection": rejections(records) if rates and full_budget else [],
-        "comparisons": metrics.comparisons(records) if rates else [],
+        "comparisons": comparisons(records) if rates else [],
         "findings": [one.as_dict() for one in findings],
         "cost": _cost(results, settings),
     }
@@ -194,5 +195,5 @@ def _empty(settings: Sequence[AttackSetting]) -> list[dict[str, Any]]:
 
 def _blanked(result: dict[str, Any]) -> dict[str, Any]:
     """Keep the request and its cost; every rate becomes null, under the same keys."""
-    rates = dict.fromkeys((*metrics.RATES, *result))
+    rates = dict.fromkeys((*RATES, *result))
     return rates | {key: result[key] for key in _KEPT_WHEN_BLOCKED}

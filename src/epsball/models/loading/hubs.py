@@ -96,11 +96,11 @@ def _as_published(request: Request) -> dict[str, Any]:
     """
     if request.wants_published or request.name not in _TRANSFORMED:
         return {}
-    built: dict[str, Any] = {"transform_input": True, "init_weights": True}
-    if request.weights is None:
-        return built
-    head = _TRANSFORMED[request.name]
-    return built | {"aux_logits": any(name.startswith(head) for name in names_in(request.weights))}
+    arguments: dict[str, Any] = {"transform_input": True, "init_weights": True}
+    if request.weights is not None:
+        head = _TRANSFORMED[request.name]
+        arguments["aux_logits"] = any(key.startswith(head) for key in names_in(request.weights))
+    return arguments
 
 
 class HubLogits(nn.Module):
@@ -188,27 +188,22 @@ def from_robustbench(request: Request) -> Built:
     if not request.wants_published:
         return _finished(request, entries[name]["model"](), None, None, None)
     folder = Path(pooch.os_cache("epsball")) / "robustbench"
-    model = _fetched(
-        request,
-        lambda: bench.load_model(
-            model_name=name, model_dir=folder, dataset=dataset, threat_model=threat
-        ),
-    )
+    place_of = {"model_dir": folder, "dataset": dataset, "threat_model": threat}
+    model = _fetched(request, lambda: bench.load_model(model_name=name, **place_of))
     return _finished(request, model, None, None, None)
 
 
 def _bench_place(
     place: list[str], tables: Mapping[Any, Mapping[Any, object]], request: Request
 ) -> tuple[Any, Any]:
-    found = {
+    places = {
         f"{_value(dataset)}/{_value(threat)}": (dataset, threat)
         for dataset, threats in tables.items()
         for threat in threats
     }
-    key = "/".join(place)
-    if key not in found:
-        raise unknown_name(f"place in {request.spec}", key, found)
-    return found[key]
+    if (key := "/".join(place)) not in places:
+        raise unknown_name(f"place in {request.spec}", key, places)
+    return places[key]
 
 
 def _value(member: Any) -> str:  # noqa: ANN401  # an enum of a package without types
@@ -217,8 +212,9 @@ def _value(member: Any) -> str:  # noqa: ANN401  # an enum of a package without 
 
 def _head(request: Request, argument: str) -> dict[str, int]:
     """Give the number of classes to build with; published weights bring their own."""
-    asked = request.classes is not None and not request.wants_published
-    return {argument: int(request.classes or 0)} if asked else {}
+    if request.classes is None or request.wants_published:
+        return {}
+    return {argument: request.classes}
 
 
 def _fetched(request: Request, fetch: Callable[[], T], remedy: str = WITH_FILE) -> T:

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from epsball.errors import InvalidInput
 from epsball.models.loading.messages import one_line
-from epsball.models.preprocess import STATED, Preprocess
+from epsball.models.metadata import METADATA_KEY
+from epsball.models.preprocess import Preprocess
 
 WRAPPERS = (
     "state_dict",
@@ -101,7 +102,7 @@ def preprocessing_in(file: Path) -> dict[str, Any]:
         return {}
     try:
         with safe_open(file, framework="pt") as held:
-            text = (held.metadata() or {}).get(STATED, "{}")
+            text = (held.metadata() or {}).get(METADATA_KEY, "{}")
         settings: dict[str, Any] = json.loads(text)
         Preprocess(**settings)
     except (SafetensorError, OSError):  # reading the weights says it better

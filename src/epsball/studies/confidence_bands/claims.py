@@ -121,9 +121,8 @@ def _one(
         estimate = measured(claim, by_band, eps[method]) if method in eps else None
         if estimate is None:
             return not_run(claim, "the setting was not run")
-        note = f"at eps {255 * eps[method]:.3g}/255; the source's number is " + reached_at(
-            claim, by_band
-        )
+        where = reached_at(claim, by_band)
+        note = f"at eps {255 * eps[method]:.3g}/255; the source's number is {where}"
         return judge_value(claim, estimate, differs=differs, note=note)
     return _ordering(claim, by_band, eps, differs)
 
@@ -151,13 +150,10 @@ def _ordering(
     right = sum(gap.value > 0 for gap, _ in gaps)
     # the source has one exception of its own
     allowed = 1 if claim.id == "bands.inverse-over-least-likely" else 0
-    note = (
-        f"{right} of {len(gaps)} comparisons hold; the least difference is {least.value:+.3f}: "
-        f"{where}"
-    )
-    return judge_finding(
-        claim, least, holds=right >= len(gaps) - allowed, note=note, differs=differs
-    )
+    holds = right >= len(gaps) - allowed
+    count = f"{right} of {len(gaps)} comparisons hold"
+    note = f"{count}; the least difference is {least.value:+.3f}: {where}"
+    return judge_finding(claim, least, holds=holds, note=note, differs=differs)
 
 
 def _cell(
@@ -225,10 +221,9 @@ def _wider_for_least_likely(by_band: Bands, eps: dict[str, float]) -> list[Gap]:
             slow, fast, other_slow, other_fast = known
             wider = abs(slow[0] - fast[0]) - abs(other_slow[0] - other_fast[0])
             margin = 2 * (0.25 / slow[1]) ** 0.5 * 1.96  # four shares, the widest they can be
-            one = over_seeds([0.5], slow[1])
-            gaps.append(
-                (Estimate(wider, wider - margin, wider + margin, 1, one.kind), f"{band}, top-{k}")
-            )
+            kind = over_seeds([0.5], slow[1]).kind
+            estimate = Estimate(wider, wider - margin, wider + margin, 1, kind)
+            gaps.append((estimate, f"{band}, top-{k}"))
     return gaps
 
 

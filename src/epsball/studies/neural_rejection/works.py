@@ -144,15 +144,9 @@ def crowded(cell: Cell, workspace: Workspace) -> list[Row]:
 
 def strip(cell: Cell, workspace: Workspace) -> list[Row]:
     """Keep one digit under the source's attack at every eps."""
-    return attack_strip(
-        _model(cell, workspace),
-        workspace.test_set(),
-        cell["attack"],
-        _radii(cell),
-        norm=_NORM,
-        seed=cell.seed,
-        file=workspace.images(cell.hash),
-    )
+    model, images = _model(cell, workspace), workspace.test_set()
+    radii, file = _radii(cell), workspace.images(cell.hash)
+    return attack_strip(model, images, cell["attack"], radii, norm=_NORM, seed=cell.seed, file=file)
 
 
 WORKS: Mapping[str, CellWork] = {

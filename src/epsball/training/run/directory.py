@@ -21,7 +21,8 @@ from typing import Any
 from torch import Tensor
 from torch.optim import Optimizer
 
-from epsball.models.preprocess import stated, without_preprocessing
+from epsball.models.metadata import preprocessing_metadata
+from epsball.models.preprocess import without_preprocessing
 from epsball.training.run.checkpoints import read_tensors, state_of, write_tensors
 from epsball.training.run.history import EpochRow, History
 from epsball.training.run.manifest import open_manifest, write_manifest
@@ -128,7 +129,7 @@ class TrainRun:
     def finish(self) -> None:
         """Write the best weights; the run is over."""
         own = self._own_names(self._best)
-        write_tensors(self.out / WEIGHTS, own, metadata=stated(self.context.model))
+        write_tensors(self.out / WEIGHTS, own, metadata=preprocessing_metadata(self.context.model))
         self._describe(finished=True)
 
     def result(self) -> TrainResult:

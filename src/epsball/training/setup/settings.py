@@ -103,7 +103,7 @@ class TrainSettings(BaseModel):
     """Decay of an exponential moving average of the weights, with any recipe, in [0, 1), 0.999 say;
     the average is validated and kept. 0: no average."""
     imbalance: str | None = None
-    """Part of the training images that is used, a profile of `epsball.data.imbalance`:
+    """Part of the training images that is used, a profile of `epsball.data.profiles`:
     "under:cat=1/5", "over:CLASS=AMOUNT" or "long-tail:50", drawn by the seed before the validation
     share is. None: all."""
     class_weights: ClassWeights = "none"
