@@ -143,11 +143,11 @@ def test_kept_images_and_bandwidth(net: nn.Module, digits: tuple[Tensor, Tensor]
         )
 
     small = fit(limit=20)
-    assert small.kept_ == [20] * 10
+    assert small.image_counts_ == [20] * 10
     assert torch.equal(small.kept.points, fit(limit=20).kept.points)
     assert not torch.equal(small.kept.points, fit(limit=20, seed=1).kept.points)
     whole = fit()
-    assert whole.kept_ == digits[1][FIT].bincount().tolist()
+    assert whole.image_counts_ == digits[1][FIT].bincount().tolist()
     stored = features(net, digits[0][FIT]).double()
     within = torch.cat([torch.pdist(stored[digits[1][FIT] == one]) for one in range(10)])
     assert whole.bandwidth_ == pytest.approx(float(within.median()), rel=1e-4)

@@ -81,4 +81,4 @@ def test_settings_and_features_are_refused(net: nn.Module, refusal: Refusal) -> 
     # classes differ, images of one do not
     images, labels = torch.eye(2).view(2, 1, 1, 2).repeat(20, 1, 1, 1), torch.arange(40) % 2
     message = refusal(lambda: Mahalanobis(Padded().eval(), layer="seen").fit(images, labels))
-    assert "layer 'seen' says the same of all images of a class" in message
+    assert "layer 'seen' is constant on all images of a class" in message

@@ -53,7 +53,7 @@ def _out_of_range(what: str, images: NDArray[Any], top: int) -> InvalidInput:
 
 
 def channels_first(what: str, images: NDArray[Any]) -> NDArray[Any]:
-    """Return images (n, c, h, w), where the shape says which axis holds 1 or 3 channels.
+    """Return images (n, c, h, w), the axis with 1 or 3 channels first.
 
     Raises:
         InvalidInput: either axis may be the channels, or neither.

@@ -1,4 +1,4 @@
-"""Fetching a published file into the user's cache, with a progress bar and a known hash."""
+"""Downloads a published file into the user's cache, with a progress bar, and checks its hash."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,7 +26,7 @@ class _Bar:
 
     @total.setter
     def total(self, size: int) -> None:
-        self._progress.update(self._task, total=size or None)  # 0: the server did not say
+        self._progress.update(self._task, total=size or None)  # 0: the server did not state it
 
     def update(self, size: int) -> None:
         self._progress.update(self._task, advance=size)
@@ -68,11 +68,11 @@ def download(name: str, urls: Sequence[str], folder: Path, md5: str) -> Path:
 
 def _in_short(error: Exception) -> str:
     """Return what went wrong without the chain of wrappers that network libraries put around it."""
-    told = " ".join(str(error).split())
-    if "Max retries" in told:
-        told = told.rpartition("] ")[2].rpartition(": ")[2].strip(" ')\"(") or told
-        return f"no connection ({told})"
-    return told
+    reason = " ".join(str(error).split())
+    if "Max retries" in reason:
+        reason = reason.rpartition("] ")[2].rpartition(": ")[2].strip(" ')\"(") or reason
+        return f"no connection ({reason})"
+    return reason
 
 
 def _fetch(name: str, url: str, folder: Path, md5: str) -> Path:

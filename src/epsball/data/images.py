@@ -1,4 +1,4 @@
-"""Encoded images to pixels: one place that knows about modes, depths, sizes and damage.
+"""Decodes images: colour modes, bit depths, sizes and damaged files.
 
 EXIF orientation is ignored, as torchvision, timm and most training pipelines do: a model sees here
 what it saw in training. Transparency is dropped, and of an animation the first frame counts.
@@ -135,13 +135,13 @@ def _convert(image: Image.Image, where: str) -> Image.Image:
 
 @contextmanager
 def _naming(where: str) -> Iterator[None]:
-    """Turn whatever a decoder raises into one error that names the image."""
+    """Turn any error of a decoder into one that names the image."""
     try:
         yield
     except (InvalidInput, MemoryError):
         raise
     except UnidentifiedImageError as error:
-        raise InvalidInput(f"{where} is not an image that Pillow knows: remove it") from error
+        raise InvalidInput(f"{where} is not an image that Pillow can read: remove it") from error
     except Exception as error:  # decoders raise anything on damage, from OSError to IndexError
         raise InvalidInput(
             f"{where} does not decode ({type(error).__name__}: {error}): replace or remove it"

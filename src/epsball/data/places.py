@@ -57,10 +57,10 @@ def check_content(file: Path, what: str, content: bytes | memoryview, expected: 
     Raises:
         InvalidInput: the hash differs.
     """
-    found = hashlib.sha256(content).hexdigest()
-    if found != expected:
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != expected:
         raise InvalidInput(
             f"{file} is not the published data: sha256 of the {what} must be {expected}, found "
-            f"{found}: delete it to have it downloaded, or load data of your own with folder:PATH "
+            f"{digest}: delete it to have it downloaded, or load data of your own with folder:PATH "
             "or npz:PATH"
         )

@@ -53,8 +53,8 @@ def choose(
         return np.arange(wanted, dtype=np.int64)
     members, ranks = _shuffled(labels, seed)
     shares = _largest_remainder(np.array([len(rows) for rows in members]), wanted, ranks)
-    taken = [rows[:share] for rows, share in zip(members, shares, strict=True)]
-    return np.sort(np.concatenate(taken))
+    chosen = [rows[:share] for rows, share in zip(members, shares, strict=True)]
+    return np.sort(np.concatenate(chosen))
 
 
 def stratified_order(labels: NDArray[np.int64], seed: int = 0) -> Positions:

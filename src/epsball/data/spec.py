@@ -1,4 +1,4 @@
-"""What the table of data sources says of each."""
+"""The entry of a data source in the table."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Classifiers: the zoo, the loading of a user's own model, and what is known about it.
+"""Classifiers: the zoo, the loading of a user's own model, and what a probe finds out about it.
 
 Names are imported when they are first used, so that importing the room costs nothing.
 """

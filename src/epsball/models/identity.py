@@ -55,7 +55,7 @@ def _existing(path: str) -> Path | None:
 
 def _module_file(module: str) -> Path | None:
     try:
-        found = importlib.util.find_spec(module)
+        spec = importlib.util.find_spec(module)
     except (ImportError, ValueError):
         return None
-    return Path(found.origin) if found and found.origin and found.has_location else None
+    return Path(spec.origin) if spec and spec.origin and spec.has_location else None

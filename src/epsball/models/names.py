@@ -1,4 +1,4 @@
-"""The names that a model gives its classes, where it knows them."""
+"""The class names that a model carries, if any."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -21,7 +21,7 @@ def class_names_of(model: object) -> tuple[str, ...] | None:
         model: a module, or anything else.
 
     Returns:
-        k names; several names of one class are separated by commas. None where nothing is known.
+        k names; several names of one class are separated by commas. None if the model carries none.
 
     Example:
         >>> net = nn.Linear(2, 2)
@@ -30,11 +30,11 @@ def class_names_of(model: object) -> tuple[str, ...] | None:
         ('cat', 'dog')
     """
     for part in _parts(model):
-        for held in (
+        for value in (
             getattr(getattr(part, "config", None), "id2label", None),
             *(getattr(part, name, None) for name in (ATTRIBUTE, "classes", "categories")),
         ):
-            names = _as_names(held)
+            names = _as_names(value)
             if names is not None:
                 return names
     return None
@@ -56,15 +56,15 @@ def _parts(model: object) -> Iterator[object]:
         yield from _parts(inner)
 
 
-def _as_names(held: Any) -> tuple[str, ...] | None:  # noqa: ANN401 - whatever a model holds
-    if isinstance(held, Mapping):
+def _as_names(value: Any) -> tuple[str, ...] | None:  # noqa: ANN401 - any attribute of a model
+    if isinstance(value, Mapping):
         try:
-            rows = sorted((int(key), name) for key, name in held.items())
+            rows = sorted((int(key), name) for key, name in value.items())
         except (TypeError, ValueError):
             return None
-        held = [name for _, name in rows] if [n for n, _ in rows] == [*range(len(rows))] else None
-    if not isinstance(held, list | tuple) or not held:
+        value = [name for _, name in rows] if [n for n, _ in rows] == [*range(len(rows))] else None
+    if not isinstance(value, list | tuple) or not value:
         return None
-    if not all(isinstance(name, str) for name in held):
+    if not all(isinstance(name, str) for name in value):
         return None
-    return None if all(_PLACEHOLDER.fullmatch(name) for name in held) else tuple(held)
+    return None if all(_PLACEHOLDER.fullmatch(name) for name in value) else tuple(value)

@@ -37,7 +37,7 @@ def in_own_precision(model: Classifier, images: Tensor) -> Classifier:
 
     Args:
         model: the classifier, in eval mode.
-        images: (n, c, h, w), float32; it is asked about the first.
+        images: (n, c, h, w), float32; the first is given to the model.
 
     Returns:
         The model, or the wrapped model where only that answers.
@@ -45,7 +45,7 @@ def in_own_precision(model: Classifier, images: Tensor) -> Classifier:
     if isinstance(model, Pipeline):  # which scales in float32
         inner = in_own_precision(model.model, model.preprocess(images[:1]))
         return model if inner is model.model else Pipeline(model.preprocess, inner)
-    kinds = dtypes_of(model) or _OTHERS  # a frozen script has no parameters to tell by
+    kinds = dtypes_of(model) or _OTHERS  # a frozen script has no parameters that show their dtype
     if kinds == (images.dtype,) or _answers(model, images[:1]):
         return model
     wrapped = (InOwnPrecision(model, dtype) for dtype in kinds if dtype != images.dtype)
@@ -55,8 +55,8 @@ def in_own_precision(model: Classifier, images: Tensor) -> Classifier:
 def tolerance_of(model: object) -> float:
     """Return how far scores of equal images may differ, as a share of the largest score."""
     coarse = {torch.bfloat16: 4e-2, torch.float16: 5e-3}
-    found = [dtype for dtype in (*dtypes_of(model), _asked_in(model)) if dtype in coarse]
-    return max([_SAME, *(coarse[dtype] for dtype in found)])
+    dtypes = [dtype for dtype in (*dtypes_of(model), _asked_in(model)) if dtype in coarse]
+    return max([_SAME, *(coarse[dtype] for dtype in dtypes)])
 
 
 def _asked_in(model: object) -> torch.dtype | None:

@@ -88,10 +88,10 @@ class Preprocess(nn.Module):
                 f"the model wants images of {_by(self.size)} pixels, these have "
                 f"{_by(images.shape[2:])}: {_resizing(self.size)}"
             )
-        found, wanted = images.shape[1], max(len(self.mean), len(self.std))
-        if wanted not in (1, found):
+        count, wanted = images.shape[1], max(len(self.mean), len(self.std))
+        if wanted not in (1, count):
             raise InvalidInput(
-                f"mean and std hold {wanted} values but the images have {found} channels: "
+                f"mean and std hold {wanted} values but the images have {count} channels: "
                 "give one value a channel, or set --channels to what the model wants"
             )
         if self.input_range != 1:
@@ -153,14 +153,14 @@ def _column(values: Sequence[float]) -> Tensor:
 def _recoloured(inputs: Tensor, channels: str | None) -> Tensor:
     if channels is None:
         return inputs
-    found = inputs.shape[1]
-    if found not in (1, COLOURS):
+    count = inputs.shape[1]
+    if count not in (1, COLOURS):
         raise InvalidInput(
-            f"channels={channels!r} takes images of 1 or 3 channels, got {found}: "
+            f"channels={channels!r} takes images of 1 or 3 channels, got {count}: "
             "leave --channels out and let the model take them as they are"
         )
     if channels == "gray":
-        return inputs if found == 1 else _luma(inputs)
+        return inputs if count == 1 else _luma(inputs)
     colours = inputs.expand(-1, COLOURS, -1, -1)
     return colours.flip(1) if channels == "bgr" else colours
 

@@ -33,7 +33,7 @@ def probe(model: Classifier, images: Tensor) -> ModelInfo:
         images: (n, c, h, w), float, in [0, 1]; clean images, the first few are used.
 
     Returns:
-        What is known of the model.
+        The properties of the model.
 
     Raises:
         BrokenContract: the model raises, or gives something that is not one row of scores a

@@ -14,7 +14,7 @@ def check_ready(model: object) -> None:
     """Refuse a model whose parameters hold no values yet, or can take no part in a gradient.
 
     Args:
-        model: a module or any other callable; it is looked at, never called.
+        model: a module or any other callable; it is inspected, never called.
 
     Raises:
         InvalidInput: parameters are on the meta device, or lazy.

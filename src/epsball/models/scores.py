@@ -19,7 +19,7 @@ class LogProbabilities(nn.Module):
 
     Args:
         model: gives probabilities.
-        info: what is known of it.
+        info: its properties.
     """
 
     def __init__(self, model: Classifier, info: ModelInfo) -> None:

@@ -17,7 +17,7 @@ class KeptState:
     Parameters are left out: a forward pass does not move them.
 
     Args:
-        model: a module or any other callable; it is looked at, never called.
+        model: a module or any other callable; it is inspected, never called.
     """
 
     def __init__(self, model: Callable[..., Any]) -> None:
@@ -34,22 +34,22 @@ class KeptState:
 
     def moved(self) -> list[str]:
         """Name the buffers that are not what they were."""
-        return [name for name, buffer, kept in self._buffers if not _same(buffer, kept)]
+        return [name for name, buffer, before in self._buffers if not _same(buffer, before)]
 
     def restore(self) -> None:
         """Put every buffer back that has moved."""
         with torch.no_grad():
-            for _, buffer, kept in self._buffers:
-                if not _same(buffer, kept):
-                    buffer.copy_(kept)
+            for _, buffer, before in self._buffers:
+                if not _same(buffer, before):
+                    buffer.copy_(before)
 
 
 def _tensors_outside(model: Callable[..., Any]) -> Iterator[tuple[str, Tensor]]:
     """Yield the tensors that are attributes, members of containers, or held by closures."""
     for name, value in walk(model):
-        for label, held in references(value):
-            if isinstance(held, Tensor):
-                yield (f"{name}.{label}" if name else label), held
+        for label, inner in references(value):
+            if isinstance(inner, Tensor):
+                yield (f"{name}.{label}" if name else label), inner
 
 
 def _may_move(tensor: Tensor) -> bool:

@@ -22,7 +22,7 @@ _PROBED = 32  # images, evenly over all
 
 
 def read_in_place(
-    data: Any,  # noqa: ANN401 - whatever people have
+    data: Any,  # noqa: ANN401 - any supported object
     labels: Sequence[Any],
     names: tuple[str, ...] | None,
 ) -> Dataset | None:

@@ -1,4 +1,4 @@
-"""Labels of data sets that know them without reading an image, and the names of the classes."""
+"""Labels of data sets that have them without reading an image, and the names of the classes."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias
@@ -15,8 +15,8 @@ Order: TypeAlias = Literal["stated", "names", "numbers"]
 _ATTRIBUTES = ("targets", "labels", "_labels")
 
 
-def known_labels(data: Any) -> list[Any] | None:  # noqa: ANN401 - whatever people have
-    """Return the label of every row of a data set, where it knows them without reading images.
+def known_labels(data: Any) -> list[Any] | None:  # noqa: ANN401 - any supported object
+    """Return the label of every row of a data set, where it has them without reading images.
 
     Args:
         data: a list of rows, a data set of torchvision (or a subset, or several joined), a
@@ -47,23 +47,23 @@ def _of_rows(rows: Sequence[Any]) -> list[Any] | None:
     return labels
 
 
-def _stored(data: Any) -> list[Any] | None:  # noqa: ANN401 - whatever people have
-    found: Any = None
+def _stored(data: Any) -> list[Any] | None:  # noqa: ANN401 - any supported object
+    stored: Any = None
     features = getattr(data, "features", None)
     if isinstance(features, Mapping) and (key := key_among(features, LABELS)) is not None:
-        found = data[key]
+        stored = data[key]
     elif isinstance(tensors := getattr(data, "tensors", None), tuple) and len(tensors) == 2:
-        found = tensors[1]
+        stored = tensors[1]
     else:
-        held = (getattr(data, name, None) for name in _ATTRIBUTES)
-        found = next((value for value in held if value is not None), None)
+        candidates = (getattr(data, name, None) for name in _ATTRIBUTES)
+        stored = next((value for value in candidates if value is not None), None)
     try:
-        values = as_array(list(found) if isinstance(found, Sequence) else found)
+        values = as_array(list(stored) if isinstance(stored, Sequence) else stored)
         transform = getattr(data, "target_transform", None)
         if values.shape != (len(data),) or values.dtype.kind not in "iuU":
             return None
         return [label if transform is None else transform(label) for label in values.tolist()]
-    except Exception:  # whatever is called so need not be labels: they are read with the images
+    except Exception:  # an attribute of that name need not be labels: they are read with the images
         return None
 
 
@@ -108,8 +108,8 @@ def _names_for(labels: NDArray[np.int64], names: tuple[str, ...] | None) -> tupl
     return names if names is not None and len(names) >= count else tuple(map(str, range(count)))
 
 
-def names_of(data: Any) -> tuple[str, ...] | None:  # noqa: ANN401 - whatever people have
-    """Return the class names that a data set, or the one behind a loader or subset, knows."""
+def names_of(data: Any) -> tuple[str, ...] | None:  # noqa: ANN401 - any supported object
+    """Return the class names that a data set, or the one behind a loader or subset, has."""
     while data is not None:
         features = getattr(data, "features", None)
         if isinstance(features, Mapping) and (key := key_among(features, LABELS)) is not None:

@@ -1,6 +1,6 @@
-"""One row of data, whatever its form: an image and its label.
+"""One row of data in any supported form: an image and its label.
 
-torch is not imported here: tensors are known by what they can do.
+torch is not imported here: tensors are recognised by their methods.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -29,8 +29,8 @@ FORMS = (
 CHANNELS = (1, 3)
 
 
-def rows_of(data: Any) -> Iterator[Any]:  # noqa: ANN401 - whatever people have
-    """Yield the rows of an iterable, or of a sequence that knows positions and a length only.
+def rows_of(data: Any) -> Iterator[Any]:  # noqa: ANN401 - any supported object
+    """Yield the rows of an iterable, or of a sequence that has positions and a length only.
 
     Raises:
         InvalidInput: it is neither.
@@ -44,7 +44,7 @@ def rows_of(data: Any) -> Iterator[Any]:  # noqa: ANN401 - whatever people have
         raise InvalidInput(f"data must be {FORMS}, got {type(data).__name__}")
 
 
-def split_row(row: Any, number: int = 0) -> tuple[Any, Any]:  # noqa: ANN401 - whatever people have
+def split_row(row: Any, number: int = 0) -> tuple[Any, Any]:  # noqa: ANN401 - any supported object
     """Split a row or a batch into image and label.
 
     Args:
@@ -65,9 +65,9 @@ def split_row(row: Any, number: int = 0) -> tuple[Any, Any]:  # noqa: ANN401 - w
         )
     if isinstance(row, Sequence) and not isinstance(row, str) and len(row) == 2:
         return row[0], row[1]
-    found = f"{len(row)} values" if isinstance(row, Sequence) else type(row).__name__
+    kind = f"{len(row)} values" if isinstance(row, Sequence) else type(row).__name__
     raise InvalidInput(
-        f"row {number} of the data must be (image, label), found {found}: data must be {FORMS}"
+        f"row {number} of the data must be (image, label), found {kind}: data must be {FORMS}"
     )
 
 
@@ -77,12 +77,12 @@ def key_among(row: Iterable[Any], names: Sequence[str]) -> str | None:
     return next((name for name in names if name in known), None)
 
 
-def is_scalar_label(label: Any) -> bool:  # noqa: ANN401 - whatever people have
+def is_scalar_label(label: Any) -> bool:  # noqa: ANN401 - any supported object
     """Say whether this is the label of one image, not the labels of a batch."""
     return isinstance(label, str | int | np.integer) or getattr(label, "ndim", 1) == 0
 
 
-def is_encoded(image: Any) -> bool:  # noqa: ANN401 - whatever people have
+def is_encoded(image: Any) -> bool:  # noqa: ANN401 - any supported object
     """Say whether an image is still a file: a path, its bytes, or Hugging Face's mapping."""
     return isinstance(image, str | Path | bytes) or (
         isinstance(image, Mapping) and {"bytes", "path"} <= set(image)
@@ -101,7 +101,7 @@ def as_array(part: Any) -> NDArray[Any]:  # noqa: ANN401 - tensors, arrays, list
     return array
 
 
-def image_array(image: Any, where: str) -> NDArray[Any]:  # noqa: ANN401 - whatever people have
+def image_array(image: Any, where: str) -> NDArray[Any]:  # noqa: ANN401 - any supported object
     """Return the pixels of an image in any form, in its own layout.
 
     Args:
@@ -125,7 +125,7 @@ def channels_leading(images: NDArray[Any], where: str) -> Pixels:
 
     Args:
         images: (m, h, w), (m, h, w, c) or (m, c, h, w): bool, integers in [0, 255] or floats, whose
-            range is looked at when all is read.
+            range is checked when all is read.
         where: names them in messages.
 
     Raises:

@@ -15,7 +15,7 @@ _MEMORY = 2**28  # bytes; what is beyond them goes to a temporary file
 
 
 class Spool:
-    """Images of one size, read in any order, whatever their number.
+    """Images of one size, read in any order, any number of them.
 
     Args:
         memory: bytes that stay in memory; a larger spool is a file of the temporary folder, which

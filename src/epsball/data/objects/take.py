@@ -1,4 +1,4 @@
-"""From the objects in which people have data to a data set."""
+"""Turns arrays, loaders, data frames and other objects into a data set."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from epsball.data.arrays import check_labels
-from epsball.data.held import held
+from epsball.data.in_memory import in_memory_dataset
 from epsball.data.objects.in_place import read_in_place
 from epsball.data.objects.labels import known_labels, names_of, read_labels
 from epsball.data.objects.rows import (
@@ -29,10 +29,10 @@ from epsball.errors import InvalidInput
 from epsball.types import Dataset
 
 
-def from_object(data: Any, *, most: int | None = None) -> Dataset:  # noqa: ANN401 - whatever people have
-    """Take images and labels out of the objects in which people have them.
+def from_object(data: Any, *, most: int | None = None) -> Dataset:  # noqa: ANN401 - any supported object
+    """Take images and labels out of an object of any supported kind.
 
-    Arrays are taken as they are. Images of a data set that knows its labels (of torchvision or
+    Arrays are taken as they are. Images of a data set that has its labels (of torchvision or
     Hugging Face, a list of rows, a data frame of paths) are read when they are needed. Everything
     else is read once, in its own order: what does not fit 256 MiB waits in a temporary file.
 
@@ -45,7 +45,7 @@ def from_object(data: Any, *, most: int | None = None) -> Dataset:  # noqa: ANN4
         most: images that are taken from an iterable, at most; None: all.
 
     Returns:
-        A data set of uint8 or float32. Its class names are those that the object knows, else the
+        A data set of uint8 or float32. Its class names are those of the object, else the
         names in the labels, else the numbers.
 
     Raises:
@@ -77,26 +77,26 @@ def from_object(data: Any, *, most: int | None = None) -> Dataset:  # noqa: ANN4
     return _streamed(data, names, most)
 
 
-def _is_pair(data: Any) -> bool:  # noqa: ANN401 - whatever people have
+def _is_pair(data: Any) -> bool:  # noqa: ANN401 - any supported object
     """Say whether this is (images, labels) and not two rows of (image, label)."""
     if not isinstance(data, list | tuple) or len(data) != 2:
         return False
     return not any(isinstance(part, Mapping) for part in data) and not all(map(_is_row, data))
 
 
-def _is_row(value: Any) -> bool:  # noqa: ANN401 - whatever people have
+def _is_row(value: Any) -> bool:  # noqa: ANN401 - any supported object
     row = isinstance(value, list | tuple) and len(value) == 2
     return row and _is_image(value[0]) and not _is_image(value[1])
 
 
-def _is_image(value: Any) -> bool:  # noqa: ANN401 - whatever people have
+def _is_image(value: Any) -> bool:  # noqa: ANN401 - any supported object
     if isinstance(value, str):
         return Path(value).suffix.lower() in EXTENSIONS  # else the name of a class
     pillow = type(value).__module__.startswith("PIL.")
     return pillow or getattr(value, "ndim", 0) > 1 or is_encoded(value)
 
 
-def _is_frame(data: Any) -> bool:  # noqa: ANN401 - whatever people have
+def _is_frame(data: Any) -> bool:  # noqa: ANN401 - any supported object
     return hasattr(data, "columns") and hasattr(data, "head") and not isinstance(data, Mapping)
 
 
@@ -118,16 +118,16 @@ def _of_arrays(images: Any, labels: Any, names: tuple[str, ...] | None) -> Datas
         rows = list(zip(images, list(labels), strict=False))
         if len(images) != len(labels):
             raise _unlike((len(images),), (len(labels),))
-        taken = read_in_place(rows, [label for _, label in rows], names)
-        assert taken is not None  # noqa: S101 - the labels are those of the rows
-        return taken
+        dataset = read_in_place(rows, [label for _, label in rows], names)
+        assert dataset is not None  # noqa: S101 - the labels are those of the rows
+        return dataset
     pixels, classes = as_array(images), as_array(labels)
     if pixels.ndim not in (3, 4) or classes.ndim > 2 or classes.shape[:1] != pixels.shape[:1]:
         raise _unlike(pixels.shape, classes.shape)
     ordered = channels_leading(pixels, "images")
     flat = classes if classes.dtype.kind == "U" else check_labels("labels", classes)
     whole, shown, order = read_labels(flat.tolist(), names)
-    return held("tensors", ordered, whole, shown, order)
+    return in_memory_dataset("tensors", ordered, whole, shown, order)
 
 
 def _unlike(images: tuple[int, ...], labels: tuple[int, ...]) -> InvalidInput:
@@ -137,7 +137,7 @@ def _unlike(images: tuple[int, ...], labels: tuple[int, ...]) -> InvalidInput:
     )
 
 
-def _behind_loader(data: Any) -> Any:  # noqa: ANN401 - whatever people have
+def _behind_loader(data: Any) -> Any:  # noqa: ANN401 - any supported object
     """Return the data set that a loader of torch reads in order and joins to batches, as it is."""
     sampler, join = getattr(data, "sampler", None), getattr(data, "collate_fn", None)
     if type(sampler).__name__ != "SequentialSampler" or getattr(data, "drop_last", False):

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from epsball.data.download import download
-from epsball.data.held import held
+from epsball.data.in_memory import in_memory_dataset
 from epsball.data.places import cache, check_content, places
 from epsball.data.sources.cifar10_files import (
     Batch,
@@ -69,7 +69,7 @@ def load(split: Split) -> Dataset:
     pixels_sha256, labels_sha256 = SHA256[split]
     check_content(file, "decoded pixels", images.data, pixels_sha256)
     check_content(file, "labels", labels.data, labels_sha256)
-    return held("cifar10", _channels_first(images), labels, _NAMES)
+    return in_memory_dataset("cifar10", _channels_first(images), labels, _NAMES)
 
 
 def _read(split: Split) -> tuple[Path, Batch]:

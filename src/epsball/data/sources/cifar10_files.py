@@ -79,7 +79,7 @@ def parse_pickled(content: bytes) -> Batch:
     """Decode a batch of the Python version by reading its opcodes; none is executed.
 
     The pixels are its longest string, the labels the small integers that follow the word "labels".
-    Whether these are the right ones is for the caller's hash to say.
+    The caller checks their hash.
     """
     pixels, labels, word = b"", bytearray(), b""
     for opcode, value, _ in pickletools.genops(content):
@@ -96,14 +96,14 @@ def parse_pickled(content: bytes) -> Batch:
 def _members(file: Path, names: Sequence[str]) -> dict[str, bytes]:
     if file.is_dir():
         return {name: (file / name).read_bytes() for name in names}
-    found = {}
+    contents = {}
     with tarfile.open(file, "r|gz") as archive:  # one pass: going back would decompress again
         for member in archive:
             name = PurePosixPath(member.name).name
             stream = archive.extractfile(member) if name in names else None
             if stream is not None:
-                found[name] = stream.read()
-    return found
+                contents[name] = stream.read()
+    return contents
 
 
 def _from_planes(planes: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from epsball.data.held import held
+from epsball.data.in_memory import in_memory_dataset
 from epsball.data.sampling import stratified_order
 from epsball.data.spec import Split
 from epsball.types import Dataset
@@ -35,7 +35,7 @@ def load(split: Split) -> Dataset:
     rows = np.sort(order[:border] if split == "test" else order[border:])
     grey = np.rint(np.asarray(stored.images)[rows] * (255 / _TOP)).astype(np.uint8)
     images = np.stack([_enlarged(one) for one in grey])[:, None]  # (n, 1, 28, 28)
-    return held("digits", images, labels[rows], _NAMES)
+    return in_memory_dataset("digits", images, labels[rows], _NAMES)
 
 
 def _enlarged(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:

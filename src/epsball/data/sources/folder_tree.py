@@ -10,7 +10,7 @@ from epsball.errors import InvalidInput
 
 CLASSES = "classes.txt"
 Order: TypeAlias = Literal["stated", "names", "numbers"]
-# what is left of the usual names of a split, in small letters and without digits and marks
+# the usual names of a split, in lower case and without digits and punctuation
 TRAIN = ("train", "training", "trn", "fit")
 TEST = (
     *("test", "testing", "tst", "val", "valid", "validation", "eval", "evaluation", "dev"),
@@ -38,13 +38,13 @@ def class_folders(root: Path) -> dict[str, Path]:
     except OSError as error:
         raise InvalidInput(f"folder:{root} cannot be read ({error}): check its rights") from error
     visible = (child for child in children if not child.name.startswith("."))
-    found = {child.name: child for child in visible if child.is_dir()}
-    if not found:
+    folders = {child.name: child for child in visible if child.is_dir()}
+    if not folders:
         raise InvalidInput(
             f"folder:{root} must hold one sub-folder a class, found none: move the images into "
             "one folder a class"
         )
-    return found
+    return folders
 
 
 def split_folders(root: Path) -> dict[Split, Path] | None:
@@ -63,13 +63,13 @@ def split_folders(root: Path) -> dict[Split, Path] | None:
     """
     below = [child for child in sorted(root.iterdir()) if not child.name.startswith(".")]
     folders = [child for child in below if child.is_dir() and _holds_folders(child)]
-    found: dict[Split, Path] = {}
+    by_split: dict[Split, Path] = {}
     for split, names in (("train", TRAIN), ("test", TEST)):
         ranked = [(names.index(key), f) for f in folders if (key := _split_key(f.name)) in names]
         if ranked:
-            found[split] = min(ranked)[1]  # type: ignore[index]  # a split's name
-    if len(found) == 1:
-        (only,) = found.values()
+            by_split[split] = min(ranked)[1]  # type: ignore[index]  # a split's name
+    if len(by_split) == 1:
+        (only,) = by_split.values()
         others = [child.name for child in below if child.is_dir() and child != only]
         if any(_split_key(other) not in (*TRAIN, *TEST) for other in others):
             raise InvalidInput(
@@ -77,11 +77,11 @@ def split_folders(root: Path) -> dict[Split, Path] | None:
                 f"name the folder that holds the classes, folder:{only}, or rename {only.name}"
             )
         return {"train": only, "test": only}
-    return found or None
+    return by_split or None
 
 
 def _split_key(name: str) -> str:
-    """Reduce the name of a folder to the word that splits are known by."""
+    """Reduce the name of a folder to the word that splits are recognised by."""
     key = "".join(letter for letter in name.lower() if letter.isalpha())
     for ending in _ENDINGS:
         if key.endswith(ending) and key != ending:
@@ -152,15 +152,15 @@ def images_under(folder: Path) -> list[Path]:
     Raises:
         InvalidInput: there are none.
     """
-    found: list[Path] = []
+    images: list[Path] = []
     for place, below, names in os.walk(folder):
         below[:] = sorted(name for name in below if not name.startswith("."))
-        found += [Path(place, name) for name in sorted(names) if _is_image(name)]
-    if not found:
+        images += [Path(place, name) for name in sorted(names) if _is_image(name)]
+    if not images:
         raise InvalidInput(
             f"class folder {folder} holds no image ({', '.join(EXTENSIONS)}): add some or remove it"
         )
-    return found
+    return images
 
 
 def _is_image(name: str) -> bool:

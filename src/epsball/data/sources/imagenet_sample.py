@@ -21,7 +21,7 @@ _SHAPE = (3, 224, 224)
 
 
 def load(split: Split) -> Dataset:
-    """Load the sample. It has no publisher: nothing is downloaded, and no hash is known.
+    """Load the sample. It has no publisher: nothing is downloaded, and no hash is published.
 
     Args:
         split: "test"; a thousand images are nothing to train on.
@@ -77,7 +77,7 @@ def _arrays(
 
 
 def _class_names(file: Path, labels: NDArray[np.int64], wnids: NDArray[np.str_]) -> tuple[str, ...]:
-    """Read one name a line; a name that two classes share is told apart by its WordNet id."""
+    """Read one name a line; a name that two classes share gets its WordNet id."""
     try:
         names = file.read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError) as error:

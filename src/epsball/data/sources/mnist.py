@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from epsball.data.download import download
-from epsball.data.held import held
+from epsball.data.in_memory import in_memory_dataset
 from epsball.data.places import cache, check_content, find
 from epsball.data.spec import Split
 from epsball.errors import InvalidInput
@@ -60,7 +60,9 @@ def load(split: Split) -> Dataset:
     """
     images = _read(f"{_PREFIX[split]}-images-idx3-ubyte")
     labels = _read(f"{_PREFIX[split]}-labels-idx1-ubyte")
-    return held("mnist", images[:, None], labels, tuple(str(digit) for digit in range(10)))
+    return in_memory_dataset(
+        "mnist", images[:, None], labels, tuple(str(digit) for digit in range(10))
+    )
 
 
 def _read(name: str) -> NDArray[np.uint8]:
@@ -93,10 +95,10 @@ def _parse_idx(file: Path, content: bytes) -> NDArray[np.uint8]:
     if content[:3] != _MAGIC or not rank or len(content) < start:
         raise InvalidInput(f"{file} is not an IDX file of bytes: replace it, or delete it")
     shape = struct.unpack_from(f">{rank}I", content, 4)
-    found, expected = len(content) - start, math.prod(shape)
-    if found != expected:
+    size, expected = len(content) - start, math.prod(shape)
+    if size != expected:
         raise InvalidInput(
-            f"{file} must hold {expected} values of shape {shape}, found {found}: replace it, or "
+            f"{file} must hold {expected} values of shape {shape}, found {size}: replace it, or "
             "delete it to have it downloaded"
         )
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)

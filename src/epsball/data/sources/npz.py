@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from epsball.data.arrays import check_labels, check_pixels
-from epsball.data.held import held
+from epsball.data.in_memory import in_memory_dataset
 from epsball.data.spec import SPLITS, Split
 from epsball.data.stored import list_arrays, read_arrays
 from epsball.errors import InvalidInput
@@ -53,15 +53,15 @@ def load(path: str, split: Split) -> Dataset:
         names = _names(file, arrays["class_names"], labels)
     else:
         names = tuple(map(str, range(1 + max(int(some.max()) for some in labels.values()))))
-    return held(f"npz:{path}", images, own, names)
+    return in_memory_dataset(f"npz:{path}", images, own, names)
 
 
 def _arrays(file: Path, split: Split) -> dict[str, NDArray[Any]]:
     """Read what the split needs: its images, and every array of labels."""
-    found = list_arrays(file, _REMEDY)
-    required = {f"{_prefix(found, split)}images", f"{_prefix(found, split)}labels"}
+    stored = list_arrays(file, _REMEDY)
+    required = {f"{_prefix(stored, split)}images", f"{_prefix(stored, split)}labels"}
     optional = {"class_names", "labels", *(f"{other}_labels" for other in SPLITS)}
-    names = sorted(required | optional.intersection(found))
+    names = sorted(required | optional.intersection(stored))
     return dict(zip(names, read_arrays(file, names, _REMEDY), strict=True))
 
 

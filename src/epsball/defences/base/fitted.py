@@ -1,4 +1,4 @@
-"""A module that is fitted, not trained: always in eval mode, and it says when it is not ready."""
+"""A module that is fitted, not trained: always in eval mode; NotFitted before the fit."""
 
 from collections.abc import Callable
 from typing import Any, Self
@@ -26,8 +26,8 @@ class FittedModule(nn.Module):
             raise
 
     def not_fitted(self) -> NotFitted:
-        """Return the error for a question that comes too early."""
-        return NotFitted(f"{type(self).__name__}: asked before it was fitted; call fit first")
+        """Return the error for a call before `fit`."""
+        return NotFitted(f"{type(self).__name__}: not fitted yet; call fit first")
 
     def train(self, mode: bool = True) -> Self:  # noqa: ARG002, FBT001, FBT002 - torch's signature
         """Stay in eval mode: nothing here is trained by gradients."""

@@ -23,7 +23,7 @@ _THINNING = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)
 
 @dataclass(frozen=True)
 class _Piece:
-    """A stretch of a model: the layer that begins it, and the one whose output stands for it."""
+    """A stretch of a model: the layer that begins it, and the one whose output is used."""
 
     first: str
     chosen: str

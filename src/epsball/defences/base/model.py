@@ -68,7 +68,7 @@ def scores_of_noise(model: Classifier, shape: Sequence[int]) -> tuple[tuple[floa
 
 
 def check_logits(model: Classifier, name: str, example: Tensor) -> None:
-    """Refuse a model that gives something else than logits: as it says, or as it looks.
+    """Refuse a model that does not give logits, by its `info` or by its scores.
 
     An attack on a defence around probabilities would go through a saturated softmax, and find
     little.
@@ -100,7 +100,7 @@ def check_logits(model: Classifier, name: str, example: Tensor) -> None:
 
 
 def info_of(model: Classifier, classes: int, gives: Gives) -> ModelInfo:
-    """Return what is known of a rejector around a model."""
+    """Return the `info` of a rejector around a model."""
     known = getattr(model, "info", None)
     through = known.differentiable if isinstance(known, ModelInfo) else True
     return ModelInfo(classes, rejects=True, gives=gives, differentiable=through)

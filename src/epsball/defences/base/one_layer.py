@@ -26,7 +26,7 @@ def check_layer(model: Classifier, layer: str | None) -> None:
 def learn_from(
     model: Classifier, layer: str | None, images: ImageSet, labels: Tensor
 ) -> tuple[str, Tensor]:
-    """Return the layer that is meant, and what it says of images.
+    """Return the name of the selected layer and its activations.
 
     Args:
         model: in eval mode.

@@ -110,7 +110,9 @@ class Rejector(FittedModule, ABC):
         wanted = self.threshold, self.false_rejection
         threshold, share = thresholds.threshold_or_share(*wanted, self.gives)
         calibration = thresholds.calibration_mask(marks) & (threshold is None)
-        if threshold is None and not bool(calibration.any()):  # said before a fit that takes long
+        if threshold is None and not bool(
+            calibration.any()
+        ):  # refused before a fit that takes long
             raise too_few_images(self.name)
         some, held_out = image_set.part(~calibration), image_set.part(calibration)
         self._learn(some, marks[~calibration], classes)

@@ -1,4 +1,4 @@
-"""Deep Neural Rejection: RBF-SVMs on several layers, and one more on what they say."""
+"""Deep Neural Rejection: RBF-SVMs on several layers, and one more on their outputs."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias
@@ -139,7 +139,7 @@ class DeepNeuralRejection(Rejector):
         Raises:
             NotFitted: nothing was learned yet.
             InvalidInput: unknown combiner, labels of other images, or machines that were loaded:
-                what they said of the images of the fit is not saved.
+                their outputs for the images of the fit are not saved.
         """
         self._check_fitted()
         if combiner not in COMBINERS:
@@ -148,8 +148,8 @@ class DeepNeuralRejection(Rejector):
         stored = [vars(svm).get(attribute) for svm in self.svms_]
         if any(one is None for one in stored):
             raise InvalidInput(
-                "dnr: what the layers' machines said of the images of the fit is gone with the "
-                "process that fitted them; fit again, with combiner="
+                "dnr: the outputs of the layers' machines for the images of the fit are lost with "
+                "the process that fitted them; fit again, with combiner="
                 f"{combiner!r}"
             )
         outputs = [one for one in stored if one is not None]
@@ -160,7 +160,7 @@ class DeepNeuralRejection(Rejector):
     def _combine(self, outputs: Sequence[Tensor], labels: Tensor, place: torch.device) -> None:
         joined = torch.cat(list(outputs), dim=1).sigmoid()
         top = self._machine(self.combiner_gamma, self.combiner_c, standardise=False)
-        top.fit(joined, labels, name="what the layers say")
+        top.fit(joined, labels, name="outputs of the layers")
         self.combiner_ = top.to(place)
 
     def _judge(self, inputs: Images) -> tuple[Tensor, Tensor]:
@@ -168,7 +168,7 @@ class DeepNeuralRejection(Rejector):
         return columns, columns.amax(1)
 
     def probabilities(self, inputs: Images) -> Tensor:
-        """Return what the layers' SVMs say: their k probabilities each, joined, (n, layers * k).
+        """Return the k probabilities of each layer's SVM, joined, (n, layers * k).
 
         Raises:
             NotFitted: nothing was learned yet.

@@ -39,7 +39,7 @@ class KernelDensity(Rejector):
             where neither is given.
         batch_size: images a forward pass while fitting.
 
-    Learned by `fit`: `layer_`, `bandwidth_`, `kept_` (images of each class).
+    Learned by `fit`: `layer_`, `bandwidth_`, `image_counts_` (images of each class).
 
     Source: Feinman et al. 2017, arXiv:1703.00410, section 4.1. Departures: the logarithm, and the
         median for the bandwidth, which they tune by data set.
@@ -105,7 +105,7 @@ class KernelDensity(Rejector):
         return _log_mean(exponents, torch.ones_like(exponents, dtype=torch.bool))
 
     @property
-    def kept_(self) -> list[int]:
+    def image_counts_(self) -> list[int]:
         """Return how many images of each class were kept."""
         self._check_fitted()
         counts: list[int] = self.kept.owners.long().bincount().tolist()
@@ -161,7 +161,7 @@ class KernelDensity(Rejector):
         return width
 
     def _facts(self) -> dict[str, Any]:
-        return {"layer": self.layer_, "bandwidth": self.bandwidth_, "kept": self.kept_}
+        return {"layer": self.layer_, "bandwidth": self.bandwidth_, "kept": self.image_counts_}
 
     def _restore(self, facts: Mapping[str, Any]) -> None:
         self.layer_, self.bandwidth_ = str(facts["layer"]), float(facts["bandwidth"])

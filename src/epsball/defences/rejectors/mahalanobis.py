@@ -91,7 +91,7 @@ class Mahalanobis(Rejector):
         varies = values > values.amax() * _FLAT
         if not bool(varies.any()):
             raise InvalidInput(
-                f"{self.name}: layer {self.layer_!r} says the same of all images of a class, so "
+                f"{self.name}: layer {self.layer_!r} is constant on all images of a class, so "
                 "there is no covariance; choose another layer, or give more images"
             )
         whitening = vectors[:, varies] / values[varies].sqrt()

@@ -28,13 +28,13 @@ class DirichletMixture(Rejector):
 
     Args:
         model: a module in eval mode, (n, c, h, w) in [0, 1] to scores (n, k); never changed.
-        layer: whose activations are looked at, by name; None: the last hidden one (`layer_`).
+        layer: whose activations are used, by name; None: the last hidden one (`layer_`).
         dimensions: principal components the activations are reduced to; fewer where there are
             fewer features or images.
         components: Gaussians at most; the process leaves those empty that are not needed.
         concentration: of the process, above 0: the larger, the more Gaussians; None: 1 /
             components, scikit-learn's rule.
-        steps: of the variational fit, at most (`converged_` says whether they were enough).
+        steps: of the variational fit, at most (`converged_`: whether they were enough).
         seed: of where the fit begins.
         threshold: the score below which an image is rejected.
         false_rejection: instead of the threshold: the share of clean images to be rejected; 0.05
@@ -45,7 +45,7 @@ class DirichletMixture(Rejector):
         least one image of the fit), `converged_`.
 
     Source: Blei and Jordan 2006 (variational inference for Dirichlet-process mixtures); that a
-        non-parametric model may say what is natural is an idea of Billovits et al. Fitted by
+        non-parametric model may estimate what is natural is an idea of Billovits et al. Fitted by
         scikit-learn's BayesianGaussianMixture, whose score_samples this is: expectations under the
         variational posterior, not the predictive density. One mixture for all classes.
 

@@ -1,4 +1,4 @@
-"""Neural Rejection: an RBF-SVM on one layer of a network, and a score below which it says no."""
+"""Neural Rejection: an RBF-SVM on one layer of a network, and a score below which it rejects."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

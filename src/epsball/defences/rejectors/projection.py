@@ -20,7 +20,7 @@ class Projection(Rejector):
     """Reject images that leave the leading principal components of the images of the fit.
 
     The score is minus the L2 distance, in input units, between an image and its reconstruction
-    from those components. The model is not looked at.
+    from those components. The model is not used.
 
     Args:
         model: gives scores (n, k), in eval mode.

@@ -81,7 +81,7 @@ def main_directions(points: Tensor, count: int, sample: int) -> Tensor:
     Args:
         points: (m, d), float32 or float64, centred.
         count: r, how many are wanted.
-        sample: so many of the points, evenly spread, are looked at; at least r of them.
+        sample: so many of the points, evenly spread, are used; at least r of them.
 
     Returns:
         (d, r) or fewer columns, orthonormal, of the points' dtype; of a sample that spans less
@@ -94,7 +94,7 @@ def main_directions(points: Tensor, count: int, sample: int) -> Tensor:
     """
     chosen = torch.linspace(0, len(points) - 1, min(sample, len(points)), device=points.device)
     some = points[chosen.round().long()]
-    # the products of s points with each other know the directions, and are smaller than d x d
+    # the products of s points with each other determine the directions, and are smaller than d x d
     lengths, mixtures = torch.linalg.eigh(some @ some.T)
     spanned = lengths > _SPANNED * lengths[-1].clamp_min(torch.finfo(points.dtype).tiny)
     chosen = spanned.nonzero()[:, 0].flip(0)[:count]

@@ -18,7 +18,7 @@ from epsball.errors import InvalidInput
 # of a copy that searches: directions it keeps, and support vectors they are found from; with 30,000
 # support vectors of 12,544 numbers a gradient of DNR takes 3.0 ms instead of 31 (docs/results)
 _KEPT, _LOOKED_AT = 512, 1024
-_WORTH = 3  # times fewer multiplications, or the directions are not worth their error
+_WORTH = 3  # times fewer multiplications, or the directions are not used, for their error
 
 
 class RbfSvm(WideModule):
@@ -129,7 +129,7 @@ class RbfSvm(WideModule):
             features: (n, d), float.
 
         Returns:
-            (n, k), float32 (float64 if the machines are); above 0: of the class, says its machine.
+            (n, k), float32 (float64 if the machines are); above 0: the machine accepts the class.
 
         Raises:
             NotFitted: there are no machines yet.
@@ -163,7 +163,7 @@ class RbfSvm(WideModule):
         """Make this a copy that only searches, and is not to be saved; a fit makes it whole again.
 
         Where many support vectors have many features, distances are taken along the main directions
-        of the support vectors; see `exponents`, which says what that leaves out.
+        of the support vectors; see `exponents` for the error of that.
 
         Args:
             half: round the support vectors to bfloat16 as well.

@@ -38,7 +38,9 @@ def fit_sigmoid(values: NDArray[np.float64], positive: NDArray[np.bool_]) -> Sig
     n_positive, n_negative = int(positive.sum()), int((~positive).sum())
     targets = np.where(positive, (n_positive + 1) / (n_positive + 2), 1 / (n_negative + 2))
     centre, scale = float(values.mean()), float(values.std())
-    if scale <= _ROUNDING * abs(centre):  # the values say nothing: the mean of the targets is best
+    if scale <= _ROUNDING * abs(
+        centre
+    ):  # constant values carry no information: the mean of the targets is best
         mean = float(targets.mean())
         return Sigmoid(0.0, float(np.log1p(-mean) - np.log(mean)))
     doubled = np.tile(((values - centre) / scale)[:, None], (2, 1))

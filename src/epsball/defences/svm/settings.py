@@ -1,4 +1,4 @@
-"""What an RBF-SVM is told before it is fitted, checked once."""
+"""Settings of an RBF-SVM, checked once before the fit."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

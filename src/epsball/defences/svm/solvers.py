@@ -29,7 +29,7 @@ class Machine:
 
 
 class Solver(Protocol):
-    """Fits machines on rows it holds, at one gamma, and says what they think of these rows."""
+    """Fits machines on its rows at one gamma, and returns their decision values of these rows."""
 
     @property
     def workers(self) -> int:

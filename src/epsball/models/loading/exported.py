@@ -59,7 +59,7 @@ class ExportedModel(nn.Module):
 def from_pt2(request: Request) -> Built:
     """Load an archive of `torch.export.save`.
 
-    torch unpickles parts of an archive and evaluates others as Python, so a file from somebody
+    torch unpickles parts of an archive and evaluates others as Python, so a file from someone
     else may run code: the command line asks for --trust first.
 
     Raises:

@@ -69,7 +69,7 @@ def _described(outputs: object) -> str:
     return f"a {type(outputs).__name__}"
 
 
-def with_first_layer(built: Built, spec: str, asked: Scaling, output: int | str | None) -> object:
+def with_first_layer(built: Built, spec: str, scaling: Scaling, output: int | str | None) -> object:
     """Put preprocessing before a model, and take one output of several.
 
     What was asked for wins over what the source declares.
@@ -81,18 +81,18 @@ def with_first_layer(built: Built, spec: str, asked: Scaling, output: int | str 
     if output is not None and not built.has_layout:
         model = OneOutput(model, output)
     inner = getattr(built.model, "preprocess", None)
-    given = asked["mean"] is not None or asked["std"] is not None
-    if isinstance(inner, Preprocess) and (given or asked["input_range"] is not None):
+    given = scaling["mean"] is not None or scaling["std"] is not None
+    if isinstance(inner, Preprocess) and (given or scaling["input_range"] is not None):
         raise InvalidInput(
             f"{spec} scales its input itself ({inner.extra_repr()}): leave --mean, --std and "
             "--input-range out"
         )
-    settings: Scaling = {**asked}
+    settings: Scaling = {**scaling}
     if not given:
         settings |= {"mean": built.mean, "std": built.std}
     if settings["channels"] is None:
         settings["channels"] = built.channels
-    settings["input_range"] = _input_range(built, spec, asked["input_range"], given=given)
+    settings["input_range"] = _input_range(built, spec, scaling["input_range"], given=given)
     if built.has_layout:
         settings["layout"] = None
     if all(value is None for value in settings.values()) and built.size is None:
@@ -101,14 +101,14 @@ def with_first_layer(built: Built, spec: str, asked: Scaling, output: int | str 
     return Pipeline(Preprocess(**settings, size=size), model)
 
 
-def _input_range(built: Built, spec: str, asked: float | None, *, given: bool) -> float | None:
+def _input_range(built: Built, spec: str, brightest: float | None, *, given: bool) -> float | None:
     """Return the brightest value that the preprocessing has to give the model; None: 1."""
     if built.takes_levels:
-        if asked not in (None, 255):
+        if brightest not in (None, 255):
             raise InvalidInput(
                 f"{spec} declares whole numbers from 0 to 255 as its input, --input-range is "
-                f"{asked:g}: leave it out"
+                f"{brightest:g}: leave it out"
             )
         return None
-    wanted = asked if asked is not None or given else built.input_range
+    wanted = brightest if brightest is not None or given else built.input_range
     return None if wanted == 1 else wanted

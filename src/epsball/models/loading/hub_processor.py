@@ -49,14 +49,14 @@ def read_processor(spec: str, settings: Mapping[str, Any], hf: Any) -> Pixels:  
     Args:
         spec: as the model was asked for, for messages.
         settings: the content of preprocessor_config.json.
-        hf: the package transformers; it knows the defaults of each class of processors.
+        hf: the package transformers; it has the defaults of each class of processors.
 
     Raises:
         InvalidInput: a setting is not understood, or is left to a class that transformers lacks.
     """
     kind = str(settings.get("image_processor_type") or settings.get("feature_extractor_type") or "")
     defaults = _defaults(spec, kind, settings, hf)
-    # a class passes over the steps that it does not have, whatever a file says
+    # a class ignores the steps that it does not have, even where a file lists them
     absent = dict.fromkeys(_STEPS - defaults.keys(), False) if defaults else {}
     steps = {**defaults, **settings, **absent}
     unknown = [key for key, value in steps.items() if value and key not in UNDERSTOOD]
@@ -71,8 +71,8 @@ def read_processor(spec: str, settings: Mapping[str, Any], hf: Any) -> Pixels:  
     flipped = bool(steps.get("do_flip_channel_order"))
     if flipped and len(set(mean)) + len(set(std)) > 2:  # one value each
         raise InvalidInput(
-            f"{spec}: its image processor turns colours round and scales each by itself, in an "
-            "order that is not known: load the model with FILE.py:factory"
+            f"{spec}: its image processor reverses the colours and scales each by its own mean, in "
+            "an order that is not known: load the model with FILE.py:factory"
         )
     return Pixels(mean, std, flipped, _size(steps))
 
@@ -81,9 +81,9 @@ def _defaults(spec: str, kind: str, settings: Mapping[str, Any], hf: Any) -> dic
     if not kind:  # files of the first versions state every step
         return {}
     name = kind.replace("FeatureExtractor", "ImageProcessor").removesuffix("Fast")
-    found = getattr(hf, name, None)
-    if found is not None:
-        defaults: dict[str, Any] = found().to_dict()
+    processor = getattr(hf, name, None)
+    if processor is not None:
+        defaults: dict[str, Any] = processor().to_dict()
         return defaults
     needed = [*_NEEDED, *(["rescale_factor"] if settings.get("do_rescale", True) else [])]
     needed += ["image_mean", "image_std"] if settings.get("do_normalize", True) else []

@@ -1,4 +1,4 @@
-"""From the words somebody typed to a classifier that takes images in [0, 1]."""
+"""Loads the classifier that a text names; it takes images in [0, 1]."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -91,7 +91,7 @@ def load_model(
         weights: file of weights to use in place of published ones; safetensors, or a torch file.
             The preprocessing that `epsball train` wrote into it is used where none is given here.
         classes: number of classes to build the architecture with; None: its own, or, in the zoo,
-            that of the weights. Files and factories bring their own, whatever is asked for.
+            that of the weights. Files and factories have their own; this is then ignored.
         mean: subtracted per channel, in [0, input_range]: numbers, or text as the command line
             takes it, "0.49,0.48,0.45" or "124/255"; None: what the model was published with.
         std: divided by, likewise.
@@ -103,7 +103,7 @@ def load_model(
             declares it, else "nchw".
         output: position or name of the output that holds the scores, of a model that gives
             several; None: the only one.
-        eval: put the model into eval mode, whatever mode it comes in.
+        eval: put the model into eval mode, whatever its mode is.
         defence: what images go through first: "jpeg:quality=75"; see `DEFENCES`.
         device: where the model goes: "cpu", "cuda:0".
         require_weights: whether published or given weights are needed. False builds the
@@ -125,11 +125,11 @@ def load_model(
     source, name = split_spec(spec)
     if source not in SOURCES:
         raise _unknown(spec)
-    if classes is not None and classes < 2:  # the fewest that can be told apart
+    if classes is not None and classes < 2:  # one class needs no classifier
         raise InvalidInput(f"{spec}: classes must be at least 2, got {classes}")
     _check_device(device)
     brightest = read_numbers("input_range", input_range)
-    asked: Scaling = {
+    scaling: Scaling = {
         "mean": read_numbers("mean", mean),
         "std": read_numbers("std", std),
         "resize": resize,
@@ -138,10 +138,10 @@ def load_model(
         "layout": layout,
     }
     file = None if weights is None else Path(weights)
-    if file is not None and all(value is None for value in asked.values()):
-        asked |= cast(Scaling, preprocessing_in(file))
+    if file is not None and all(value is None for value in scaling.values()):
+        scaling |= cast(Scaling, preprocessing_in(file))
     output = int(output) if isinstance(output, str) and output.isdecimal() else output
-    Preprocess(**asked)  # a bad value is told before anything is fetched
+    Preprocess(**scaling)  # a bad value is refused before anything is fetched
     step = None if defence is None else defence_named(defence)
     request = Request(spec, name, file, classes, device, require_weights, trust, layout, output)
     built = SOURCES[source](request)
@@ -149,7 +149,7 @@ def load_model(
     if eval and isinstance(built.model, nn.Module):
         put_in_eval = bool(put_in_eval or parts_in_training(built.model))
         built.model.eval()
-    model = with_first_layer(built, spec, asked, output)
+    model = with_first_layer(built, spec, scaling, output)
     if step is not None:
         model = defended(cast(Classifier, model), step)
     check_ready(model)  # parameters without values cannot be moved

@@ -1,11 +1,11 @@
-"""Other people's errors and names, cut down to one line."""
+"""Errors and names of other libraries, shortened to one line."""
 
 import difflib
 from collections.abc import Iterable
 
 from epsball.errors import InvalidInput
 
-LONGEST = 200  # characters of a foreign message that are worth showing
+LONGEST = 200  # characters of another library's message that are shown
 
 
 def one_line(error: BaseException) -> str:

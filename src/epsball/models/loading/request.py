@@ -12,7 +12,7 @@ from epsball.errors import InvalidInput
 from epsball.models.loading.messages import one_line
 from epsball.models.loading.torchvision_operators import import_torchvision
 
-# A source that is named by a word before the colon; "file" and "package" are told by their form.
+# A source that is named by a word before the colon; "file" and "package" have none.
 SCHEMES = ("zoo", "timm", "torchvision", "hf", "robustbench", "onnx", "pt2", "jit", "sklearn")
 # Packages that import torchvision.
 WITH_TORCHVISION = frozenset({"timm", "torchvision", "transformers", "robustbench"})
@@ -21,7 +21,7 @@ Scale: TypeAlias = tuple[float, ...]
 
 @dataclass(frozen=True)
 class Request:
-    """A model somebody wants.
+    """A request for a model.
 
     Args:
         spec: as it was typed, for messages: "timm:resnet18".
@@ -65,7 +65,7 @@ class Built:
         size: (height, width) of the images that it wants; None: unknown.
         input_range: the brightest value that it wants, as its file declares it; None: unknown.
         takes_levels: whether it multiplies images by 255 itself, because it wants whole numbers.
-        has_layout: whether it takes (n, c, h, w), whatever its file wants, and gives one output.
+        has_layout: whether it takes (n, c, h, w), whatever its file takes, and gives one output.
         put_in_eval: whether it was put into eval mode here.
     """
 
@@ -102,7 +102,7 @@ def split_spec(spec: str) -> tuple[str, str]:
 
 
 def optional(module: str, *, extra: str, needed_by: str) -> Any:  # noqa: ANN401  # untyped packages
-    """Import a package that not everybody has.
+    """Import an optional package.
 
     Args:
         module: dotted name.

@@ -38,7 +38,7 @@ def from_file(request: Request) -> Built:
         raise InvalidInput(f"{request.spec}: no such file {path}: give path/to/file.py:factory")
     with _importable_from(file.parent.resolve()):
         module = _guarded(lambda: _run(file), f"{request.spec}: running {path}")
-        return _made(request, module, name)
+        return _built_by_factory(request, module, name)
 
 
 def from_package(request: Request) -> Built:
@@ -55,7 +55,7 @@ def from_package(request: Request) -> Built:
                 f"unknown model {request.spec!r}: no module {package!r}{name_forms(package)}"
             )
         module = _guarded(lambda: importlib.import_module(package), doing)
-        return _made(request, module, name)
+        return _built_by_factory(request, module, name)
 
 
 def name_forms(near: str) -> str:
@@ -105,7 +105,7 @@ def _guarded(run: Callable[[], T], doing: str) -> T:
         raise InvalidInput(f"{doing} raised {one_line(error)}: mend the model's code") from error
 
 
-def _made(request: Request, module: ModuleType, name: str) -> Built:
+def _built_by_factory(request: Request, module: ModuleType, name: str) -> Built:
     factory = getattr(module, name, None)
     if factory is None:
         public = [key for key, value in vars(module).items() if callable(value) and key[0] != "_"]

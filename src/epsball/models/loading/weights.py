@@ -51,13 +51,13 @@ def load_weights(module: nn.Module, file: Path) -> None:
         InvalidInput: the file is missing, damaged, would run code when read, or does not fit.
     """
     wanted = module.state_dict()
-    found = read_weights(file, wanted)
-    if problems := _misfits(found, wanted):
+    tensors = read_weights(file, wanted)
+    if problems := _misfits(tensors, wanted):
         raise InvalidInput(
             f"weights {file} do not fit {type(module).__name__}: {'; '.join(problems)}: give the "
             "file that this architecture was saved to, built for the same number of classes"
         )
-    module.load_state_dict({name: found.get(name, value) for name, value in wanted.items()})
+    module.load_state_dict({name: tensors.get(name, value) for name, value in wanted.items()})
 
 
 def read_weights(file: Path, wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -65,23 +65,23 @@ def read_weights(file: Path, wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
     Args:
         file: as `load_weights` takes it.
-        wanted: the state of the model they are for; only its names are looked at.
+        wanted: the state of the model they are for; only its names are read.
 
     Raises:
         InvalidInput: the file is missing, damaged or would run code when read.
     """
-    found = _read_tensors(file)
+    tensors = _read_tensors(file)
     if not any(name.endswith(COUNTER) for name in wanted):
-        found = {name: value for name, value in found.items() if not name.endswith(COUNTER)}
-    shorter: dict[str, Tensor] | None = found
+        tensors = {name: value for name, value in tensors.items() if not name.endswith(COUNTER)}
+    shorter: dict[str, Tensor] | None = tensors
     while shorter is not None and not shorter.keys() & wanted.keys():
         shorter = _without_first_part(shorter)
-    found = shorter or found
-    if not found.keys() <= wanted.keys():  # wrappers of parts add to the middle of names
-        plain = {_without_added(name): value for name, value in found.items()}
-        if len(plain) == len(found) and plain.keys() <= wanted.keys():
+    tensors = shorter or tensors
+    if not tensors.keys() <= wanted.keys():  # wrappers of parts add to the middle of names
+        plain = {_without_added(name): value for name, value in tensors.items()}
+        if len(plain) == len(tensors) and plain.keys() <= wanted.keys():
             return plain
-    return found
+    return tensors
 
 
 def names_in(file: Path) -> list[str]:
@@ -101,11 +101,11 @@ def preprocessing_in(file: Path) -> dict[str, Any]:
     if file.suffix != ".safetensors" or not file.is_file():
         return {}
     try:
-        with safe_open(file, framework="pt") as held:
-            text = (held.metadata() or {}).get(METADATA_KEY, "{}")
+        with safe_open(file, framework="pt") as stored:
+            text = (stored.metadata() or {}).get(METADATA_KEY, "{}")
         settings: dict[str, Any] = json.loads(text)
         Preprocess(**settings)
-    except (SafetensorError, OSError):  # reading the weights says it better
+    except (SafetensorError, OSError):  # reading the weights raises the better message
         return {}
     except (ValueError, TypeError) as error:
         raise InvalidInput(
@@ -115,12 +115,12 @@ def preprocessing_in(file: Path) -> dict[str, Any]:
     return settings
 
 
-def _without_first_part(found: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
+def _without_first_part(tensors: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
     """Take off the part that all names begin with ("module.", "model.net."); None without one."""
-    parts = [name.partition(".") for name in found]
+    parts = [name.partition(".") for name in tensors]
     if len({first for first, _, _ in parts}) != 1 or not all(rest for _, _, rest in parts):
         return None
-    return {rest: value for (_, _, rest), value in zip(parts, found.values(), strict=True)}
+    return {rest: value for (_, _, rest), value in zip(parts, tensors.values(), strict=True)}
 
 
 def _without_added(name: str) -> str:
@@ -130,11 +130,11 @@ def _without_added(name: str) -> str:
 def _read_tensors(file: Path) -> dict[str, Tensor]:
     if not file.is_file():
         raise InvalidInput(f"weights {file}: no such file: give a .safetensors or .pt file")
-    held = _read_safetensors(file) if file.suffix == ".safetensors" else _read_torch(file)
-    state = _unwrapped(held)
+    content = _read_safetensors(file) if file.suffix == ".safetensors" else _read_torch(file)
+    state = _unwrapped(content)
     if not isinstance(state, Mapping) or not state:
         raise InvalidInput(
-            f"weights {file} hold a {type(held).__name__}, not named tensors: "
+            f"weights {file} hold a {type(content).__name__}, not named tensors: "
             "save them again with torch.save(model.state_dict(), FILE)"
         )
     if strange := [str(name) for name, value in state.items() if not isinstance(value, Tensor)]:
@@ -158,9 +158,9 @@ def _read_safetensors(file: Path) -> dict[str, Tensor]:
 def _read_torch(file: Path) -> Any:  # noqa: ANN401  # whatever was saved
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about the age of formats; the outcome says it all
+            warnings.simplefilter("ignore")  # about old formats; only the result matters
             return torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # the unpickler meets damage with errors of many kinds
+    except Exception as error:  # a damaged file makes the unpickler raise errors of many kinds
         if not _is_pickle(file, error):
             raise InvalidInput(
                 f"weights {file} cannot be read ({one_line(error)}): the file is damaged, cut "
@@ -196,16 +196,16 @@ def _unwrapped(state: object) -> object:
     return state
 
 
-def _misfits(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> list[str]:
+def _misfits(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> list[str]:
     # Files from before PyTorch 1.0 lack BatchNorm's counters; nothing in eval mode reads them.
     missing = [
-        name for name in wanted if name not in found and not name.endswith("num_batches_tracked")
+        name for name in wanted if name not in tensors and not name.endswith("num_batches_tracked")
     ]
-    unexpected = [name for name in found if name not in wanted]
+    unexpected = [name for name in tensors if name not in wanted]
     reshaped = [
-        f"{name} (file {_shape(found[name])}, model {_shape(value)})"
+        f"{name} (file {_shape(tensors[name])}, model {_shape(value)})"
         for name, value in wanted.items()
-        if name in found and found[name].shape != value.shape
+        if name in tensors and tensors[name].shape != value.shape
     ]
     kinds = (("missing", missing), ("unexpected", unexpected), ("of another shape", reshaped))
     return [f"{len(names)} {kind}: {_some(names)}" for kind, names in kinds if names]

@@ -124,8 +124,8 @@ def photograph(images: Tensor, *, severity: int = 3, generator: Randomness = Non
     if not len(images):
         return images
     printed = _printed(images, shot, generator)
-    seen = _blurred(_tilted(printed, shot, generator), shot, generator)
-    exposed = _exposed(seen, shot, generator)
+    blurred = _blurred(_tilted(printed, shot, generator), shot, generator)
+    exposed = _exposed(blurred, shot, generator)
     spread = shot.noise * exposed.detach().clamp(0.05, 1).sqrt()  # shot noise grows with light
     noisy = (exposed + spread * normal(exposed, generator)).clamp(0, 1)
     quality = _between(noisy, shot.quality, 95, generator)[:, 0, 0, 0].round().int().tolist()
@@ -163,8 +163,8 @@ def _tilted(images: Tensor, shot: Shot, generator: Randomness) -> Tensor:
     transform = optional("kornia.geometry.transform", extra="physical", needed_by="camera")
     count, _, height, width = images.shape
     corners = images.new_tensor([[0, 0], [width - 1, 0], [width - 1, height - 1], [0, height - 1]])
-    drawn = 2 * uniform(images.new_zeros(count, 4, 2), generator) - 1
-    moved = corners + shot.tilt * drawn * images.new_tensor([width, height])
+    draws = 2 * uniform(images.new_zeros(count, 4, 2), generator) - 1
+    moved = corners + shot.tilt * draws * images.new_tensor([width, height])
     matrix = transform.get_perspective_transform(moved, corners.expand(count, -1, -1))
     warped: Tensor = transform.warp_perspective(
         images, matrix, (height, width), padding_mode="border", align_corners=True

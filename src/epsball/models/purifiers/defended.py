@@ -75,8 +75,8 @@ def defended(model: Classifier, step: Step) -> Defended:
         step: what images go through first: one of `DEFENCES`, or any function of images.
 
     Returns:
-        The defended model. `remedies` says how its defences are broken, `relaxed()` is its twin
-        for an attacker who knows them.
+        The defended model. `remedies` states how its defences are broken, `relaxed()` is its copy
+        for an adaptive attacker.
 
     Example:
         >>> import torch

@@ -11,7 +11,7 @@ class RandomResizing(nn.Module):
     """Shrink every image to a random size and put it at a random place on black.
 
     Numbers are drawn from torch's global generator, anew for every image of every pass. The
-    gradient goes through, but one pass says little about the next.
+    gradient goes through, but it differs from one pass to the next.
 
     Args:
         smallest: the least side, as a share of the image's own, above 0 and up to 1.

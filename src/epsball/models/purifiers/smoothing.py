@@ -16,7 +16,7 @@ WIDEST = 31
 class Smoothing(nn.Module):
     """Replace every pixel by the median, or by a weighted mean, of a window around it.
 
-    The gradient goes through, so that nothing protects it from an attack that knows of it.
+    The gradient goes through, so an adaptive attack can use it.
 
     Args:
         kernel: side of the window in pixels, 2 to 31; one that is even reaches further up and left.

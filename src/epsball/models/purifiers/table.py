@@ -35,7 +35,7 @@ class DefenceSpec:
 
     @property
     def summary(self) -> str:
-        """Return the first line of what it says of itself."""
+        """Return the first line of its docstring."""
         return (inspect.getdoc(self.build) or "").partition("\n")[0]
 
     @property

@@ -24,7 +24,7 @@ def tree_boxes(last: Any, scalers: list[Any], grid: NDArray[np.float32]) -> Boxe
     """
     if type(last).__name__ != "DecisionTreeClassifier" or not are_scalers(scalers):
         return None
-    seen = np.asarray(transformed(scalers, grid)).astype(np.float32)
+    values = np.asarray(transformed(scalers, grid)).astype(np.float32)
     tree = last.tree_
     top = len(grid) - 1
     low = np.zeros((tree.node_count, grid.shape[1]), np.int16)
@@ -35,7 +35,7 @@ def tree_boxes(last: Any, scalers: list[Any], grid: NDArray[np.float32]) -> Boxe
             continue
         feature, threshold = tree.feature[node], tree.threshold[node]
         # levels 0 to below - 1 go left: value <= threshold
-        below = int(np.searchsorted(seen[:, feature].astype(np.float64), threshold, side="right"))
+        below = int(np.searchsorted(values[:, feature].astype(np.float64), threshold, side="right"))
         for child in (left, right):
             low[child], high[child] = low[node], high[node]
         high[left, feature] = min(high[node, feature], below - 1)

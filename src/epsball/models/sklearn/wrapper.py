@@ -66,7 +66,7 @@ class SklearnModel(nn.Module):
         if self.smooth is not None:
             logits: Logits = self.smooth(images.flatten(1))
             return logits
-        return self._asked(images)
+        return self._estimator_scores(images)
 
     def boxes(self) -> Boxes | None:
         """Return the leaves of a decision tree as boxes of grey levels; None: it is no tree.
@@ -88,7 +88,7 @@ class SklearnModel(nn.Module):
         first = next(self.buffers(), None)
         return torch.device("cpu") if first is None else first.device
 
-    def _asked(self, images: Images) -> Logits:
+    def _estimator_scores(self, images: Images) -> Logits:
         rows = images.detach().flatten(1).cpu().numpy().astype(np.float32)
         answer: NDArray[Any] = getattr(self.estimator, self.method)(rows)
         if self.method == "predict":

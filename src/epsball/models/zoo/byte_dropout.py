@@ -30,18 +30,23 @@ class ByteDropout(nn.Dropout):
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the name in nn.Dropout
         """Return the values, in train mode with a share p of them set to 0, any shape."""
-        kept = (1 - self.p) * _LEVELS
-        if not self.training or not 0 < kept < _LEVELS:
+        levels = (1 - self.p) * _LEVELS
+        if not self.training or not 0 < levels < _LEVELS:
             return super().forward(input)
-        if kept != int(kept) or self.inplace or input.device.type != "cpu" or not _is_dense(input):
+        if (
+            levels != int(levels)
+            or self.inplace
+            or input.device.type != "cpu"
+            or not _is_dense(input)
+        ):
             return super().forward(input)
         draws = torch.empty(-(-input.numel() // _BYTES), dtype=torch.int64)
         draws.random_(_LOWEST, None)
         # in the order in which the values lie in memory, whatever their layout
-        drawn = draws.view(torch.uint8).as_strided(input.shape, input.stride())
+        values = draws.view(torch.uint8).as_strided(input.shape, input.stride())
         mask = torch.empty_like(input, requires_grad=False)
-        torch.lt(drawn, int(kept), out=mask)
-        return input * mask.mul_(_LEVELS / kept)
+        torch.lt(values, int(levels), out=mask)
+        return input * mask.mul_(_LEVELS / levels)
 
 
 def _is_dense(values: Tensor) -> bool:

@@ -110,8 +110,8 @@ def _classes(spec: ModelSpec, request: Request) -> int:
         return request.classes or spec.classes
     wanted = spec.build().state_dict()
     last = list(wanted)[-1]  # the bias of the layer that gives the scores
-    found = read_weights(request.weights, wanted).get(last)
-    return len(found) if found is not None and found.ndim == 1 else spec.classes
+    bias = read_weights(request.weights, wanted).get(last)
+    return len(bias) if bias is not None and bias.ndim == 1 else spec.classes
 
 
 def _published(spec: ModelSpec, request: Request) -> Path:
@@ -127,18 +127,18 @@ def _published(spec: ModelSpec, request: Request) -> Path:
             "wanted: give weights of your own with --weights FILE"
         )
     places = [folder / spec.weights for folder in _folders()]
-    found = next((file for file in places if file.is_file()), None)
-    if found is None:
+    weights = next((file for file in places if file.is_file()), None)
+    if weights is None:
         raise InvalidInput(
             f"{name}: the published weights are not at {' or '.join(map(str, places))}: put the "
             "file there, or give your own with --weights FILE"
         )
-    if hashlib.sha256(found.read_bytes()).hexdigest() != spec.sha256:
+    if hashlib.sha256(weights.read_bytes()).hexdigest() != spec.sha256:
         raise InvalidInput(
-            f"{name}: {found} is not the published file (its sha256 is another): fetch it again, "
-            f"or load it on purpose with --weights {found}"
+            f"{name}: {weights} is not the published file (its sha256 is another): fetch it again, "
+            f"or load it on purpose with --weights {weights}"
         )
-    return found
+    return weights
 
 
 def _folders() -> list[Path]:

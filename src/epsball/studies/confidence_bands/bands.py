@@ -124,10 +124,10 @@ def members(band: Band, confidence: NDArray[np.float64], per_band: int) -> NDArr
     Raises:
         InvalidInput: the band holds fewer than per_band.
     """
-    found = np.flatnonzero(band.holds(confidence))
-    if len(found) < per_band:
+    positions = np.flatnonzero(band.holds(confidence))
+    if len(positions) < per_band:
         raise InvalidInput(
-            f"per_band={per_band}: band {band.name} holds {len(found)} images: ask for fewer, "
+            f"per_band={per_band}: band {band.name} holds {len(positions)} images: ask for fewer, "
             "0 for all, or bands=quantiles:3"
         )
-    return found[:per_band] if per_band else found
+    return positions[:per_band] if per_band else positions

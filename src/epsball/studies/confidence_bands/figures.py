@@ -92,11 +92,11 @@ def _readings(bands: Bands, eps: dict[str, float]) -> list[tuple[str, pl.DataFra
 
 def gallery(rows: pl.DataFrame) -> dict[str, list[StripBlock]]:
     """Return the pairs of each kind, clean beside attacked."""
-    kept = rows.filter(pl.col("kind") == "gallery")
+    gallery = rows.filter(pl.col("kind") == "gallery")
     bands: dict[str, list[StripBlock]] = {kind: [] for kind in KINDS[1:]}
-    if not len(kept):
+    if not len(gallery):
         return bands
-    for (cell, number), pair in kept.partition_by(
+    for (cell, number), pair in gallery.partition_by(
         "cell", "pair", as_dict=True, maintain_order=True
     ).items():
         first = pair.row(0, named=True)

@@ -86,13 +86,13 @@ def keep_black(victim: Victim, images: Dataset, file: Path) -> list[Row]:
     write_npz(file, {"images": images_shown.numpy()})
     probabilities = victim.scores(images_shown).double().softmax(1)
     most = probabilities.topk(min(_SHOWN, probabilities.shape[1]), dim=1)
-    kept = probabilities[:, int(first)].tolist()
+    first_probabilities = probabilities[:, int(first)].tolist()
     rows: list[Row] = []
     for number, eps in enumerate((0.0, *BLACK_STEPS)):
         pairs = zip(most.indices[number].tolist(), most.values[number].tolist(), strict=True)
         rows += [
             {"radius": eps, "rank": rank, "prediction_name": images.class_names[c]}
-            | {"confidence": p, "first_confidence": kept[number]}
+            | {"confidence": p, "first_confidence": first_probabilities[number]}
             for rank, (c, p) in enumerate(pairs, start=1)
         ]
     return rows

@@ -132,6 +132,6 @@ def read(
         with_kinds(part, attacks.filter(pl.col("images") == part["images"][0]), names, hierarchy)
         for part in (whole, *parts)
     ]
-    found = bands_of(whole["confidence"].to_numpy(), bands)
+    limits = bands_of(whole["confidence"].to_numpy(), bands)
     rest = pl.concat(joined[1:], how="diagonal_relaxed") if parts else joined[0].clear()
-    return Bands(whole, joined[0], found, per_band, k), rest
+    return Bands(whole, joined[0], limits, per_band, k), rest

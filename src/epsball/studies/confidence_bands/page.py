@@ -33,7 +33,7 @@ def summarise(rows: pl.DataFrame, options: Options, data: DataSummary) -> Story:
         return write_story(NOTES, _NOTHING, {}, complete(NAME, []))
     reading = reading_of(options, data)
     bands, hierarchy = str(reading["bands"]), str(reading["hierarchy"])
-    found, rest = read(
+    by_band, rest = read(
         rows,
         data.class_names,
         bands=bands,
@@ -41,12 +41,12 @@ def summarise(rows: pl.DataFrame, options: Options, data: DataSummary) -> Story:
         k=int(str(reading["k"])),
         hierarchy=hierarchy,
     )
-    eps, model = nearest_eps(found), str(rows["model"][0])
+    eps, model = nearest_eps(by_band), str(rows["model"][0])
     equal = int(str(reading["per_band"]))
-    differs = differences(model, data.name, len(found.positions(None)), bands, per_band=equal)
-    values = _answer(found, eps) | {"model": model, "hierarchy": hierarchy}
-    blocks = _blocks(rows, found, rest, eps, data.classes)
-    return write_story(NOTES, values, blocks, judge(found, rows, eps, differs))
+    differs = differences(model, data.name, len(by_band.positions(None)), bands, per_band=equal)
+    values = _answer(by_band, eps) | {"model": model, "hierarchy": hierarchy}
+    blocks = _blocks(rows, by_band, rest, eps, data.classes)
+    return write_story(NOTES, values, blocks, judge(by_band, rows, eps, differs))
 
 
 def _answer(bands: Bands, eps: dict[str, float]) -> dict[str, Any]:

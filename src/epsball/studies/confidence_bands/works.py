@@ -160,8 +160,10 @@ def _gallery(cell: Cell, workspace: Workspace) -> list[Row]:
 
     def attack(positions: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         inputs = to_unit(images.read(positions)).to(victim.subject.device)
-        ((_, made),) = attack_images(cell, victim, inputs, followed[positions].to(inputs.device))
-        return inputs.cpu(), made.cpu()
+        ((_, attacked),) = attack_images(
+            cell, victim, inputs, followed[positions].to(inputs.device)
+        )
+        return inputs.cpu(), attacked.cpu()
 
     names = images.class_names
     labelled = with_kinds(clean, attacked, names, str(cell.parameters["hierarchy"]))

@@ -22,7 +22,7 @@ def _search(cell: Cell, workspace: Workspace) -> list[Row]:
     """Search an image for each class, and keep the images."""
     images = workspace.test_set()
     targets = torch.tensor(classes_of(cell, len(images.class_names)))
-    fooling = _found(cell, workspace, images, targets)
+    fooling = _fool(cell, workspace, images, targets)
     levels = (fooling.images * 255).round().byte().numpy()
     write_npz(workspace.images(cell.hash), {"images": levels, "targets": targets.numpy()})
     return [
@@ -34,7 +34,7 @@ def _search(cell: Cell, workspace: Workspace) -> list[Row]:
     ]
 
 
-def _found(cell: Cell, workspace: Workspace, images: Dataset, targets: torch.Tensor) -> Fooling:
+def _fool(cell: Cell, workspace: Workspace, images: Dataset, targets: torch.Tensor) -> Fooling:
     values, how = cell.parameters, WAYS[str(cell.parameters["way"])]
     victim = open_victim(workspace, str(values["model"]), str(values["weights"]), "float32")
     model, device = victim.subject.model, victim.subject.device

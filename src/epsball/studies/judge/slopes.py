@@ -45,7 +45,7 @@ def judge_slopes(model: nn.Module, dataset: Dataset, eps: float) -> list[Row]:
         "n": len(dataset),
         "accuracy": float(straight.median()),
     }
-    return [first, *_drawn(logits[:, 0], (eps * along).tolist(), dataset)]
+    return [first, *_logit_rows(logits[:, 0], (eps * along).tolist(), dataset)]
 
 
 def _straightness(logits: Tensor, along: Tensor) -> Tensor:
@@ -62,7 +62,7 @@ def _straightness(logits: Tensor, along: Tensor) -> Tensor:
     return explained / whole.clamp_min(1e-12)
 
 
-def _drawn(logits: Tensor, eps: list[float], dataset: Dataset) -> list[Row]:
+def _logit_rows(logits: Tensor, eps: list[float], dataset: Dataset) -> list[Row]:
     """Return the logits of one image, (steps, k), as rows."""
     middle = logits[len(logits) // 2]
     classes = middle.topk(min(_SHOWN, len(middle))).indices.tolist()

@@ -41,12 +41,12 @@ def train(cell: Cell, workspace: Workspace) -> list[Row]:
     seed, net, own = cell.shared_seed("content", "train_images"), NETS[cell["net"]], cell.hash
     with fresh_weights(seed):
         model = _network(workspace)
-    settings, taken = train_settings(cell, workspace, seed), False
+    settings, reused = train_settings(cell, workspace, seed), False
     if net.base:
         source = trained_net(workspace, cell.needs[0], _network(workspace))
         (row,) = judge_losses(source, workspace.test_set(), "test")
-        taken = float(row["accuracy"] or 0) >= GOOD
-        if taken:  # the same training was already done
+        reused = float(row["accuracy"] or 0) >= GOOD
+        if reused:  # the same training was already done
             source_files = workspace.model(cell.needs[0])
             shutil.copytree(source_files, workspace.model(own), dirs_exist_ok=True)
         else:
@@ -55,7 +55,7 @@ def train(cell: Cell, workspace: Workspace) -> list[Row]:
         record = read_json(workspace.model(cell.needs[0]) / "training.json", "training")
         settings = settings.changed(lr=float(record["settings"]["lr"]))
     rows = train_net(workspace, cell, model, _images(cell, workspace), settings)
-    return [dict(row) | {"taken": taken, "lr": settings.lr} for row in rows]
+    return [dict(row) | {"taken": reused, "lr": settings.lr} for row in rows]
 
 
 def losses(cell: Cell, workspace: Workspace) -> list[Row]:

@@ -67,12 +67,12 @@ def _attacked(cell: Cell, victim: Victim, inputs: Tensor, labels: Tensor) -> Ten
         )
     camera = Camera(int(str(cell.parameters["severity"])))
     draws = int(str(cell.parameters["draws"]))
-    seen = expectation(
+    through_camera = expectation(
         defended(victim.gradients, camera),
         samples=draws,
         generator=torch.Generator().manual_seed(cell.seed),
     )
-    return bim(seen, inputs, labels, eps=eps, steps=steps)
+    return bim(through_camera, inputs, labels, eps=eps, steps=steps)
 
 
 def _readings(

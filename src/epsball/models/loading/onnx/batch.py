@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-_ANY = -1  # in the shape of a Reshape: whatever is left
+_ANY = -1  # in the shape of a Reshape: the remaining size
 
 
 def open_batch(proto: Any, batch: int) -> Any:  # noqa: ANN401  # a ModelProto, untyped

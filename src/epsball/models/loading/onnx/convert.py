@@ -40,9 +40,9 @@ def convert(
         output: see `read_signature`.
 
     Returns:
-        The module, in eval mode, and what the file says of its pixels. A file made for one batch
-        size is asked in batches of that size, unless the conversion gives the same scores in larger
-        ones.
+        The module, in eval mode, and what the file states about its pixels. A file with a fixed
+        batch size is run in batches of that size, unless the conversion gives the same scores in
+        larger ones.
 
     Raises:
         InvalidInput: a package is missing, the file is damaged or no classifier, or an operator

@@ -1,4 +1,4 @@
-"""What an ONNX file says of the pixels that it takes, in its own metadata."""
+"""The pixel range and layout that the metadata of an ONNX file state."""
 
 from dataclasses import dataclass
 from typing import Any, Literal

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from epsball.types import Dataset, Pixels, Positions
 
 
-def held(
+def in_memory_dataset(
     name: str,
     images: Pixels,
     labels: NDArray[np.integer],
