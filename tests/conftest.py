@@ -9,6 +9,7 @@ from typing import Any
 # The models of the tests are too small for two threads, and several processes with two threads
 # each wait for each other. Set before torch is loaded, and handed on to the processes tests start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("POLARS_MAX_THREADS", "1")
 
 import pytest
 import torch

@@ -77,7 +77,7 @@ def same(one: list[Any], other: list[Any]) -> bool:
 
 
 @pytest.mark.parametrize("name", REJECTORS)
-def test_scores_have_one_more_column(
+def test_the_last_column_wins_where_acceptance_is_below_the_threshold(
     name: str, fitted: Fitted, digits: tuple[Tensor, Tensor]
 ) -> None:
     rejector = fitted(name)
@@ -88,13 +88,6 @@ def test_scores_have_one_more_column(
     info = rejector.info
     assert (info.classes, info.rejects, info.differentiable) == (10, True, True)
     assert info.gives == rejector.gives
-
-
-@pytest.mark.parametrize("name", REJECTORS)
-def test_the_last_column_wins_where_acceptance_is_below_the_threshold(
-    name: str, fitted: Fitted, digits: tuple[Tensor, Tensor]
-) -> None:
-    rejector = fitted(name)
     images = torch.cat([digits[0][HELD], torch.rand(50, 1, 8, 8)])
     scores, accepted = rejector(images), rejector.acceptance(images)
     if rejector.gives == "log-odds":

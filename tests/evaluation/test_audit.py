@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from epsball import audit
 from epsball.errors import BrokenContract, InvalidInput
 from epsball.evaluation.metrics.statistics import wilson
 from epsball.evaluation.records.schema import SCHEMA, read_records
+from epsball.evaluation.result import Audit
 
 ASKED: dict[str, Any] = {
     "attacks": ["fgsm", "pgd"],
@@ -29,6 +31,14 @@ ASKED: dict[str, Any] = {
     "steps": 5,
     "full_budget": True,
 }
+
+
+@pytest.fixture(scope="module")
+def whole(
+    model: nn.Module, data: tuple[Tensor, Tensor], tmp_path_factory: pytest.TempPathFactory
+) -> Audit:
+    """A finished run that tests only read."""
+    return audit(model, data, out=tmp_path_factory.mktemp("whole") / "run", **ASKED)
 
 
 def by_hand(model: nn.Module, images: Tensor, labels: Tensor, eps: float) -> Tensor:
@@ -88,30 +98,26 @@ def test_top5_error_in_the_sources_sense() -> None:
     assert result["top5_error_all"] == pytest.approx((~still).double().mean().item())
 
 
-def test_worst_case_is_per_image_and_counts_smaller_balls(
-    model: nn.Module, data: tuple[Tensor, Tensor]
-) -> None:
-    found = audit(model, data, **ASKED)
-    for row in found.summary["worst_case"]:
-        inside = found.records.filter(pl.col("eps") <= row["eps"])
+def test_worst_case_is_per_image_and_counts_smaller_balls(whole: Audit) -> None:
+    for row in whole.summary["worst_case"]:
+        inside = whole.records.filter(pl.col("eps") <= row["eps"])
         robust = inside.group_by("index").agg(
             r=pl.col("safe").all() & (pl.col("clean_prediction") == pl.col("label")).all()
         )
         assert row["robust_accuracy"] == robust["r"].mean()
         assert row["parts"] == ["fgsm", "pgd"]
-    assert found.headline is not None
-    assert found.headline.startswith("Robust accuracy is at most ")
-    assert "a stronger attack can only lower it" in found.headline
+    assert whole.headline is not None
+    assert whole.headline.startswith("Robust accuracy is at most ")
+    assert "a stronger attack can only lower it" in whole.headline
 
 
-def test_per_class_and_confusion_add_up(model: nn.Module, data: tuple[Tensor, Tensor]) -> None:
-    found = audit(model, data, **ASKED)
-    result = found.summary["results"][0]
-    rows = [r for r in found.summary["per_class"] if r["variant"] == "fgsm" and r["eps"] == 0.1]
+def test_per_class_and_confusion_add_up(whole: Audit) -> None:
+    result = whole.summary["results"][0]
+    rows = [r for r in whole.summary["per_class"] if r["variant"] == "fgsm" and r["eps"] == 0.1]
     assert len(rows) == CLASSES
     total = sum(r["robust_accuracy"] * r["n"] for r in rows)
     assert total / 60 == pytest.approx(result["robust_accuracy"])
-    cells = found.summary["confusion"]["attacked"][0]["cells"]
+    cells = whole.summary["confusion"]["attacked"][0]["cells"]
     assert sum(count for *_, count in cells) == 60
     right = sum(count for label, prediction, count in cells if label == prediction)
     assert right / 60 == pytest.approx(result["robust_accuracy"])
@@ -120,15 +126,13 @@ def test_per_class_and_confusion_add_up(model: nn.Module, data: tuple[Tensor, Te
         assert row["relative_difference"] == pytest.approx((clean - robust) / clean)
 
 
-def test_records_have_the_schema_and_one_row_per_image_attack_and_eps(
-    model: nn.Module, data: tuple[Tensor, Tensor], tmp_path: Path
-) -> None:
-    found = audit(model, data, out=tmp_path / "run", **ASKED)
-    assert found.records.schema == SCHEMA
-    assert len(found.records) == 60 * 2 * 2
-    assert found.records.select("index", "variant", "eps").is_duplicated().sum() == 0
-    on_disk = json.loads((tmp_path / "run" / "summary.json").read_text())
-    assert on_disk == json.loads(json.dumps(found.summary))
+def test_records_have_the_schema_and_one_row_per_image_attack_and_eps(whole: Audit) -> None:
+    assert whole.path is not None
+    assert whole.records.schema == SCHEMA
+    assert len(whole.records) == 60 * 2 * 2
+    assert whole.records.select("index", "variant", "eps").is_duplicated().sum() == 0
+    on_disk = json.loads((whole.path / "summary.json").read_text())
+    assert on_disk == json.loads(json.dumps(whole.summary))
     for key in ("attack", "norm", "eps", "steps", "restarts", "n", "clean_accuracy", "confidence"):
         assert all(key in result for result in on_disk["results"])
 
@@ -141,17 +145,15 @@ def test_the_model_is_left_as_it_was(model: nn.Module, data: tuple[Tensor, Tenso
     assert all(p.requires_grad and p.grad is None for p in model.parameters())
 
 
-def test_a_plain_function_is_a_model(model: nn.Module, data: tuple[Tensor, Tensor]) -> None:
-    found = audit(lambda x: model(x), data, **ASKED)
-    assert found.summary["results"] == [
-        r | {"seconds": mine["seconds"]}
-        for r, mine in zip(
-            audit(model, data, **ASKED).summary["results"], found.summary["results"], strict=True
-        )
-    ]
+def test_a_plain_function_is_a_model(
+    model: nn.Module, data: tuple[Tensor, Tensor], whole: Audit
+) -> None:
+    results = audit(lambda x: model(x), data, **ASKED).summary["results"]
+    for result, expected in zip(results, whole.summary["results"], strict=True):
+        assert result == expected | {"seconds": result["seconds"]}
 
 
-def test_rejecting_model(model: nn.Module, data: tuple[Tensor, Tensor]) -> None:
+def test_rejecting_model(model: nn.Module, data: tuple[Tensor, Tensor], whole: Audit) -> None:
     from epsball.types import ModelInfo
 
     class Rejecting(nn.Module):
@@ -162,12 +164,11 @@ def test_rejecting_model(model: nn.Module, data: tuple[Tensor, Tensor]) -> None:
             return torch.cat([scores, torch.full_like(scores[:, :1], 4.0)], 1)
 
     found = audit(Rejecting().eval(), data, **ASKED)
-    plain = audit(model, data, **ASKED)
     rejected = found.records["rejected"]
     assert rejected.any()
     assert found.records.filter(rejected)["safe"].all()
     assert found.records.filter(rejected)["prediction"].unique().to_list() == [CLASSES]
-    for ours, theirs in zip(found.summary["results"], plain.summary["results"], strict=True):
+    for ours, theirs in zip(found.summary["results"], whole.summary["results"], strict=True):
         assert ours["robust_accuracy"] >= theirs["robust_accuracy"]
     clean_rejected = found.records["clean_rejected"]
     assert not (
@@ -180,9 +181,11 @@ def test_rejecting_model(model: nn.Module, data: tuple[Tensor, Tensor]) -> None:
 
 SCRIPT = """
 import sys, time, torch
+import epsball.evaluation.plan as plan
 from torch import nn
 from epsball import audit
 from tests.evaluation.conftest import sample_images
+plan._SECONDS_A_SHARD = 1e-9  # a shard a batch
 torch.manual_seed(0)
 inner = nn.Sequential(nn.Flatten(), nn.Linear(36, 16), nn.Tanh(), nn.Linear(16, 5)).eval()
 class Slow(nn.Module):
@@ -192,7 +195,7 @@ class Slow(nn.Module):
     def forward(self, x):
         time.sleep(float(sys.argv[2]))
         return self.inner(x)
-audit(Slow().eval(), sample_images(96), attacks=["fgsm", "pgd"], eps=[0.1, 0.2], steps=6,
+audit(Slow().eval(), sample_images(48), attacks=["fgsm", "pgd"], eps=[0.1, 0.2], steps=3,
       precision="float32", micro_batch=16, out=sys.argv[1])
 """
 
@@ -208,36 +211,27 @@ def run_script(out: Path, pause: float) -> "subprocess.Popen[bytes]":
     )
 
 
-def shrink_shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("epsball.evaluation.plan._SECONDS_A_SHARD", 1e-9)
-
-
 @pytest.mark.slow
 def test_killed_and_continued_is_as_if_undisturbed(tmp_path: Path) -> None:
-    global SCRIPT
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    small = "import epsball.evaluation.plan as p; p._SECONDS_A_SHARD = 1e-9\n"
-    script, SCRIPT = SCRIPT, small + SCRIPT
-    try:
-        assert run_script(whole, 0).wait(120) == 0
-        victim = run_script(broken, 0.01)
-        waited = time.monotonic()
-        while len(list((broken / "records").glob("*.parquet"))) < 3:
-            assert victim.poll() is None, "it ended before it could be killed"
-            assert time.monotonic() - waited < 100
-            time.sleep(0.01)
-        victim.send_signal(signal.SIGKILL)
-        victim.wait()
-        done = {f.name: f.stat().st_mtime_ns for f in (broken / "records").glob("*.parquet")}
-        assert len(done) < 12
-        assert not (broken / "summary.json").exists()
-        assert run_script(broken, 0).wait(120) == 0
-    finally:
-        SCRIPT = script
+    undisturbed = run_script(whole, 0)  # while the other one is killed
+    victim = run_script(broken, 0.02)
+    started = time.monotonic()
+    while len(list((broken / "records").glob("*.parquet"))) < 2:
+        assert victim.poll() is None, "it ended before it could be killed"
+        assert time.monotonic() - started < 100
+        time.sleep(0.01)
+    victim.send_signal(signal.SIGKILL)
+    victim.wait()
+    done = {f.name: f.stat().st_mtime_ns for f in (broken / "records").glob("*.parquet")}
+    assert len(done) < 6
+    assert not (broken / "summary.json").exists()
+    assert run_script(broken, 0).wait(120) == 0
+    assert undisturbed.wait(120) == 0
     for name, when in done.items():  # what was done is not done again
         assert (broken / "records" / name).stat().st_mtime_ns == when
     records = read_records(whole)
-    assert len(list((whole / "records").glob("*.parquet"))) == 12
+    assert len(list((whole / "records").glob("*.parquet"))) == 6
     assert read_records(broken).equals(records)
 
     def hashes(run: Path) -> dict[str, str]:
@@ -254,20 +248,14 @@ def test_killed_and_continued_is_as_if_undisturbed(tmp_path: Path) -> None:
     assert not [f for f in broken.rglob("*") if f.name.endswith(".part") and f.stat().st_size == 0]
 
 
-def test_the_same_run_twice_is_bitwise_equal(
+def test_the_same_run_twice_is_bitwise_equal_and_resumes_with_the_manifests_choices(
     model: nn.Module, data: tuple[Tensor, Tensor], tmp_path: Path
 ) -> None:
     for name in ("a", "b"):
         audit(model, data, micro_batch=16, seed=3, out=tmp_path / name, **ASKED)
     assert read_records(tmp_path / "a").equals(read_records(tmp_path / "b"))
-
-
-def test_resume_uses_the_manifests_choices(
-    model: nn.Module, data: tuple[Tensor, Tensor], tmp_path: Path
-) -> None:
-    audit(model, data, micro_batch=16, out=tmp_path / "run", **ASKED)
-    audit(model, data, micro_batch=7, out=tmp_path / "run", **ASKED)
-    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
+    audit(model, data, micro_batch=7, seed=3, out=tmp_path / "a", **ASKED)
+    manifest = json.loads((tmp_path / "a" / "manifest.json").read_text())
     assert manifest["engine"]["micro_batch"] == 16
 
 
@@ -283,21 +271,20 @@ def test_resume_uses_the_manifests_choices(
 def test_another_run_in_the_directory(
     model: nn.Module,
     data: tuple[Tensor, Tensor],
-    tmp_path: Path,
+    whole: Audit,
     changed: dict[str, Any],
     names: list[str],
 ) -> None:
-    audit(model, data, out=tmp_path / "run", **ASKED)
     differing = ", ".join(rf"{re.escape(name)}( \(\S+ there, \S+ here\))?" for name in names)
     with pytest.raises(InvalidInput, match=f"it differs in {differing}; choose"):
-        audit(model, data, out=tmp_path / "run", **ASKED | changed)
+        audit(model, data, out=whole.path, **ASKED | changed)
 
 
 def test_a_run_of_another_version_is_refused_with_its_remedy(
-    model: nn.Module, data: tuple[Tensor, Tensor], tmp_path: Path
+    model: nn.Module, data: tuple[Tensor, Tensor], whole: Audit, tmp_path: Path
 ) -> None:
-    run = tmp_path / "run"
-    audit(model, data, out=run, **ASKED)
+    assert whole.path is not None
+    run = shutil.copytree(whole.path, tmp_path / "run")
     manifest = json.loads((run / "manifest.json").read_text())
     manifest["versions"]["epsball"] = "0.1.0"
     del manifest["engine"]["channels_last"]  # which version 0.1 did not have

@@ -41,11 +41,10 @@ from epsball.models.purifiers.defended import defended
 from epsball.types import ModelInfo
 
 
-@pytest.mark.parametrize("full_budget", [False, True])
-def test_honest_models_raise_none(model: nn.Module, full_budget: bool) -> None:
+def test_honest_models_raise_none(model: nn.Module) -> None:
     attacks = ["pgd:steps=10", "bim", "mifgsm", "apgd:steps=10"]
-    for good in (model, *other_models()):
-        found = run(good, attacks=attacks, eps=[0.02, EPS], full_budget=full_budget)
+    for number, good in enumerate((model, *other_models())):
+        found = run(good, attacks=attacks, eps=[0.02, EPS], full_budget=number % 2 == 0)
         assert raised(found) == {}
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from epsball.data.held import held
+from epsball.data.in_memory import in_memory_dataset
 from epsball.evaluation.engine import measuring
 from epsball.evaluation.engine.config import EngineConfig
 from epsball.evaluation.engine.engine import Engine
@@ -142,7 +142,7 @@ def test_fewer_threads_are_taken_where_they_are_as_fast(monkeypatch: pytest.Monk
 def test_an_image_is_decoded_once(tmp_path: Path) -> None:
     reads = list[int]()
     pixels = np.arange(10, dtype=np.uint8)[:, None, None, None].repeat(4, axis=2)
-    stored = held(str(tmp_path), pixels, np.zeros(10, dtype=np.int64), ("one",))
+    stored = in_memory_dataset(str(tmp_path), pixels, np.zeros(10, dtype=np.int64), ("one",))
 
     def read(positions: Positions) -> Pixels:
         reads.extend(positions.tolist())

@@ -73,9 +73,21 @@ def slope(reference: int) -> Tensor:
     return found
 
 
-@pytest.mark.parametrize("direction", ["ascent", "descent"])
-@pytest.mark.parametrize("reference", ["true", "predicted", "least_likely", "second", "given"])
-@pytest.mark.parametrize("gradient", ["sign", "l2", "raw"])
+@pytest.mark.parametrize(
+    ("direction", "reference", "gradient"),
+    [  # each reference both ways, each form of the gradient both ways
+        ("ascent", "true", "sign"),
+        ("descent", "true", "l2"),
+        ("ascent", "predicted", "raw"),
+        ("descent", "predicted", "sign"),
+        ("ascent", "least_likely", "l2"),
+        ("descent", "least_likely", "raw"),
+        ("ascent", "second", "sign"),
+        ("descent", "second", "l2"),
+        ("ascent", "given", "raw"),
+        ("descent", "given", "sign"),
+    ],
+)
 def test_every_member_steps_where_its_formula_says(
     direction: Any, reference: Any, gradient: Any
 ) -> None:
