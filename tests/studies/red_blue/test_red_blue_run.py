@@ -23,7 +23,7 @@ SMALL = {
     "seeds": 1,
     "limit": 60,
     "train_limit": 1000,
-    "searched": 20,
+    "searched": 6,
     "epochs": 5,
 }
 
@@ -54,7 +54,7 @@ def test_rows_say_what_was_measured(done: Path) -> None:
     assert mean["confidence"] == pytest.approx(parts / 60)
     searched = rows.filter(kind="search")
     assert set(searched["attack"]) == {"pgd", "strongest"}
-    assert set(searched["n"]) == {20}
+    assert set(searched["n"]) == {6}
 
 
 def test_settings_differ_in_their_penalty_alone(done: Path) -> None:
