@@ -4,8 +4,10 @@ import pytest
 
 from epsball.evaluation.progress import Silent
 from epsball.studies.core.cell import Cell
+from epsball.studies.core.spec import one_second
 from epsball.studies.core.store import Failure
 from epsball.studies.core.tracker import Tracker
+from epsball.studies.table import STUDIES
 
 NETS = [Cell("s", "train", {"l1": float(i)}) for i in range(4)]
 JUDGES = [Cell("s", "judge", {"l1": float(i)}, needs=(NETS[i].hash,)) for i in range(4)]
@@ -67,3 +69,7 @@ def test_a_failure_is_reported_and_teaches_nothing() -> None:
 
 def test_slots_that_no_cell_can_use_do_not_count() -> None:
     assert started(slots=100)[0].seconds_left() == pytest.approx(44 / 8)
+
+
+def test_every_study_foretells_what_its_cells_cost() -> None:
+    assert [name for name, spec in STUDIES.items() if spec.cost is one_second] == []

@@ -7,7 +7,7 @@ Source: Nguyen, Yosinski and Clune 2015, arXiv:1412.1897, as reported by Possas,
 from epsball.studies.core.options import Options
 from epsball.studies.core.spec import StudySpec
 from epsball.studies.fooling.page import summarise
-from epsball.studies.fooling.plan import KNOWN, NAME, plan
+from epsball.studies.fooling.plan import KNOWN, NAME, cost, plan
 from epsball.studies.fooling.works import WORKS
 
 FOOLING = StudySpec(
@@ -20,4 +20,5 @@ FOOLING = StudySpec(
     works=WORKS,
     summarise=summarise,
     trains=False,
+    cost=cost,
 )

@@ -36,6 +36,7 @@ KNOWN: Mapping[str, Plain] = {
 }
 _SUBSETS = {True: "ABCDE", False: "AB"}
 _COLOUR_EPS, _COLOUR_EPOCHS = 8 / 255, 12
+_COLOUR_IMAGES = 500  # test images, where no limit is given: their attack takes a second each
 
 
 def plan(options: Options, data: DataSummary) -> list[Cell]:
@@ -52,6 +53,7 @@ def plan(options: Options, data: DataSummary) -> list[Cell]:
             "use more training images"
         )
     common: dict[str, Plain] = {"data": data.name, "content": data.content, "train_images": whole}
+    images = options.limit if grey else options.limit or min(_COLOUR_IMAGES, data.test)
     cells: list[Cell] = []
     for repeat in range(options.seeds):
         cell_settings = (repeat, options.threads, VERSION)
@@ -63,12 +65,12 @@ def plan(options: Options, data: DataSummary) -> list[Cell]:
             for technique in techniques
             for subset in subsets
         }  # fmt: skip
-        attacks = {key: _attack(cell, options, grey=grey) for key, cell in trained.items()}
+        attacks = {key: _attack(cell, images, grey=grey) for key, cell in trained.items()}
         judges = [
-            _judge(key, cell, attacks, techniques, options.limit) for key, cell in trained.items()
+            _judge(key, cell, attacks, techniques, images) for key, cell in trained.items()
         ]
         if len(techniques) > 1:
-            judges.append(_vote(trained, attacks, techniques, options.limit))
+            judges.append(_vote(trained, attacks, techniques, images))
         cells += [*trained.values(), *attacks.values(), *judges]
     return cells
 
@@ -113,12 +115,12 @@ def _setting(options: Options, *, grey: bool) -> dict[str, Any]:
     return {name: value for name, value in values.items() if name != "technique"}
 
 
-def _attack(net: Cell, options: Options, *, grey: bool) -> Cell:
+def _attack(net: Cell, images: int | None, *, grey: bool) -> Cell:
     values: Any = net.parameters
     attack, norm = (OF_DIGITS if grey else OF_COLOUR)[values["technique"]]
     if values["attack"] and attack != "boxes":
         attack, norm = values["attack"], "linf"
-    more = {"images": options.limit, "made_by": attack, "norm": norm}
+    more = {"images": images, "made_by": attack, "norm": norm}
     return Cell(NAME, "attack", values | more, net.repeat, net.threads, net.version, (net.hash,))
 
 
