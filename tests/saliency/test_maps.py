@@ -57,8 +57,8 @@ def test_grad_cam_shows_where_the_channel_of_the_class_is_active() -> None:
 
 
 def test_feature_maps_are_those_of_the_first_convolution() -> None:
-    name, maps = feature_maps(Convolving(), IMAGES, count=1)
-    assert name == "layer"
+    layer, channels, maps = feature_maps(Convolving(), IMAGES, count=1)
+    assert (layer, channels) == ("layer", [0])
     assert torch.allclose(maps[0, 0], IMAGES[0, 0] / IMAGES[0].max())
     with pytest.raises(InvalidInput, match="this one has none"):
         feature_maps(nn.Flatten(), IMAGES)

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from epsball.errors import InvalidInput
-from epsball.saliency.units import Channels, unit_images
+from epsball.saliency.units import Channels, rising_units, unit_images
 
 
 def net() -> nn.Sequential:
@@ -31,3 +31,13 @@ def test_unknown_layers_and_channels_are_refused() -> None:
         Channels(net(), "5")
     with pytest.raises(InvalidInput, match="has channels 0 to 1, got 2"):
         unit_images(net(), "0", [2], (1, 8, 8))
+
+
+def test_the_channel_that_an_attack_raises_comes_first() -> None:
+    clean, brighter = torch.full((2, 1, 8, 8), 0.2), torch.full((2, 1, 8, 8), 0.7)
+    rise = rising_units(net(), "0", clean, brighter, count=5)
+    assert rise.channels == [0, 1]  # the layer has no more
+    assert rise.clean[0] == pytest.approx(-rise.clean[1])
+    assert rise.attacked[0] == pytest.approx(3.5 * rise.clean[0])
+    # 0.2 times the mean number of pixels that a 3 x 3 window holds: ((6 * 3 + 2 * 2) / 8)^2
+    assert rise.clean[0] == pytest.approx(0.2 * 2.75**2)

@@ -40,9 +40,16 @@ def test_the_report_shows_clean_and_attacked_maps(run: Path) -> None:
         assert len(kept["positions"]) <= 5
         changed = kept["images"] != kept["clean_images"]
         assert changed.reshape(len(changed), -1).any(1).all()
+        assert kept["features"].shape == kept["clean_features"].shape
+        assert kept["unit_images"].shape == (4, 1, 28, 28)
+        rises = kept["unit_attacked"] - kept["unit_clean"]
+        assert (np.diff(rises) <= 0).all()
     page = write_report(run).read_text()
     assert "What the model looks at" in page
     assert "integrated gradients" in page
+    assert "What the attack switches on" in page
+    _, _, section = page.partition('<section id="saliency">')
+    assert "what was changed, magnified" not in section.partition("</section>")[0]
 
 
 def test_a_run_without_images_is_refused(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Which pixels a prediction depends on: input gradient, integrated gradients, Grad-CAM."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -55,7 +55,21 @@ def saliency_maps(
         return {name: _normalised(METHODS[name](module, inputs, classes)) for name in chosen}
 
 
-def feature_maps(module: nn.Module, images: Images, *, count: int = 16) -> tuple[str, Tensor]:
+class FeatureMaps(NamedTuple):
+    """What a convolution makes of images.
+
+    Args:
+        layer: its name in the network.
+        channels: those that are shown.
+        maps: (n, len(channels), h', w') in [0, 1], each relative to its largest value.
+    """
+
+    layer: str
+    channels: list[int]
+    maps: Tensor
+
+
+def feature_maps(module: nn.Module, images: Images, *, count: int = 16) -> FeatureMaps:
     """Return what the first convolution makes of images.
 
     Args:
@@ -64,16 +78,16 @@ def feature_maps(module: nn.Module, images: Images, *, count: int = 16) -> tuple
         count: channels, those with the largest mean activation over the images.
 
     Returns:
-        The layer's name, and (n, count, h', w') in [0, 1], each map relative to its largest value.
+        The maps after a ReLU.
 
     Raises:
         InvalidInput: the model has no convolution.
     """
-    layers = [(n, m) for n, m in module.named_modules() if isinstance(m, nn.Conv2d)]
-    if not layers:
+    names = convolutions(module)
+    if not names:
         raise InvalidInput("feature maps need a model with a convolution, this one has none")
-    name, layer = layers[0]
     outputs: list[Tensor] = []
+    layer = module.get_submodule(names[0])
     handle = layer.register_forward_hook(lambda _module, _inputs, output: outputs.append(output))
     try:
         with torch.no_grad():
@@ -83,13 +97,19 @@ def feature_maps(module: nn.Module, images: Images, *, count: int = 16) -> tuple
     maps = outputs[0].relu()
     best = maps.mean((0, 2, 3)).topk(min(count, maps.shape[1])).indices
     chosen = maps[:, best]
-    return name, chosen / chosen.amax((2, 3), keepdim=True).clamp_min(1e-12)
+    relative = chosen / chosen.amax((2, 3), keepdim=True).clamp_min(1e-12)
+    return FeatureMaps(names[0], best.tolist(), relative)
+
+
+def convolutions(module: nn.Module) -> list[str]:
+    """Return the names of a network's convolutions, in the order in which they are defined."""
+    return [name for name, layer in module.named_modules() if isinstance(layer, nn.Conv2d)]
 
 
 def last_convolution(module: nn.Module) -> nn.Module | None:
-    """Return the last convolution with maps larger than one pixel; None without any."""
-    layers = [layer for layer in module.modules() if isinstance(layer, nn.Conv2d)]
-    return layers[-1] if layers else None
+    """Return the convolution that is defined last; None without any."""
+    names = convolutions(module)
+    return module.get_submodule(names[-1]) if names else None
 
 
 def _gradient(module: nn.Module, images: Tensor, classes: Tensor) -> Tensor:

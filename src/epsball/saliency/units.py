@@ -1,11 +1,14 @@
 """What maximises a unit of a network."""
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
 from epsball.errors import InvalidInput, unknown_name
 from epsball.fooling.gradient import ascend_class
 from epsball.randomness import Randomness
+from epsball.tensors import Images
 
 
 class Channels(nn.Module):
@@ -47,6 +50,39 @@ class Channels(nn.Module):
         return activation.flatten(2).mean(2) if activation.dim() > 2 else activation
 
 
+class Rise(NamedTuple):
+    """Channels of a layer that an attack activates more than the clean images do.
+
+    Args:
+        channels: the largest rise first.
+        clean: mean activation of each over the clean images.
+        attacked: the same over the attacked ones.
+    """
+
+    channels: list[int]
+    clean: list[float]
+    attacked: list[float]
+
+
+def rising_units(
+    module: nn.Module, layer: str, clean: Images, attacked: Images, *, count: int = 8
+) -> Rise:
+    """Find the channels whose mean activation an attack raises most.
+
+    Args:
+        module: maps (n, c, h, w) in [0, 1] to scores.
+        layer: see `Channels`.
+        clean: (n, c, h, w).
+        attacked: (n, c, h, w).
+        count: channels, at most as many as the layer has.
+    """
+    part = Channels(module, layer)
+    with torch.no_grad():
+        before, after = (part(images).double().mean(0) for images in (clean, attacked))
+    best = (after - before).topk(min(count, len(before))).indices
+    return Rise(best.tolist(), before[best].tolist(), after[best].tolist())
+
+
 def unit_images(
     module: nn.Module,
     layer: str,
@@ -77,7 +113,8 @@ def unit_images(
     Source: Erhan et al. 2009, Visualizing higher-layer features; regularised as `ascend_class` is.
     """
     part = Channels(module, layer)
-    start = torch.full((len(channels), *shape), 0.5)
+    device = next((parameter.device for parameter in module.parameters()), None)
+    start = torch.full((len(channels), *shape), 0.5, device=device)
     with torch.no_grad():
         count = part(start[:1]).shape[1]
     for channel in channels:
@@ -86,7 +123,7 @@ def unit_images(
     fooling = ascend_class(
         part,
         start,
-        torch.tensor(channels),
+        torch.tensor(channels, device=device),
         steps=steps,
         step_size=step_size,
         regularised=True,

@@ -5,15 +5,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from epsball.errors import InvalidInput
 from epsball.evaluation.records.schema import SALIENCY, read_saved_images, read_summary
 from epsball.evaluation.subject import Model, open_model
 from epsball.files import write_npz
-from epsball.saliency.maps import saliency_maps
+from epsball.saliency.maps import convolutions, feature_maps, saliency_maps
+from epsball.saliency.units import rising_units, unit_images
 
 _SHOWN = 5  # images
+_CHANNELS = 8  # of a layer
 
 
 def explain(
@@ -23,7 +25,7 @@ def explain(
     device: str = "auto",
     **loading: Any,  # noqa: ANN401 - load_model's own
 ) -> Path:
-    """Compute which pixels the predictions of a run's images depend on, clean and attacked.
+    """Compute what the predictions of a run's images depend on, clean and attacked.
 
     The strongest attack of the run at its largest eps is taken, and of its kept images the first
     that changed. Each map explains the class that the model predicts for that very image.
@@ -35,8 +37,11 @@ def explain(
         **loading: see `epsball.audit`.
 
     Returns:
-        The file, `saliency.npz`: clean, adversarial (m, c, h, w); clean_classes, classes (m,);
-        and for each method clean_METHOD and METHOD (m, h, w), in [0, 1].
+        The file, `saliency.npz`: clean_images, images (m, c, h, w); clean_classes, classes (m,);
+        and for each method clean_map_METHOD and map_METHOD (m, h, w), in [0, 1]. Of a network
+        that convolves also feature_layer, feature_channels, clean_features and features
+        (m, channels, h', w'), of its first convolution; and unit_layer, unit_channels, unit_clean,
+        unit_attacked (mean activations) and unit_images (units, c, h, w), of its last one.
 
     Raises:
         InvalidInput: the run kept no images, or the model gives no gradient.
@@ -66,7 +71,32 @@ def explain(
         maps = saliency_maps(subject.model, inputs, classes)
         columns |= {f"{prefix}images": images.numpy(), f"{prefix}classes": classes.cpu().numpy()}
         columns |= {f"{prefix}map_{name}": one.cpu().numpy() for name, one in maps.items()}
+    if isinstance(subject.model, nn.Module) and convolutions(subject.model):
+        columns |= _inside(subject.model, *(images.to(subject.device) for images in pairs))
     return write_npz(run / SALIENCY, columns)
+
+
+def _inside(module: nn.Module, clean: Tensor, attacked: Tensor) -> dict[str, Any]:
+    """Return feature maps, the units of the last convolution that rise most, and their images."""
+    features = feature_maps(module, torch.cat([clean, attacked]), count=_CHANNELS)
+    before, after = features.maps.cpu().numpy().reshape(2, len(clean), *features.maps.shape[1:])
+    layer = convolutions(module)[-1]
+    rise = rising_units(module, layer, clean, attacked, count=_CHANNELS)
+    shape = (clean.shape[1], clean.shape[2], clean.shape[3])
+    best = unit_images(
+        module, layer, rise.channels, shape, generator=torch.Generator().manual_seed(0)
+    )
+    return {
+        "feature_layer": np.array(features.layer),
+        "feature_channels": np.array(features.channels),
+        "clean_features": before,
+        "features": after,
+        "unit_layer": np.array(layer),
+        "unit_channels": np.array(rise.channels),
+        "unit_clean": np.array(rise.clean),
+        "unit_attacked": np.array(rise.attacked),
+        "unit_images": best.cpu().numpy(),
+    }
 
 
 def _hardest(run: Path, saved: list[tuple[str, str, float]]) -> tuple[str, str, float]:

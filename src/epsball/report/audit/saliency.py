@@ -26,10 +26,14 @@ class Explained(NamedTuple):
     Args:
         words: the attack, as a reader would say it.
         strips: two an image: clean, then attacked.
+        features: of the first image, clean, then attacked; empty without a convolution.
+        units: of the last convolution, those that the attack raises most; empty without one.
     """
 
     words: str
     strips: list[Strip]
+    features: list[Strip]
+    units: list[Strip]
 
 
 def saliency_strips(run: Run) -> Explained | None:
@@ -50,7 +54,44 @@ def saliency_strips(run: Run) -> Explained | None:
             title = f"\u201c{brief(run.names[int(label)], 60)}\u201d (image {int(position)})"
             sharp = max(columns["images"].shape[-2:]) <= SHARP
             strips.append(Strip(title, how, sharp, tiles))
-    return Explained(setting.words, strips)
+    if "unit_images" not in columns:
+        return Explained(setting.words, strips, [], [])
+    return Explained(setting.words, strips, *_inside(columns, setting.words))
+
+
+def _inside(
+    columns: dict[str, NDArray[np.float32]], attack: str
+) -> tuple[list[Strip], list[Strip]]:
+    """Lay out feature maps and units."""
+    layer, channels = str(columns["feature_layer"]), columns["feature_channels"].tolist()
+    features = []
+    for prefix, how in (("clean_", "clean"), ("", attack)):
+        maps = columns[f"{prefix}features"][0]
+        tiles = [
+            Tile(f"channel {channel}", data_address(one[None]), f"Channel {channel}", "", "", "")
+            for channel, one in zip(channels, maps, strict=True)
+        ]
+        sharp = max(maps.shape[-2:]) <= SHARP
+        features.append(Strip(f"Layer {layer}, the first image", how, sharp, tiles))
+    tiles = [
+        Tile(
+            f"channel {channel}",
+            data_address(image),
+            f"What drives channel {channel} most",
+            "",
+            f"{before:.3g} when clean, {after:.3g} attacked",
+            "",
+        )
+        for channel, image, before, after in zip(
+            columns["unit_channels"].tolist(),
+            columns["unit_images"],
+            columns["unit_clean"].tolist(),
+            columns["unit_attacked"].tolist(),
+            strict=True,
+        )
+    ]
+    sharp = max(columns["unit_images"].shape[-2:]) <= SHARP
+    return features, [Strip(f"Layer {columns['unit_layer']}", attack, sharp, tiles)]
 
 
 def _tiles(

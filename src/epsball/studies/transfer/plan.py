@@ -66,9 +66,7 @@ def plan(options: Options, data: DataSummary) -> list[Cell]:
             for subset in subsets
         }  # fmt: skip
         attacks = {key: _attack(cell, images, grey=grey) for key, cell in trained.items()}
-        judges = [
-            _judge(key, cell, attacks, techniques, images) for key, cell in trained.items()
-        ]
+        judges = [_judge(key, cell, attacks, techniques, images) for key, cell in trained.items()]
         if len(techniques) > 1:
             judges.append(_vote(trained, attacks, techniques, images))
         cells += [*trained.values(), *attacks.values(), *judges]
