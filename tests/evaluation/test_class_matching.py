@@ -4,12 +4,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from epsball.data import load_data
 from epsball.errors import InvalidInput
-from epsball.evaluation.class_matching import Classes, fit_classes
+from epsball.evaluation.class_matching import Classes, fit_classes, fit_labels
+from epsball.evaluation.subject import open_model
 from epsball.models import class_names_of
 from epsball.types import Dataset
 
@@ -123,3 +126,20 @@ def test_a_stated_order_that_no_name_contradicts_holds() -> None:
     assert findings == []
     with pytest.raises(InvalidInput, match="is none of the 3 classes"):
         fit_classes(data, "net", 3, ("goldfish", "crane bird", "tench"))
+
+
+def test_an_alias_in_its_own_place_is_no_contradiction() -> None:
+    names = ("tench", "Cardigan, Cardigan Welsh corgi", "crane bird", "cardigan")
+    data = _data([0, 1, 2, 3], ("tench", "Cardigan", "crane (n02012849)", "cardigan"), "stated")
+    assert _fitted(data, names) == [0, 1, 2, 3]
+    folders = _data([0, 1], ("cardigan", "tench"))  # without an order the whole name decides
+    assert _fitted(folders, names) == [3, 0]
+
+
+@pytest.mark.data
+def test_the_shipped_model_and_its_data_agree_on_every_class() -> None:
+    data = load_data("imagenet-sample")
+    subject = open_model("zoo:squeezenet", torch.zeros(1, 3, 224, 224), "cpu")
+    fitted, findings = fit_labels(subject, data)
+    assert fitted.labels.tolist() == data.labels.tolist()
+    assert findings == []

@@ -95,18 +95,18 @@ def _read(classes: Path | str | Sequence[str]) -> tuple[str, ...]:
 
 def _matched(data: Dataset, names: tuple[str, ...], model: str) -> tuple[Dataset, list[Finding]]:
     """Match classes by name, where the names of both say anything about each other."""
-    places = _places(names)
+    places, aliases = _places(names), _aliases(names)
     used = np.unique(data.labels).tolist()
-    if all(
-        label < len(names) and label in _find(data.class_names[label], places) for label in used
-    ):
-        return data, []
     places_of = {label: _find(data.class_names[label], places) for label in used}
     known = [label for label in used if places_of[label]]
+    # "Cardigan" in the dog's place is the dog, though the garment's whole name is "cardigan"
+    agreeing = {label for label in known if label in _find(data.class_names[label], aliases)}
+    if len(agreeing) == len(used):
+        return data, []
     if not known and len(data.class_names) == len(names):
         return data, []  # both number their classes, in words of their own
     # a stated order that no name contradicts holds; a few names may be written in another way
-    contradicted = any(label not in places_of[label] for label in known)
+    contradicted = len(agreeing) < len(known)
     same_count = len(data.class_names) == len(names)
     if data.order == "stated" and (not known or (same_count and not contradicted)):
         return data, []
@@ -152,13 +152,20 @@ def _relabelled(data: Dataset, names: Sequence[str], model: str) -> Dataset:
 def _places(names: Sequence[str]) -> dict[str, list[int]]:
     """Map every name, and every alias of it, to the classes that have it; whole names win."""
     whole: dict[str, list[int]] = {}
-    parts: dict[str, list[int]] = {}
     for number, name in enumerate(names):
         for column in name.split("\t"):
             whole.setdefault(_key(column), []).append(number)
-            for alias in column.split(","):
-                parts.setdefault(_key(alias), []).append(number)
-    return parts | {key: sorted(set(found)) for key, found in whole.items()}
+    return _aliases(names) | {key: sorted(set(found)) for key, found in whole.items()}
+
+
+def _aliases(names: Sequence[str]) -> dict[str, list[int]]:
+    """Map every name, and every alias of it, to all classes that have it."""
+    numbers: dict[str, set[int]] = {}
+    for number, name in enumerate(names):
+        for column in name.split("\t"):
+            for alias in (column, *column.split(",")):
+                numbers.setdefault(_key(alias), set()).add(number)
+    return {key: sorted(found) for key, found in numbers.items()}
 
 
 def _find(name: str, places: dict[str, list[int]]) -> list[int]:
