@@ -15,7 +15,8 @@ from epsball.saliency.maps import convolutions, feature_maps, saliency_maps
 from epsball.saliency.units import rising_units, unit_images
 
 _SHOWN = 5  # images
-_CHANNELS = 8  # of a layer
+_CHANNELS = 6  # of a layer
+_STEPS = 30  # of the search for what drives a unit
 
 
 def explain(
@@ -83,9 +84,8 @@ def _inside(module: nn.Module, clean: Tensor, attacked: Tensor) -> dict[str, Any
     layer = convolutions(module)[-1]
     rise = rising_units(module, layer, clean, attacked, count=_CHANNELS)
     shape = (clean.shape[1], clean.shape[2], clean.shape[3])
-    best = unit_images(
-        module, layer, rise.channels, shape, generator=torch.Generator().manual_seed(0)
-    )
+    generator = torch.Generator().manual_seed(0)
+    best = unit_images(module, layer, rise.channels, shape, steps=_STEPS, generator=generator)
     return {
         "feature_layer": np.array(features.layer),
         "feature_channels": np.array(features.channels),
