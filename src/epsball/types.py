@@ -35,6 +35,32 @@ class ModelInfo:
 
 
 @dataclass(frozen=True)
+class Passes:
+    """Images that pass a model, forwards and backwards.
+
+    Example:
+        >>> (Passes(3, 1) + Passes(1, 1).times(2)).cost
+        11
+    """
+
+    forwards: float = 0
+    backwards: float = 0
+
+    def __add__(self, other: "Passes") -> "Passes":
+        """Return both together."""
+        return Passes(self.forwards + other.forwards, self.backwards + other.backwards)
+
+    def times(self, factor: float) -> "Passes":
+        """Return so many times as much."""
+        return Passes(factor * self.forwards, factor * self.backwards)
+
+    @property
+    def cost(self) -> float:
+        """Return the cost in forward passes, of which a backward pass costs two."""
+        return self.forwards + 2 * self.backwards
+
+
+@dataclass(frozen=True)
 class Search:
     """How an attack may save work. Without one every image gets the full budget in float32.
 

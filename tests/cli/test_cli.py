@@ -53,6 +53,17 @@ def epsball(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
 AUDIT = ("audit", "mine.py:build", "--data", "npz:images.npz", "--eps", "4/255", "--eps", "0.1")
 
 
+def test_a_plan_is_printed_and_nothing_is_written(
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = sorted(place.rglob("*"))
+    assert epsball(monkeypatch, *AUDIT, "--attack", "strongest", "--plan", "--out", "run") == 0
+    printed = capsys.readouterr().out
+    for phase in ("reading", "planning", "checks", "attacks", "measuring", "report", "total"):
+        assert phase in printed
+    assert [file for file in sorted(place.rglob("*")) if "__pycache__" not in str(file)] == before
+
+
 def test_audit_of_a_users_own_model(
     place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

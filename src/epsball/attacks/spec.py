@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from epsball.tensors import Images
-from epsball.types import Norm
+from epsball.types import Norm, Passes
 
 Kind: TypeAlias = Literal["budget", "minimal", "query", "other"]
 # what every attack is given; the rest of its signature are settings of its own
@@ -42,8 +42,8 @@ class AttackSpec:
         averages: it follows gradients averaged over changed images: what it reaches on the model
             it is made on is not the most that a gradient reaches there.
         takes_targets: whether it can be told which class to reach.
-        foretold: from its settings, the gradients that an image which nothing fools costs at one
-            eps, about, where no setting says that; three forward passes count as a gradient.
+        foretold: from its settings, the passes of an image which nothing fools at one eps, about;
+            None: steps times classes, or queries.
         needs_boxes: it works on models that show their boxes, and on no others.
         sweep: the same attack at several eps at once, where that is cheaper.
     """
@@ -58,7 +58,7 @@ class AttackSpec:
     composite: bool = False
     averages: bool = False
     takes_targets: bool = True
-    foretold: Callable[[Mapping[str, Any]], int] | None = None
+    foretold: Callable[[Mapping[str, Any]], Passes] | None = None
     needs_boxes: bool = False
     sweep: Callable[..., list[Images]] | None = None
 
@@ -72,6 +72,20 @@ class AttackSpec:
         """Return the method's own settings and their defaults."""
         parameters = inspect.signature(self.attack).parameters
         return {n: p.default for n, p in parameters.items() if n not in _SHARED}
+
+    def passes(self, given: Mapping[str, Any]) -> Passes:
+        """Return the passes of an image which nothing fools at one eps, about.
+
+        Args:
+            given: its own settings; those left out have their defaults.
+        """
+        given = self.knobs | dict(given)
+        if self.foretold is not None:
+            return self.foretold(given)
+        if self.needs_gradient:
+            gradients = int(given.get("steps", 1)) * int(given.get("classes", 1) or 1)
+            return Passes(gradients, gradients)
+        return Passes(int(given.get("queries", 0) or 0))
 
     @property
     def takes_eps(self) -> bool:

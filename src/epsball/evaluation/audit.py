@@ -26,18 +26,19 @@ from epsball.evaluation.forms import (
 from epsball.evaluation.inputs import Data, decoded_once, open_data, sample_of
 from epsball.evaluation.manifest import read_begun, settle
 from epsball.evaluation.phases import Phases
-from epsball.evaluation.plan import Request, make_plan
+from epsball.evaluation.plan import Plan, Request, make_plan
 from epsball.evaluation.planning.budgeting import Clock
+from epsball.evaluation.planning.forecast import foretell
 from epsball.evaluation.progress import Progress, Silent
 from epsball.evaluation.records.schema import read_records, read_saved_images
 from epsball.evaluation.result import Audit
-from epsball.evaluation.running import run_plan
+from epsball.evaluation.running import run_plan, summary_of
 from epsball.evaluation.settings import make_settings
 from epsball.evaluation.subject import Model, open_model
 from epsball.evaluation.targets import resolve_targets
 from epsball.machine.hardware import default_threads
 from epsball.models import load_model
-from epsball.types import Dataset
+from epsball.types import Dataset, Finding
 
 DEFAULT_ATTACKS = ("fgsm", "pgd", "noise")
 # a gradient of a large image costs some hundred times one of a small image; the finding
@@ -80,6 +81,7 @@ def audit(
     label: str | int | None = None,
     label_offset: int = 0,
     out: Path | str | None = None,
+    plan: bool = False,
     command: str = "epsball.audit(...)",
     progress: Progress | None = None,
     cluster: ShardCluster | None = None,
@@ -127,6 +129,8 @@ def audit(
         label: of a single image: the name or number of its class.
         label_offset: added to every label: 1 where the model's first class is "background".
         out: directory of the run; one that was killed is continued. None: nothing is kept.
+        plan: foretell the cost and end: nothing is attacked and nothing is written. The summary's
+            "foretold" has passes and seconds by phase.
         command: what to print under "how to reproduce".
         progress: shows how far the audit is.
         cluster: attacks the shards on its nodes; None: in this process. The records are the same.
@@ -182,17 +186,20 @@ def audit(
             aimed = resolve_targets(settings, subject.info.classes, images.class_names, len(images))
             request = replace(request, settings=aimed)
             begun = read_begun(run)
-            plan = make_plan(
+            planned = make_plan(
                 subject, images, request, begun=begun, phases=phases, progress=progress
             )
-        findings = (*noted, *plan.findings)
-        plan = replace(plan, manifest=settle(run, plan.manifest), findings=findings)
-        with deterministic(plan.manifest.engine.threads):
+        planned = _foretelling(planned, phases, noted)
+        if plan:
+            summary = summary_of(run, planned, planned.findings, (), phases)
+            return Audit(summary, read_records(run, ()), None)
+        planned = replace(planned, manifest=settle(run, planned.manifest))
+        with deterministic(planned.manifest.engine.threads):
             summary = run_plan(
                 run,
                 subject,
                 images,
-                plan,
+                planned,
                 clock=Clock(started, budget),
                 phases=phases,
                 progress=progress,
@@ -200,6 +207,21 @@ def audit(
             )
         path = None if out is None else run
         return Audit(summary, read_records(run), path, read_saved_images(run))
+
+
+def _foretelling(plan: Plan, phases: Phases, noted: Sequence[Finding]) -> Plan:
+    """Add what was noted of the data, and the cost of the whole run."""
+    manifest = plan.manifest
+    foretold = foretell(
+        phases.as_dict(),
+        plan.probe,
+        plan.settings,
+        manifest.engine,
+        count=len(plan.positions),
+        rate=plan.rate,
+        rejects=manifest.model.rejects,
+    )
+    return replace(plan, findings=(*noted, *plan.findings), foretold=foretold)
 
 
 def _check_cluster(cluster: ShardCluster, budget: float | None) -> None:

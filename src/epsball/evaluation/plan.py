@@ -2,9 +2,9 @@
 
 import math
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
 
 import torch
 
@@ -72,12 +72,16 @@ class Plan:
         findings: doubts from before the attacks.
         probe: a few images of the run, with scores and gradients, for the checks; None where the
             model cannot be called.
+        rate: input gradients a second, measured.
+        foretold: {phase: {seconds, forwards, backwards}} of the whole run.
     """
 
     manifest: Manifest
     positions: Positions
     findings: tuple[Finding, ...]
     probe: Probe | None
+    rate: float = 1.0
+    foretold: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def settings(self) -> tuple[AttackSetting, ...]:
@@ -181,7 +185,7 @@ def make_plan(
         engine=config,
         **environment(),
     )
-    return Plan(manifest, positions, (*findings, *out_of_range), probe)
+    return Plan(manifest, positions, (*findings, *out_of_range), probe, rate or 1.0)
 
 
 def _draw(data: Dataset, request: Request) -> Positions:

@@ -71,7 +71,10 @@ class Audit:
         return f"<div>{doubts}{answer}<table><tr>{heads}</tr>{rows}</table></div>"
 
     def _answer(self) -> str:
-        return self.headline or "No rate is given: a blocking finding stands."
+        nothing = "No rate is given: a blocking finding stands."
+        return self.headline or (
+            nothing if self.blocked else "Nothing was attacked: see 'foretold'."
+        )
 
     def _doubts(self) -> list[str]:
         return [

@@ -93,7 +93,7 @@ def run_plan(
     if subject.state is not None:
         findings += check_state(subject.state)
     with phases.during("report"):
-        summary = _summary(run, plan, findings, done, phases)
+        summary = summary_of(run, plan, findings, done, phases)
     write_summary(run, summary)
     return summary
 
@@ -166,15 +166,16 @@ def _write_so_far(run: Path, plan: Plan, done: Sequence[Shard], phases: Phases) 
     """Write the summary of what is finished, and return its headline; None where nothing is."""
     if not done:
         return None
-    interim = _summary(run, plan, plan.findings, done, phases)
+    interim = summary_of(run, plan, plan.findings, done, phases)
     write_summary(run, interim | {"complete": False})
     sentence: str | None = interim["headline"]
     return sentence
 
 
-def _summary(
+def summary_of(
     run: Path, plan: Plan, findings: Sequence[Finding], done: Sequence[Shard], phases: Phases
 ) -> dict[str, Any]:
+    """Return the content of summary.json, of the shards that are done."""
     manifest = plan.manifest
     return summarise(
         read_finished(run, done, plan.settings),
@@ -186,4 +187,5 @@ def _summary(
         complete=sum(len(shard.positions) for shard in done) == len(plan.positions),
         full_budget=manifest.engine.full_budget,
         phases=phases.as_dict(),
+        foretold=plan.foretold,
     )

@@ -12,7 +12,7 @@ from epsball.errors import InvalidInput, UnsupportedNorm, unknown_name
 from epsball.named_settings import read_settings, split_named
 from epsball.objectives import named_objective
 from epsball.radii import parse_eps
-from epsball.types import NORMS, Norm
+from epsball.types import NORMS, Norm, Passes
 
 _FORWARDS = 3  # a gradient costs about as much as so many forward passes
 
@@ -84,15 +84,20 @@ class AttackSetting(BaseModel):
         """Return the variant as part of a file name."""
         return "".join(c if c.isalnum() or c in "-_.=" else "_" for c in self.variant)
 
+    def passes(self, *, rejects: bool = False) -> Passes:
+        """Return what an image that nothing fools costs at one eps, about, over all restarts."""
+        given = self.knobs | {"norm": self.norm, "rejects": rejects}
+        return self.spec.passes(given).times(self.restarts)
+
+    @property
+    def calls(self) -> int:
+        """Return how many calls of the attack serve all eps."""
+        return 1 if not self.spec.takes_eps or self.sweeps else len(self.eps)
+
     @property
     def gradients(self) -> int:
-        """Return how many gradients an image costs, over all eps."""
-        each = int(self.knobs.get("queries", 0) or 0) // _FORWARDS
-        if self.spec.needs_gradient:
-            each = int(self.knobs.get("steps", 1)) * int(self.knobs.get("classes", 1) or 1)
-        each *= self.restarts
-        once = not self.spec.takes_eps or self.sweeps
-        return each if once else each * len(self.eps)
+        """Return how many gradients an image that nothing fools costs, over all eps, about."""
+        return int(self.passes().cost * self.calls / _FORWARDS)
 
     @property
     def is_plain(self) -> bool:

@@ -11,10 +11,9 @@ from epsball.attacks.nearest.fab import fab
 from epsball.attacks.spec import AttackSpec
 from epsball.randomness import Randomness
 from epsball.tensors import Classifier, Images, Labels
-from epsball.types import Norm, Search
+from epsball.types import Norm, Passes, Search
 
 NORMS: tuple[Norm, ...] = ("linf", "l2")
-_FORWARDS = 3  # forward passes that a gradient costs, about
 
 
 @validated
@@ -93,7 +92,7 @@ SPEC = AttackSpec(
     random=True,
     keeps="success",
     # apgd, then apgd-t and fab towards each class, then square
-    foretold=lambda given: (
-        given["steps"] * (1 + 2 * given["classes"]) + given["queries"] // _FORWARDS
+    foretold=lambda given: Passes(
+        (gradients := given["steps"] * (1 + 2 * given["classes"])) + given["queries"], gradients
     ),
 )

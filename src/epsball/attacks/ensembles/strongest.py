@@ -10,7 +10,7 @@ from epsball.attacks.core.asking import Part, all_rows, relaxed_of
 from epsball.attacks.core.checks import check_call
 from epsball.attacks.core.sequence import AttackSequence
 from epsball.attacks.core.validated import validated
-from epsball.attacks.ensembles.stages import NORMS, STAGES, Stage
+from epsball.attacks.ensembles.stages import NORMS, STAGES, Stage, foretold
 from epsball.attacks.gradient.apgd import apgd
 from epsball.attacks.gradient.pgd import Mislead
 from epsball.attacks.spec import AttackSpec
@@ -24,7 +24,6 @@ from epsball.types import Norm, Search
 # than half of its lead over the clean image
 NEAR = 0.75
 CLEARLY = 0.3  # spreads by which squares have to come nearer than gradients had
-_FORETOLD = 350  # gradients: the stages for every image, and the next ones for a few
 _STAND_IN = 100  # streams of random numbers that no stage uses
 
 
@@ -91,7 +90,7 @@ def strongest(
             continue
         if stage.blind or seeing:
             before = sequence.gap.clone()
-            sequence.run(stage.attack, _rows(sequence, stage, clean, masked))
+            sequence.run(stage.repeated, _rows(sequence, stage, clean, masked))
             if stage.blind:
                 masked |= sequence.gap < before - CLEARLY
     return sequence.best
@@ -172,5 +171,5 @@ SPEC = AttackSpec(
     random=True,
     keeps="success",
     composite=True,
-    foretold=lambda _: _FORETOLD,
+    foretold=lambda given: foretold(given.get("norm", "linf"), rejects=given.get("rejects", False)),
 )

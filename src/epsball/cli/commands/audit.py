@@ -2,7 +2,7 @@
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
@@ -78,6 +78,9 @@ def audit(
     saliency: Annotated[
         bool, typer.Option("--saliency", help="Show what the model looks at in the report.")
     ] = False,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Print the cost foretold and end; nothing is written.")
+    ] = False,
     figures: Annotated[
         bool, typer.Option("--figures", help="Write the figures as SVG, PNG and PDF too.")
     ] = False,
@@ -133,14 +136,35 @@ def audit(
         label=label,
         label_offset=label_offset,
         run=run,
+        plan=plan,
         cluster=_cluster(executor, address),
         **loading,
     )
+    if plan:
+        show_plan(audited)
     if saliency and not audited.blocked:
         from epsball.workflows.explain import explain
 
         explain(run, model, device=device, **loading)
     finish(audited, run, figures=figures, fail_under=bar, judge=judge)
+
+
+def show_plan(audited: "Audit") -> NoReturn:
+    """Print the findings so far and the cost of every phase, and exit."""
+    from epsball.cli.console.show import out, show_finding, show_table
+    from epsball.evaluation.planning.forecast import total
+    from epsball.report.drawing.numbers import duration
+
+    summary = audited.summary
+    for found in summary["findings"]:
+        show_finding(out(), found)
+    phases = summary["foretold"] | {"total": total(summary["foretold"])}
+    rows = [
+        [name, f"{spent['forwards']:,}", f"{spent['backwards']:,}", duration(spent["seconds"])]
+        for name, spent in phases.items()
+    ]
+    show_table(["phase", "forwards", "backwards", "time"], rows, title="foretold")
+    raise typer.Exit(BLOCKED if audited.blocked else 0)
 
 
 def _cluster(executor: options.Executor, address: str | None) -> "ShardCluster | None":

@@ -23,7 +23,7 @@ from epsball.evaluation.engine.deadline import OutOfTime
 from epsball.evaluation.engine.engine import Engine
 from epsball.evaluation.progress import Progress
 from epsball.evaluation.settings import AttackSetting
-from epsball.types import Finding
+from epsball.types import Finding, Passes
 
 _SHARE = 0.15  # of an attack's own passes, for the attacks that repeat it
 _FEWEST, _FEWEST_DEAR = 16, 4  # images that are attacked again all the same, where there are any
@@ -80,15 +80,28 @@ def _check_clean(accepted: pl.DataFrame, class_names: Sequence[str], classes: in
 
 
 def _count(setting: AttackSetting, records: pl.DataFrame) -> int:
-    """Return how many images may be attacked again: a share of what the attack itself cost."""
+    """Return how many images may be attacked again, by what the attack itself cost."""
     own = records.filter(variant=setting.variant)
     calls = len(setting.eps) if setting.sweeps else 1  # one call served every eps
-    forwards, backwards = (int(own[key].sum()) / calls for key in ("forwards", "backwards"))
-    passes = (_GRADIENT - 1) * backwards + forwards  # in forward passes
-    widest = setting.changed(eps=setting.eps[-1:], restarts=1)
-    attacks = _WITH_DOUBLED if "steps" in setting.knobs and setting.means_harm else _ONCE
-    affordable = int(_SHARE * passes / (_GRADIENT * attacks * max(1, widest.gradients)))
+    spent = Passes(*(int(own[key].sum()) / calls for key in ("forwards", "backwards")))
+    return repeated(setting, spent)
+
+
+def repeated(setting: AttackSetting, spent: Passes) -> int:
+    """Return how many images may be attacked again: a share of what the attack cost.
+
+    Args:
+        setting: the attack.
+        spent: its passes, over all images and eps.
+    """
+    once = setting.changed(eps=setting.eps[-1:], restarts=1).passes()
+    affordable = int(_SHARE * spent.cost / (attacks_again(setting) * max(_GRADIENT, once.cost)))
     return max(affordable, _FEWEST_DEAR if setting.spec.composite else _FEWEST)
+
+
+def attacks_again(setting: AttackSetting) -> int:
+    """Return in how many attacks' worth of passes an image of the probe is attacked again."""
+    return _WITH_DOUBLED if "steps" in setting.knobs and setting.means_harm else _ONCE
 
 
 def _check_setting(

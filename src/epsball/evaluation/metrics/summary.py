@@ -47,6 +47,7 @@ def summarise(
     complete: bool,
     full_budget: bool = True,
     phases: Mapping[str, dict[str, Any]] | None = None,
+    foretold: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """Build the content of summary.json.
 
@@ -61,12 +62,13 @@ def summarise(
         full_budget: whether every image had the whole attack.
         phases: {phase: {seconds, forwards, backwards}} of this process, so that of a continued
             run those of earlier processes are missing; the key "cost" has the attacks of all.
+        foretold: the same for the whole run, as it was foretold before the attacks.
     """
     blocked = any(one.severity == "blocking" for one in findings)
     results = results_by_setting(records, classes) if len(records) else _empty(settings)
     for result in results:
         result["seconds"] = seconds.get((result["variant"], result["eps"]), 0.0)
-    if blocked:
+    if blocked or not len(records):
         results = [_blanked(result) for result in results]
     rates = len(records) > 0 and not blocked
     worst = worst_case(records) if rates else []
@@ -87,6 +89,8 @@ def summarise(
     }
     if phases is not None:
         summary["phases"] = dict(phases)
+    if foretold:
+        summary["foretold"] = {name: dict(phase) for name, phase in foretold.items()}
     return dict(_finite(summary))
 
 

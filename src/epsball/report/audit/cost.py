@@ -45,18 +45,24 @@ def cost_figure(run: Run) -> Figure | None:
 
 
 def phases_table(run: Run) -> Table | None:
-    """Return what each phase of the run cost; None for a run of an older version.
+    """Return what each phase of the run cost, beside what was foretold; None for an older version.
 
     The phase "report" is left out: it is not over while this page is drawn.
     """
     phases: dict[str, dict[str, Any]] = run.summary.get("phases") or {}
+    foretold: dict[str, dict[str, Any]] = run.summary.get("foretold") or {}
     rows = [
-        [name, count(spent["forwards"]), count(spent["backwards"]), duration(spent["seconds"])]
+        [name, *_phase(spent), *(_phase(foretold[name]) if name in foretold else [])]
         for name, spent in phases.items()
         if name != "report"
     ]
     heads = "phase|#forwards|#backwards|#time"
+    heads += "|#forwards foretold|#backwards foretold|#time foretold" if foretold else ""
     return table("Passes and time of each phase of the run", heads, rows) if rows else None
+
+
+def _phase(spent: dict[str, Any]) -> list[str]:
+    return [count(spent["forwards"]), count(spent["backwards"]), duration(spent["seconds"])]
 
 
 def cost_frame(run: Run) -> pl.DataFrame:
