@@ -25,6 +25,7 @@ from epsball.evaluation.forms import (
 )
 from epsball.evaluation.inputs import Data, decoded_once, open_data, sample_of
 from epsball.evaluation.manifest import read_begun, settle
+from epsball.evaluation.metrics.gate import Gate
 from epsball.evaluation.phases import Phases
 from epsball.evaluation.plan import Plan, Request, make_plan
 from epsball.evaluation.planning.budgeting import Clock
@@ -80,6 +81,7 @@ def audit(
     classes: Classes = None,
     label: str | int | None = None,
     label_offset: int = 0,
+    gate: Gate | None = None,
     out: Path | str | None = None,
     plan: bool = False,
     command: str = "epsball.audit(...)",
@@ -128,6 +130,8 @@ def audit(
             are taken as they are.
         label: of a single image: the name or number of its class.
         label_offset: added to every label: 1 where the model's first class is "background".
+        gate: a bar for robust accuracy. Unless its `when` is "all", images come in random order and
+            the audit ends as soon as they settle whether the bar is reached. None: all images.
         out: directory of the run; one that was killed is continued. None: nothing is kept.
         plan: foretell the cost and end: nothing is attacked and nothing is written. The summary's
             "foretold" has passes and seconds by phase.
@@ -172,8 +176,9 @@ def audit(
     )
     check_radii(settings, images.shape)
     search = _PRECISIONS["float32" if precision == "auto" and full_budget else precision]
+    early = gate if gate is not None and gate.when == "early" and cluster is None else None
     request = Request(
-        settings, limit, sample, seed, search, full_budget, micro_batch, budget, command
+        settings, limit, sample, seed, search, full_budget, micro_batch, budget, early, command
     )
     with tempfile.TemporaryDirectory() as scratch:
         run = Path(scratch) / "run" if out is None else Path(out)

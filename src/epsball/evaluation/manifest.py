@@ -1,7 +1,7 @@
 """The manifest of a run: attacks, model, images and machine. Enough to repeat it, bit for bit."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -45,6 +45,7 @@ class DataEntry(BaseModel):
     total: int
     shape: tuple[int, int, int]
     sample: str
+    order: Literal["sample", "random"] = "sample"  # random: the run may end early
     sha256: str
     class_names: tuple[str, ...]
 

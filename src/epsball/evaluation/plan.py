@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
+import numpy as np
 import torch
 
 from epsball.data import choose, stratified_order
@@ -22,6 +23,7 @@ from epsball.evaluation.engine.examples import Examples
 from epsball.evaluation.engine.measuring import RequestedPrecision, choose_config
 from epsball.evaluation.inputs import check_finite, read_through, spread
 from epsball.evaluation.manifest import DataEntry, Manifest
+from epsball.evaluation.metrics.gate import Gate
 from epsball.evaluation.metrics.present import counted, eps_text
 from epsball.evaluation.phases import Phases
 from epsball.evaluation.planning.budgeting import Clock, affordable, first_shard
@@ -42,6 +44,7 @@ _SHARE = 0.1  # of the passes of the attacks, for the checks before them
 _EACH = 6  # passes that these checks need for an image
 _SECONDS_A_SHARD = 30.0  # what a kill may cost, about
 _SMALLEST, _LARGEST = 16, 1024
+_FIRST_JUDGED = 16  # images after which a gate that may end early is judged first
 # shares of a time budget: for the checks after the attacks, the measuring before
 _CHECKING, _MEASURING = 0.15, 0.05
 _CHECKS = 6  # gradients the checks spend for one of the attack
@@ -59,6 +62,7 @@ class Request:
     full_budget: bool = True
     micro_batch: int | None = None
     budget: float | None = None
+    gate: Gate | None = None
     command: str = ""
 
 
@@ -72,6 +76,7 @@ class Plan:
         findings: doubts from before the attacks.
         probe: a few images of the run, with scores and gradients, for the checks; None where the
             model cannot be called.
+        gate: ends the run as soon as its verdict is settled; None: all images are attacked.
         rate: input gradients a second, measured.
         foretold: {phase: {seconds, forwards, backwards}} of the whole run.
     """
@@ -80,6 +85,7 @@ class Plan:
     positions: Positions
     findings: tuple[Finding, ...]
     probe: Probe | None
+    gate: Gate | None = None
     rate: float = 1.0
     foretold: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
@@ -162,6 +168,9 @@ def make_plan(
             random = any(known.code in RANDOM for known in findings)
             scores = () if random else sample_scores(engine.scores, data.shape)
     positions = drawn[: _affordable(len(drawn), rate or 1.0, reading, request, begun)]
+    sample = _sample_name(positions, len(data))
+    if request.gate is not None:  # what its interval holds for
+        positions = np.random.default_rng(request.seed).permutation(positions)
     if begun is None:
         config = config.changed(**_shards(config, rate or 1.0, request))
     with phases.during("reading"):
@@ -177,7 +186,8 @@ def make_plan(
             n=len(positions),
             total=len(data),
             shape=data.shape,
-            sample=_sample_name(positions, len(data)),
+            sample=sample,
+            order="sample" if request.gate is None else "random",
             sha256=sha256,
             class_names=data.class_names,
         ),
@@ -185,7 +195,8 @@ def make_plan(
         engine=config,
         **environment(),
     )
-    return Plan(manifest, positions, (*findings, *out_of_range), probe, rate or 1.0)
+    found = (*findings, *out_of_range)
+    return Plan(manifest, positions, found, probe, request.gate, rate or 1.0)
 
 
 def _draw(data: Dataset, request: Request) -> Positions:
@@ -275,9 +286,11 @@ def _shards(config: EngineConfig, rate: float, request: Request) -> dict[str, in
     size, images = config.micro_batch, _SECONDS_A_SHARD * rate / dearest
     shard = int(min(max(images, _SMALLEST), _LARGEST))
     shard = max(1, shard // size) * size if shard > size else shard
-    if request.budget is None:
+    first = min(shard, _FIRST_JUDGED) if request.gate is not None else shard
+    if request.budget is not None:
+        first = min(first, first_shard(request.settings, rate, request.budget, size))
+    if request.budget is None and request.gate is None:
         return {"shard": shard}
-    first = first_shard(request.settings, rate, request.budget, size)
     return {"shard": max(shard, first), "first": first}
 
 

@@ -15,6 +15,7 @@ from epsball.evaluation.engine.deadline import OutOfTime
 from epsball.evaluation.engine.engine import Engine
 from epsball.evaluation.inputs import spread
 from epsball.evaluation.metrics.present import counted
+from epsball.evaluation.metrics.rates import judged
 from epsball.evaluation.metrics.summary import summarise, write_summary
 from epsball.evaluation.phases import Phases
 from epsball.evaluation.plan import Plan
@@ -108,7 +109,7 @@ def _attack(
     phases: Phases,
     progress: Progress,
 ) -> list[Shard]:
-    """Run shard after shard, as long as a time budget allows.
+    """Run shard after shard, as long as a time budget allows and a gate is not settled.
 
     Raises:
         InvalidInput: the time budget ends before the first images are done.
@@ -116,14 +117,7 @@ def _attack(
     engine.deadline = clock.attacks
     sizes = plan.manifest.engine
     shards = shards_of(plan.positions, sizes.shard, sizes.first)
-    progress.say(plan.described)
-    if finished := count_finished(run, shards, plan.settings):
-        all_of_them = len(plan.positions) * len(plan.settings)
-        progress.say(
-            f"continuing {run}: {finished:,} of {all_of_them:,} attacks on an image are finished"
-        )
-    each = sum(len(setting.eps) for setting in plan.settings)
-    progress.begin("attacking", len(plan.positions) * each)
+    _announce(run, plan, shards, progress)
     done: list[Shard] = []
     each_image = 0.0  # seconds, in the shard before
     for shard in shards:
@@ -148,10 +142,32 @@ def _attack(
             break
         each_image = (time.monotonic() - began) / len(shard.positions)
         done.append(shard)
+        if _is_settled(run, plan, done):
+            break
         if clock.budget is not None:
             progress.say(f"so far: {_write_so_far(run, plan, done, phases)}")
     engine.deadline = clock.checks
     return done
+
+
+def _announce(run: Path, plan: Plan, shards: Sequence[Shard], progress: Progress) -> None:
+    """Say what begins, and what is finished already."""
+    progress.say(plan.described)
+    if finished := count_finished(run, shards, plan.settings):
+        all_of_them = len(plan.positions) * len(plan.settings)
+        progress.say(
+            f"continuing {run}: {finished:,} of {all_of_them:,} attacks on an image are finished"
+        )
+    each = sum(len(setting.eps) for setting in plan.settings)
+    progress.begin("attacking", len(plan.positions) * each)
+
+
+def _is_settled(run: Path, plan: Plan, done: Sequence[Shard]) -> bool:
+    """Say whether the images so far settle the verdict of the gate, where there is one."""
+    if plan.gate is None:
+        return False
+    rows = judged(read_finished(run, done, plan.settings))
+    return plan.gate.settled(rows, len(plan.positions)) is not None
 
 
 def _too_short(plan: Plan, count: int) -> InvalidInput:
@@ -188,4 +204,6 @@ def summary_of(
         full_budget=manifest.engine.full_budget,
         phases=phases.as_dict(),
         foretold=plan.foretold,
+        gate=plan.gate,
+        of=len(plan.positions),
     )

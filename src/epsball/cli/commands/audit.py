@@ -70,6 +70,10 @@ def audit(
         Literal["point", "lower"],
         typer.Option(help="What --fail-under judges: the rate, or its interval's lower end."),
     ] = "point",
+    gate: Annotated[
+        Literal["early", "all"],
+        typer.Option(help="With --fail-under: end once the verdict is settled, or attack all."),
+    ] = "early",
     executor: options.ExecutorName = options.Executor.local,
     address: options.Address = None,
     out: Annotated[
@@ -94,6 +98,8 @@ def audit(
 
     Example: epsball audit zoo:base-cnn --weights model.safetensors --data mnist --eps 0.1 --eps 0.3
     """
+    from epsball.evaluation.metrics.gate import Gate
+
     bar = None if fail_under is None else options.share(fail_under, "--fail-under")
     asked = (model, data, attack, norm, eps, steps, restarts, limit, sample)
     more = (loading.get("weights"), seed, budget)
@@ -112,6 +118,7 @@ def audit(
         *(["offset", label_offset] if label_offset else []),
         *(["label", label] if label else []),
         *(["target", target] if target else []),
+        *(["random order"] if bar is not None and gate == "early" else []),
     )
     audited = _audited(
         model,
@@ -135,6 +142,7 @@ def audit(
         classes=classes,
         label=label,
         label_offset=label_offset,
+        gate=None if bar is None else Gate(bar, judge, gate),
         run=run,
         plan=plan,
         cluster=_cluster(executor, address),

@@ -6,11 +6,13 @@ The worst case counts an image as robust only if it is right when clean and safe
 in the ball, smaller eps of the same norm included.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import polars as pl
 
 from epsball.evaluation.metrics.grouping import RIGHT_WHEN_CLEAN, by_setting, groups, in_balls, rate
+from epsball.evaluation.metrics.sequential import anytime_interval
 
 _NAMED = ("attack", "steps", "restarts", "objective", "direction", "reference")
 _SURVIVALS = ("survives_8bit", "survives_png", "survives_jpeg90", "survives_jpeg75")
@@ -174,6 +176,30 @@ def worst_case(records: pl.DataFrame) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def judged(records: pl.DataFrame) -> list[dict[str, Any]]:
+    """Return the rates that a gate judges: the worst case, or without a ball those of all attacks.
+
+    Args:
+        records: of at least one image.
+
+    Returns:
+        Rows with n and robust_accuracy.
+    """
+    if worst := worst_case(records):
+        return worst[-1:]
+    return [
+        {"n": len(part), "robust_accuracy": part["safe"].mean()} for _, part in by_setting(records)
+    ]
+
+
+def hold_anytime(rows: Iterable[dict[str, Any]], *names: str) -> None:
+    """Replace the intervals of rates of n images by such that hold whenever the run ends."""
+    for row in rows:
+        for name in names:
+            successes = round(row[name] * row["n"])
+            row[f"{name}_ci"] = list(anytime_interval(successes, row["n"]))
 
 
 def _mean(column: pl.Series) -> float | None:

@@ -9,8 +9,16 @@ from typing import Any
 import polars as pl
 
 from epsball.evaluation.metrics.breakdown import comparisons, confusion, per_class
+from epsball.evaluation.metrics.gate import Gate, judge_gate
 from epsball.evaluation.metrics.present import counted, eps_text, percent
-from epsball.evaluation.metrics.rates import RATES, clean_summary, results_by_setting, worst_case
+from epsball.evaluation.metrics.rates import (
+    RATES,
+    clean_summary,
+    hold_anytime,
+    judged,
+    results_by_setting,
+    worst_case,
+)
 from epsball.evaluation.metrics.rejection import rejections
 from epsball.evaluation.records.schema import read_summary
 from epsball.evaluation.settings import AttackSetting
@@ -48,6 +56,8 @@ def summarise(
     full_budget: bool = True,
     phases: Mapping[str, dict[str, Any]] | None = None,
     foretold: Mapping[str, Mapping[str, Any]] | None = None,
+    gate: Gate | None = None,
+    of: int = 0,
 ) -> dict[str, Any]:
     """Build the content of summary.json.
 
@@ -63,6 +73,8 @@ def summarise(
         phases: {phase: {seconds, forwards, backwards}} of this process, so that of a continued
             run those of earlier processes are missing; the key "cost" has the attacks of all.
         foretold: the same for the whole run, as it was foretold before the attacks.
+        gate: ends the run early, so that intervals have to hold whenever it ends; None: none does.
+        of: images of the run.
     """
     blocked = any(one.severity == "blocking" for one in findings)
     results = results_by_setting(records, classes) if len(records) else _empty(settings)
@@ -72,12 +84,22 @@ def summarise(
         results = [_blanked(result) for result in results]
     rates = len(records) > 0 and not blocked
     worst = worst_case(records) if rates else []
+    clean = clean_summary(records, classes) if rates else None
+    gate = gate if rates else None
+    settled = None
+    if gate is not None and clean is not None:
+        hold_anytime([clean], "accuracy")
+        hold_anytime(results, "clean_accuracy", "robust_accuracy")
+        hold_anytime(worst, "robust_accuracy")
+        settled = gate.settled(judged(records), of)
     summary = {
         "schema": SCHEMA_VERSION,
-        "headline": _headline(worst, results, rejects=_rejects(records)) if rates else None,
-        "complete": complete,
+        "headline": _headline(worst, results, rejects=_rejects(records), of=of if gate else None)
+        if rates
+        else None,
+        "complete": complete or settled is not None,
         "full_budget": full_budget,
-        "clean": clean_summary(records, classes) if rates else None,
+        "clean": clean,
         "results": results,
         "worst_case": worst,
         "per_class": per_class(records, class_names) if rates else [],
@@ -89,6 +111,9 @@ def summarise(
     }
     if phases is not None:
         summary["phases"] = dict(phases)
+    if gate is not None:
+        summary["gate"] = {"of": of, "settled": settled is not None}
+        summary["gate"]["sentence"] = judge_gate(summary, gate.at_least, gate.judge).sentence
     if foretold:
         summary["foretold"] = {name: dict(phase) for name, phase in foretold.items()}
     return dict(_finite(summary))
@@ -135,12 +160,13 @@ def _rejects(records: pl.DataFrame) -> bool:
     return bool((records["rejected"] | records["clean_rejected"]).any())
 
 
-def headline(worst: dict[str, Any], *, rejects: bool = False) -> str:
+def headline(worst: dict[str, Any], *, rejects: bool = False, of: int | None = None) -> str:
     """Return the answer in one sentence, as an upper bound.
 
     Args:
         worst: the worst case of the largest eps.
         rejects: whether the model may reject; then what it rejects is safe.
+        of: images of a run that may end early; None: one that does not.
 
     Example:
         >>> headline({"robust_accuracy": 0.5, "robust_accuracy_ci": [0.4, 0.6], "n": 96,
@@ -150,24 +176,36 @@ def headline(worst: dict[str, Any], *, rejects: bool = False) -> str:
     rate, (low, high) = worst["robust_accuracy"], worst["robust_accuracy_ci"]
     meaning = " (right untouched, then right or rejected)" if rejects else ""
     return (
-        f"Robust accuracy{meaning} is at most {percent(rate)} (95 % interval of the sample: "
-        f"{percent(low)} to {percent(high)}, {counted(worst['n'], 'image')}) against "
+        f"Robust accuracy{meaning} is at most {percent(rate)} ({_kind(of)}: "
+        f"{percent(low)} to {percent(high)}, {_images(worst['n'], of)}) against "
         f"{_listed(worst['parts'])} within "
         f"{eps_text(worst['eps'])} in {worst['norm']}; a stronger attack can only lower it."
     )
 
 
+def _kind(of: int | None) -> str:
+    return "95 % interval" + (" of the sample" if of is None else ", whenever the run ends")
+
+
+def _images(n: int, of: int | None) -> str:
+    return counted(n, "image") if of in (None, n) else f"{n:,} of {counted(of or n, 'image')}"
+
+
 def _headline(
-    worst: Sequence[dict[str, Any]], results: Sequence[dict[str, Any]], *, rejects: bool
+    worst: Sequence[dict[str, Any]],
+    results: Sequence[dict[str, Any]],
+    *,
+    rejects: bool,
+    of: int | None,
 ) -> str:
     """Answer by the worst case in the largest ball; without a ball, by the worst attack."""
     if worst:
-        return headline(worst[-1], rejects=rejects)
+        return headline(worst[-1], rejects=rejects, of=of)
     row = min(results, key=lambda result: float(result["robust_accuracy"]))
     rate, (low, high) = row["robust_accuracy"], row["robust_accuracy_ci"]
     return (
-        f"Accuracy under {row['variant']} is at most {percent(rate)} (95 % interval of the sample: "
-        f"{percent(low)} to {percent(high)}, {counted(row['n'], 'image')}); no ball bounds this "
+        f"Accuracy under {row['variant']} is at most {percent(rate)} ({_kind(of)}: "
+        f"{percent(low)} to {percent(high)}, {_images(row['n'], of)}); no ball bounds this "
         "attack."
     )
 
