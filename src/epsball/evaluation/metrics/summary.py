@@ -92,7 +92,7 @@ def summarise(
         hold_anytime(results, "clean_accuracy", "robust_accuracy")
         hold_anytime(worst, "robust_accuracy")
         settled = gate.settled(judged(records), of)
-    summary = {
+    summary: dict[str, Any] = {
         "schema": SCHEMA_VERSION,
         "headline": _headline(worst, results, rejects=_rejects(records), of=of if gate else None)
         if rates
