@@ -378,6 +378,7 @@ def test_something_else_in_the_directory(
 # time budget
 
 
+@pytest.mark.slow
 def test_budget_takes_a_fair_sample_and_ends_in_time(model: nn.Module, tmp_path: Path) -> None:
     class Slow(nn.Module):
         def forward(self, inputs: Tensor) -> Tensor:
@@ -404,14 +405,14 @@ def test_budget_takes_a_fair_sample_and_ends_in_time(model: nn.Module, tmp_path:
         attacks=["bim"],
         eps=[0.1],
         steps=5,
-        budget=4,
+        budget=8,
         out=tmp_path / "run",
         progress=Hearing(),
     )
     took = time.monotonic() - started
     n = found.summary["results"][0]["n"]
-    sys.stdout.write(f"{n} of 2000 images in {took:.1f} s of 4\n")
-    assert took < 12  # a busy machine takes longer than it was given
+    sys.stdout.write(f"{n} of 2000 images in {took:.1f} s of 8\n")
+    assert took < 16  # a busy machine takes longer than it was given
     assert 10 < n < 2000
     counts = found.records["label"].value_counts()["count"]
     assert counts.max() - counts.min() <= 1  # type: ignore[operator]  # integers

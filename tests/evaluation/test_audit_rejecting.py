@@ -76,7 +76,7 @@ def model(sample_images: tuple[Tensor, Tensor]) -> nn.Module:
 
 @pytest.fixture(scope="module")
 def few(sample_images: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    return sample_images[0][-60:], sample_images[1][-60:]
+    return sample_images[0][-100:], sample_images[1][-100:]
 
 
 @pytest.fixture(scope="module")
@@ -201,7 +201,7 @@ def test_clean_accuracy_counts_no_rejection(model: nn.Module, few: tuple[Tensor,
         right = (model(few[0]).argmax(1) == few[1]).float().mean()
     assert share == pytest.approx(float(right))
     assert low < share < high
-    assert count == 60
+    assert count == 100
 
 
 def test_records_of_an_older_version_are_read(whole: Audit, tmp_path: Path) -> None:
