@@ -148,6 +148,7 @@ def load_run(path: Path) -> Run:
     given = [str(name) for name in manifest.get("data", {}).get("class_names") or []]
     classes = int(model.get("classes") or len(given))
     names = unique_names([*given[:classes], *map(str, range(len(given), classes))])
+    summary = dict.fromkeys(("gate", "belief")) | summary  # which runs without them lack
     return Run(path, manifest, summary, (*names, *(["reject"] if model.get("rejects") else [])))
 
 
