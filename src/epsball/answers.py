@@ -23,15 +23,15 @@ def check_answer(output: object, count: int) -> Tensor:
         BrokenContract: it is something else; the message says how to wrap the model.
     """
     if not isinstance(output, Tensor):
-        found = f"a {type(output).__name__}"
-        raise _refused(found, _UNWRAP.get(_form(output), _RETURN))
-    found = f"a tensor of shape {tuple(output.shape)} and type {output.dtype}"
+        description = f"a {type(output).__name__}"
+        raise _refused(description, _UNWRAP.get(_form(output), _RETURN))
+    description = f"a tensor of shape {tuple(output.shape)} and type {output.dtype}"
     if not output.is_floating_point():
-        raise _refused(found, "labels have no scores to attack, return logits (n, k)")
+        raise _refused(description, "labels have no scores to attack, return logits (n, k)")
     if count and output.numel() == count and (output.ndim == 1 or output.shape[1] == 1):
-        raise _refused(found, _for_two_classes(output))
+        raise _refused(description, _for_two_classes(output))
     if output.ndim != 2 or len(output) != count or output.shape[1] < 2:
-        raise _refused(f"{found} for {count} images", _RETURN)
+        raise _refused(f"{description} for {count} images", _RETURN)
     return output
 
 
@@ -59,8 +59,10 @@ def _form(output: object) -> str:
     return "tuple" if isinstance(output, tuple | list) else ""
 
 
-def _refused(found: str, remedy: str) -> BrokenContract:
-    return BrokenContract(f"the model must return scores (n, k), it returned {found}: {remedy}")
+def _refused(description: str, remedy: str) -> BrokenContract:
+    return BrokenContract(
+        f"the model must return scores (n, k), it returned {description}: {remedy}"
+    )
 
 
 def scores_like(output: object, images: Tensor) -> Tensor:

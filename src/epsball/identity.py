@@ -75,10 +75,10 @@ class _Reader:
         yield from _described(value)
         if not depth or len(self._kept) > LARGEST:
             return
-        for name, held in references(value):
+        for name, inner in references(value):
             if name not in _IDLE:
                 yield name.encode()
-                yield from self.parts(held, depth - 1)
+                yield from self.parts(inner, depth - 1)
 
 
 def _plain(value: object) -> bytes | None:
@@ -137,13 +137,13 @@ def _script_bytes(module: torch.jit.ScriptModule) -> Iterator[bytes]:
 
 
 def _tensor_bytes(tensor: Tensor) -> bytes:
-    kept = tensor.detach()
-    if kept.is_quantized:
-        scheme = f"{kept.qscheme()} {kept.dtype} "
-        return scheme.encode() + _tensor_bytes(kept.dequantize())
-    if kept.layout != torch.strided:
-        kept = kept.to_dense()
-    flat = kept.cpu().contiguous().reshape(-1).resolve_conj().resolve_neg()
+    values = tensor.detach()
+    if values.is_quantized:
+        scheme = f"{values.qscheme()} {values.dtype} "
+        return scheme.encode() + _tensor_bytes(values.dequantize())
+    if values.layout != torch.strided:
+        values = values.to_dense()
+    flat = values.cpu().contiguous().reshape(-1).resolve_conj().resolve_neg()
     return f"{tensor.dtype} {tuple(tensor.shape)} ".encode() + bytes(flat.view(torch.uint8).numpy())
 
 

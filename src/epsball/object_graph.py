@@ -55,29 +55,29 @@ def modules_behind(model: object) -> dict[str, nn.Module]:
         The outermost modules by a name: "" for the callable itself, "__self__.inner" for others.
         Modules kept in plain attributes of another module (a list of members, say) are found too.
     """
-    found: dict[str, nn.Module] = {}
+    modules: dict[str, nn.Module] = {}
     registered: set[int] = set()
     for name, value in walk(model):
         if isinstance(value, nn.Module) and id(value) not in registered:
-            found[name] = value
+            modules[name] = value
             registered.update(map(id, value.modules()))
-    return found
+    return modules
 
 
 def walk(root: object) -> Iterator[Reference]:
     """Yield every object that another one reaches, each once, nearest first, itself included."""
     queue: list[Reference] = [("", root)]
-    seen: set[int] = {id(root)}
-    kept: list[object] = [root]  # an id is unique only while its object lives
+    ids: set[int] = {id(root)}
+    alive: list[object] = [root]  # an id is unique only while its object lives
     for name, value in queue:
         yield name, value
-        if len(kept) > LARGEST:
+        if len(alive) > LARGEST:
             return
-        for label, held in references(value):
-            if id(held) not in seen and not isinstance(held, _PLAIN):
-                seen.add(id(held))
-                kept.append(held)
-                queue.append((f"{name}.{label}" if name else label, held))
+        for label, inner in references(value):
+            if id(inner) not in ids and not isinstance(inner, _PLAIN):
+                ids.add(id(inner))
+                alive.append(inner)
+                queue.append((f"{name}.{label}" if name else label, inner))
 
 
 def _of_function(function: FunctionType) -> Iterator[Reference]:
@@ -105,13 +105,13 @@ def _of_function(function: FunctionType) -> Iterator[Reference]:
 def _globals_of(function: FunctionType) -> Iterator[Reference]:
     for code in _codes(function.__code__):
         for name in dict.fromkeys(_global_names(code)):
-            held = function.__globals__.get(name)
-            if isinstance(held, ModuleType):  # a name looked up in a module of the user's
-                if not is_settled(held):
-                    inside = ((n, vars(held)[n]) for n in code.co_names if n in vars(held))
+            target = function.__globals__.get(name)
+            if isinstance(target, ModuleType):  # a name looked up in a module of the user's
+                if not is_settled(target):
+                    inside = ((n, vars(target)[n]) for n in code.co_names if n in vars(target))
                     yield from ((f"{name}.{attribute}", thing) for attribute, thing in inside)
-            elif held is not None:
-                yield name, held
+            elif target is not None:
+                yield name, target
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:
@@ -160,9 +160,9 @@ def _of_compiled(value: object) -> Iterator[Reference]:
 
 
 def _of_module(module: nn.Module) -> Iterator[Reference]:
-    attributes = {name: held for name, held in vars(module).items() if name not in _OWN}
+    attributes = {name: inner for name, inner in vars(module).items() if name not in _OWN}
     if isinstance(module, fx.GraphModule):  # beside these it keeps only what it was traced from
-        attributes = {name: held for name, held in attributes.items() if isinstance(held, Tensor)}
+        attributes = {key: inner for key, inner in attributes.items() if isinstance(inner, Tensor)}
         yield "functions", [n.target for n in module.graph.nodes if n.op == "call_function"]
     children = {**module._modules, **module._parameters, **module._buffers}
     yield from sorted((children | attributes).items())
@@ -171,13 +171,13 @@ def _of_module(module: nn.Module) -> Iterator[Reference]:
 
 
 def _attributes(value: object) -> dict[str, object]:
-    found: dict[str, object] = dict(getattr(value, "__dict__", {}))
+    attributes: dict[str, object] = dict(getattr(value, "__dict__", {}))
     for base in type(value).__mro__:
         slots: Any = base.__dict__.get("__slots__", ())
         for name in (slots,) if isinstance(slots, str) else slots:
             if hasattr(value, name) and not name.startswith("__"):
-                found[name] = getattr(value, name)
-    return found
+                attributes[name] = getattr(value, name)
+    return attributes
 
 
 def _sorted(values: Iterable[Any], key: Callable[[Any], object]) -> list[Any]:
@@ -185,11 +185,11 @@ def _sorted(values: Iterable[Any], key: Callable[[Any], object]) -> list[Any]:
 
 
 def _of_mapping(value: Mapping[Any, Any]) -> Iterator[Reference]:
-    yield from ((str(key), held) for key, held in _sorted(value.items(), lambda item: item[0]))
+    yield from ((str(key), inner) for key, inner in _sorted(value.items(), lambda item: item[0]))
 
 
 def _of_sequence(value: Iterable[Any]) -> Iterator[Reference]:
-    yield from ((str(at), held) for at, held in enumerate(value))
+    yield from ((str(at), inner) for at, inner in enumerate(value))
 
 
 def _of_set(value: Iterable[Any]) -> Iterator[Reference]:

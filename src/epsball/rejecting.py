@@ -33,8 +33,8 @@ def against_rejection(scores: Logits, labels: Labels, classes: int) -> Logits:
     if scores.shape[1] == classes:
         return scores
     column = labels[:, None]
-    kept = torch.maximum(scores.gather(1, column), scores[:, classes:])
-    return scores[:, :classes].scatter(1, column, kept)
+    scores_of_label = torch.maximum(scores.gather(1, column), scores[:, classes:])
+    return scores[:, :classes].scatter(1, column, scores_of_label)
 
 
 def probabilities(scores: Logits, gives: Gives = "logits") -> Logits:

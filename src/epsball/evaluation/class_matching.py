@@ -133,18 +133,18 @@ def _relabelled(data: Dataset, names: Sequence[str], model: str) -> Dataset:
     numbers = np.full(len(data.class_names), -1, dtype=np.int64)
     for label in np.unique(data.labels).tolist():
         own = data.class_names[label]
-        found = _find(own, places)
-        if len(found) != 1:
+        classes = _find(own, places)
+        if len(classes) != 1:
             message = (
-                f"is classes {found[0]} and {found[1]}"
-                if found
+                f"is classes {classes[0]} and {classes[1]}"
+                if classes
                 else f"is not among the {len(names)} names ({', '.join(names[:3])} ...)"
             )
             raise InvalidInput(
                 f"{data.name}: class {own!r} {message} of {model}: give it a name of its own in "
                 "--classes FILE, one line a class of the model: folder, a tab, the name to show"
             )
-        numbers[label] = found[0]
+        numbers[label] = classes[0]
     shown_names = tuple(name.rpartition("\t")[2].strip() for name in names)
     return replace(data, labels=numbers[data.labels], class_names=shown_names, order="stated")
 
@@ -155,7 +155,7 @@ def _places(names: Sequence[str]) -> dict[str, list[int]]:
     for number, name in enumerate(names):
         for column in name.split("\t"):
             whole.setdefault(_key(column), []).append(number)
-    return _aliases(names) | {key: sorted(set(found)) for key, found in whole.items()}
+    return _aliases(names) | {key: sorted(set(indices)) for key, indices in whole.items()}
 
 
 def _aliases(names: Sequence[str]) -> dict[str, list[int]]:

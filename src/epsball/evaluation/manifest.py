@@ -96,14 +96,14 @@ def read_begun(run: Path) -> Manifest | None:
     if recorded:
         _refuse_other_version(run, content)
     try:
-        begun = Manifest.model_validate(content)
+        manifest = Manifest.model_validate(content)
     except ValueError as error:
         reason = str(error).splitlines()[0]
         raise InvalidInput(
             f"--out {run}: its manifest is not one of epsball's ({reason}); choose another --out"
         ) from None
     # a run that got no further than its plan, blocked perhaps, stands in nobody's way
-    return begun if recorded else None
+    return manifest if recorded else None
 
 
 def _refuse_other_version(run: Path, content: dict[str, Any]) -> None:
@@ -130,13 +130,13 @@ def settle(run: Path, manifest: Manifest) -> Manifest:
     Raises:
         InvalidInput: the directory holds another run, or something else.
     """
-    begun = read_begun(run)
-    if begun is None:
+    earlier = read_begun(run)
+    if earlier is None:
         text = manifest.model_dump_json(indent=2)
         write_atomically(run / FILE, lambda file: file.write_text(text + "\n", encoding="utf-8"))
         return manifest
-    differing = differences(begun.request(), manifest.request())
-    if differ(begun.model.scores, manifest.model.scores):
+    differing = differences(earlier.request(), manifest.request())
+    if differ(earlier.model.scores, manifest.model.scores):
         differing.append("model.scores (of a few fixed images)")
     refuse_other_run(run, "run", differing)
-    return begun
+    return earlier

@@ -36,13 +36,13 @@ def class_number(text: str, names: Sequence[str]) -> int:
     for number, name in enumerate(names):
         for part in {name.casefold(), *(p.strip().casefold() for p in name.split(","))}:
             known.setdefault(part, []).append(number)
-    found = known.get(text.strip().casefold(), [])
-    if len(found) == 1:
-        return found[0]
-    if found:
+    synsets = known.get(text.strip().casefold(), [])
+    if len(synsets) == 1:
+        return synsets[0]
+    if synsets:
         raise InvalidInput(
-            f"class {text!r} is the name of {len(found)} classes: give a number, "
-            f"{' or '.join(map(str, found))}"
+            f"class {text!r} is the name of {len(synsets)} classes: give a number, "
+            f"{' or '.join(map(str, synsets))}"
         )
     if text.isdecimal() and int(text) < len(names):
         return int(text)

@@ -100,8 +100,8 @@ class Journal:
 
     def left_open(self) -> list[tuple[str, list[str], bytes]]:
         """Return (key, image hashes, body) of requests whose answer was lost."""
-        found = self._base.execute("SELECT key, images, body FROM open_requests ORDER BY rowid")
-        return [(key, images.split(","), body) for key, images, body in found.fetchall()]
+        requests = self._base.execute("SELECT key, images, body FROM open_requests ORDER BY rowid")
+        return [(key, images.split(","), body) for key, images, body in requests.fetchall()]
 
     def count_resent(self, images: int) -> None:
         """Count images that are sent again."""

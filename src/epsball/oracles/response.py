@@ -33,8 +33,8 @@ def labels_at(body: bytes, path: str, count: int) -> list[str]:
             f"oracle: the response must be JSON, it begins with {start!r}: check the URL and the "
             "request template"
         ) from None
-    found = _walk(value, path.split(".") if path else [], path)
-    labels = found if isinstance(found, list) else [found]
+    values = _walk(value, path.split(".") if path else [], path)
+    labels = values if isinstance(values, list) else [values]
     if len(labels) != count:
         raise BrokenContract(
             f"oracle: the response must hold {count} labels at {path!r}, it holds {len(labels)}: "

@@ -33,8 +33,8 @@ def sample_scores(
     if not bool(rows.isfinite().all()):
         return ()
     columns = torch.linspace(0, rows.shape[1] - 1, min(_COLUMNS, rows.shape[1])).long()
-    kept: Tensor = torch.cat([rows[:, columns], rows.mean(1, keepdim=True)], 1)
-    return tuple(tuple(float(f"{value:.7g}") for value in row) for row in kept.tolist())
+    features: Tensor = torch.cat([rows[:, columns], rows.mean(1, keepdim=True)], 1)
+    return tuple(tuple(float(f"{value:.7g}") for value in row) for row in features.tolist())
 
 
 def differ(before: Sequence[Sequence[float]], now: Sequence[Sequence[float]]) -> bool:

@@ -1,4 +1,4 @@
-"""Studies: a plan of hashed cells, run anywhere, whose rows say whether a source's claims hold.
+"""Studies: plans of hashed cells whose rows decide whether the claims of a source hold.
 
 The names are loaded when they are first asked for.
 """

@@ -176,10 +176,10 @@ def test_another_model_decides_no_number() -> None:
 def test_both_readings_of_the_error() -> None:
     found, _ = made_up(vulnerable=True)
     setting = Setting("fast", "predicted", 0.01)
-    source, everybody = (found.error(setting, None, 1, everybody=e) for e in (False, True))
+    source, whole_band = (found.error(setting, None, 1, all_images=e) for e in (False, True))
     assert source is not None
-    assert everybody is not None
-    assert source.value == everybody.value  # all images are right when clean
+    assert whole_band is not None
+    assert source.value == whole_band.value  # all images are right when clean
     assert set(found.attacked["kind"]) <= set(KINDS)
     claim = load_claims("confidence-bands")[0]
     assert "eps" in reached_at(claim, found)

@@ -168,5 +168,5 @@ def _norm_of(attack: Callable[..., Images], settings: dict[str, Any]) -> Norm:
             f"over_targets: norm must be one of {', '.join(NORMS)} for an attack without eps, "
             f"got {norm!r}; pass norm="
         )
-    found: Norm = norm
-    return found
+    own_norm: Norm = norm
+    return own_norm

@@ -107,11 +107,11 @@ class AttackSequence:
         goal = Mislead(self.model, margin, self.labels, self.targets).rows(rows)
         value, success = goal.value(logits), goal.success(logits)
         better = success | (value > self.value[rows])
-        taken = rows[better]
-        self.best[taken] = points[better].detach()
-        self.value[taken] = value[better].to(self.value)
-        self.gap[taken] = (-value / spread(logits))[better].to(self.gap)
-        self.fooled[taken] |= success[better]
+        improved = rows[better]
+        self.best[improved] = points[better].detach()
+        self.value[improved] = value[better].to(self.value)
+        self.gap[improved] = (-value / spread(logits))[better].to(self.gap)
+        self.fooled[improved] |= success[better]
 
     def _search_of(self, rows: Tensor) -> Search:
         return search_part(replace(self.search, retire=True), rows) or Search()

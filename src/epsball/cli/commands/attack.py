@@ -50,7 +50,7 @@ def attack(
     from epsball.workflows.craft import craft
 
     with Bars() as bars:
-        made = craft(
+        result = craft(
             model,
             data,
             out=out,
@@ -70,6 +70,6 @@ def attack(
             **loading,
         )
     say(
-        f"{made.n:,} images in {made.path}: {made.fooled:,} are taken for another class "
-        f"({made.clean_wrong:,} were when clean)"
+        f"{result.n:,} images in {result.path}: {result.fooled:,} are taken for another class "
+        f"({result.clean_wrong:,} were when clean)"
     )

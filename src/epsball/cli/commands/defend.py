@@ -42,7 +42,7 @@ def defend(
     from epsball.data import load_data
     from epsball.workflows.defend import defend as fit
 
-    made = fit(
+    fitted = fit(
         model,
         load_data(data, split="train"),
         out=out,
@@ -56,8 +56,8 @@ def defend(
         device=device,
         **loading,
     )
-    show_fitted(made, load_data(data))
-    say(f"audit it: epsball audit defended:{made.folder} --data {data} --attack strongest")
+    show_fitted(fitted, load_data(data))
+    say(f"audit it: epsball audit defended:{fitted.folder} --data {data} --attack strongest")
 
 
 @takes_model_options
@@ -77,11 +77,11 @@ def layers(
     from epsball.cli.console.show import say, show_table
     from epsball.workflows.layers import model_layers, parse_shape, written
 
-    asked = None if shape is None else parse_shape(shape)
-    found = model_layers(model, data, shape=asked, **loading)
-    rows = [[one.name, one.kind, written(one.shape), f"{one.features:,}"] for one in found.layers]
+    image_shape = None if shape is None else parse_shape(shape)
+    listing = model_layers(model, data, shape=image_shape, **loading)
+    rows = [[one.name, one.kind, written(one.shape), f"{one.features:,}"] for one in listing.layers]
     say(
-        f"for images of {written(found.shape)}"
-        + (", which is a guess: --data or --shape says otherwise" if found.guessed else "")
+        f"for images of {written(listing.shape)}"
+        + (", which is a guess: --data or --shape says otherwise" if listing.guessed else "")
     )
     show_table(["layer", "kind", "output", "features"], rows)

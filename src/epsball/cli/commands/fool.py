@@ -64,7 +64,7 @@ def fool(
     from epsball.workflows.fool import fool as search
 
     with Bars() as bars:
-        found = search(
+        result = search(
             model,
             classes,
             out=out,
@@ -82,8 +82,8 @@ def fool(
             progress=bars,
             **loading,
         )
-    least = float(found.fooling.confidence.min())
+    least = float(result.fooling.confidence.min())
     say(
-        f"{found.reached} of {len(found.names)} images are named with {confidence:.0%} or more "
-        f"(the least {least:.1%}); sheet: {found.path / SHEET}"
+        f"{result.reached} of {len(result.names)} images are named with {confidence:.0%} or more "
+        f"(the least {least:.1%}); sheet: {result.path / SHEET}"
     )

@@ -23,7 +23,7 @@ def kinds(
     from epsball.evaluation.metrics.present import eps_text, percent
     from epsball.workflows.kinds import label_kinds
 
-    found = label_kinds(run, hierarchy=hierarchy)
+    labelled = label_kinds(run, hierarchy=hierarchy)
     rows = [
         [
             row["variant"],
@@ -32,7 +32,7 @@ def kinds(
             f"{row['count']:,}",
             "-" if row["share"] is None else percent(row["share"]),
         ]
-        for row in found.shares.iter_rows(named=True)
+        for row in labelled.shares.iter_rows(named=True)
     ]
     show_table(["attack", "eps", "kind", "images", "of those fooled"], rows)
     goals = [
@@ -44,8 +44,9 @@ def kinds(
             f"{rate.reached} of {rate.of}",
             rate.note,
         ]
-        for (variant, _, eps), rates in found.goals.items()
+        for (variant, _, eps), rates in labelled.goals.items()
         for rate in rates
     ]
     show_table(["attack", "eps", "goal", "rate", "images", "note"], goals)
-    say(f"closely related classes: by {found.related}; {found.files[0]}, {found.files[1]}")
+    first, second = labelled.files
+    say(f"closely related classes: by {labelled.related}; {first}, {second}")

@@ -29,7 +29,7 @@ def photo(
     from epsball.evaluation.metrics.present import interval, percent
     from epsball.workflows.photographs import score_photographs
 
-    made = score_photographs(
+    result = score_photographs(
         folder,
         photographs,
         model=model,
@@ -38,7 +38,7 @@ def photo(
         **loading,
     )
     say(
-        f"{made.pairs} pairs: {made.clean_right} clean photographs get their label; the photograph "
-        f"undoes {made.destroyed} adversarial images, destruction rate "
-        f"{percent(made.destruction_rate)} ({interval(made.interval)}); {made.path}"
+        f"{result.pairs} pairs: {result.clean_right} clean photographs get their label; the "
+        f"photograph undoes {result.destroyed} adversarial images, destruction rate "
+        f"{percent(result.destruction_rate)} ({interval(result.interval)}); {result.path}"
     )

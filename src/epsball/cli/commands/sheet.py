@@ -34,7 +34,7 @@ def sheet(
     from epsball.workflows.sheet import make_sheet
 
     with Bars() as bars:
-        made = make_sheet(
+        result = make_sheet(
             model,
             data,
             out=out,
@@ -48,5 +48,7 @@ def sheet(
             progress=bars,
             **loading,
         )
-    say(f"{len(made.pairs)} pairs on {made.pages} pages: {out / PDF}; print it without scaling,")
+    say(
+        f"{len(result.pairs)} pairs on {result.pages} pages: {out / PDF}; print it without scaling,"
+    )
     say(f"photograph each page, then: epsball photo {out} PHOTO... --out DIR")

@@ -77,7 +77,7 @@ def substitute(
 
     images = load_data(data, split="test")
     settings = SubstituteSettings(queries=queries, epochs=epochs, seed=seed)
-    asked: Oracle
+    answers: Oracle
     if oracle.startswith(("http://", "https://")):
         http = HttpSettings(
             oracle,
@@ -94,12 +94,12 @@ def substitute(
             queries=cap,
             owned=i_own_this,
         )
-        asked = HttpOracle(http, cache or out / "oracle.db")
+        answers = HttpOracle(http, cache or out / "oracle.db")
     else:
-        asked = local_oracle(oracle, images, weights)
+        answers = local_oracle(oracle, images, weights)
     with Bars() as bars:
         report = run(
-            asked,
+            answers,
             images,
             out=out,
             settings=settings,

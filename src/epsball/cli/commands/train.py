@@ -134,8 +134,8 @@ def _source(text: str, classes: int, loading: dict[str, Any]) -> "nn.Module":
     from epsball.models import load_model
 
     name, _, weights = text.partition("=")
-    asked = loading | {"weights": Path(weights) if weights else None}
-    return _module(load_model(name, classes=classes, **asked).model, f"--source {name}")
+    arguments = loading | {"weights": Path(weights) if weights else None}
+    return _module(load_model(name, classes=classes, **arguments).model, f"--source {name}")
 
 
 def _module(model: object, name: str) -> "nn.Module":

@@ -15,20 +15,20 @@ _IMAGES = {
 }
 
 
-def show_fitted(made: FittedDefence, test: Dataset) -> None:
+def show_fitted(fitted: FittedDefence, test: Dataset) -> None:
     """Print what was learned, what it makes of clean images, and what to try if that is bad."""
-    say(f"fitted on {made.images:,} images in {made.seconds:.0f} s")
-    machines = machine_facts(made)
+    say(f"fitted on {fitted.images:,} images in {fitted.seconds:.0f} s")
+    machines = machine_facts(fitted)
     _show_machines(machines)
-    worth = worth_of(made, test)
+    worth = worth_of(fitted, test)
     say(_told(worth))
-    if made.false_rejection is not None:
-        asked, count, low, high = made.false_rejection
+    if fitted.false_rejection is not None:
+        share, count, low, high = fitted.false_rejection
         say(
-            f"the threshold was set on {count:,} images to reject {percent(asked)} of clean ones; "
+            f"the threshold was set on {count:,} images to reject {percent(share)} of clean ones; "
             f"of others it rejects {percent(low)} to {percent(high)} (95 % confidence)"
         )
-    for remedy in remedies(worth, machines, made.rejector):
+    for remedy in remedies(worth, machines, fitted.rejector):
         hint(remedy)
 
 

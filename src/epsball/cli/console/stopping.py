@@ -28,8 +28,8 @@ def kept_run(out: Path, what: str) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         started = out.is_dir() and any(out.iterdir())
-        kept = f"finished {what} are in {out}" if started else "nothing was finished yet"
-        raise Stopped(f"stopped: {kept}; give the same command again to go on") from None
+        finished = f"finished {what} are in {out}" if started else "nothing was finished yet"
+        raise Stopped(f"stopped: {finished}; give the same command again to go on") from None
 
 
 def _of_audit(run: Path) -> str:

@@ -164,15 +164,15 @@ def read_saved_images(run: Path) -> SavedImages | None:
         first["labels"],
         first["clean"],
         {
-            (str(kept["variant"]), str(kept["norm"]), float(eps)): images
-            for kept in saved.values()
-            for eps, images in zip(kept["eps"], kept["adversarial"], strict=True)
+            (str(frame["variant"]), str(frame["norm"]), float(eps)): images
+            for frame in saved.values()
+            for eps, images in zip(frame["eps"], frame["adversarial"], strict=True)
         },
         {
-            (str(kept["variant"]), str(kept["norm"]), float(eps)): sure
-            for kept in saved.values()
-            if "confidence" in kept
-            for eps, sure in zip(kept["eps"], kept["confidence"], strict=True)
+            (str(frame["variant"]), str(frame["norm"]), float(eps)): sure
+            for frame in saved.values()
+            if "confidence" in frame
+            for eps, sure in zip(frame["eps"], frame["confidence"], strict=True)
         },
     )
 

@@ -46,8 +46,8 @@ class Counter:
             InvalidInput: the key was used for another body.
         """
         with self._lock:
-            found = self._base.execute("SELECT body, labels FROM answers WHERE key = ?", (key,))
-            row = found.fetchone()
+            stored = self._base.execute("SELECT body, labels FROM answers WHERE key = ?", (key,))
+            row = stored.fetchone()
             if row is None:
                 return None
             if row[0] != body:

@@ -71,12 +71,12 @@ class Detector:
         with self._lock:
             if self.settings.block and client in self._blocked:
                 return True
-            found = sum(self._is_detected(client, one) for one in reduced(images))
+            count = sum(self._is_detected(client, one) for one in reduced(images))
             self._counts["watched"] += len(images)
-            self._counts["detections"] += found
-            if found:
+            self._counts["detections"] += count
+            if count:
                 self._blocked.add(client)
-            return bool(found) and self.settings.block
+            return bool(count) and self.settings.block
 
     def counts(self) -> dict[str, int]:
         """Return watched (images) and detections."""

@@ -145,7 +145,7 @@ def strip_block(rows: Sequence[Mapping[str, Any]], attack: str, beside: str) -> 
     Args:
         rows: of the cell, one per image.
         attack: the attack's name.
-        beside: what was attacked; part of the title.
+        beside: the attacked model or data; part of the title.
     """
     first = rows[0]
     tiles = [Tile(r["eps"], r["prediction"], bool(r["right"]), r["confidence"]) for r in rows]

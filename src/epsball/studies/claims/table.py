@@ -24,7 +24,7 @@ class Claim:
         id: its name.
         study: the study that judges it.
         kind: "value" (a number), "ordering" (a comparison), "statement" (words).
-        text: what is said.
+        text: the claim in words.
         setting: under which parameters; may be empty.
         value: the number; None where there is none.
         unit: "fraction", "count" or "nats" (a loss); None where there is no number.
@@ -53,7 +53,7 @@ class Verdict:
         interval_kind: what the interval is over, in words.
         seeds: repetitions behind it; 0 where it was not run.
         same_setting: whether it was measured under the source's conditions.
-        differs: what is not as in the source, as far as it says.
+        differs: departures from the source; parameters it leaves unstated are not counted.
         note: one line of why.
     """
 

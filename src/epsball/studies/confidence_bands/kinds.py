@@ -1,4 +1,4 @@
-"""Attacked images joined with what was said of them when clean. Imports no torch."""
+"""Attacked images joined with the predictions of their clean images. Imports no torch."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from epsball.kinds.relatives import related_by
 def with_kinds(
     clean: pl.DataFrame, attacked: pl.DataFrame, names: Sequence[str], hierarchy: str
 ) -> pl.DataFrame:
-    """Join attacked images with what was said of them when clean, and label their kind.
+    """Join attacked images with the predictions of their clean images, and label their kind.
 
     Args:
         clean: rows of clean images.

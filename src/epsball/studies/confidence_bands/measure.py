@@ -32,7 +32,7 @@ class Bands:
 
     Args:
         clean: rows of clean images.
-        attacked: rows of attacked images with what was said of them when clean, and their kind.
+        attacked: rows of attacked images, their kind, and the predictions of their clean images.
         bands: from the lowest to the highest.
         per_band: images of a band, the first ones; 0: all.
         k: of the top-k error.
@@ -71,7 +71,7 @@ class Bands:
         return part.filter(pl.col("index").is_in(self.positions(band).tolist()))
 
     def error(
-        self, setting: Setting, band: Band | None, k: int, *, everybody: bool = False
+        self, setting: Setting, band: Band | None, k: int, *, all_images: bool = False
     ) -> Estimate | None:
         """Return the top-k error: the label was among the first k and no longer is.
 
@@ -79,14 +79,14 @@ class Bands:
             setting: the attack.
             band: of which images; None: of all.
             k: 1 or more.
-            everybody: over all images of the band: the label is not among the first k, whether or
+            all_images: over all images of the band: the label is not among the first k, whether or
                 not it was.
 
         Returns:
             The share with Wilson's interval; None where it was not run or no image counts.
         """
         rows = self.rows(setting, band)
-        counted = rows if everybody else rows.filter(pl.col("clean_label_rank") <= k)
+        counted = rows if all_images else rows.filter(pl.col("clean_label_rank") <= k)
         if not len(counted):
             return None
         return over_seeds([float((counted["label_rank"] > k).mean())], len(counted))  # type: ignore[arg-type]  # polars' mean of booleans

@@ -74,8 +74,8 @@ def _blocks(
     return {
         "bands": [tables.band_table(bands)],
         "table": [
-            tables.source_table(bands, eps, everybody=False),
-            tables.source_table(bands, eps, everybody=True),
+            tables.source_table(bands, eps, all_images=False),
+            tables.source_table(bands, eps, all_images=True),
         ],
         "curves": [figures.error_curves(bands), tables.eps_table(bands)],
         "continuous": [figures.confidence_fit(bands, eps), tables.fit_table(bands, eps)],

@@ -26,7 +26,7 @@ REFERENCES = ("least_likely", "predicted", "least_likely_top5")
 _OF_THE_TABLE = REFERENCES[:2]
 METHODS = ("fast", "iterative")
 SCALES = ("log-softmax", "softmax", "logit")
-# the middle first: a study that is stopped early has the eps that say most
+# the middle first: a study that is stopped early has the most informative eps
 EPS = tuple(grey / 255 for grey in (4, 16, 1, 8, 2, 0.5))
 _OTHER_STEPS = (3, 30)  # beside the study's own, on a part of the images
 

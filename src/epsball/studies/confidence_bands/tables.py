@@ -40,7 +40,7 @@ def band_table(bands: Bands) -> TableBlock:
     return NOTES.table("bands", heads, rows)
 
 
-def source_table(bands: Bands, eps: dict[str, float], *, everybody: bool) -> TableBlock:
+def source_table(bands: Bands, eps: dict[str, float], *, all_images: bool) -> TableBlock:
     """Lay our numbers out like the source's table."""
     stated = {
         (c.setting["method"], c.setting["band"], c.setting["steps"], c.setting["k"]): c.value
@@ -56,13 +56,13 @@ def source_table(bands: Bands, eps: dict[str, float], *, everybody: bool) -> Tab
                     one = None
                     if steps in eps:
                         setting = Setting(steps, reference, eps[steps])
-                        one = bands.error(setting, band, k, everybody=everybody)
+                        one = bands.error(setting, band, k, all_images=all_images)
                     value = stated.get((method, band.name, steps, of_source))
-                    row.append(_with_source(one, None if everybody else value))
+                    row.append(_with_source(one, None if all_images else value))
             rows.append(row)
     which = ", ".join(f"{steps} at eps {eps_text(eps[steps])}" for steps in STEPS if steps in eps)
     heads = "method|band|" + "|".join(f"#{s} top-{k}" for s in STEPS for k in (bands.k, 1))
-    return NOTES.table("source", heads, rows, folded=everybody, everybody=everybody, which=which)
+    return NOTES.table("source", heads, rows, folded=all_images, all_images=all_images, which=which)
 
 
 def eps_table(bands: Bands) -> TableBlock:

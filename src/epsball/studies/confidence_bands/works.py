@@ -68,7 +68,7 @@ def _attack(cell: Cell, workspace: Workspace) -> list[Row]:
 def attack_images(
     cell: Cell, victim: Victim, inputs: Tensor, followed: Tensor
 ) -> Iterator[tuple[float, Tensor]]:
-    """Attack images as a cell says.
+    """Attack images with the settings of a cell.
 
     Args:
         cell: of kind "attack".

@@ -83,7 +83,7 @@ class Cell:
 
 
 def labels(cells: Sequence[Cell]) -> dict[str, str]:
-    """Return a description of each cell that tells it from the others of its kind.
+    """Return a description of each cell that differs from those of the others of its kind.
 
     Args:
         cells: of one study.

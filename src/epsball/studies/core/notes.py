@@ -38,7 +38,7 @@ class Notes:
     sections: tuple[tuple[str, str], ...]
     texts: Mapping[str, str]
 
-    def text(self, key: str, **values: Any) -> str:  # noqa: ANN401 - whatever the template shows
+    def text(self, key: str, **values: Any) -> str:  # noqa: ANN401 - any value of the template
         """Return a text as one paragraph.
 
         Args:

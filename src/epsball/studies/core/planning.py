@@ -117,7 +117,7 @@ class PlannedCell:
 
     Args:
         cell: the cell.
-        label: what tells it from the other cells of the plan.
+        label: a description that no other cell of the plan has.
         seconds: measured where it is done, else expected.
         state: "done", "failed" or "open".
     """

@@ -54,7 +54,7 @@ class Executor(Protocol):
         Args:
             cells: those to run; the needs of each are among them.
             work: turns a cell into its rows.
-            store: where rows and failures are written; it knows which cells are done.
+            store: where rows and failures are written, and which cells are done.
             tracker: is informed about every finished cell.
 
         Raises:

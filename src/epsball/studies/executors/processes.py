@@ -82,7 +82,7 @@ class _ProcessPool:
     def _one_by_one(
         self, cells: Sequence[tuple[Cell, Future[Outcome]]]
     ) -> list[tuple[Cell, Outcome]]:
-        """Find which cell killed its process: the pool does not tell, and all of them are lost."""
+        """Find which cell killed its process: the pool does not report it, and all are lost."""
         outcomes = []
         for cell, future in cells:
             lost = isinstance(future.exception(), BrokenProcessPool)

@@ -133,7 +133,7 @@ class _RayPool:
 
 @dataclass(frozen=True)
 class _Job:
-    """What every node has to know about a study.
+    """What every node needs of a study.
 
     Args:
         data: the name of its images.

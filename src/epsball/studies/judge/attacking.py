@@ -40,7 +40,7 @@ class Outcome:
 
     @cached_property
     def reading(self) -> Reading:
-        """Return what the engine's own model says of the attacked images."""
+        """Return the predictions of the engine's own model for the attacked images."""
         return read_images(self.engine, self.attacked.images, self.clean.labels)
 
 
@@ -77,7 +77,7 @@ def run_attacks(
 
 
 def read_images(engine: Engine, images: Tensor, labels: Tensor) -> Reading:
-    """Return what the engine's own model says of images, (n, c, h, w)."""
+    """Return the predictions of the engine's own model for images, (n, c, h, w)."""
     return read_scores(engine.scores(images), labels, engine.info)
 
 

@@ -81,7 +81,7 @@ def _logit_rows(logits: Tensor, eps: list[float], dataset: Dataset) -> list[Row]
 
 
 def judge_levels(model: nn.Module, dataset: Dataset) -> list[Row]:
-    """Store FGSM images of less than one grey level with 8 bits: what is left of them?
+    """Measure how much of an FGSM perturbation below one grey level remains with 8 bits.
 
     Args:
         model: in eval mode.

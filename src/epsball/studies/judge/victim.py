@@ -57,7 +57,7 @@ def open_victim(workspace: Workspace, model: str, weights: str, precision: str) 
         precision: of the gradients: "float32", "float32-copy" or "bfloat16".
 
     Raises:
-        InvalidInput: the model cannot be loaded, gives no gradient, or knows other classes than
+        InvalidInput: the model cannot be loaded, gives no gradient, or has other classes than
             the data have.
     """
     return _opened(workspace.data, workspace.device, model, weights, precision)
@@ -108,7 +108,7 @@ def _check(subject: Subject, images: Dataset) -> None:
         )
     if info.classes != len(images.class_names):
         raise InvalidInput(
-            f"study: {subject.name} knows {info.classes} classes and "
+            f"study: {subject.name} has {info.classes} classes and "
             f"{images.name} has {len(images.class_names)}: give data with the model's classes "
             "(a folder with classes.txt), or another model"
         )

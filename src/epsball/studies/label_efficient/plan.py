@@ -15,7 +15,7 @@ KNOWN: Mapping[str, Plain] = {
     "first": 100,  # labelled images of the first round, drawn at random
     "more": 100,  # labelled in each later round
     "rounds": 8,
-    "candidates": 2000,  # unlabelled images that are looked at in each round
+    "candidates": 2000,  # unlabelled images that are ranked in each round
     "architecture": "zoo:mlp",
     "epochs": 30,
 }

@@ -75,7 +75,7 @@ class Case:
             holds: under the source's attack.
             note: why.
             ours: the hardest of our attacks, and whether the claim holds under it; None: unknown.
-                The note says so where it differs.
+                The note states where it differs.
             beside: further departures, which are listed and leave the verdict as it is.
             attacked: whether the claim is about images that are attacked.
         """

@@ -36,7 +36,7 @@ class Net:
     retrained: bool = False
 
 
-# the source knows no bfloat16, and its numbers are compared
+# the source used float32, and its numbers are compared
 _FLOAT32: Mapping[str, Plain] = {"precision": "float32"}
 # training on examples: no dropout, an eps that rises, averaged weights; few epochs, since one of
 # PGD costs eight

@@ -35,7 +35,7 @@ NOTES = read_notes("epsball.studies.physical")
 FILE, MIDDLE = 0, 3  # severities: the file itself; the one at which claims are judged
 _FAR = 16 / 255
 _TOP = 5
-_FEWEST = 10  # fooled images, for a destruction rate that says anything
+_FEWEST = 10  # fooled images, for a meaningful destruction rate
 
 
 @dataclass(frozen=True)

@@ -129,7 +129,7 @@ def _judge(
     techniques: Sequence[str],
     images: int | None,
 ) -> Cell:
-    """Show a model what was made on its own technique, and, on the first subset, on all."""
+    """Score a model on images attacked on its own technique, and, on the first subset, on all."""
     technique, subset = key
     sources = [one for one in attacks if one[0] == technique]
     if subset == FIRST:
@@ -143,7 +143,7 @@ def _vote(
     techniques: Sequence[str],
     images: int | None,
 ) -> Cell:
-    """Show the vote of all techniques what was made on each of them."""
+    """Score the vote of all techniques on images attacked on each of them."""
     members = [trained[technique, FIRST] for technique in techniques]
     sources = [(technique, FIRST) for technique in techniques]
     cell = _after(members[0], members, sources, attacks, images)

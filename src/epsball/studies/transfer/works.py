@@ -1,4 +1,4 @@
-"""The work of study `transfer`: training, attacking, and showing what was made to other models."""
+"""The work of study `transfer`: training, attacking, scoring other models on the images."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -78,14 +78,14 @@ def _judge(cell: Cell, workspace: Workspace) -> list[Row]:
         members = [opened(workspace, models[0], cell)]
     classes = len(workspace.test_set().class_names)
 
-    def says(shown: Tensor) -> NDArray[np.int64]:
+    def predictions(shown: Tensor) -> NDArray[np.int64]:
         return majority([predict(member, shown) for member in members], classes)
 
-    truth, clean = labels.numpy(), says(images)
+    truth, clean = labels.numpy(), predictions(images)
     rows: list[Row] = []
     for (technique, subset), hashed in zip(sources, attacks, strict=True):
         stored = read_examples_of(workspace.examples(hashed))
-        wrong = says(torch.from_numpy(stored["images"]).float() / _WHITE) != truth
+        wrong = predictions(torch.from_numpy(stored["images"]).float() / _WHITE) != truth
         both = (clean == truth) & (stored["clean"] == truth)
         rows.append(
             {

@@ -31,7 +31,7 @@ def weights_uphill(model: nn.Module, loss: Callable[[], Tensor], share: float) -
     weights = [w for w in model.parameters() if w.requires_grad and w.dim() >= _MATRIX]
     with _same_buffers(model):
         slopes = torch.autograd.grad(loss(), weights, allow_unused=True)
-    kept = [weight.detach().clone() for weight in weights]
+    originals = [weight.detach().clone() for weight in weights]
     with torch.no_grad():
         for weight, slope in zip(weights, slopes, strict=True):
             if slope is not None:
@@ -40,16 +40,16 @@ def weights_uphill(model: nn.Module, loss: Callable[[], Tensor], share: float) -
         yield
     finally:
         with torch.no_grad():
-            for weight, before in zip(weights, kept, strict=True):
-                weight.copy_(before)
+            for weight, original in zip(weights, originals, strict=True):
+                weight.copy_(original)
 
 
 @contextmanager
 def _same_buffers(model: nn.Module) -> Iterator[None]:
-    kept = [buffer.clone() for buffer in model.buffers()]
+    originals = [buffer.clone() for buffer in model.buffers()]
     try:
         yield
     finally:
         with torch.no_grad():
-            for buffer, before in zip(model.buffers(), kept, strict=True):
-                buffer.copy_(before)
+            for buffer, original in zip(model.buffers(), originals, strict=True):
+                buffer.copy_(original)

@@ -68,8 +68,8 @@ def _train(run: TrainRun, epoch: int, meter: Meter) -> float:
         rate = learning_rate(settings, update, context.updates)
         set_learning_rate(run.optimizer, rate)
         meter.expect(labels)
-        asked = warmed_up(settings, update, context.updates)
-        batch = Batch(images, labels, asked, examples, context.sources, run.memory, counts)
+        warmed = warmed_up(settings, update, context.updates)
+        batch = Batch(images, labels, warmed, examples, context.sources, run.memory, counts)
         with named_failure(f"epoch {epoch}, batch {number}"):
             mean.add(take_step(run, batch, update, meter), len(labels))
         if number % _PULSE == 0 and number < context.batches:

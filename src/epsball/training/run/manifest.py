@@ -131,9 +131,9 @@ def _same_run(out: Path, requested: dict[str, dict[str, Any]]) -> dict[str, Any]
         raise InvalidInput(
             f"train: {file} cannot be read ({error}); delete {out} and train again"
         ) from None
-    begun = manifest["settings"].get("epochs", 0)
+    epochs = manifest["settings"].get("epochs", 0)
     only_epochs = len(differing) == 1 and differing[0].startswith("epochs (")
-    if manifest["finished"] and only_epochs and begun < requested["settings"]["epochs"]:
+    if manifest["finished"] and only_epochs and epochs < requested["settings"]["epochs"]:
         return _extended(manifest, requested)
     refuse_other_run(out, "training run", differing)
     return manifest
@@ -155,7 +155,7 @@ def _differences(manifest: dict[str, Any], requested: dict[str, dict[str, Any]])
     there = {part: manifest.get(part, {}) for part in requested if part != "settings"}
     here = {part: values for part, values in requested.items() if part != "settings"}
     names = differences(settings, requested["settings"]) + differences(there, here)
-    begun, now = manifest["versions"]["torch"], versions("torch")["torch"]
-    if not manifest["finished"] and begun != now:
-        names.append(f"torch ({begun} there, {now} here)")
+    before, now = manifest["versions"]["torch"], versions("torch")["torch"]
+    if not manifest["finished"] and before != now:
+        names.append(f"torch ({before} there, {now} here)")
     return names

@@ -44,12 +44,12 @@ def prepare(run: TrainRun, train: Callable[..., TrainResult]) -> None:
     wanted, file = run.context.recipe.made_once, run.out / EXAMPLES
     if wanted is None:
         return
-    begun = bool(run.history.rows)
-    if not (begun and file.exists()):
+    is_continued = bool(run.history.rows)
+    if not (is_continued and file.exists()):
         source, spent = _source(run, train)
         if not file.exists():
             _write_examples(run, source, wanted, file, spent)
-        if wanted.from_source and not begun:
+        if wanted.from_source and not is_continued:
             run.begin_at(source.state_dict())
     tensors, note = read_tensors(file)
     run.preparation = Preparation(**json.loads(note))
@@ -96,14 +96,14 @@ def _write_examples(
     context, start = run.context, time.perf_counter()
     settings = context.settings
     generator = seeded(settings.seed, 0, "made once", run.placement.device)
-    made: list[tuple[Tensor, Tensor]] = []
+    examples: list[tuple[Tensor, Tensor]] = []
     with Meter(source) as meter, evaluating(source), run.placement.autocast():
         for images, labels in context.feed.batches(
             context.feed.train_rows, settings.batch_size, run.placement
         ):
             batch = Batch(images, labels, settings, generator)
-            made.append(_examples(source, batch, wanted))
-    images, labels = (torch.cat(parts) for parts in zip(*made, strict=True))
+            examples.append(_examples(source, batch, wanted))
+    images, labels = (torch.cat(parts) for parts in zip(*examples, strict=True))
     cost = replace(
         spent,
         gradient_evaluations=spent.gradient_evaluations + meter.gradient_evaluations,
@@ -118,14 +118,14 @@ def _examples(source: nn.Module, batch: Batch, wanted: MadeOnce) -> tuple[Tensor
     """Return examples (m, c, h, w) and their labels (m,), on the CPU."""
     settings = batch.settings
     if settings.attack_steps == 1:
-        made = fgsm(source, batch.images, batch.labels, eps=batch.eps, norm=settings.norm)
+        attacked = fgsm(source, batch.images, batch.labels, eps=batch.eps, norm=settings.norm)
     else:
-        made = pgd_examples(source, batch)
+        attacked = pgd_examples(source, batch)
     labels = batch.labels
     if wanted.successes:
-        chosen = _right(source, batch.images, labels) & ~_right(source, made, labels)
-        made, labels = made[chosen], labels[chosen]
-    return made.cpu(), labels.cpu()
+        chosen = _right(source, batch.images, labels) & ~_right(source, attacked, labels)
+        attacked, labels = attacked[chosen], labels[chosen]
+    return attacked.cpu(), labels.cpu()
 
 
 def _right(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:

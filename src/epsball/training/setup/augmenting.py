@@ -25,12 +25,12 @@ def crop_and_flip(images: Images, generator: torch.Generator) -> Tensor:
     place = images.device
     pad = max(1, _SHIFT * height // 32)
 
-    def drawn(below: int) -> Tensor:
+    def draw(below: int) -> Tensor:
         return torch.randint(below, (count, 1), generator=generator, device=place)
 
-    rows = torch.arange(height, device=place) + drawn(2 * pad + 1)
+    rows = torch.arange(height, device=place) + draw(2 * pad + 1)
     columns = torch.arange(width, device=place).expand(count, width)
-    columns = torch.where(drawn(2) == 1, columns.flip(1), columns) + drawn(2 * pad + 1)
+    columns = torch.where(draw(2) == 1, columns.flip(1), columns) + draw(2 * pad + 1)
     padded = functional.pad(images, (pad, pad, pad, pad)).permute(0, 2, 3, 1)
     number = torch.arange(count, device=place)[:, None, None]
     moved = padded[number, rows[:, :, None], columns[:, None, :]]  # (n, h, w, c)

@@ -62,9 +62,9 @@ def generator_examples(model: nn.Module, batch: Batch) -> Tensor:
     return attacked.detach()
 
 
-def _confusion(weights: dict[str, Tensor], images: Tensor, made: Tensor) -> Tensor:
+def _confusion(weights: dict[str, Tensor], images: Tensor, perturbed: Tensor) -> Tensor:
     """Return the discriminator's own loss, minus what it is to climb in the source's equation 1."""
-    clean, moved = discern(weights, images), discern(weights, made.detach())
+    clean, moved = discern(weights, images), discern(weights, perturbed.detach())
     return functional.softplus(-clean).mean() + functional.softplus(moved).mean()
 
 

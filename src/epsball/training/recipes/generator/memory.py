@@ -53,8 +53,8 @@ def descend(memory: dict[str, Tensor], net: str, slopes: Mapping[str, Tensor], r
     weights = {name: memory[f"{net}.{name}"].detach() for name in slopes}
     optimizer = Adam(weights.values(), lr=rate, fused=True)
     for name, weight in weights.items():
-        kept = {what: memory[f"{net}.{name}.{what}"] for what in (_STEP, *_AVERAGES)}
-        optimizer.state[weight] = kept  # the very tensors: Adam changes them in place
+        state = {what: memory[f"{net}.{name}.{what}"] for what in (_STEP, *_AVERAGES)}
+        optimizer.state[weight] = state  # the very tensors: Adam changes them in place
         # in the weight's own layout, which a convolution's gradient may not have
         weight.grad = slopes[name].contiguous()
     optimizer.step()
@@ -75,8 +75,8 @@ def generator_weights(run: Path) -> dict[str, Tensor]:
     file = run / _CHECKPOINT
     tensors, _ = read_tensors(file)
     prefix = f"memory.{GENERATOR}."
-    held = {key.removeprefix(prefix): v for key, v in tensors.items() if key.startswith(prefix)}
-    weights = {name: v for name, v in held.items() if name.endswith((".weight", ".bias"))}
+    chosen = {key.removeprefix(prefix): v for key, v in tensors.items() if key.startswith(prefix)}
+    weights = {name: v for name, v in chosen.items() if name.endswith((".weight", ".bias"))}
     if not weights:
         raise InvalidInput(
             f"train: {file} holds no generator; name the directory of a run of recipe 'generator'"
