@@ -6,14 +6,29 @@ from typing import Any
 from epsball.report.drawing.numbers import MISSING
 from epsball.report.drawing.table import Cell, Row, Table, table
 
-VERDICTS = {
-    "match": "numbers that match the source's",
-    "differs": "numbers that differ",
-    "holds": "findings that hold",
-    "refuted": "findings that are refuted",
-    "not run": "claims not run",
+# word of a verdict: what one claim with it is, and what several are
+_VERDICTS = {
+    "match": ("number that matches the source's", "numbers that match the source's"),
+    "differs": ("number that differs", "numbers that differ"),
+    "holds": ("finding that holds", "findings that hold"),
+    "refuted": ("finding that is refuted", "findings that are refuted"),
+    "not run": ("claim not run", "claims not run"),
 }
 _HEADS = "claim|verdict|#measured|why"
+
+
+def tally(counts: Mapping[str, int]) -> list[tuple[int, str]]:
+    """Return how many claims have each verdict, with the words for it.
+
+    Example:
+        >>> tally({"holds": 1, "not run": 2})
+        [(1, 'finding that holds'), (2, 'claims not run')]
+    """
+    return [
+        (counts[name], one if counts[name] == 1 else several)
+        for name, (one, several) in _VERDICTS.items()
+        if counts.get(name)
+    ]
 
 
 def number_table(claims: Sequence[Mapping[str, Any]]) -> Table | None:

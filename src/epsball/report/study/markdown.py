@@ -6,11 +6,11 @@ from typing import Any
 
 from epsball.files import write_bytes
 from epsball.report.study.claims import (
-    VERDICTS,
     interval,
     is_answered,
     measured,
     reason,
+    tally,
     unanswered,
 )
 from epsball.studies.core.store import read_study
@@ -59,12 +59,11 @@ _RULES = (
 
 def _judged(summary: Mapping[str, Any]) -> list[str]:
     """Return the verdicts; nothing where the source makes no claim."""
-    counts = summary["verdicts"]
-    tally = [f"{counts[v]} {w}" for v, w in VERDICTS.items() if v in counts]
-    if not tally:
+    counts = [f"{count} {words}" for count, words in tally(summary["verdicts"])]
+    if not counts:
         return []
     tables = [_claims(summary["claims"], numbers) for numbers in (False, True)]
-    return ["## Claims", f"{'; '.join(tally)}. {_RULES}", *tables, *_unanswered(summary["claims"])]
+    return ["## Claims", f"{'; '.join(counts)}. {_RULES}", *tables, *_unanswered(summary["claims"])]
 
 
 def _unanswered(claims: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -8,7 +8,7 @@ from epsball.files import write_bytes
 from epsball.report.drawing.document import render
 from epsball.report.drawing.figure import write_figures
 from epsball.report.drawing.table import Cell, Table, table
-from epsball.report.study.claims import VERDICTS, is_answered, number_table, reason, unanswered
+from epsball.report.study.claims import is_answered, number_table, reason, tally, unanswered
 from epsball.report.study.facts import study_facts
 from epsball.report.study.figures import study_figure
 from epsball.report.study.strips import study_strip
@@ -40,7 +40,7 @@ def write_study(out: Path, *, figures: bool = False) -> Path:
         summary=summary,
         story=story,
         sections=sections,
-        tally=[(words, summary["verdicts"].get(name, 0)) for name, words in VERDICTS.items()],
+        tally=tally(summary["verdicts"]),
         findings=[c for c in summary["claims"] if c["kind"] != "value" and is_answered(c)],
         numbers=number_table(summary["claims"]),
         unanswered=unanswered(summary["claims"]),
