@@ -13,6 +13,7 @@ from tests.report.fake_study import build, story
 from epsball.errors import InvalidInput
 from epsball.report import write_study, write_study_page
 from epsball.report.drawing.figure import NARROW, WIDE
+from epsball.report.study.claims import reason, shared_departures
 from epsball.report.study.figures import draw_points, point_frame, study_figure
 
 
@@ -102,3 +103,23 @@ def test_pages_of_a_study_need_no_torch() -> None:
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_departure_of_all_claims_is_stated_once() -> None:
+    claims = [
+        {"verdict": "holds", "value": 1.0, "note": "so", "same_setting": False, "differs": ["a"]},
+        {
+            "verdict": "match",
+            "value": 1.0,
+            "note": "n",
+            "same_setting": False,
+            "differs": ["a", "b"],
+        },
+        {"verdict": "not run", "value": None, "note": "-", "same_setting": False, "differs": []},
+    ]
+    shared = shared_departures(claims)
+    assert shared == ("a",)
+    assert reason(claims[0], shared) == "so"
+    assert reason(claims[1], shared) == "n (measured in another setting: b)"
+    assert reason(claims[0]) == "so (measured in another setting: a)"
+    assert shared_departures(claims[2:]) == ()

@@ -40,7 +40,9 @@ def number_table(claims: Sequence[Mapping[str, Any]]) -> Table | None:
     Returns:
         The table; None where the source has no number.
     """
-    rows = [claim_row(claim) for claim in claims if claim["kind"] == "value" and is_answered(claim)]
+    shared = shared_departures(claims)
+    values = [claim for claim in claims if claim["kind"] == "value" and is_answered(claim)]
+    rows = [claim_row(claim, shared) for claim in values]
     return table("Numbers of the source", _HEADS, rows) if rows else None
 
 
@@ -58,21 +60,37 @@ def unanswered(claims: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
     return names
 
 
-def claim_row(claim: Mapping[str, Any]) -> Row:
+def claim_row(claim: Mapping[str, Any], shared: Sequence[str]) -> Row:
     """Lay one verdict out."""
     return [
         str(claim["text"]),
         str(claim["verdict"]),
         Cell(measured(claim["value"]), note=interval(claim)),
-        reason(claim),
+        reason(claim, shared),
     ]
 
 
-def reason(claim: Mapping[str, Any]) -> str:
-    """Write why, and in what other setting a verdict was reached that stands all the same."""
-    if claim["same_setting"] or claim["verdict"] == "not run" or not claim["differs"]:
+def shared_departures(claims: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Return what differs from the source's setting for every claim that was answered."""
+    settings = [tuple(claim["differs"]) for claim in claims if is_answered(claim)]
+    return (
+        tuple(words for words in settings[0] if all(words in s for s in settings))
+        if settings
+        else ()
+    )
+
+
+def reason(claim: Mapping[str, Any], shared: Sequence[str] = ()) -> str:
+    """Write why, and in what other setting a verdict was reached that stands all the same.
+
+    Args:
+        claim: of summary.json.
+        shared: departures that the page states once for all claims.
+    """
+    differs = [words for words in claim["differs"] if words not in shared]
+    if claim["same_setting"] or claim["verdict"] == "not run" or not differs:
         return str(claim["note"])
-    return f"{claim['note']} (measured in another setting: {', '.join(claim['differs'])})"
+    return f"{claim['note']} (measured in another setting: {', '.join(differs)})"
 
 
 def measured(value: float | None) -> str:

@@ -10,6 +10,7 @@ from epsball.report.study.claims import (
     is_answered,
     measured,
     reason,
+    shared_departures,
     tally,
     unanswered,
 )
@@ -63,7 +64,12 @@ def _judged(summary: Mapping[str, Any]) -> list[str]:
     if not counts:
         return []
     tables = [_claims(summary["claims"], numbers) for numbers in (False, True)]
-    return ["## Claims", f"{'; '.join(counts)}. {_RULES}", *tables, *_unanswered(summary["claims"])]
+    shared = ", ".join(shared_departures(summary["claims"]))
+    setting = (
+        f" All were measured in another setting than the source's: {shared}." if shared else ""
+    )
+    lede = f"{'; '.join(counts)}. {_RULES}{setting}"
+    return ["## Claims", lede, *tables, *_unanswered(summary["claims"])]
 
 
 def _unanswered(claims: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -118,13 +124,14 @@ def _cell(cell: str | Sequence[str]) -> str:
 
 def _claims(claims: Sequence[Mapping[str, Any]], numbers: bool) -> str:  # noqa: FBT001 - which half
     chosen = [c for c in claims if (c["kind"] == "value") == numbers and is_answered(c)]
+    shared = shared_departures(claims)
     rows = [
         [
             f"`{c['id']}`",
             c["text"],
             f"**{c['verdict']}**",
             _cell((measured(c["value"]), interval(c))),
-            reason(c),
+            reason(c, shared),
         ]
         for c in chosen
     ]

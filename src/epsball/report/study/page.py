@@ -8,7 +8,14 @@ from epsball.files import write_bytes
 from epsball.report.drawing.document import render
 from epsball.report.drawing.figure import write_figures
 from epsball.report.drawing.table import Cell, Table, table
-from epsball.report.study.claims import is_answered, number_table, reason, tally, unanswered
+from epsball.report.study.claims import (
+    is_answered,
+    number_table,
+    reason,
+    shared_departures,
+    tally,
+    unanswered,
+)
 from epsball.report.study.facts import study_facts
 from epsball.report.study.figures import study_figure
 from epsball.report.study.strips import study_strip
@@ -45,6 +52,7 @@ def write_study(out: Path, *, figures: bool = False) -> Path:
         numbers=number_table(summary["claims"]),
         unanswered=unanswered(summary["claims"]),
         reason=reason,
+        shared=shared_departures(summary["claims"]),
         facts=study_facts(summary["manifest"]),
     )
     if figures:
