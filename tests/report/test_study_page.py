@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import altair as alt
 import pytest
@@ -106,7 +107,7 @@ def test_pages_of_a_study_need_no_torch() -> None:
 
 
 def test_a_departure_of_all_claims_is_stated_once() -> None:
-    claims = [
+    claims: list[dict[str, Any]] = [
         {"verdict": "holds", "value": 1.0, "note": "so", "same_setting": False, "differs": ["a"]},
         {
             "verdict": "match",
