@@ -15,7 +15,6 @@ import polars as pl
 import pytest
 import torch
 from PIL import Image
-from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import epsball
@@ -165,10 +164,6 @@ TYPED: dict[str, tuple[str, int, str]] = {
 }
 
 
-def tell(report: Any) -> str:
-    return f"{report!r}"
-
-
 # what is written in Python, and a part of what is printed
 WRITTEN: dict[str, tuple[Callable[[], Any], str]] = {
     "a loader": (
@@ -238,5 +233,4 @@ def test_typed(
 @pytest.mark.parametrize("name", WRITTEN)
 def test_written(name: str, place: Path) -> None:
     written, says = WRITTEN[name]
-    assert says in tell(written())
-    assert nn.Module is not None
+    assert says in repr(written())
