@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.browser
 PAGES = [
-    # the largest of its kind stands for these two in the default suite
+    # the largest of its kind represents these three in the default suite
     pytest.param("digits_page", marks=pytest.mark.slow),
     pytest.param("single_page", marks=pytest.mark.slow),
+    pytest.param("blocked_page", marks=pytest.mark.slow),
     "thousand_page",
-    "blocked_page",
     "comparison_page",
     "study_page",
 ]
