@@ -150,7 +150,7 @@ def _tensor_bytes(tensor: Tensor) -> bytes:
 def _array_bytes(array: NDArray[Any]) -> bytes:
     if array.dtype.names is None:
         return array.tobytes()
-    # between the fields of a record may lie bytes that nobody wrote
+    # between the fields of a record may lie bytes that were never written
     return b"".join(_array_bytes(array[name]) for name in array.dtype.names)
 
 

@@ -1,4 +1,4 @@
-"""The plain values every room speaks in. Nothing here imports torch: reports need none."""
+"""The plain values that all packages exchange. Nothing here imports torch."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field

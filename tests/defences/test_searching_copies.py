@@ -68,8 +68,8 @@ def test_wide_machines_search_along_their_main_directions(
     half: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Features of few dimensions and a little noise: what lies beside the directions is far off."""
-    monkeypatch.setattr(rbf_svm, "_KEPT", 8)
-    monkeypatch.setattr(rbf_svm, "_LOOKED_AT", 40)
+    monkeypatch.setattr(rbf_svm, "_DIRECTIONS", 8)
+    monkeypatch.setattr(rbf_svm, "_SAMPLE", 40)
     drawn = torch.Generator().manual_seed(0)
     inside = torch.randn((300, 6), generator=drawn) @ torch.randn((6, 400), generator=drawn)
     features = inside + 0.3 * torch.randn((300, 400), generator=drawn) + 5
@@ -93,7 +93,7 @@ def test_wide_machines_search_along_their_main_directions(
 
 
 def test_a_fit_forgets_that_it_was_a_searching_copy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rbf_svm, "_KEPT", 1)
+    monkeypatch.setattr(rbf_svm, "_DIRECTIONS", 1)
     drawn = torch.Generator().manual_seed(0)
     features = torch.randn((60, 40), generator=drawn)
     labels = (features[:, 0] > 0).long()

@@ -37,7 +37,7 @@ class AttackSpec:
         random: whether another generator gives another result, so that restarts help.
         keeps: what it returns: the "best" point seen, by (fooled, cross-entropy); one that
             "success", if any point seen did; or the "last".
-        composite: it runs other attacks in turn: each call is dear, and gradients are followed
+        composite: it runs other attacks in turn: each call is expensive, and gradients are followed
             where there are any.
         averages: it follows gradients averaged over changed images: what it reaches on the model
             it is made on is not the most that a gradient reaches there.

@@ -75,7 +75,7 @@ def disconnect() -> None:
 
 
 def _check_reachable(address: str) -> None:
-    """Try the port: Ray itself waits for minutes before it says that nobody answers."""
+    """Try the port: Ray itself waits for minutes before it reports that there is no answer."""
     scheme, _, rest = address.rpartition("://")
     host, _, port = rest.rpartition(":") if ":" in rest else (rest, "", "")
     number = port or str(_DEFAULT_PORT.get(scheme, 6379))

@@ -102,7 +102,7 @@ def read_begun(run: Path) -> Manifest | None:
         raise InvalidInput(
             f"--out {run}: its manifest is not one of epsball's ({reason}); choose another --out"
         ) from None
-    # a run that got no further than its plan, blocked perhaps, stands in nobody's way
+    # a run without records, because a finding blocked it perhaps, may be replaced
     return manifest if recorded else None
 
 

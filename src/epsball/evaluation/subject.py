@@ -33,7 +33,6 @@ from epsball.tensors import Classifier
 from epsball.types import Finding, ModelInfo
 
 Model: TypeAlias = str | nn.Module | Callable[[torch.Tensor], torch.Tensor]
-_FEW = 2
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ class Subject:
         findings: doubts that came up while it was opened.
         state: its buffers as they were before it was asked.
         class_names: what the model calls its classes, in the order of its scores; None: unknown.
-        noted: what was done to it while it was opened, which stands in nobody's way.
+        noted: findings about how it was opened; none of them blocks.
     """
 
     model: Classifier

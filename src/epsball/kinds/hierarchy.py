@@ -70,7 +70,7 @@ class Hierarchy:
         return matrix
 
     def leaves(self) -> tuple[str, ...]:
-        """Return the nodes that are nobody's parent, sorted."""
+        """Return the nodes without children, sorted."""
         inner = {parent for parents in self.parents.values() for parent in parents}
         return tuple(sorted(self.parents.keys() - inner))
 

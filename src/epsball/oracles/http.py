@@ -103,7 +103,7 @@ class HttpOracle:
         self._journal = Journal(cache, f"{settings.url} ({settings.request})")
         self._cached = 0
         self._limit = RateLimit(settings.rate)
-        # no redirects: they could lead to a host that nobody has confirmed
+        # no redirects: they could lead to a host that the user has not confirmed
         self._client = httpx.Client(
             timeout=settings.timeout,
             follow_redirects=False,

@@ -26,7 +26,6 @@ from epsball.files import write_bytes
 from epsball.named_settings import read_settings, split_named
 from epsball.types import Dataset, Positions
 
-_FEW = 2
 _OF_FILES = ("onnx", "pt2", "jit", "sklearn", "hf")  # sources that may name a file or a folder
 _ELSEWHERE = {  # settings that are no one word
     "layers": "by --layer, once for each (layers=... in Python)",
@@ -112,7 +111,7 @@ def defend(
     spec, settings = parse_defence(defence)
     settings |= _layered(spec.name, spec.knobs, layers)
     settings |= _one_threshold(threshold, false_rejection)
-    base = open_bare(model, sample_of(data, _FEW)[0], device_for(device), loading)
+    base = open_bare(model, sample_of(data, 2)[0], device_for(device), loading)
     rejector = spec.build(base, **settings)
     rows = choose(data.labels, limit)
     if false_rejection is not None:

@@ -16,7 +16,6 @@ from epsball.evaluation.subject import device_for
 from epsball.models import MODELS, load_model
 
 Shape: TypeAlias = tuple[int, int, int]
-_FEW = 2
 _GUESSES: tuple[Shape, ...] = ((3, 32, 32), (1, 28, 28), (3, 224, 224))
 
 
@@ -27,7 +26,7 @@ class ModelLayers:
     Args:
         layers: in the order in which they finish.
         shape: (c, h, w) of the images that were shown to it.
-        guessed: nobody named such images.
+        guessed: the shape was not given.
     """
 
     layers: Sequence[Layer]
@@ -61,7 +60,7 @@ def model_layers(
         raise InvalidInput("layers: give data or shape, one of the two")
     place, how = device_for(device), {"require_weights": False} | loading
     if data is not None:
-        return _listed(model, sample_of(open_data(data), _FEW)[0], place, how, guessed=False)
+        return _listed(model, sample_of(open_data(data), 2)[0], place, how, guessed=False)
     loaded = load_model(model, device=place, **how).model
     check_mode(loaded, model)  # what no other image would mend is said here
     if not isinstance(loaded, nn.Module):
@@ -72,7 +71,7 @@ def model_layers(
     reason = ""
     for one in shapes:
         try:
-            sample = torch.full((_FEW, *one), 0.5)
+            sample = torch.full((2, *one), 0.5)
             return _listed(model, sample, place, how, guessed=known_shape is None)
         except (EpsballError, RuntimeError, ValueError) as error:  # the model's own, mostly
             reason = str(error).partition("\n")[0]

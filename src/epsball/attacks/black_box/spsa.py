@@ -201,7 +201,7 @@ class _Prober:
             probes = self._inside(walk, torch.cat((here + away, here - away), 1))
             value, success_of_probes = self._ask(walk, probes)
             rise = (value[:, :count] - value[:, count:]).nan_to_num(0, 0, 0)
-            # at a border of ball or box a pair lies closer together than it was meant to
+            # at a border of ball or box a pair lies closer together than `samples` asks
             apart = probes[:, :count] - probes[:, count:]
             above += (rise[:, :, None, None, None] * apart).sum(1)
             below += apart.square().sum(1)

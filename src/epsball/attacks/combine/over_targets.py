@@ -19,8 +19,6 @@ from epsball.randomness import ImageStreams
 from epsball.tensors import Classifier, Images, Labels
 from epsball.types import NORMS, Norm, Search
 
-_PAIR = 2  # the fewest classes of which one can be wrong
-
 
 def over_targets(
     attack: Callable[..., Images], *, count: int | Literal["all"] = 9
@@ -138,7 +136,7 @@ def _likeliest(
 ) -> tuple[Tensor, ...]:
     """Return for each try the class (n,) it goes to: the likeliest wrong ones, best first."""
     classes = class_count(model, logits)
-    if classes < _PAIR:
+    if classes < 2:
         raise InvalidInput(
             f"over_targets: the model must have at least 2 classes, got {classes}; "
             "for a binary model z return torch.cat([torch.zeros_like(z), z], dim=1)"

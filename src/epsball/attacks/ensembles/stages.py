@@ -30,7 +30,7 @@ BALLS: tuple[Norm, ...] = ("linf", "l2")
 # border than gradients had
 When = Literal["left", "near", "masked"]
 # of the images that nothing fools, how many such a stage is run on: measured on base-cnn-robust;
-# masked gradients are what nobody foretells
+# the cost of masked gradients cannot be foretold
 SHARES: dict[When, float] = {"left": 1.0, "near": 0.1, "masked": 0.0}
 
 

@@ -1,4 +1,4 @@
-"""The strongest attack for the least work: cheap stages first, dear ones where there is reason."""
+"""The strongest attack for the least work: cheap stages first, expensive ones where needed."""
 
 from dataclasses import replace
 

@@ -14,7 +14,7 @@ from epsball.geometry import per_row, project_into_box, steepest
 from epsball.types import Norm
 
 _FIRST, _LEAST = 2.0, 1e-3  # lengths of a step in units of eps: the first and longest, the shortest
-_KEPT = 1e-4  # of the rise that the slope promises: Armijo's usual share
+_ARMIJO = 1e-4  # of the rise that the slope promises: Armijo's usual share
 
 
 @dataclass
@@ -97,7 +97,7 @@ class LineSearch:
     ) -> None:
         rise = visit.value - value
         promised = (slope * (visit.point - point)).flatten(1).sum(1)
-        good = rise > _KEPT * promised.clamp_min(0)
+        good = rise > _ARMIJO * promised.clamp_min(0)
         length = torch.where(good, 2 * length, length / 2)
         self.ended = torch.where(good, rise < self.tolerance, length < _LEAST * self.eps)
         better_rows = per_row(good, point)

@@ -16,7 +16,7 @@ _COLOURS = {"blocking": "bold red", "warning": "yellow", "info": "cyan"}
 
 
 def out() -> Console:
-    """Return the console of standard output; wide enough for tables where nobody looks."""
+    """Return the console of standard output; wide enough for tables where it is no terminal."""
     console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=_WIDE)
 

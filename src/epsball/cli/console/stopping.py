@@ -1,4 +1,4 @@
-"""What to say where somebody stops a command with Ctrl-C."""
+"""Messages for a command that is stopped with Ctrl-C."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -14,9 +14,8 @@ from epsball.errors import InvalidInput
 Stored: TypeAlias = Tensor | NDArray[Any]  # (n, c, h, w), uint8, or float in [0, 1]
 Marks: TypeAlias = Tensor | NDArray[Any]  # (n,), integers
 _BRIGHTEST = 255
-_DIMENSIONS = 4
 _SINGLE = 4  # bytes
-_FEW = 8
+_CHECKED_IMAGES = 8
 
 
 @dataclass(frozen=True)
@@ -25,7 +24,7 @@ class ImageSet:
 
     Args:
         images: (n, c, h, w), uint8 or float.
-        rows: (m,), int64, those that are meant, on the CPU.
+        rows: (m,), int64, the chosen ones, on the CPU.
         place: device of the batches.
         dtype: of the batches.
         size: images a batch.
@@ -52,7 +51,7 @@ class ImageSet:
 
     def few(self) -> Tensor:
         """Return the first images, (m, c, h, w), eight at most."""
-        return self._batch(self.rows[:_FEW])
+        return self._batch(self.rows[:_CHECKED_IMAGES])
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -100,7 +99,7 @@ def read_images(images: Stored, *, place: torch.device, dtype: torch.dtype, size
         raise InvalidInput(
             f"images must be a tensor or an array (n, c, h, w), got a {type(images).__name__}"
         )
-    if images.ndim != _DIMENSIONS or not len(images):
+    if images.ndim != 4 or not len(images):
         raise InvalidInput(
             f"images must be (n, c, h, w), one image or more, got {tuple(images.shape)}"
         )

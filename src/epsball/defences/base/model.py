@@ -12,8 +12,6 @@ from epsball.runs.likeness import sample_scores
 from epsball.tensors import Classifier
 from epsball.types import Gives, ModelInfo
 
-_ROWS_AND_COLUMNS = 2
-_PAIR = 2  # the fewest classes
 _SHOWN = 5  # classes in a message
 _NEAR = 2e-3  # of 1: what probabilities add up to, in half precision too
 
@@ -48,7 +46,7 @@ def base_scores(model: Classifier, inputs: Tensor) -> Tensor:
             f"the model must return scores (n, k), got a {type(scores).__name__}: wrap it so that "
             "it returns the tensor alone"
         )
-    if scores.dim() != _ROWS_AND_COLUMNS or len(scores) != len(inputs):
+    if scores.dim() != 2 or len(scores) != len(inputs):
         raise BrokenContract(
             f"the model must return scores (n, k), got {tuple(scores.shape)} for images "
             f"{tuple(inputs.shape)}"
@@ -124,7 +122,7 @@ def class_count(model: Classifier, example: Tensor, labels: Tensor, name: str) -
         raise InvalidInput(f"{name}: the model rejects already; give the one inside it")
     with torch.no_grad():
         classes = base_scores(model, example).shape[1]
-    if classes < _PAIR:
+    if classes < 2:
         raise InvalidInput(f"{name}: the model must name 2 classes or more, got {classes}")
     if int(labels.max()) >= classes:
         raise InvalidInput(

@@ -175,5 +175,5 @@ def _draw(rows: Tensor, limit: int, generator: torch.Generator) -> Tensor:
 
 
 def _log_mean(exponents: Tensor, mask: Tensor) -> Tensor:
-    """Return the log of the mean of exp(exponents) (n, m) over those that are meant (n, m)."""
+    """Return the log of the mean of exp(exponents) (n, m) over those of the mask (n, m)."""
     return exponents.masked_fill(~mask, -torch.inf).logsumexp(1) - mask.sum(1).log()

@@ -17,8 +17,8 @@ from epsball.errors import InvalidInput
 
 # of a copy that searches: directions it keeps, and support vectors they are found from; with 30,000
 # support vectors of 12,544 numbers a gradient of DNR takes 3.0 ms instead of 31 (docs/results)
-_KEPT, _LOOKED_AT = 512, 1024
-_WORTH = 3  # times fewer multiplications, or the directions are not used, for their error
+_DIRECTIONS, _SAMPLE = 512, 1024
+_LEAST_GAIN = 3  # times fewer multiplications, or the directions are not used, for their error
 
 
 class RbfSvm(WideModule):
@@ -174,8 +174,8 @@ class RbfSvm(WideModule):
         if self.support is None or self.norms is None:
             raise self.not_fitted()
         many, wide = self.support.shape
-        if many * wide > _WORTH * _KEPT * (many + wide):
-            self.directions = main_directions(self.support, _KEPT, _LOOKED_AT)
+        if many * wide > _LEAST_GAIN * _DIRECTIONS * (many + wide):
+            self.directions = main_directions(self.support, _DIRECTIONS, _SAMPLE)
             self.support = self.support @ self.directions
         if half:
             exact, self.support = self.support, self.support.bfloat16()

@@ -12,7 +12,6 @@ from epsball.defences.svm.settings import Gamma
 from epsball.errors import InvalidInput
 
 _SEED = 0  # of the folds: a layer's SVM and the combiner above it must cut alike
-_MATRIX, _VECTOR = 2, 1
 
 
 @dataclass(frozen=True)
@@ -51,12 +50,12 @@ def check_rows(features: Tensor, labels: Tensor, name: str) -> None:
     Raises:
         InvalidInput: another shape or dtype; NaN or infinite; the same for all images.
     """
-    if features.dim() != _MATRIX or not features.is_floating_point():
+    if features.dim() != 2 or not features.is_floating_point():
         raise InvalidInput(
             f"{name}: features must be float (n, d), got {features.dtype} of shape "
             f"{tuple(features.shape)}; flatten each image's"
         )
-    if labels.dim() != _VECTOR or len(labels) != len(features) or labels.is_floating_point():
+    if labels.dim() != 1 or len(labels) != len(features) or labels.is_floating_point():
         raise InvalidInput(
             f"{name}: labels must be integers, one for each of the {len(features)} rows, got "
             f"{labels.dtype} of shape {tuple(labels.shape)}"

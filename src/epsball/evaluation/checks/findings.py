@@ -33,7 +33,7 @@ FINDINGS: dict[str, FindingSpec] = {
         "call model.eval() before the audit, return model.eval() from the factory, or add --eval",
     ),
     "put-in-eval": FindingSpec(
-        "info", "return model.eval() from the factory, so that everybody gets the same model"
+        "info", "return model.eval() from the factory, so that every caller gets the same model"
     ),
     "state-moved": FindingSpec(
         "warning",

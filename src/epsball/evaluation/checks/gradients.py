@@ -12,10 +12,12 @@ from epsball.rejecting import against_rejection
 from epsball.types import Finding
 
 _LENGTHS = (0.01, 0.1, 1.0, 4.0)  # of a move along the gradient, in radii of the ball
-_LARGEST = 16 / 255  # a pixel: in larger balls even an honest gradient holds only near the image
-# of the rise that the gradient promises; honest models keep 0.7 and more, and so do those whose
+_LARGEST = (
+    16 / 255
+)  # of a pixel: in larger balls even an unmasked gradient holds only near the image
+# of the rise that the gradient promises; unmasked models keep 0.7 and more, and so do those whose
 # rounding is given the gradient of the identity; unrelated gradients keep 0.0, give or take 0.3
-_KEPT = 0.3
+_LEAST = 0.3
 _ROUNDING = 1e-4  # of the largest score: a smaller rise cannot be told from float32 rounding
 
 
@@ -49,11 +51,11 @@ def check_promise(engine: Engine, setting: AttackSetting, probe: Probe) -> list[
         clear = promised > _ROUNDING * scale
         best = torch.where(clear, torch.maximum(best, rise.double() / promised), best)
     looked = best > -torch.inf
-    broken, count = int((best[looked] < _KEPT).sum()), int(looked.sum())
+    broken, count = int((best[looked] < _LEAST).sum()), int(looked.sum())
     if broken <= max(1, count / 2):
         return []
     message = (
-        f"on {broken} of {count} images a move along the gradient brings less than {_KEPT:.0%} "
+        f"on {broken} of {count} images a move along the gradient brings less than {_LEAST:.0%} "
         f"of the rise it promises, at every length tried from {_LENGTHS[0] * pixel:.2g} to "
         f"{_LENGTHS[-1] * pixel:.2g} a pixel"
     )

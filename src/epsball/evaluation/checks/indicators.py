@@ -24,8 +24,8 @@ from epsball.evaluation.settings import AttackSetting, make_settings
 from epsball.objectives import OBJECTIVES
 from epsball.types import Finding
 
-_FEW = 16  # images
-_OPEN_STEPS = (20, 50)  # with the whole box open every honest gradient arrives in so many
+_IMAGES = 16  # images
+_OPEN_STEPS = (20, 50)  # steps in which an unmasked gradient succeeds where every image is allowed
 _FAR_STEPS = 40
 _RELAXED_ATTACK = "apgd:steps=20,objective=margin"
 _SURVIVING = 0.1
@@ -75,7 +75,7 @@ def _right(probe: Probe) -> Tensor:
     """Return the rows of a few images that are right when clean, evenly over all."""
     examples = probe.examples
     right = (examples.reading.prediction == examples.labels).nonzero()[:, 0]
-    return right[torch.linspace(0, max(0, len(right) - 1), min(_FEW, len(right))).long()]
+    return right[torch.linspace(0, max(0, len(right) - 1), min(_IMAGES, len(right))).long()]
 
 
 def _freely(setting: AttackSetting, steps: int) -> AttackSetting:

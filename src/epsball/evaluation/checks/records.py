@@ -13,7 +13,7 @@ from epsball.types import Finding
 
 _SURPRISE = 0.01  # p below which a paired difference is not chance
 _ROUNDING = 1e-6  # float32 sums of images in [0, 1]
-_KEPT = 0.9
+_LEAST_SHARE = 0.9
 _LITTLE_MORE = 1.25
 
 
@@ -38,7 +38,7 @@ class _Verdicts:
         self.safe = {(str(v), float(e)): images.sort("index")["safe"] for (v, e), images in groups}
         one = part.unique("index", keep="first").sort("index")
         right = pl.col("clean_prediction") == pl.col("label")
-        # a clean image that is rejected fools nobody: no attack has won it beforehand
+        # a clean image that is rejected is no success before the attack
         self.clean = one.select(unfooled=right | pl.col("clean_rejected"))["unfooled"]
 
     def eps_of(self, variant: str) -> list[float]:
@@ -172,7 +172,7 @@ def _check_8bit(records: pl.DataFrame) -> list[Finding]:
     shares = records.group_by("variant", "norm", "eps", maintain_order=True).agg(
         share=pl.col("survives_8bit").mean(), fooled=pl.col("survives_8bit").count()
     )
-    low = shares.filter((pl.col("share") < _KEPT) & (pl.col("fooled") > 0)).sort("share")
+    low = shares.filter((pl.col("share") < _LEAST_SHARE) & (pl.col("fooled") > 0)).sort("share")
     if low.is_empty():
         return []
     worst = low.row(0, named=True)

@@ -25,7 +25,7 @@ class Recorder:
         info: what is known of it.
         count: n, images in the batch.
         device: where the model is: counting happens there, so that nothing waits for it.
-        on_scores: called after every forward pass; None: nobody watches.
+        on_scores: called after every forward pass; None: not called.
         channels_last: give images to the model in that memory format.
         deadline: when the attack has to end, by `time.monotonic`.
     """

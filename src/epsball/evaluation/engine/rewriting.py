@@ -70,7 +70,7 @@ def _traced(module: nn.Module) -> fx.GraphModule | None:
 
 
 def _is_watched(part: nn.Module) -> bool:
-    """Say whether hooks hang on a module: a graph would lose them."""
+    """Say whether a module has hooks: a graph would lose them."""
     return bool(part._forward_hooks or part._forward_pre_hooks or part._backward_hooks)
 
 

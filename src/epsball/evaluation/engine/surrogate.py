@@ -19,7 +19,7 @@ from epsball.tensors import Classifier
 from epsball.types import Precision
 
 _ALIKE = 0.9  # share of images on which the copy must predict the model's class
-_FEW = 4  # images on which a rewritten copy is compared with the model
+_COMPARED_IMAGES = 4  # images on which a rewritten copy is compared with the model
 _HEAVY = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.Linear)
 
 
@@ -50,7 +50,7 @@ class SurrogateModel:
     def __call__(self, inputs: Tensor) -> Tensor:
         """Return the copy's scores, in float32."""
         if not self._ready:
-            self._prepare(inputs[:_FEW].detach())
+            self._prepare(inputs[:_COMPARED_IMAGES].detach())
         nhwc = inputs.to(memory_format=torch.channels_last)
         with torch.autocast(inputs.device.type, torch.bfloat16, enabled=self._half):
             graph = isinstance(self._copy, fx.GraphModule)

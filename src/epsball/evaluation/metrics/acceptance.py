@@ -19,7 +19,7 @@ from sklearn.metrics import roc_auc_score
 from epsball.errors import InvalidInput
 from epsball.evaluation.metrics.statistics import wilson, wilson_intervals
 
-_HAIR = 1e-9
+_TOLERANCE = 1e-9
 
 
 @dataclass(frozen=True)
@@ -141,9 +141,9 @@ def auroc_interval(
         spread = 1 + more * ((1 - truth) / (2 - truth) + truth / (1 + truth))
         return float((area - truth) ** 2 - z * z * truth * (1 - truth) * spread / clean / attacked)
 
-    # at 0 and 1 the excess is zero as well, and that is not the root that is meant
-    low = 0.0 if area == 0 else float(brentq(excess, 0, min(area, 1 - _HAIR)))
-    high = 1.0 if area == 1 else float(brentq(excess, max(area, _HAIR), 1))
+    # at 0 and 1 the excess is zero as well, and that is not the root that is sought
+    low = 0.0 if area == 0 else float(brentq(excess, 0, min(area, 1 - _TOLERANCE)))
+    high = 1.0 if area == 1 else float(brentq(excess, max(area, _TOLERANCE), 1))
     return low, high
 
 

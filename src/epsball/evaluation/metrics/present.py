@@ -47,7 +47,7 @@ def eps_text(eps: float | None) -> str:
     if eps is None or math.isinf(eps):
         return "-"
     levels = round(eps * 255)
-    # 0.2 is 51/255 too, and nobody writes that
+    # 0.2 is 51/255 too, which is not how it is written
     if levels > 0 and abs(eps * 255 - levels) < _ROUNDING and eps != round(eps, 4):
         return f"{levels}/255"
     return f"{eps:.4g}"

@@ -42,7 +42,6 @@ RATES = (
         )
     ),
 )
-_FIVE = 5
 _MANY_IMAGES = 30  # fewer make the normal interval of a mean a pretence
 
 
@@ -62,7 +61,7 @@ def clean_summary(records: pl.DataFrame, classes: int) -> dict[str, Any]:
         "accuracy": accuracy,
         "accuracy_ci": interval,
         **_confidence(images["clean_confidence"], right),
-        "top5_accuracy": None if classes <= _FIVE else float(images.select(in_five.mean()).item()),
+        "top5_accuracy": None if classes <= 5 else float(images.select(in_five.mean()).item()),
         **_proportion("rejected", images["clean_rejected"]),
         **_proportion("accepted_accuracy", right.filter(~images["clean_rejected"])),
     }
@@ -136,7 +135,7 @@ def _top_errors(part: pl.DataFrame, classes: int) -> dict[str, Any]:
     first = (pl.col("prediction") != pl.col("label")).alias("lost")
     fifth = (~pl.col("top5").list.contains(pl.col("label"))).alias("lost")
     was_fifth = pl.col("clean_top5").list.contains(pl.col("label"))
-    has_five = classes > _FIVE
+    has_five = classes > 5
     return {
         **_proportion("top1_error", part.filter(RIGHT_WHEN_CLEAN).select(first)["lost"]),
         **_proportion("top1_error_all", part.select(first)["lost"]),

@@ -1,4 +1,4 @@
-"""A model behind a step that is meant to wash perturbations off."""
+"""A model behind a preprocessing step that is to remove perturbations."""
 
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
 

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from epsball.errors import InvalidInput
 
 NPY, PNG, JSON = "application/x-npy", "image/png", "application/json"
-_DIMENSIONS = 4
 _MAGIC = b"\x93NUMPY"
 
 
@@ -38,7 +37,7 @@ def decode(body: bytes, content_type: str, shape: tuple[int, int, int]) -> NDArr
         images = _from_json(body)
     else:
         raise InvalidInput(f"Content-Type must be {NPY}, {PNG} or {JSON}, got {kind!r}")
-    if images.ndim != _DIMENSIONS or images.shape[1:] != shape or not len(images):
+    if images.ndim != 4 or images.shape[1:] != shape or not len(images):
         raise InvalidInput(
             f"images must be (n, {str(shape)[1:-1]}) with n >= 1, got {images.shape}"
         )

@@ -12,7 +12,6 @@ from epsball.errors import InvalidInput
 SOURCE = "0.15/0.30"
 _QUANTILES = "quantiles:"
 _NAMES = ("low", "medium", "high")
-_LEAST = 2  # bands
 
 
 @dataclass(frozen=True)
@@ -56,9 +55,9 @@ def parse_bands(text: str) -> tuple[float, ...] | int:
     try:
         if text.startswith(_QUANTILES):
             count = int(text.removeprefix(_QUANTILES))
-            if count >= _LEAST:
+            if count >= 2:
                 return count
-            raise InvalidInput(f"bands must be at least {_LEAST}, got {text!r}: write quantiles:3")
+            raise InvalidInput(f"bands must be at least 2, got {text!r}: write quantiles:3")
         borders = tuple(float(part) for part in text.split("/"))
     except ValueError as error:
         if isinstance(error, InvalidInput):

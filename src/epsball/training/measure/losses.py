@@ -7,8 +7,6 @@ from torch.nn import functional
 from epsball.tensors import Images, Labels, Logits
 from epsball.training.setup.settings import TrainSettings
 
-_MATRIX = 2
-
 
 def scores_of(model: nn.Module, images: Images) -> Tensor:
     """Return a model's logits (n, k), float32 whatever precision it computes in."""
@@ -84,7 +82,7 @@ def weight_penalty(model: nn.Module, settings: TrainSettings) -> Tensor:
 
     Source: Limaye, Tirupari and Rangan, "Red team, blue team"; the same sums as Keras' `l1_l2`.
     """
-    weights = [w for w in model.parameters() if w.requires_grad and w.dim() >= _MATRIX]
+    weights = [w for w in model.parameters() if w.requires_grad and w.dim() >= 2]
     penalty = torch.zeros((), device=weights[0].device if weights else None)
     if settings.l1:
         penalty = penalty + settings.l1 * sum(w.abs().sum() for w in weights)

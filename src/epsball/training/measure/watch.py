@@ -1,4 +1,4 @@
-"""A look at robustness after an epoch: cheap, and only meant to show how it moves."""
+"""Measures robustness after an epoch with cheap attacks, to show its trend."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-_MATRIX = 2  # dimensions of what counts as a layer's weights, as for the penalties
 _TINY = 1e-12
 
 
@@ -28,7 +27,7 @@ def weights_uphill(model: nn.Module, loss: Callable[[], Tensor], share: float) -
     if not share:
         yield
         return
-    weights = [w for w in model.parameters() if w.requires_grad and w.dim() >= _MATRIX]
+    weights = [w for w in model.parameters() if w.requires_grad and w.dim() >= 2]
     with _same_buffers(model):
         slopes = torch.autograd.grad(loss(), weights, allow_unused=True)
     originals = [weight.detach().clone() for weight in weights]

@@ -14,7 +14,6 @@ from epsball.training.setup.modes import evaluating
 from epsball.training.setup.settings import TrainSettings
 
 Arithmetic: TypeAlias = Literal["float32", "bfloat16"]
-_MAPS = 4  # dimensions of what has a channels-last layout
 _LAYOUTS = {True: torch.channels_last, False: torch.contiguous_format}
 
 
@@ -127,14 +126,14 @@ def _laid_out(model: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
     """
     del model
     images, *others = inputs
-    if isinstance(images, Tensor) and images.dim() == _MAPS:
+    if isinstance(images, Tensor) and images.dim() == 4:
         images = images.to(memory_format=torch.channels_last)
     return (images, *others)
 
 
 def _arrange(model: nn.Module, layout: torch.memory_format) -> None:
     for tensor in [*model.parameters(), *model.buffers()]:
-        if tensor.dim() == _MAPS:
+        if tensor.dim() == 4:
             tensor.data = tensor.data.contiguous(memory_format=layout)
 
 

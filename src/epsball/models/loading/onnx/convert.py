@@ -25,7 +25,7 @@ _TRIED = (
     64,
     32,
 )  # sides of the images a conversion is tried on, where the file leaves them open
-_FEW = 3
+_COMPARED_IMAGES = 3
 
 
 def convert(
@@ -196,7 +196,7 @@ def _synthetic(model: OnnxModel, scores: FileScores) -> Tensor | None:
     for side in sizes:
         images = _images(declared, side)
         try:
-            _of_file(declared, scores, images[: declared.batch or _FEW])
+            _of_file(declared, scores, images[: declared.batch or _COMPARED_IMAGES])
         except Exception:  # noqa: S112  # the file takes another size
             continue
         return images
@@ -208,7 +208,7 @@ def _images(signature: Signature, side: int) -> Tensor:
     width = signature.width or side
     if signature.layout == "flat":
         channels, side, width = 1, 1, signature.values or side
-    count = _FEW * (signature.batch or 1)
+    count = _COMPARED_IMAGES * (signature.batch or 1)
     generator = torch.Generator().manual_seed(0)
     noise = torch.rand(count, channels, side, width, generator=generator)
     ramp = torch.linspace(0, 1, width).expand(count, channels, side, width)

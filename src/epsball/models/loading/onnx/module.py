@@ -7,7 +7,6 @@ from epsball.errors import InvalidInput
 from epsball.models.loading.onnx.signature import Signature
 
 _LEVELS = 255  # of an 8-bit image
-_ROWS = 2  # dimensions of a batch of scores
 
 
 class OnnxModel(nn.Module):
@@ -61,8 +60,8 @@ class OnnxModel(nn.Module):
 
 def as_rows(scores: Tensor) -> Tensor:
     """Return scores (n, k, 1, 1) as (n, k); others as they are."""
-    spatial = scores.shape[_ROWS:]
-    return scores.flatten(1) if scores.ndim > _ROWS and spatial.numel() == 1 else scores
+    spatial = scores.shape[2:]
+    return scores.flatten(1) if scores.ndim > 2 and spatial.numel() == 1 else scores
 
 
 def as_declared(inputs: Tensor, signature: Signature) -> Tensor:

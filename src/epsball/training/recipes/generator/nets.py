@@ -24,7 +24,6 @@ _BLOCKS = 4  # residual ones, as in the source
 _HALVINGS = 4  # height and width are halved twice, so they are filled up to a multiple of this
 _SLOPE = 0.2  # of the discriminator's leaky ReLU below 0
 _GAIN = 2.0  # linf: from half the root mean square on, an entry goes the whole way
-_MATRIX = 2  # dimensions of what is no bias
 
 
 def generator_shapes(channels: int, width: int) -> Shapes:
@@ -60,7 +59,7 @@ def drawn_weights(shapes: Shapes, like: Tensor, generator: Randomness) -> dict[s
     weights = {}
     for name, shape in shapes.items():
         weight = torch.zeros(shape, dtype=like.dtype, device=like.device)
-        if weight.dim() >= _MATRIX:
+        if weight.dim() >= 2:
             weight = normal(weight, generator) * math.sqrt(2 / math.prod(shape[1:]))
         weights[name] = weight
     return weights
