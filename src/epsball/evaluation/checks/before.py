@@ -20,7 +20,6 @@ from epsball.object_graph import modules_behind
 from epsball.tensors import Classifier
 from epsball.types import Finding, ModelInfo
 
-_COMPARED_IMAGES = 4
 _ALONE = 4
 _FLAT = 0.02  # between the largest and the smallest score; untrained networks are above
 _ZERO_SHARE = 0.05
@@ -139,7 +138,7 @@ def _draws_of(model: Classifier) -> int:
 
 
 def _check_classes(info: ModelInfo) -> list[Finding]:
-    if info.classes >= _COMPARED_IMAGES:
+    if info.classes >= 4:
         return []
     return [finding("few-classes", f"the model has {info.classes} classes", classes=info.classes)]
 
@@ -147,7 +146,7 @@ def _check_classes(info: ModelInfo) -> list[Finding]:
 def check_chance(right: int, count: int, classes: int) -> list[Finding]:
     """Warn when clean accuracy is little better than guessing; block when it is worse."""
     low, high = wilson(right, count)
-    if count < _COMPARED_IMAGES:  # so few answers say nothing either way
+    if count < 4:  # too few answers to decide
         return []
     if low > 1 / classes and right / count > 1 / classes + _LITTLE * (1 - 1 / classes):
         return []

@@ -12,9 +12,7 @@ from epsball.rejecting import against_rejection
 from epsball.types import Finding
 
 _LENGTHS = (0.01, 0.1, 1.0, 4.0)  # of a move along the gradient, in radii of the ball
-_LARGEST = (
-    16 / 255
-)  # of a pixel: in larger balls even an unmasked gradient holds only near the image
+_LARGEST = 16 / 255  # of a pixel: in larger balls any gradient holds only near the image
 # of the rise that the gradient promises; unmasked models keep 0.7 and more, and so do those whose
 # rounding is given the gradient of the identity; unrelated gradients keep 0.0, give or take 0.3
 _LEAST = 0.3
