@@ -1,5 +1,6 @@
-"""Writing so that a kill at any moment leaves either the whole file or none of it."""
+"""Files: writing so that a kill at any moment leaves either the whole file or none of it."""
 
+import codecs
 import errno
 import json
 from collections.abc import Callable, Mapping
@@ -76,6 +77,18 @@ def read_json(file: Path, command: str) -> dict[str, Any]:
         ) from None
     except ValueError as error:
         raise InvalidInput(f"{file} is not valid JSON ({error}): run the {command} again") from None
+
+
+def read_lines(file: Path) -> list[str]:
+    """Read the lines of a text file in UTF-8, or in the encoding that its byte order mark states.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is text of another encoding.
+    """
+    content = file.read_bytes()
+    wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return content.decode("utf-16" if wide else "utf-8-sig").rstrip().splitlines()
 
 
 def unwritable(file: Path, error: OSError) -> InvalidInput:

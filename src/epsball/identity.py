@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from types import FunctionType, MethodType, ModuleType
+from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -128,12 +128,23 @@ def _script_bytes(module: torch.jit.ScriptModule) -> Iterator[bytes]:
     if graph is None:
         return
     yield MANGLED.sub("", ADDRESS.sub("", str(graph))).encode()
-    for node in graph.findAllNodes("prim::Constant", recurse=True):  # weights of a frozen network
-        with contextlib.suppress(RuntimeError):  # constants of types that Python lacks
-            yield _plain(node.output().toIValue()) or b"constant"
+    for _, value in script_constants(module):  # weights of a frozen network
+        yield _plain(value) or b"constant"
     for name, value in sorted(module.state_dict().items()):
         yield name.encode()
         yield _plain(value) or repr(value).encode()
+
+
+def script_constants(module: nn.Module) -> list[tuple[str, object]]:
+    """Return the constants of a TorchScript graph: freezing leaves tensors there that it shares."""
+    graph: Any = getattr(module, "inlined_graph", None)
+    if not isinstance(module, torch.jit.ScriptModule) or graph is None:
+        return []
+    found: list[tuple[str, object]] = []
+    for place, node in enumerate(graph.findAllNodes("prim::Constant", recurse=True)):
+        with contextlib.suppress(RuntimeError):  # constants of types that Python lacks
+            found.append((f"constant {place}", node.output().toIValue()))
+    return found
 
 
 def _tensor_bytes(tensor: Tensor) -> bytes:
@@ -169,10 +180,22 @@ def _code_bytes(code: Any) -> Iterator[bytes]:  # noqa: ANN401  # a class or a f
     yield (f"{module}.{name}" if known and not in_class else f"{name}").encode()
     if source is not None:
         yield source.encode()
+        if name.endswith("<lambda>"):  # several may stand in the lines that are their source
+            yield from _instructions(code.__code__)
     elif isinstance(code, FunctionType) and (
         code.__code__.co_filename.startswith("<") or not (home in SETTLED or in_class)
     ):
         yield code.__code__.co_code + repr(code.__code__.co_consts).encode()
+
+
+def _instructions(code: CodeType) -> Iterator[bytes]:
+    """Yield what a code object does, without where it stands."""
+    yield code.co_code + repr(code.co_names).encode()
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _instructions(constant)
+        else:
+            yield repr(constant).encode()
 
 
 def _version(package: str) -> str:

@@ -7,9 +7,19 @@ modules a callable hides (`modules_behind`), so that their mode is known without
 import contextlib
 import dis
 import functools
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from types import CodeType, FunctionType, MethodType, ModuleType, SimpleNamespace
+from contextvars import ContextVar
+from types import (
+    BuiltinMethodType,
+    CodeType,
+    FunctionType,
+    GeneratorType,
+    MethodType,
+    ModuleType,
+    SimpleNamespace,
+)
 from typing import Any
 
 import numpy as np
@@ -204,12 +214,35 @@ def _of_method(value: MethodType) -> Iterator[Reference]:
     yield from (("__self__", value.__self__), ("__func__", value.__func__))
 
 
+def _of_builtin(value: BuiltinMethodType) -> Iterator[Reference]:
+    if not isinstance(value.__self__, ModuleType | type):
+        yield "__self__", value.__self__
+
+
+def _of_weak(value: weakref.ref[Any]) -> Iterator[Reference]:
+    yield "referent", value()
+
+
+def _of_variable(value: ContextVar[Any]) -> Iterator[Reference]:
+    yield "value", value.get(None)
+
+
+def _of_generator(value: Any) -> Iterator[Reference]:  # noqa: ANN401  # its type has no frame
+    frame = value.gi_frame
+    if frame is not None:
+        yield from sorted(frame.f_locals.items())
+
+
 _READERS: tuple[tuple[Any, Callable[[Any], Iterator[Reference]]], ...] = (
     (Mapping, _of_mapping),
     (list | tuple | deque, _of_sequence),
     (set | frozenset, _of_set),
     (functools.partial, _of_partial),
     (MethodType, _of_method),
+    (BuiltinMethodType, _of_builtin),
+    (weakref.ref, _of_weak),
+    (ContextVar, _of_variable),
+    (GeneratorType, _of_generator),
     (FunctionType, _of_function),
     (type, _of_class),
     (nn.Module | SimpleNamespace, _of_object),

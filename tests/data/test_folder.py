@@ -255,3 +255,13 @@ def test_several_bad_files_are_named_at_once(root: Path, refusal: Refusal) -> No
         file.write_bytes(file.read_bytes()[:60])
     message = refusal(loaded.read, np.array([1, 2]))
     assert f"2 images of folder:{root} do not decode (cat/x.png, hen/b.png): replace" in message
+
+
+def test_what_an_archive_of_macos_adds_is_no_class(root: Path) -> None:
+    (root / "__MACOSX").mkdir()
+    assert load_data(f"folder:{root}").class_names == ("cat", "hen")
+
+
+def test_a_list_of_classes_may_begin_with_a_byte_order_mark(root: Path) -> None:
+    (root / "classes.txt").write_text("hen\ncat\n", encoding="utf-8-sig")
+    assert load_data(f"folder:{root}").class_names == ("hen", "cat")

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
-from torch.utils.data import DataLoader, Subset, TensorDataset
+from torch.utils.data import ConcatDataset, DataLoader, Subset, TensorDataset
 from torch.utils.data import Dataset as TorchDataset
 
 from epsball.data import from_object
@@ -145,3 +145,52 @@ def test_greys_among_colours_keep_the_colours() -> None:
 def test_what_is_no_data_is_refused(data: Any, told: str) -> None:
     with pytest.raises(InvalidInput, match=told):
         from_object(data)
+
+
+@given(st.permutations(["ant", "bee", "cat"]))
+def test_categories_of_a_data_frame_state_the_order_of_classes(order: list[str]) -> None:
+    pandas, polars = pytest.importorskip("pandas"), pytest.importorskip("polars")
+    grey, names = [np.zeros((4, 4), np.uint8)] * 3, ["cat", "ant", "bee"]
+    frames = (
+        pandas.DataFrame({"image": grey, "label": pandas.Categorical(names, categories=order)}),
+        polars.DataFrame(
+            {"image": grey, "label": names},
+            schema_overrides={"image": polars.Object, "label": polars.Enum(order)},
+        ),
+    )
+    for frame in frames:
+        data = from_object(frame)
+        assert data.class_names == tuple(order)
+        assert data.labels.tolist() == [order.index(name) for name in names]
+        assert data.order == ("names" if order == sorted(order) else "stated")
+
+
+def test_joined_data_sets_must_number_their_classes_alike() -> None:
+    rows = [(np.zeros((4, 4), np.uint8), 0), (np.zeros((4, 4), np.uint8), 1)]
+    alike = ConcatDataset([_Rows(rows, ["cat", "dog"]), _Rows(rows, ["cat", "dog", "elk"])])  # type: ignore[list-item]
+    assert from_object(alike).class_names == ("cat", "dog", "elk")
+    two = [_Rows(rows, ["cat", "dog"]), _Rows(rows, ["dog", "cat"])]
+    with pytest.raises(InvalidInput, match="must number their classes alike"):
+        from_object(ConcatDataset(two))  # type: ignore[arg-type]
+    for part in two:  # what the message says; the labels of the rows are then mapped ones
+        part.target_transform = int  # type: ignore[attr-defined]
+    assert from_object(ConcatDataset(two)).class_names == ("0", "1")  # type: ignore[arg-type]
+
+
+def test_a_mapping_may_name_its_classes() -> None:
+    arrays = {"images": np.zeros((2, 4, 4), np.uint8), "labels": [1, 0], "classes": ["dog", "cat"]}
+    assert from_object(arrays).class_names == ("dog", "cat")
+
+
+def test_rounding_outside_the_unit_interval_is_taken_off() -> None:
+    images = np.array([[[[-1e-7, 1 + 2e-7]]], [[[0.5, 0.5]]]], np.float32)
+    read = from_object((images, [0, 1])).read(np.arange(2))
+    assert read.min() == 0
+    assert read.max() == 1
+    beyond = from_object((images + np.float32(1e-3), [0, 1])).read(np.arange(2))
+    assert beyond.max() > 1
+
+
+def test_boolean_labels_are_two_classes() -> None:
+    data = from_object((np.zeros((2, 1, 4, 4), np.uint8), np.array([True, False])))
+    assert data.labels.tolist() == [1, 0]

@@ -127,3 +127,21 @@ def test_compiled_models_are_attacked_like_the_network(attack: str) -> None:
         for m in (model, compiled)
     ]
     assert both[0] == both[1]
+
+
+def test_scores_of_the_images_themselves_are_compared_on_resume(tmp_path: Path) -> None:
+    """The factor acts on dark images alone, of which noise has none."""
+    model, file = net(), tmp_path / "factor.json"
+    dark = 0.2 * IMAGES
+
+    def scaled(inputs: Tensor) -> Tensor:
+        factor = torch.where(inputs.mean((1, 2, 3)) < 0.3, json.loads(file.read_text()), 1.0)
+        scores: Tensor = model(inputs) * factor[:, None]
+        return scores
+
+    file.write_text("1.0")
+    asked = {"attacks": ["fgsm"], "eps": [0.02], "out": tmp_path / "run"}
+    audit(scaled, (dark, labels(model)), **asked)  # type: ignore[arg-type]
+    file.write_text("-1.0")
+    with pytest.raises(InvalidInput, match=r"differs in model.scores"):
+        audit(scaled, (dark, labels(model)), **asked)  # type: ignore[arg-type]

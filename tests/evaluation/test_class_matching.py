@@ -1,5 +1,6 @@
 """Labels of the data as classes of the model: matched, moved or refused, never guessed."""
 
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -143,3 +144,36 @@ def test_the_shipped_model_and_its_data_agree_on_every_class() -> None:
     fitted, findings = fit_labels(subject, data)
     assert fitted.labels.tolist() == data.labels.tolist()
     assert findings == []
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_list_of_classes_may_begin_with_a_byte_order_mark(encoding: str, tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("\r\n".join(_ANIMALS[::-1]), encoding=encoding)
+    assert _fitted(_data([0, 7], _ANIMALS), None, classes=tmp_path / "list.txt") == [7, 0]
+
+
+def test_letters_with_accents_are_composed_before_names_are_compared() -> None:
+    names = tuple(unicodedata.normalize("NFD", name) for name in ("été", "café", "bébé"))
+    assert _fitted(_data([0, 1, 2], ("bébé", "café", "été")), names) == [2, 1, 0]
+
+
+@pytest.mark.parametrize("classes", [None, _ANIMALS])
+def test_an_offset_beside_names_is_refused(classes: Classes) -> None:
+    with pytest.raises(InvalidInput, match="--label-offset 1 would move labels"):
+        _fitted(_data([0, 1], _ANIMALS), _ANIMALS, classes=classes, offset=1)
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value"),
+    [
+        ("CLASSES", ["dog", "cat"]),
+        ("idx_to_class", {0: "dog", 1: "cat"}),
+        ("id2label", {"1": "cat", "0": "dog"}),
+        ("class_to_idx", {"cat": 1, "dog": 0}),
+        ("label2id", {"cat": 1, "dog": 0}),
+    ],
+)
+def test_names_of_classes_are_read_under_every_usual_name(attribute: str, value: object) -> None:
+    model = nn.Linear(2, 2)
+    setattr(model, attribute, value)
+    assert class_names_of(model) == ("dog", "cat")

@@ -1,6 +1,8 @@
+import contextvars
 import functools
 import subprocess
 import sys
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -178,3 +180,34 @@ def test_two_processes_find_the_same_hash() -> None:
 def test_parameters_are_counted_where_there_are_any() -> None:
     assert count_parameters(nn.Linear(4, 3)) == 15
     assert count_parameters(lambda x: x) is None
+
+
+def test_lambdas_in_one_line_are_told_apart() -> None:
+    bright, dark = (lambda x: x.flatten(1)), (lambda x: 1 - x.flatten(1))
+    assert fingerprint(bright) != fingerprint(dark)
+
+
+def test_what_a_weak_reference_a_context_or_a_generator_holds_counts() -> None:
+    def weak(model: nn.Module) -> Callable[[Tensor], Any]:
+        held = weakref.ref(model)
+        return lambda x: held()(x)  # type: ignore[misc]  # alive
+
+    def in_context(model: nn.Module) -> Callable[[Tensor], Any]:
+        variable = contextvars.ContextVar("variable", default=model)
+        variable.set(model)
+        return lambda x: variable.get()(x)
+
+    def sent(model: nn.Module) -> Callable[[Tensor], Any]:
+        def answers() -> Any:
+            images = yield
+            while True:
+                images = yield model(images)
+
+        started = answers()
+        next(started)
+        return lambda x: started.send(x)
+
+    one, other = net(), net(1)
+    for hidden in (weak, in_context, sent):
+        assert fingerprint(hidden(one)) == fingerprint(hidden(one))
+        assert fingerprint(hidden(one)) != fingerprint(hidden(other))

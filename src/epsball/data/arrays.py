@@ -10,6 +10,7 @@ from epsball.types import Pixels
 
 _MOST_CLASSES = 100_000  # four times ImageNet-21k; a larger label is a mistake, not a class
 _BRIGHTEST = 255
+_ROUNDING = 1e-6  # by which interpolation and division in float32 may miss 0 and 1
 _GREY_RANK, _RANK = 3, 4
 
 
@@ -32,11 +33,20 @@ def check_pixels(what: str, images: NDArray[Any]) -> Pixels:
         raise InvalidInput(
             f"{what} must be integers in [0, 255] or floats in [0, 1], found {images.dtype}"
         )
+    images = within_unit(images) if is_float else images
+    ordered = channels_first(what, images)
     top = 1 if is_float else _BRIGHTEST
     low, high = images.min(), images.max()
     if not (low >= 0 and high <= top):  # a NaN anywhere makes both NaN, and this true
         raise _out_of_range(what, ordered, top)
     return ordered.astype(np.float32 if is_float else np.uint8, copy=False)
+
+
+def within_unit(images: NDArray[Any]) -> NDArray[Any]:
+    """Return floats in [0, 1] where only rounding put some outside; others as they are."""
+    low, high = images.min(initial=0), images.max(initial=1)
+    is_rounding = (low < 0 or high > 1) and low >= -_ROUNDING and high <= 1 + _ROUNDING
+    return images.clip(0, 1) if is_rounding else images
 
 
 def _out_of_range(what: str, images: NDArray[Any], top: int) -> InvalidInput:
@@ -79,7 +89,7 @@ def check_labels(what: str, labels: NDArray[Any]) -> NDArray[np.int64]:
 
     Args:
         what: names the labels in messages.
-        labels: (n,) or (n, 1), integers from 0.
+        labels: (n,) or (n, 1), integers from 0, or booleans.
 
     Raises:
         InvalidInput: another shape or dtype, or a label out of range, which is named.
@@ -90,6 +100,8 @@ def check_labels(what: str, labels: NDArray[Any]) -> NDArray[np.int64]:
             f"{what} must have one integer an image, found shape {labels.shape}: for one-hot rows "
             "take argmax(1)"
         )
+    if flat.dtype == bool:  # of two classes
+        flat = flat.astype(np.int64)
     if not np.issubdtype(flat.dtype, np.integer):
         is_float = np.issubdtype(flat.dtype, np.floating)
         odd = int(np.argmax(flat != np.floor(flat))) if is_float else 0

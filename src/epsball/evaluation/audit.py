@@ -3,6 +3,7 @@
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -180,13 +181,14 @@ def audit(
     request = Request(
         settings, limit, sample, seed, search, full_budget, micro_batch, budget, early, command
     )
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, ExitStack() as leaving:
         run = Path(scratch) / "run" if out is None else Path(out)
         with deterministic(default_threads()), phases.during("planning"):
             progress.begin("loading the model", 0)
             subject = open_model(
                 model, sample_of(images, 2)[0], device, draws=draws, seed=seed, **loading
             )
+            leaving.callback(subject.restore)  # a refusal leaves the model as it was, too
             images, noted = fit_labels(subject, images, classes, label_offset)
             aimed = resolve_targets(settings, subject.info.classes, images.class_names, len(images))
             request = replace(request, settings=aimed)

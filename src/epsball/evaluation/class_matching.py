@@ -2,6 +2,7 @@
 
 import difflib
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from epsball.evaluation.checks.class_order import check_order
 from epsball.evaluation.checks.findings import finding
 from epsball.evaluation.forms import whole
 from epsball.evaluation.subject import Subject
+from epsball.files import read_lines
 from epsball.types import Dataset, Finding
 
 Classes: TypeAlias = Path | str | Sequence[str] | None
@@ -63,8 +65,9 @@ def fit_classes(
         InvalidInput: a class of the data is none of the model's, or it cannot be told which.
     """
     findings: list[Finding] = []
+    known = names if classes is None else _read(classes)
     if classes is not None:
-        class_names = _read(classes)
+        class_names = known or ()
         if len(class_names) != count:
             raise InvalidInput(
                 f"--classes must list the {count} classes of {model}, found {len(class_names)} "
@@ -76,19 +79,37 @@ def fit_classes(
     elif data.order == "names" and len(data.class_names) != count:
         raise _unknown(data, model, count)
     if offset:
+        if data.order != "numbers" and known is not None and _are_confirmed(data, known):
+            raise InvalidInput(
+                f"--label-offset {offset} would move labels that were matched to the classes of "
+                f"{model} by name: leave it out"
+            )
         data = _shifted(data, offset)
     return data, findings
+
+
+def _are_confirmed(data: Dataset, names: Sequence[str]) -> bool:
+    """Say whether every label that occurs names the class of its number."""
+    aliases = _aliases(names)
+    return all(
+        label < len(names) and label in _find(data.class_names[label], aliases)
+        for label in np.unique(data.labels).tolist()
+    )
 
 
 def _read(classes: Path | str | Sequence[str]) -> tuple[str, ...]:
     if isinstance(classes, Path | str):
         file = Path(classes).expanduser()
         try:
-            return tuple(file.read_text(encoding="utf-8").rstrip().splitlines())
-        except (OSError, ValueError) as error:
+            return tuple(read_lines(file))
+        except OSError as error:
             raise InvalidInput(
                 f"--classes {file} must be a text file of one class name a line ({error}): "
                 "correct the path"
+            ) from error
+        except ValueError as error:
+            raise InvalidInput(
+                f"--classes {file} must be UTF-8 text ({error}): save it as UTF-8"
             ) from error
     return tuple(classes)
 
@@ -176,8 +197,9 @@ def _find(name: str, places: dict[str, list[int]]) -> list[int]:
 
 
 def _key(name: str) -> str:
-    """Normalise a name: lower case, one space for any punctuation."""
-    return re.sub(r"[\W_]+", " ", name).strip().casefold()
+    """Normalise a name: lower case, composed letters, one space for any punctuation."""
+    composed = unicodedata.normalize("NFKC", name)  # accents are stored in two ways
+    return re.sub(r"[\W_]+", " ", composed).strip().casefold()
 
 
 def _near(name: str, names: Sequence[str]) -> str:

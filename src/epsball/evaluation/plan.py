@@ -37,6 +37,7 @@ from epsball.runs.likeness import sample_scores
 from epsball.types import Dataset, Finding, Positions
 
 Sample: TypeAlias = Literal["auto", "first", "stratified"]
+_COMPARED = 4  # images of the data whose scores are compared when a run is continued
 _PROBED = 64  # images for the checks, at most
 _LOOKED, _LOOKED_BYTES = 256, 2**26  # images whose scaling is looked at, and their memory
 _FEWEST, _FEWEST_IN_TIME = 16, 4  # and at least, where there are as many; with a time budget
@@ -166,7 +167,9 @@ def make_plan(
             rate = rate or len(images) / (time.perf_counter() - started)
             findings += _check_model(subject, engine, probe, shown, request.budget)
             random = any(known.code in RANDOM for known in findings)
-            scores = () if random else sample_scores(engine.scores, data.shape)
+            if not random:
+                own = read_examples(data, drawn[:_COMPARED]).images
+                scores = sample_scores(engine.scores, data.shape, own)
     positions = drawn[: _affordable(len(drawn), rate or 1.0, reading, request, begun)]
     sample = _sample_name(positions, len(data))
     if request.gate is not None:  # what its interval holds for

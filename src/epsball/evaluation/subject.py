@@ -48,7 +48,7 @@ class Subject:
         parameters: how many it has; None where that is unknown.
         device: where it is.
         findings: doubts that came up while it was opened.
-        state: its buffers as they were before it was asked.
+        state: its tensors and modes as they were before it was asked.
         class_names: what the model calls its classes, in the order of its scores; None: unknown.
         noted: findings about how it was opened; none of them blocks.
     """
@@ -64,6 +64,11 @@ class Subject:
     state: KeptState | None = None
     class_names: tuple[str, ...] | None = None
     noted: tuple[Finding, ...] = ()
+
+    def restore(self) -> None:
+        """Put back what calling the model has moved."""
+        if self.state is not None:
+            self.state.restore()
 
     def entry(self) -> ModelEntry:
         """Return what a manifest holds of it."""
@@ -108,12 +113,18 @@ def open_model(
     state = KeptState(classifier)
     findings = tuple(check_mode(classifier))
     # a forward pass in train mode would change its statistics: such a model is not asked at all
-    if not findings:
-        classifier = in_own_precision(classifier, sample.to(place))
-    if draws is not None:
-        generator = torch.Generator().manual_seed(seed)
-        classifier = expectation(classifier, samples=draws, generator=generator)
-    info = ModelInfo(classes=0) if findings else probe(classifier, sample.to(place))
+    info = ModelInfo(classes=0)
+    try:
+        if not findings:
+            classifier = in_own_precision(classifier, sample.to(place))
+        if draws is not None:
+            generator = torch.Generator().manual_seed(seed)
+            classifier = expectation(classifier, samples=draws, generator=generator)
+        if not findings:
+            info = probe(classifier, sample.to(place))
+    except BaseException:
+        state.restore()
+        raise
     return Subject(
         model=as_logits(classifier, info),
         info=info,

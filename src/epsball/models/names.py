@@ -7,15 +7,22 @@ from typing import Any
 
 from torch import nn
 
+from epsball.files import read_lines
+
 ATTRIBUTE = "class_names"  # on a module: names in the order of its scores
+_ATTRIBUTES = (
+    *(ATTRIBUTE, "classes", "CLASSES", "categories"),
+    *("idx_to_class", "id2label", "class_to_idx", "label2id"),
+)
 _PLACEHOLDER = re.compile(r"label_?\d+|class_?\d+|\d+", re.IGNORECASE)
 
 
 def class_names_of(model: object) -> tuple[str, ...] | None:
     """Return the names of a model's classes, in the order of its scores.
 
-    Looked at are, of the model and of the modules in it, `class_names`, `classes` and `categories`,
-    and the `id2label` of a `config` of Hugging Face.
+    Looked at are attributes of the model and of the modules in it: lists (`class_names`, `classes`,
+    `CLASSES`, `categories`), mappings of numbers to names (`idx_to_class`, `id2label`, also of a
+    `config` of Hugging Face), and of names to numbers (`class_to_idx`, `label2id`).
 
     Args:
         model: a module, or anything else.
@@ -32,7 +39,7 @@ def class_names_of(model: object) -> tuple[str, ...] | None:
     for part in _parts(model):
         for value in (
             getattr(getattr(part, "config", None), "id2label", None),
-            *(getattr(part, name, None) for name in (ATTRIBUTE, "classes", "categories")),
+            *(getattr(part, name, None) for name in _ATTRIBUTES),
         ):
             names = _as_names(value)
             if names is not None:
@@ -44,7 +51,7 @@ def read_names(file: Path) -> tuple[str, ...] | None:
     """Read one name a line; None where there is no such file."""
     if not file.is_file():
         return None
-    return tuple(file.read_text(encoding="utf-8").rstrip("\n").split("\n"))
+    return tuple(read_lines(file))
 
 
 def _parts(model: object) -> Iterator[object]:
@@ -58,8 +65,11 @@ def _parts(model: object) -> Iterator[object]:
 
 def _as_names(value: Any) -> tuple[str, ...] | None:  # noqa: ANN401 - any attribute of a model
     if isinstance(value, Mapping):
+        pairs = [*value.items()]
+        if value and all(isinstance(key, str) and isinstance(n, int) for key, n in pairs):
+            pairs = [(number, name) for name, number in pairs]
         try:
-            rows = sorted((int(key), name) for key, name in value.items())
+            rows = sorted((int(key), name) for key, name in pairs)
         except (TypeError, ValueError):
             return None
         value = [name for _, name in rows] if [n for n, _ in rows] == [*range(len(rows))] else None

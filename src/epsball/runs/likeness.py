@@ -15,21 +15,23 @@ _APART = 1e-3  # of the largest score: float32 sums in another order differ by s
 
 
 def sample_scores(
-    scores: Callable[[Tensor], Tensor], shape: Sequence[int]
+    scores: Callable[[Tensor], Tensor], shape: Sequence[int], images: Tensor | None = None
 ) -> tuple[tuple[float, ...], ...]:
-    """Ask a model about a few images of noise that are the same every time.
+    """Score a few images of noise that are the same every time, and a few of the data.
 
     Args:
         scores: the model, images (n, c, h, w), float32 on the CPU, to scores (n, k).
         shape: (c, h, w) of an image.
+        images: (m, c, h, w), of the data; None: noise alone.
 
     Returns:
         For each image its scores, 8 columns spread over all where there are more, and their mean;
         empty where a score is not finite.
     """
     generator = torch.Generator().manual_seed(0)
-    images = torch.rand(_IMAGES, *shape, generator=generator)
-    rows = torch.cat([scores(image[None]) for image in images]).double().cpu()
+    noise = torch.rand(_IMAGES, *shape, generator=generator, dtype=torch.float32)
+    shown = noise if images is None else torch.cat([noise, images])
+    rows = torch.cat([scores(image[None]) for image in shown]).double().cpu()
     if not bool(rows.isfinite().all()):
         return ()
     columns = torch.linspace(0, rows.shape[1] - 1, min(_COLUMNS, rows.shape[1])).long()

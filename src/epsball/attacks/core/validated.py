@@ -97,7 +97,7 @@ def check_images(attack: str, inputs: Tensor) -> None:
     if lowest != lowest or highest != highest:  # noqa: PLR0124 - NaN differs from itself
         remedy = "mend or leave out the images that hold NaN"
     raise InvalidInput(
-        f"{attack}: inputs must lie in [0, 1], these lie in [{lowest:.4g}, {highest:.4g}]; {remedy}"
+        f"{attack}: inputs must lie in [0, 1], these lie in [{lowest:.6g}, {highest:.6g}]; {remedy}"
     )
 
 

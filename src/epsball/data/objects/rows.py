@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from epsball.data.arrays import check_pixels
+from epsball.data.arrays import check_pixels, within_unit
 from epsball.data.images import decode_any, pixels_of
 from epsball.errors import InvalidInput
 from epsball.types import Pixels
@@ -142,5 +142,5 @@ def channels_leading(images: NDArray[Any], where: str) -> Pixels:
     if last and not first:
         images = np.moveaxis(images, -1, 1)
     if np.issubdtype(images.dtype, np.floating):
-        return np.asarray(images, dtype=np.float32)
+        return np.asarray(within_unit(images), dtype=np.float32)
     return check_pixels(where, images.astype(np.uint8) if images.dtype == bool else images)

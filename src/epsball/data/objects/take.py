@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from epsball.data.arrays import check_labels
 from epsball.data.in_memory import in_memory_dataset
 from epsball.data.objects.in_place import read_in_place
-from epsball.data.objects.labels import known_labels, names_of, read_labels
+from epsball.data.objects.labels import known_labels, names_of, read_labels, stated_categories
 from epsball.data.objects.rows import (
     FORMS,
     IMAGES,
@@ -56,10 +56,11 @@ def from_object(data: Any, *, most: int | None = None) -> Dataset:  # noqa: ANN4
         >>> from_object([(grey, 0), (grey, 2)]).shape
         (1, 8, 8)
     """
+    categories = None
     if _is_frame(data):
-        data = _pairs_of(data)
+        data, categories = _pairs_of(data)
     if _is_pair(data):
-        return _of_arrays(data[0], data[1], None)
+        return _of_arrays(data[0], data[1], categories)
     if isinstance(data, Mapping):
         if key_among(data, IMAGES) and key_among(data, LABELS):
             return _of_arrays(*split_row(data), names_of(data))
@@ -67,7 +68,7 @@ def from_object(data: Any, *, most: int | None = None) -> Dataset:  # noqa: ANN4
             f"data must be {FORMS}, got a mapping with {', '.join(map(str, data))}: name one "
             f"split, data[{next(iter(data), 'test')!r}]"
         )
-    names = names_of(data)
+    names = categories or names_of(data)
     data = _behind_loader(data)
     if hasattr(data, "__getitem__") and hasattr(data, "__len__") and len(data):
         labels = known_labels(data)
@@ -100,7 +101,10 @@ def _is_frame(data: Any) -> bool:  # noqa: ANN401 - any supported object
     return hasattr(data, "columns") and hasattr(data, "head") and not isinstance(data, Mapping)
 
 
-def _pairs_of(frame: Any) -> list[tuple[Any, Any]]:  # noqa: ANN401 - of pandas or polars
+def _pairs_of(
+    frame: Any,  # noqa: ANN401 - of pandas or polars
+) -> tuple[list[tuple[Any, Any]], tuple[str, ...] | None]:
+    """Return the rows of a data frame, and the names of the classes where it states an order."""
     columns = list(frame.columns)
     image, label = key_among(columns, IMAGES), key_among(columns, LABELS)
     if image is None or label is None:
@@ -110,7 +114,8 @@ def _pairs_of(frame: Any) -> list[tuple[Any, Any]]:  # noqa: ANN401 - of pandas 
         )
     if not len(frame):
         raise InvalidInput("data must hold at least one image, got an empty data frame")
-    return list(zip(frame[image].to_list(), frame[label].to_list(), strict=True))
+    rows = list(zip(frame[image].to_list(), frame[label].to_list(), strict=True))
+    return rows, stated_categories(frame[label])
 
 
 def _of_arrays(images: Any, labels: Any, names: tuple[str, ...] | None) -> Dataset:  # noqa: ANN401

@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 
 from epsball.data.spec import Split
 from epsball.errors import InvalidInput
+from epsball.files import read_lines
 
 CLASSES = "classes.txt"
 Order: TypeAlias = Literal["stated", "names", "numbers"]
@@ -37,7 +38,7 @@ def class_folders(root: Path) -> dict[str, Path]:
         children = sorted(root.iterdir())
     except OSError as error:
         raise InvalidInput(f"folder:{root} cannot be read ({error}): check its rights") from error
-    visible = (child for child in children if not child.name.startswith("."))
+    visible = (child for child in children if not _is_hidden(child))
     folders = {child.name: child for child in visible if child.is_dir()}
     if not folders:
         raise InvalidInput(
@@ -61,7 +62,7 @@ def split_folders(root: Path) -> dict[Split, Path] | None:
     Raises:
         InvalidInput: one split stands beside folders that are none.
     """
-    below = [child for child in sorted(root.iterdir()) if not child.name.startswith(".")]
+    below = [child for child in sorted(root.iterdir()) if not _is_hidden(child)]
     folders = [child for child in below if child.is_dir() and _holds_folders(child)]
     by_split: dict[Split, Path] = {}
     for split, names in (("train", TRAIN), ("test", TEST)):
@@ -163,12 +164,17 @@ def images_under(folder: Path) -> list[Path]:
     return images
 
 
+def _is_hidden(path: Path) -> bool:
+    """Say whether this is no folder of the user's: hidden, or added by an archive of macOS."""
+    return path.name.startswith(".") or path.name == "__MACOSX"
+
+
 def _is_image(name: str) -> bool:
     return not name.startswith(".") and name.lower().endswith(EXTENSIONS)
 
 
 def _lines(file: Path) -> list[str]:
     try:
-        return file.read_text(encoding="utf-8").rstrip().splitlines()
+        return read_lines(file)
     except ValueError as error:
         raise InvalidInput(f"{file} must be UTF-8 text ({error}): save it so") from error

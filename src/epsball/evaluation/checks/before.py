@@ -40,12 +40,15 @@ def check_mode(model: Classifier) -> list[Finding]:
 
 
 def check_state(state: KeptState) -> list[Finding]:
-    """Restore the model's buffers, and report those that a forward pass changed."""
+    """Restore the model's tensors, modes and gradients, and report what a forward pass changed."""
     moved = state.moved()
     if not moved:
         return []
     state.restore()
-    message = f"being asked changed {len(moved)} buffers of the model ({moved[0]} first)"
+    message = (
+        f"a forward pass changed {counted(len(moved), 'part')} of the model ({moved[0]} first), "
+        "which was put back"
+    )
     return [finding("state-moved", message, buffers=moved[:10])]
 
 
@@ -59,7 +62,7 @@ def check_range(lowest: float, highest: float) -> list[Finding]:
         return [finding("images-nearly-black", message, highest=highest)]
     if lowest >= 0 and highest <= 1:
         return []
-    message = f"images must lie in [0, 1]; these lie in [{lowest:.4g}, {highest:.4g}]"
+    message = f"images must lie in [0, 1]; these lie in [{lowest:.6g}, {highest:.6g}]"
     return [finding("inputs-out-of-range", message, lowest=lowest, highest=highest)]
 
 

@@ -37,8 +37,8 @@ FINDINGS: dict[str, FindingSpec] = {
     ),
     "state-moved": FindingSpec(
         "warning",
-        "keep statistics and counters out of forward in eval mode: every buffer was put back, but "
-        "what was measured may depend on what was asked before",
+        "keep statistics, counters, steps of an optimiser and changes of mode out of forward: all "
+        "of them were put back, but what was measured may depend on the forward passes before it",
     ),
     "batch-dependent": FindingSpec(
         "blocking",

@@ -76,6 +76,8 @@ TURNED: dict[str, Change] = {
     "with the images inverted, 1 - image,": lambda images: 1 - images,
     "with rows and columns of the images exchanged": lambda images: images.mT,
     "with the images upside down": lambda images: images.flip(2),
+    "with the images mirrored left to right": lambda images: images.flip(3),
+    "with the images turned by 180 degrees": lambda images: images.flip(2, 3),
 }
 
 

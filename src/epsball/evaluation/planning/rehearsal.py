@@ -29,11 +29,19 @@ def check_fit(subject: Subject, data: Dataset, positions: Positions) -> None:
     classes = subject.info.classes
     wrong = np.flatnonzero((labels < 0) | (labels >= classes))
     if len(wrong):
-        where = int(positions[wrong[0]])
+        where, label = int(positions[wrong[0]]), int(labels[wrong[0]])
+        if int(labels.min()) < 0:
+            remedy = "leave out the images that have no class"
+        elif int(labels.min()) > 0:
+            remedy = (
+                "where labels count from 1, add --label-offset -1, else give matching labels or "
+                "another model"
+            )
+        else:
+            remedy = "give labels of the model's classes or another model"
         raise InvalidInput(
-            f"{data.name}: label {int(labels[wrong[0]])} of image {where} is out of range: "
-            f"{subject.name} has {classes} classes, 0 to {classes - 1}; where labels count from 1, "
-            "add --label-offset -1, else give matching labels or another model"
+            f"{data.name}: label {label} of image {where} is out of range: {subject.name} has "
+            f"{classes} classes, 0 to {classes - 1}; {remedy}"
         )
 
 
