@@ -167,14 +167,14 @@ def test_categories_of_a_data_frame_state_the_order_of_classes(order: list[str])
 
 def test_joined_data_sets_must_number_their_classes_alike() -> None:
     rows = [(np.zeros((4, 4), np.uint8), 0), (np.zeros((4, 4), np.uint8), 1)]
-    alike = ConcatDataset([_Rows(rows, ["cat", "dog"]), _Rows(rows, ["cat", "dog", "elk"])])  # type: ignore[list-item]
-    assert from_object(alike).class_names == ("cat", "dog", "elk")
-    two = [_Rows(rows, ["cat", "dog"]), _Rows(rows, ["dog", "cat"])]
+    parts: list[Any] = [_Rows(rows, ["cat", "dog"]), _Rows(rows, ["cat", "dog", "elk"])]
+    assert from_object(ConcatDataset(parts)).class_names == ("cat", "dog", "elk")
+    two: list[Any] = [_Rows(rows, ["cat", "dog"]), _Rows(rows, ["dog", "cat"])]
     with pytest.raises(InvalidInput, match="must number their classes alike"):
-        from_object(ConcatDataset(two))  # type: ignore[arg-type]
+        from_object(ConcatDataset(two))
     for part in two:  # what the message says; the labels of the rows are then mapped ones
-        part.target_transform = int  # type: ignore[attr-defined]
-    assert from_object(ConcatDataset(two)).class_names == ("0", "1")  # type: ignore[arg-type]
+        part.target_transform = int
+    assert from_object(ConcatDataset(two)).class_names == ("0", "1")
 
 
 def test_a_mapping_may_name_its_classes() -> None:

@@ -79,7 +79,8 @@ def fit_classes(
     elif data.order == "names" and len(data.class_names) != count:
         raise _unknown(data, model, count)
     if offset:
-        if data.order != "numbers" and known is not None and _are_confirmed(data, known):
+        named = data.order != "numbers" and known is not None and len(known) == count
+        if named and _are_confirmed(data, known or ()):
             raise InvalidInput(
                 f"--label-offset {offset} would move labels that were matched to the classes of "
                 f"{model} by name: leave it out"

@@ -12,7 +12,7 @@ from epsball.types import Finding
 _LENGTHS = (0.5 / 255, 2 / 255, 8 / 255)  # a pixel; rounding inside a model hides the short ones
 _PATTERNS = 3
 _GRID = 4  # cells a side of a pattern: coarse, so that compression and blur let it through
-_APART = 0.5  # of the derivative's size; gradients of the whole model stay below a fifth
+_APART = 0.35  # of the derivative's size; gradients of the whole model stay below a fifth
 _ROUNDING = 1e-4  # of the largest score: a smaller change cannot be told from float32 rounding
 _FEWEST = 4  # images with a clear change
 
