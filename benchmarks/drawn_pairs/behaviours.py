@@ -25,11 +25,14 @@ class Behaviour:
         make: network (images to logits) to the module that does it.
         codes: findings that tell of it.
         coarse: how far scores may be from those of float64, as a share of the largest.
+        size: of what is added to the scores in the type of the network, which rounds them to steps
+            of that size.
     """
 
     make: Callable[[nn.Module], nn.Module]
     codes: tuple[str, ...] = ()
     coarse: float = 0.0
+    size: float = 0.0
 
 
 class Then(nn.Module):
@@ -185,7 +188,7 @@ BEHAVIOURS: dict[str, Behaviour] = {
     "sigmoid": _then(lambda s: s.sigmoid(), "bounded-scores", *GRADIENT),
     "hot": _then(lambda s: s * 1e4, *GRADIENT),
     "cold": _then(lambda s: s * 1e-5, *GRADIENT),
-    "offset": Behaviour(lambda net: Then(net, lambda s: s + 1000), (), 1e-6),
+    "offset": Behaviour(lambda net: Then(net, lambda s: s + 1000), (), 1e-6, 1000.0),
     "half scores": Behaviour(lambda net: Then(net, lambda s: s.half()), GRADIENT, 2e-3),
     "double scores": _then(lambda s: s.double()),
     "whole scores": _then(lambda s: s.round(), *GRADIENT),

@@ -35,6 +35,7 @@ class Built:
         codes: findings that tell of a mistake in this pair.
         mistaken: whether there is one.
         coarse: how far scores may be from the truth, as a share of the largest.
+        rounding: how far they may be beyond that, in their own unit.
         held: the module behind the model, whose state must stay as it is; None where it is a file.
     """
 
@@ -48,6 +49,7 @@ class Built:
     mistaken: bool
     coarse: float
     held: nn.Module | None
+    rounding: float = 0.0
 
 
 def build(pair: Pair, task: Task, networks: Path, folder: Path, seed: int) -> Built:
@@ -83,6 +85,7 @@ def build(pair: Pair, task: Task, networks: Path, folder: Path, seed: int) -> Bu
         mistaken=bool(codes),
         coarse=_COARSE[pair.precision] + behaviour.coarse,
         held=held,
+        rounding=behaviour.size * torch.finfo(getattr(torch, pair.precision)).eps,
     )
 
 

@@ -166,7 +166,7 @@ def _right(built: Built, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor
         logits = built.truth(images)
     top = logits.topk(2, dim=1).values
     scale = logits.abs().amax().clamp_min(1e-12)
-    near = (top[:, 0] - top[:, 1]) < built.coarse * scale
+    near = (top[:, 0] - top[:, 1]) < built.coarse * scale + built.rounding
     return logits.argmax(1) == labels, near
 
 

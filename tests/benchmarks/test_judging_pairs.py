@@ -57,6 +57,21 @@ def test_another_network_than_the_true_one_is_wrong(built: Built) -> None:
     assert judge(replace(built, data=moved, codes=frozenset())).verdict in ("wrong", "finding")
 
 
+def test_scores_that_their_type_rounds_are_no_fault_of_the_audit(
+    built: Built, net: nn.Module
+) -> None:
+    """Behind 1,000, bfloat16 has steps of 4: which class wins is that of the rounded scores."""
+
+    def rounded(images: Tensor) -> Tensor:
+        exact: Tensor = net(images) + 1000
+        return exact + (exact.detach().bfloat16().float() - exact.detach())
+
+    given = replace(built, model=rounded, held=None)
+    assert judge(given).verdict == "wrong"
+    step = 1000 * torch.finfo(torch.bfloat16).eps
+    assert judge(replace(given, rounding=step)).verdict != "wrong"
+
+
 def test_attacked_images_of_another_gradient_are_wrong(
     built: Built, net: nn.Module, monkeypatch: pytest.MonkeyPatch
 ) -> None:
