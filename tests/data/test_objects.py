@@ -194,3 +194,42 @@ def test_rounding_outside_the_unit_interval_is_taken_off() -> None:
 def test_boolean_labels_are_two_classes() -> None:
     data = from_object((np.zeros((2, 1, 4, 4), np.uint8), np.array([True, False])))
     assert data.labels.tolist() == [1, 0]
+
+
+def _of_mode(mode: str) -> list[Image.Image]:
+    """Colour images in a mode of Pillow; its palettes, bits and colour spaces are no pixels."""
+    random = np.random.default_rng(0)
+    colours = [Image.fromarray(random.integers(0, 256, (6, 5, 3), dtype=np.uint8)) for _ in "abc"]
+    return [image.convert(mode) for image in colours]
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr"])
+def test_images_of_pillow_are_read_one_by_one_in_every_form(mode: str) -> None:
+    images, labels = _of_mode(mode), [0, 2, 1]
+    grey = mode in ("1", "L", "LA")
+    pixels = np.stack([np.asarray(image.convert("L" if grey else "RGB")) for image in images])
+    expected = pixels[:, None] if grey else pixels.transpose(0, 3, 1, 2)
+    rows = list(zip(images, labels, strict=True))
+    boxed = np.empty(3, object)
+    boxed[:] = images
+    forms: list[Any] = [
+        *((images, labels), (tuple(images), np.array(labels)), (boxed, labels), rows),
+        *(
+            {"image": images, "label": labels},
+            iter(rows),
+            [(images, labels)],
+            iter([(images, labels)]),
+        ),
+    ]
+    for form in forms:
+        data = from_object(form)
+        np.testing.assert_array_equal(data.read(np.arange(3)), expected)
+        assert data.labels.tolist() == labels
+
+
+def test_a_pair_may_hold_greys_and_colours() -> None:
+    grey, colours = np.full((4, 5), 7, np.uint8), np.full((4, 5, 3), 9, np.uint8)
+    for images in ([grey, colours], [Image.fromarray(grey), Image.fromarray(colours)]):
+        data = from_object((images, [0, 1]))
+        assert data.shape == (3, 4, 5)
+        assert data.read(np.arange(2))[:, :, 0, 0].tolist() == [[7, 7, 7], [9, 9, 9]]

@@ -89,6 +89,22 @@ def is_encoded(image: Any) -> bool:  # noqa: ANN401 - any supported object
     )
 
 
+def is_image_list(images: Any) -> bool:  # noqa: ANN401 - any supported object
+    """Say whether these are images one by one, which have to be read before they are joined.
+
+    Images of Pillow have palettes, bits and colour spaces that an array of them would lose; greys
+    and colours have different shapes.
+    """
+    kind = getattr(getattr(images, "dtype", None), "kind", "")
+    listed = isinstance(images, list | tuple) or kind == "O"
+    if not listed or not len(images):
+        return False
+    if any(is_encoded(image) or isinstance(image, Image.Image) for image in images):
+        return True
+    shapes = {getattr(image, "shape", None) for image in images}
+    return None not in shapes and len(shapes) > 1
+
+
 def as_array(part: Any) -> NDArray[Any]:  # noqa: ANN401 - tensors, arrays, lists
     """Return an array of what a tensor, an array or a list of them holds."""
     if isinstance(part, list | tuple) and part and hasattr(part[0], "detach"):

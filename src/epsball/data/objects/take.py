@@ -19,6 +19,7 @@ from epsball.data.objects.rows import (
     channels_leading,
     image_array,
     is_encoded,
+    is_image_list,
     key_among,
     rows_of,
     split_row,
@@ -119,20 +120,24 @@ def _pairs_of(
 
 
 def _of_arrays(images: Any, labels: Any, names: tuple[str, ...] | None) -> Dataset:  # noqa: ANN401
-    if isinstance(images, list | tuple) and len(images) and is_encoded(images[0]):
-        rows = list(zip(images, list(labels), strict=False))
-        if len(images) != len(labels):
-            raise _unlike((len(images),), (len(labels),))
-        dataset = read_in_place(rows, [label for _, label in rows], names)
+    if is_image_list(images):
+        known = _flat_labels(as_array(labels))
+        if len(images) != len(known):
+            raise _unlike((len(images),), (len(known),))
+        dataset = read_in_place(list(zip(images, known, strict=True)), known, names)
         assert dataset is not None  # noqa: S101 - the labels are those of the rows
         return dataset
     pixels, classes = as_array(images), as_array(labels)
     if pixels.ndim not in (3, 4) or classes.ndim > 2 or classes.shape[:1] != pixels.shape[:1]:
         raise _unlike(pixels.shape, classes.shape)
     ordered = channels_leading(pixels, "images")
-    flat = classes if classes.dtype.kind == "U" else check_labels("labels", classes)
-    whole, shown, order = read_labels(flat.tolist(), names)
+    whole, shown, order = read_labels(_flat_labels(classes), names)
     return in_memory_dataset("tensors", ordered, whole, shown, order)
+
+
+def _flat_labels(labels: NDArray[Any]) -> list[Any]:
+    whole = labels if labels.dtype.kind == "U" else check_labels("labels", labels)
+    return list(whole.tolist())
 
 
 def _unlike(images: tuple[int, ...], labels: tuple[int, ...]) -> InvalidInput:
@@ -172,6 +177,9 @@ def _batches(data: Any) -> Iterator[tuple[NDArray[Any], list[Any]]]:  # noqa: AN
         where = f"image {number} of the data"
         classes = list(label) if isinstance(label, list | tuple) else as_array(label)
         several = list(np.atleast_1d(np.asarray(classes)).tolist())
+        if is_image_list(image):
+            yield from _batches(zip(image, several, strict=True))
+            continue
         pixels = image_array(image, where)
         batch = pixels[None] if len(several) == 1 and pixels.ndim < 4 else pixels
         if batch.ndim < 3 or len(batch) != len(several):
