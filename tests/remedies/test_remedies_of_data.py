@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 from tests.remedies.case import Case, follow
+from torch.utils.data import ConcatDataset, TensorDataset
 
 from epsball import audit
 from epsball.data import load_data
@@ -64,6 +65,14 @@ def _with_list(
     return _load(f"folder:{root}")
 
 
+def _joined(*first: str) -> Any:
+    """Two data sets whose class 0 has one name each."""
+    parts: list[Any] = [TensorDataset(torch.rand(6, 1, 8, 8), torch.arange(6) % 3) for _ in first]
+    for part, name in zip(parts, first, strict=True):
+        part.classes = [name, "cat", "dog"]
+    return ConcatDataset(parts)
+
+
 CASES = [
     Case(
         "levels as floats in an archive",
@@ -104,8 +113,8 @@ CASES = [
     Case(
         "four channels",
         lambda f: _npz(f, images=BYTES[:, [0] * 4], labels=LABELS),
-        "with 1 or 3 channels",
-        lambda f: _npz(f, images=BYTES[:, [0] * 3], labels=LABELS),
+        "leave out the transparency, images[:, :3]",
+        lambda f: _npz(f, images=BYTES[:, [0] * 4][:, :3], labels=LABELS),
     ),
     Case(
         "no labels in the archive",
@@ -210,6 +219,38 @@ CASES = [
         lambda _: _audit((BYTES, LABELS), label_offset=-1),
         "a larger offset",
         lambda _: _audit((BYTES, LABELS), label_offset=0),
+    ),
+    Case(
+        "an offset beside names",
+        lambda _: _audit((BYTES, LABELS), classes=["0", "1", "2"], label_offset=1),
+        "leave it out",
+        lambda _: _audit((BYTES, LABELS), classes=["0", "1", "2"]),
+    ),
+    Case(
+        "a list of classes in another encoding",
+        lambda f: (
+            (f / "list.txt").write_text("b\u00e9b\u00e9\nbee\nant\n", encoding="latin-1"),
+            _audit(f"folder:{_folder(f, ['ant/a.png', 'bee/b.png'])}", classes=f / "list.txt"),
+        ),
+        "save it as UTF-8",
+        lambda f: (
+            (f / "list.txt").write_text("b\u00e9b\u00e9\nbee\nant\n", encoding="utf-8"),
+            _audit(f"folder:{f / 'images'}", classes=f / "list.txt"),
+        ),
+    ),
+    Case(
+        "levels of 16 bits",
+        lambda f: _npz(f, images=BYTES.astype(np.uint16) * 257, labels=LABELS),
+        "(images // 257).astype('uint8')",
+        lambda f: _npz(
+            f, images=(BYTES.astype(np.uint16) * 257 // 257).astype("uint8"), labels=LABELS
+        ),
+    ),
+    Case(
+        "data sets that number their classes differently",
+        lambda _: _audit(_joined("ant", "bee")),
+        "audit them one by one",
+        lambda _: [_audit(part) for part in _joined("ant", "bee").datasets],
     ),
     Case(
         "a mapping of splits",

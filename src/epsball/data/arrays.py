@@ -10,6 +10,8 @@ from epsball.types import Pixels
 
 _MOST_CLASSES = 100_000  # four times ImageNet-21k; a larger label is a mistake, not a class
 _BRIGHTEST = 255
+_DEEP = 257  # from 16-bit levels to those of 8 bits
+_WITH_ALPHA = {4: 3, 2: 1}  # channels with transparency, and without
 _ROUNDING = 1e-6  # by which interpolation and division in float32 may miss 0 and 1
 _GREY_RANK, _RANK = 3, 4
 
@@ -54,6 +56,10 @@ def _out_of_range(what: str, images: NDArray[Any], top: int) -> InvalidInput:
     place = tuple(int(axis[0]) for axis in np.nonzero(bad))
     kind = "floats in [0, 1]" if top == 1 else "integers in [0, 255]"
     remedy = "divide by 255, or undo the normalisation" if top == 1 else "rescale them"
+    if images.dtype == np.uint16:
+        remedy = f"for levels of 16 bits save (images // {_DEEP}).astype('uint8')"
+    elif images.dtype == np.int8:
+        remedy = "save images.view('uint8')"
     if not np.isfinite(images[place]):
         remedy = "mend or leave out that image"
     return InvalidInput(
@@ -79,9 +85,20 @@ def channels_first(what: str, images: NDArray[Any]) -> NDArray[Any]:
     if not first and not last:
         raise InvalidInput(
             f"{what} must be (n, h, w), (n, h, w, c) or (n, c, h, w) with 1 or 3 channels, found "
-            f"shape {images.shape}: transpose them"
+            f"shape {images.shape}: {_remedy_for(images.shape)}"
         )
     return images if first else np.moveaxis(images, -1, 1)
+
+
+def _remedy_for(shape: tuple[int, ...]) -> str:
+    """Return what to do about images whose channels are neither 1 nor 3."""
+    if len(shape) != _RANK:
+        return "give one axis for images, one for channels, and height and width"
+    for count, kept in _WITH_ALPHA.items():
+        if count in (shape[1], shape[-1]):
+            part = f"[..., :{kept}]" if shape[-1] == count else f"[:, :{kept}]"
+            return f"leave out the transparency, images{part}"
+    return "convert them to grey or to red, green and blue"
 
 
 def check_labels(what: str, labels: NDArray[Any]) -> NDArray[np.int64]:
