@@ -98,7 +98,7 @@ def equal(one: list[Any], other: list[Any]) -> bool:
 @pytest.mark.parametrize("act", ACTS)
 def test_what_a_forward_pass_moves_is_named_and_put_back(act: Callable[[Any], object]) -> None:
     model = Around(act)
-    model.net[2].bias.grad = torch.zeros(3)  # type: ignore[union-attr]  # a parameter
+    model.net[2].bias.grad = torch.zeros(3)
     before, state = values(model), KeptState(model)
     assert state.moved() == []
     model(IMAGES)
