@@ -317,7 +317,8 @@ def test_the_phases_add_up_to_the_call_and_count_every_pass(
     report = audit(counting, data, precision="float32", **asked)
     took = time.perf_counter() - started
     phases = report.summary["phases"]
-    assert list(phases) == ["reading", "planning", "checks", "attacks", "measuring", "report"]
+    named = ["reading", "planning", "checks", "attacks", "belief", "measuring", "report"]
+    assert list(phases) == named
     assert sum(spent["seconds"] for spent in phases.values()) <= took
     counted = sum(spent["forwards"] for spent in phases.values())
     assert counted <= counting.forwards <= counted + 20  # the probing of the model, on two images

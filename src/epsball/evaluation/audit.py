@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeAlias
 
 from epsball.data import default_eps
 from epsball.errors import InvalidInput
+from epsball.evaluation.belief import plan_control
 from epsball.evaluation.class_matching import Classes, fit_labels
 from epsball.evaluation.distributed import ShardCluster
 from epsball.evaluation.engine.asking import gradients_enabled
@@ -26,6 +27,7 @@ from epsball.evaluation.forms import (
 )
 from epsball.evaluation.inputs import Data, decoded_once, open_data, sample_of
 from epsball.evaluation.manifest import read_begun, settle
+from epsball.evaluation.metrics.belief import read_belief
 from epsball.evaluation.metrics.gate import Gate
 from epsball.evaluation.phases import Phases
 from epsball.evaluation.plan import Plan, Request, make_plan
@@ -83,6 +85,7 @@ def audit(
     label: str | int | None = None,
     label_offset: int = 0,
     gate: Gate | None = None,
+    belief: int | str = "auto",
     out: Path | str | None = None,
     plan: bool = False,
     command: str = "epsball.audit(...)",
@@ -133,6 +136,9 @@ def audit(
         label_offset: added to every label: 1 where the model's first class is "background".
         gate: a bar for robust accuracy. Unless its `when` is "all", images come in random order and
             the audit ends as soon as they settle whether the bar is reached. None: all images.
+        belief: how many of the images that survive are attacked with AutoAttack's composition as a
+            control of the verdict; where one falls, all images are, and a finding says so. "auto":
+            of `strongest`, so many that the control costs no more than the verdict; "none".
         out: directory of the run; one that was killed is continued. None: nothing is kept.
         plan: foretell the cost and end: nothing is attacked and nothing is written. The summary's
             "foretold" has passes and seconds by phase.
@@ -159,7 +165,7 @@ def audit(
     progress = progress or Silent()
     check_known("audit", loading, load_model)
     limit, micro_batch = whole("limit", limit), whole("micro_batch", micro_batch)
-    seed, budget = whole("seed", seed) or 0, read_seconds(budget)
+    seed, budget, requested = whole("seed", seed) or 0, read_seconds(budget), read_belief(belief)
     _check_options(limit, seed, precision, micro_batch, budget)
     attacks = chosen("attacks", attacks, "attack", attack)
     if cluster is not None:
@@ -191,7 +197,9 @@ def audit(
             leaving.callback(subject.restore)  # a refusal leaves the model as it was, too
             images, noted = fit_labels(subject, images, classes, label_offset)
             aimed = resolve_targets(settings, subject.info.classes, images.class_names, len(images))
-            request = replace(request, settings=aimed)
+            dear = full_budget or budget is not None
+            control = plan_control(requested, aimed, subject.info, seed=seed, dear=dear)
+            request = replace(request, settings=aimed, control=control)
             begun = read_begun(run)
             planned = make_plan(
                 subject, images, request, begun=begun, phases=phases, progress=progress
@@ -227,6 +235,7 @@ def _foretelling(plan: Plan, phases: Phases, noted: Sequence[Finding]) -> Plan:
         count=len(plan.positions),
         rate=plan.rate,
         rejects=manifest.model.rejects,
+        control=plan.control,
     )
     return replace(plan, findings=(*noted, *plan.findings), foretold=foretold)
 

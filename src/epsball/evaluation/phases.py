@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-PHASES = ("reading", "planning", "checks", "attacks", "measuring", "report")
+PHASES = ("reading", "planning", "checks", "attacks", "belief", "measuring", "report")
 
 
 class Phases:

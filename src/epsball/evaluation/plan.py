@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from epsball.data import choose, stratified_order
+from epsball.evaluation.belief import Control
 from epsball.evaluation.checks import before as checks_before
 from epsball.evaluation.checks.before import check_range
 from epsball.evaluation.checks.findings import RANDOM, cut_short, finding, is_blocked
@@ -65,6 +66,7 @@ class Request:
     budget: float | None = None
     gate: Gate | None = None
     command: str = ""
+    control: Control | None = None
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,7 @@ class Plan:
         probe: a few images of the run, with scores and gradients, for the checks; None where the
             model cannot be called.
         gate: ends the run as soon as its verdict is settled; None: all images are attacked.
+        control: of the verdict, by a dear attack on a few survivors; None: there is none.
         rate: input gradients a second, measured.
         foretold: {phase: {seconds, forwards, backwards}} of the whole run.
     """
@@ -87,6 +90,7 @@ class Plan:
     findings: tuple[Finding, ...]
     probe: Probe | None
     gate: Gate | None = None
+    control: Control | None = None
     rate: float = 1.0
     foretold: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
@@ -199,7 +203,7 @@ def make_plan(
         **environment(),
     )
     found = (*findings, *out_of_range)
-    return Plan(manifest, positions, found, probe, request.gate, rate or 1.0)
+    return Plan(manifest, positions, found, probe, request.gate, request.control, rate or 1.0)
 
 
 def _draw(data: Dataset, request: Request) -> Positions:

@@ -6,14 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from epsball.errors import InvalidInput
+from epsball.evaluation.belief import check_belief
 from epsball.evaluation.checks.before import check_state
-from epsball.evaluation.checks.findings import is_blocked
+from epsball.evaluation.checks.findings import RANDOM, cut_short, is_blocked
 from epsball.evaluation.checks.results import check_results
 from epsball.evaluation.distributed import ShardCluster
 from epsball.evaluation.engine.asking import broken_contract
 from epsball.evaluation.engine.deadline import OutOfTime
 from epsball.evaluation.engine.engine import Engine
 from epsball.evaluation.inputs import spread
+from epsball.evaluation.metrics.belief import Believed
 from epsball.evaluation.metrics.present import counted
 from epsball.evaluation.metrics.rates import judged
 from epsball.evaluation.metrics.summary import summarise, write_summary
@@ -64,6 +66,7 @@ def run_plan(
         subject.model, subject.info, manifest.engine, manifest.seed, passes=phases.passes
     )
     done: list[Shard] = []
+    believed: Believed | None = None
     if not is_blocked(findings) and plan.probe is not None:
         if engine.info.rejects and any(s.spec.takes_starts for s in plan.settings):
             # noise, which these attacks begin with, is what such a model rejects
@@ -80,6 +83,11 @@ def run_plan(
                     progress=progress,
                 )
             done = _attack(run, engine, data, plan, clock=clock, phases=phases, progress=progress)
+        with phases.during("belief"), broken_contract(manifest.model.name):
+            believed, doubts = _believe(
+                run, engine, data, plan, done=done, phases=phases, progress=progress
+            )
+            findings += doubts
         with phases.during("checks"), broken_contract(manifest.model.name):
             records = read_finished(run, done, plan.settings)
             findings += check_results(
@@ -94,7 +102,7 @@ def run_plan(
     if subject.state is not None:
         findings += check_state(subject.state)
     with phases.during("report"):
-        summary = summary_of(run, plan, findings, done, phases)
+        summary = summary_of(run, plan, findings, done, phases, believed=believed)
     write_summary(run, summary)
     return summary
 
@@ -150,6 +158,33 @@ def _attack(
     return done
 
 
+def _believe(
+    run: Path,
+    engine: Engine,
+    data: Dataset,
+    plan: Plan,
+    *,
+    done: Sequence[Shard],
+    phases: Phases,
+    progress: Progress,
+) -> tuple[Believed | None, list[Finding]]:
+    """Control the verdict, where that is planned and the model answers the same twice."""
+    control = plan.control
+    random = any(one.code in RANDOM for one in plan.findings)
+    if control is None or (random and control.requested == "auto"):
+        return None, []
+    records = read_finished(run, done, plan.settings)
+    try:
+        return check_belief(
+            run, engine, data, control, records=records, shards=done, progress=progress
+        )
+    except OutOfTime:
+        return None, [cut_short("of the verdict by a control")]
+    except KeyboardInterrupt:
+        _write_so_far(run, plan, done, phases)
+        raise
+
+
 def _announce(run: Path, plan: Plan, shards: Sequence[Shard], progress: Progress) -> None:
     """Say what begins, and what is finished already."""
     progress.say(plan.described)
@@ -189,15 +224,23 @@ def _write_so_far(run: Path, plan: Plan, done: Sequence[Shard], phases: Phases) 
 
 
 def summary_of(
-    run: Path, plan: Plan, findings: Sequence[Finding], done: Sequence[Shard], phases: Phases
+    run: Path,
+    plan: Plan,
+    findings: Sequence[Finding],
+    done: Sequence[Shard],
+    phases: Phases,
+    *,
+    believed: Believed | None = None,
 ) -> dict[str, Any]:
     """Return the content of summary.json, of the shards that are done."""
-    manifest = plan.manifest
+    manifest, settings = plan.manifest, plan.settings
+    if plan.control is not None and believed is not None and believed.fallen:
+        settings = (*settings, plan.control.setting)
     return summarise(
-        read_finished(run, done, plan.settings),
-        plan.settings,
+        read_finished(run, done, settings),
+        settings,
         findings,
-        read_seconds(run, plan.settings),
+        read_seconds(run, settings),
         classes=manifest.model.classes,
         class_names=manifest.data.class_names,
         complete=sum(len(shard.positions) for shard in done) == len(plan.positions),
@@ -206,4 +249,5 @@ def summary_of(
         foretold=plan.foretold,
         gate=plan.gate,
         of=len(plan.positions),
+        believed=believed,
     )

@@ -74,6 +74,13 @@ def audit(
         Literal["early", "all"],
         typer.Option(help="With --fail-under: end once the verdict is settled, or attack all."),
     ] = "early",
+    belief: Annotated[
+        str,
+        typer.Option(
+            help="Survivors attacked with AutoAttack's composition as a control of the verdict: a "
+            "number or none; auto: of strongest, for no more than the verdict cost."
+        ),
+    ] = "auto",
     executor: options.ExecutorName = options.Executor.local,
     address: options.Address = None,
     out: Annotated[
@@ -143,6 +150,7 @@ def audit(
         label=label,
         label_offset=label_offset,
         gate=None if bar is None else Gate(bar, judge, gate),
+        belief=belief,
         run=run,
         plan=plan,
         cluster=_cluster(executor, address),

@@ -188,6 +188,15 @@ FINDINGS: dict[str, FindingSpec] = {
     "checks-cut-short": FindingSpec(
         "info", "give a longer --budget, or read the number as one that not every check has seen"
     ),
+    "verdict-too-high": FindingSpec(
+        "warning",
+        "quote the worst case, which has AutoAttack's results in it, and look for masked gradients",
+    ),
+    "control-without-gradient": FindingSpec(
+        "warning",
+        "give the model's flat steps a gradient (BPDA: epsball.attacks.bpda), or read the number "
+        "as one that nothing has controlled",
+    ),
     "low-precision-search": FindingSpec(
         "info", "search again with --precision float32 before quoting the number"
     ),

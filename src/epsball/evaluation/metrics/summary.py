@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from epsball.evaluation.metrics.belief import Believed
 from epsball.evaluation.metrics.breakdown import comparisons, confusion, per_class
 from epsball.evaluation.metrics.gate import Gate, judge_gate
 from epsball.evaluation.metrics.present import counted, eps_text, percent
@@ -58,6 +59,7 @@ def summarise(
     foretold: Mapping[str, Mapping[str, Any]] | None = None,
     gate: Gate | None = None,
     of: int = 0,
+    believed: Believed | None = None,
 ) -> dict[str, Any]:
     """Build the content of summary.json.
 
@@ -75,6 +77,7 @@ def summarise(
         foretold: the same for the whole run, as it was foretold before the attacks.
         gate: ends the run early, so that intervals have to hold whenever it ends; None: none does.
         of: images of the run.
+        believed: the result of a control of the verdict; None: there was none.
     """
     blocked = any(one.severity == "blocking" for one in findings)
     results = results_by_setting(records, classes) if len(records) else _empty(settings)
@@ -94,7 +97,13 @@ def summarise(
         settled = gate.settled(judged(records), of)
     summary: dict[str, Any] = {
         "schema": SCHEMA_VERSION,
-        "headline": _headline(worst, results, rejects=_rejects(records), of=of if gate else None)
+        "headline": _headline(
+            worst,
+            results,
+            rejects=_rejects(records),
+            of=of if gate else None,
+            belief=believed.sentence if believed is not None and believed.controls else "",
+        )
         if rates
         else None,
         "complete": complete or settled is not None,
@@ -114,6 +123,8 @@ def summarise(
     if gate is not None:
         summary["gate"] = {"of": of, "settled": settled is not None}
         summary["gate"]["sentence"] = judge_gate(summary, gate.at_least, gate.judge).sentence
+    if believed is not None:
+        summary["belief"] = believed.as_dict()
     if foretold:
         summary["foretold"] = {name: dict(phase) for name, phase in foretold.items()}
     return dict(_finite(summary))
@@ -160,13 +171,16 @@ def _rejects(records: pl.DataFrame) -> bool:
     return bool((records["rejected"] | records["clean_rejected"]).any())
 
 
-def headline(worst: dict[str, Any], *, rejects: bool = False, of: int | None = None) -> str:
+def headline(
+    worst: dict[str, Any], *, rejects: bool = False, of: int | None = None, belief: str = ""
+) -> str:
     """Return the answer in one sentence, as an upper bound.
 
     Args:
         worst: the worst case of the largest eps.
         rejects: whether the model may reject; then what it rejects is safe.
         of: images of a run that may end early; None: one that does not.
+        belief: the result of a control, as a part of a sentence.
 
     Example:
         >>> headline({"robust_accuracy": 0.5, "robust_accuracy_ci": [0.4, 0.6], "n": 96,
@@ -179,7 +193,8 @@ def headline(worst: dict[str, Any], *, rejects: bool = False, of: int | None = N
         f"Robust accuracy{meaning} is at most {percent(rate)} ({_kind(of)}: "
         f"{percent(low)} to {percent(high)}, {_images(worst['n'], of)}) against "
         f"{_listed(worst['parts'])} within "
-        f"{eps_text(worst['eps'])} in {worst['norm']}; a stronger attack can only lower it."
+        f"{eps_text(worst['eps'])} in {worst['norm']}{'; ' if belief else ''}{belief}; a stronger "
+        "attack can only lower it."
     )
 
 
@@ -197,10 +212,11 @@ def _headline(
     *,
     rejects: bool,
     of: int | None,
+    belief: str,
 ) -> str:
     """Answer by the worst case in the largest ball; without a ball, by the worst attack."""
     if worst:
-        return headline(worst[-1], rejects=rejects, of=of)
+        return headline(worst[-1], rejects=rejects, of=of, belief=belief)
     row = min(results, key=lambda result: float(result["robust_accuracy"]))
     rate, (low, high) = row["robust_accuracy"], row["robust_accuracy_ci"]
     return (

@@ -6,9 +6,11 @@ from typing import Any
 
 import torch
 
+from epsball.evaluation.belief import Control
 from epsball.evaluation.checks.probe import Probe
 from epsball.evaluation.checks.results import attacks_again, repeated
 from epsball.evaluation.engine.config import EngineConfig
+from epsball.evaluation.metrics.belief import control_count
 from epsball.evaluation.settings import AttackSetting
 from epsball.geometry import steepest
 from epsball.types import Passes
@@ -31,6 +33,7 @@ def foretell(
     count: int,
     rate: float,
     rejects: bool = False,
+    control: Control | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Foretell the passes and the seconds of every phase of a run.
 
@@ -47,11 +50,13 @@ def foretell(
         count: images of the run.
         rate: input gradients a second, measured.
         rejects: whether the model does.
+        control: of the verdict; None: there is none.
 
     Returns:
         The same for the whole run.
     """
     foretold: dict[str, dict[str, Any]] = {name: dict(phase) for name, phase in spent.items()}
+    belief, left = Passes(), 1.0
     if probe is None:
         return foretold
     attacks, checks = Passes(count), Passes()  # every clean image is scored once
@@ -61,7 +66,13 @@ def foretell(
         passes = _each(setting, shares, rejects=rejects).times(count)
         attacks += passes + Passes(scored * len(setting.eps) * count)
         checks += _checked(setting, passes, count=min(count, len(probe.examples)), of=count)
-    for name, passes in (("attacks", attacks), ("checks", checks)):
+        left = min(left, shares[-1])
+    if control is not None:
+        each = control.setting.changed(eps=control.setting.eps[-1:]).passes()
+        belief = each.times(
+            control_count(control.requested, round(left * count), attacks.cost, each.cost)
+        )
+    for name, passes in (("attacks", attacks), ("checks", checks), ("belief", belief)):
         phase = foretold[name]
         phase["forwards"] += round(passes.forwards)
         phase["backwards"] += round(passes.backwards)
