@@ -100,7 +100,7 @@ def _with(value: float, dtype: str) -> NDArray[np.float64]:
         (np.inf, "float64", "floats in [0, 1], found inf"),
         (-np.inf, "float16", "floats in [0, 1], found -inf"),
         (1.001, "float64", "floats in [0, 1], found 1.001"),
-        (-1e-7, "float64", "floats in [0, 1], found -1e-07"),
+        (-1e-5, "float64", "floats in [0, 1], found -1e-05"),
         (256, "int64", "integers in [0, 255], found 256"),
         (-1, "int16", "integers in [0, 255], found -1"),
     ],
@@ -148,7 +148,6 @@ def test_images_of_another_kind_are_refused(
         ([0, 1.5, 2, 0.5], "found float64, number 1 being 1.5"),
         ([0.0, 1.0, np.nan, 0], "number 2 being nan"),
         (["a", "b", "c", "d"], "must be integers, found <U1"),
-        ([True, False, True, False], "must be integers, found bool"),
         (np.eye(4, dtype=np.int64), "found shape (4, 4)"),
         (np.array(3), "found shape ()"),
         (np.array([], np.int64), "found shape (0,)"),
@@ -200,7 +199,7 @@ def test_what_is_read_is_always_in_the_unit_box(
     images: NDArray[np.float64], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     file = tmp_path_factory.mktemp("npz") / "any.npz"
-    fits = bool(((images >= 0) & (images <= 1)).all())
+    fits = bool(((images >= -1e-6) & (images <= 1 + 1e-6)).all())  # rounding is taken off
     try:
         pixels = _all(_load(file, images, [0, 1]))
     except ValueError:
