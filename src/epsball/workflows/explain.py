@@ -16,7 +16,7 @@ from epsball.saliency.units import rising_units, unit_images
 
 _SHOWN = 5  # images
 _CHANNELS = 6  # of a layer
-_STEPS = 30  # of the search for what drives a unit
+_STEPS, _STEP_SIZE = 30, 0.05  # of the search for what drives a unit
 
 
 def explain(
@@ -85,7 +85,9 @@ def _inside(module: nn.Module, clean: Tensor, attacked: Tensor) -> dict[str, Any
     rise = rising_units(module, layer, clean, attacked, count=_CHANNELS)
     shape = (clean.shape[1], clean.shape[2], clean.shape[3])
     generator = torch.Generator().manual_seed(0)
-    best = unit_images(module, layer, rise.channels, shape, steps=_STEPS, generator=generator)
+    best = unit_images(
+        module, layer, rise.channels, shape, steps=_STEPS, step_size=_STEP_SIZE, generator=generator
+    )
     return {
         "feature_layer": np.array(features.layer),
         "feature_channels": np.array(features.channels),
