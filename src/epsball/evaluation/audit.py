@@ -35,6 +35,7 @@ from epsball.evaluation.planning.budgeting import Clock
 from epsball.evaluation.planning.forecast import foretell
 from epsball.evaluation.progress import Progress, Silent
 from epsball.evaluation.records.schema import read_records, read_saved_images
+from epsball.evaluation.records.through import check_way
 from epsball.evaluation.result import Audit
 from epsball.evaluation.running import run_plan, summary_of
 from epsball.evaluation.settings import make_settings
@@ -76,6 +77,7 @@ def audit(
     device: str = "auto",
     precision: str = "auto",
     full_budget: bool = False,
+    through: str | None = None,
     queries: int | None = None,
     target: str | int | None = None,
     draws: int | None = None,
@@ -122,6 +124,9 @@ def audit(
             measure confidence, sizes and survival too. Otherwise only verdicts are sought: an
             image is done with once it is fooled, at this and at every larger eps, and one that is
             wrong when clean carries its clean image.
+        through: a step on the way to the model, "camera" or "camera:severity=2" for print and
+            photograph, "jpeg:quality=50" ...: the share of the fooled images that it makes
+            harmless is measured too. It implies full_budget. None: none.
         queries: calls of the model for an image, at most, for attacks that count queries.
         target: a class to reach, by name or number, "next", "least-likely", or a file of one class
             a line for every image of the data; for attacks that take one. None: any other class.
@@ -182,10 +187,24 @@ def audit(
         target=None if target is None else str(target),
     )
     check_radii(settings, images.shape)
+    if through is not None:
+        # an image that is done with at its first success is barely fooled: any step would undo it
+        full_budget = True
+        check_way(through, images.shape)
     search = _PRECISIONS["float32" if precision == "auto" and full_budget else precision]
     early = gate if gate is not None and gate.when == "early" and cluster is None else None
     request = Request(
-        settings, limit, sample, seed, search, full_budget, micro_batch, budget, early, command
+        settings,
+        limit,
+        sample,
+        seed,
+        search,
+        full_budget,
+        through,
+        micro_batch,
+        budget,
+        early,
+        command,
     )
     with tempfile.TemporaryDirectory() as scratch, ExitStack() as leaving:
         run = Path(scratch) / "run" if out is None else Path(out)

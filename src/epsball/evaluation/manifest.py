@@ -78,6 +78,7 @@ class Manifest(BaseModel):
             "device": self.engine.device,
             "precision": self.engine.precision,
             "full_budget": self.engine.full_budget,
+            "through": self.engine.through,
         }
         return decided | engine | {"versions": versions}
 

@@ -62,6 +62,7 @@ class Request:
     seed: int = 0
     precision: RequestedPrecision = "float32"
     full_budget: bool = True
+    through: str | None = None
     micro_batch: int | None = None
     budget: float | None = None
     gate: Gate | None = None
@@ -253,6 +254,7 @@ def _config(
         update: dict[str, object] = {
             "device": subject.device,
             "full_budget": request.full_budget,
+            "through": request.through,
         }
         if request.precision == "float32":
             update["precision"] = request.precision
@@ -263,6 +265,7 @@ def _config(
         micro_batch=request.micro_batch or 1,
         threads=torch.get_num_threads(),
         full_budget=request.full_budget,
+        through=request.through,
         probe=int(min(max(probed, _FEWEST), _PROBED)),
     )
     if subject.findings:

@@ -49,6 +49,10 @@ def audit(
             help="Every step for every image; measures confidence, sizes and survival too.",
         ),
     ] = False,
+    through: Annotated[
+        str | None,
+        typer.Option(help="Also judge fooled images after camera, camera:severity=2, jpeg ..."),
+    ] = None,
     queries: Annotated[
         int | None, typer.Option(help="Questions an image, for attacks that count them.")
     ] = None,
@@ -125,6 +129,7 @@ def audit(
         *(["offset", label_offset] if label_offset else []),
         *(["label", label] if label else []),
         *(["target", target] if target else []),
+        *(["through", through] if through else []),
         *(["random order"] if bar is not None and gate == "early" else []),
     )
     audited = _audited(
@@ -142,6 +147,7 @@ def audit(
         device=device,
         precision=precision.value,
         full_budget=full_budget,
+        through=through,
         queries=queries,
         draws=draws,
         micro_batch=micro_batch,

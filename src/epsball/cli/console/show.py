@@ -85,6 +85,8 @@ def _results_table(summary: Mapping[str, Any]) -> Table:
     heads += ["rejected"] if (rejects := _rejects(summary)) else []
     heads += ["confidence"] if whole else []
     heads += [*(["top-5 err"] if five else []), *(["8-bit"] if whole else [])]
+    passed = any(row.get("destruction_rate") is not None for row in summary["results"])
+    heads += ["destroyed"] if passed else []
     heads += [*(["distance"] if far else []), "seconds"]
     for head in heads:
         first = head == "attack"
@@ -98,6 +100,7 @@ def _results_table(summary: Mapping[str, Any]) -> Table:
         cells = [clean, robust, between, *([share(row["rejected"])] if rejects else [])]
         cells += [*([confidence] if whole else []), *five_cell]
         cells += [share(row["survives_8bit"])] if whole else []
+        cells += [share(row["destruction_rate"])] if passed else []
         cells += [_distance(row)] if far else []
         table.add_row(*_asked(row), *cells, f"{row['seconds']:.1f}")
     for row in summary["worst_case"]:

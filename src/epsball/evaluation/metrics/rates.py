@@ -15,7 +15,13 @@ from epsball.evaluation.metrics.grouping import RIGHT_WHEN_CLEAN, by_setting, gr
 from epsball.evaluation.metrics.sequential import anytime_interval
 
 _NAMED = ("attack", "steps", "restarts", "objective", "direction", "reference")
-_SURVIVALS = ("survives_8bit", "survives_png", "survives_jpeg90", "survives_jpeg75")
+_SURVIVALS = (
+    "survives_8bit",
+    "survives_png",
+    "survives_jpeg90",
+    "survives_jpeg75",
+    "survives_through",
+)
 _SIZES = ("l0", "l1", "l2", "linf")
 # every rate of a result; a blocking finding turns them into null
 RATES = (
@@ -39,6 +45,8 @@ RATES = (
             "rejected",
             "accepted_accuracy",
             *_SURVIVALS,
+            "clean_through",
+            "destruction_rate",
         )
     ),
 )
@@ -87,12 +95,22 @@ def _result(name: dict[str, Any], part: pl.DataFrame, classes: int) -> dict[str,
         **_proportion("rejected", part["rejected"]),
         **_proportion("accepted_accuracy", right.filter(~part["rejected"])),
         **{k: v for name in _SURVIVALS for k, v in _proportion(name, part[name]).items()},
+        **_proportion("clean_through", part["clean_through"]),
+        **_proportion("destruction_rate", _destroyed(part)),
         "sizes": {norm: part[norm].median() for norm in _SIZES},
         "median_distance": _median_distance(part),
         "forwards": int(part["forwards"].sum()),
         "backwards": int(part["backwards"].sum()),
         "queries": None if part["queries"].is_null().all() else int(part["queries"].sum()),
     }
+
+
+def _destroyed(part: pl.DataFrame) -> pl.Series:
+    """Return, of images right when clean and fooled, which the step on the way makes harmless.
+
+    Source: Kurakin et al. 2017, arXiv:1607.02533, equation 1.
+    """
+    return ~part.filter(RIGHT_WHEN_CLEAN)["survives_through"].drop_nulls()
 
 
 def _reached(part: pl.DataFrame) -> dict[str, Any]:

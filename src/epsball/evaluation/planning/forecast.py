@@ -60,7 +60,7 @@ def foretell(
     if probe is None:
         return foretold
     attacks, checks = Passes(count), Passes()  # every clean image is scored once
-    scored = 1 + _SAVED if config.full_budget else 1
+    scored = 1 + _SAVED + (config.through is not None) if config.full_budget else 1
     for setting in settings:
         shares = _surviving(probe, setting, full_budget=config.full_budget)
         passes = _each(setting, shares, rejects=rejects).times(count)

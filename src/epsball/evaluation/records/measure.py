@@ -11,6 +11,7 @@ from epsball.evaluation.engine.attacking import Attacked
 from epsball.evaluation.engine.examples import Examples, Reading, read_scores
 from epsball.evaluation.records.schema import MEANINGLESS_WHEN_RETIRED, SCHEMA
 from epsball.evaluation.records.survival import to_8bit
+from epsball.evaluation.records.through import Way
 from epsball.evaluation.settings import AttackSetting
 from epsball.geometry import size
 from epsball.image_codec import CHANNELS, ByteImages, through_jpeg, through_png
@@ -28,6 +29,8 @@ def record_frame(
     scores: Callable[[Tensor], Tensor],
     info: ModelInfo,
     full_budget: bool,
+    way: Way | None = None,
+    clean_through: Tensor | None = None,
     targets: Tensor | None = None,
 ) -> pl.DataFrame:
     """Judge the results of an attack and lay them out as records.
@@ -42,6 +45,8 @@ def record_frame(
         info: what is known of the model.
         full_budget: whether every image had the whole attack; else what retirement makes
             meaningless is null.
+        way: a step that fooled images are judged after as well; None: none.
+        clean_through: (n,), bool: which clean images are safe after it.
         targets: (n,), the classes to reach; None of an untargeted attack.
 
     Returns:
@@ -75,9 +80,10 @@ def record_frame(
         **_columns(examples.reading, "clean_"),
         **_columns(reading, ""),
         "safe": reading.safe,
+        "clean_through": [None] * count if clean_through is None else clean_through,
     }
     if full_budget:
-        columns |= _survival(examples, attacked, reading, scores, info)
+        columns |= _survival(examples, attacked, reading, scores, info, way=way)
     else:
         # where the search for an image ended at its first success these say nothing of the attack
         columns |= {name: [None] * count for name in MEANINGLESS_WHEN_RETIRED}
@@ -98,11 +104,17 @@ def _survival(
     reading: Reading,
     scores: Callable[[Tensor], Tensor],
     info: ModelInfo,
+    *,
+    way: Way | None,
 ) -> dict[str, list[bool | None]]:
     """Score the fooled images again, saved in several ways; null for the others."""
     fooled = ~reading.safe
     saved = to_8bit(attacked.images[fooled], examples.images[fooled])
     labels = examples.labels[fooled]
+    passed = None
+    if way is not None and len(saved):
+        arrived = way(torch.from_numpy(saved).float() / 255, examples.positions[fooled])
+        passed = (arrived * 255).round().to(torch.uint8).numpy()
 
     def still(images: ByteImages | None) -> list[bool | None]:
         column: list[bool | None] = [None] * len(fooled)
@@ -123,4 +135,5 @@ def _survival(
         "survives_png": at_8bit if same else still(png),
         "survives_jpeg90": still(through_jpeg(saved, 90) if fits else None),
         "survives_jpeg75": still(through_jpeg(saved, 75) if fits else None),
+        "survives_through": still(passed),
     }

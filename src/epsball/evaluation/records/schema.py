@@ -68,6 +68,10 @@ _COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
     "survives_png": pl.Boolean,
     "survives_jpeg90": pl.Boolean,
     "survives_jpeg75": pl.Boolean,
+    # after the step named by --through: whether the clean image still gets its label or is
+    # rejected, and whether a fooled one still fools; null without a step
+    "clean_through": pl.Boolean,
+    "survives_through": pl.Boolean,
 }
 SCHEMA = pl.Schema(_COLUMNS)
 # an image that is done with at its first success is barely fooled: how sure the model is, how far
@@ -85,6 +89,7 @@ MEANINGLESS_WHEN_RETIRED = (
     "survives_png",
     "survives_jpeg90",
     "survives_jpeg75",
+    "survives_through",
 )
 
 

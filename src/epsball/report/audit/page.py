@@ -15,6 +15,7 @@ from epsball.report.audit.rejection import rejection_tables
 from epsball.report.audit.results import (
     beside_table,
     compact_tables,
+    destruction_table,
     distance_table,
     full_table,
     survival_table,
@@ -63,6 +64,7 @@ def write_report(run: Path, *, figures: bool = False) -> Path:
         compact=compact_tables(seen),
         full=full_table(seen),
         survival=survival_table(seen),
+        destruction=destruction_table(seen),
         beside=beside_table(seen),
         distances=distance_table(seen),
         first=first_screen(seen),

@@ -123,6 +123,25 @@ def survival_table(run: Run) -> Table | None:
     return table("Share of the fooled images that still fool when stored", heads, rows)
 
 
+def destruction_table(run: Run) -> Table | None:
+    """Say how many fooled images the step on the way makes harmless; None where not measured."""
+    measured = [r for r in run.results if r.get("destruction_rate") is not None]
+    if not measured:
+        return None
+    rows: list[Row] = [
+        [
+            str(r["variant"]),
+            str(r["norm"]),
+            distance(r["eps"]),
+            Cell(percent(r["clean_through"]), note=note(r["clean_through_ci"])),
+            Cell(percent(r["destruction_rate"]), note=note(r["destruction_rate_ci"])),
+        ]
+        for r in measured
+    ]
+    way = run.manifest["engine"]["through"]
+    return table(f"Through {way}", "attack|norm|#eps|#clean accuracy|#destroyed", rows)
+
+
 def _robust(result: dict[str, Any] | None) -> Cell:
     if result is None:
         return Cell("")
