@@ -54,7 +54,8 @@ def test_a_median_that_looks_at_the_neighbours_undoes_some() -> None:
     passed = way_through("smoothing:kernel=3,kind=median", 0)(IMAGES, torch.arange(len(IMAGES)))
     assert row["clean_through"] == int((_labels(passed) == _labels(IMAGES)).sum()) / len(IMAGES)
     records = report.records.filter(~pl.col("safe"))
-    assert row["destruction_rate"] == pytest.approx(1 - records["survives_through"].mean())
+    fooling = records["survives_through"].to_list()
+    assert row["destruction_rate"] == pytest.approx(1 - fooling.count(True) / len(fooling))
     assert 0 < row["destruction_rate"] < 1
 
 
