@@ -10,6 +10,7 @@ from torch import nn
 from epsball import audit
 from epsball.errors import InvalidInput
 from epsball.evaluation.records.through import way_through
+from epsball.report import write_report
 
 IMAGES = torch.rand(12, 1, 8, 8, generator=torch.Generator().manual_seed(0)) * 0.6 + 0.2
 
@@ -73,6 +74,9 @@ def test_a_run_is_continued_with_the_same_step_only(tmp_path: Path) -> None:
     _run("bit-depth:bits=1", tmp_path / "run")
     with pytest.raises(InvalidInput, match="through"):
         _run("bit-depth:bits=2", tmp_path / "run")
+    page = write_report(tmp_path / "run").read_text(encoding="utf-8")
+    assert "Through bit-depth:bits=1" in page
+    assert "destruction rate" in page
 
 
 @pytest.mark.parametrize(

@@ -178,6 +178,8 @@ def _records(plan: Plan, variant: str, norm: str, eps: float, made: Floats) -> p
         "clean_acceptance": _acceptance(before, k),
         "acceptance": _acceptance(after, k),
         "safe": safe,
+        "clean_through": [None] * n,
+        "survives_through": [None] * n,
     }
     for i, name in enumerate(("8bit", "png", "jpeg90", "jpeg75")):
         columns[f"survives_{name}"] = keeps[i * n : (i + 1) * n]
