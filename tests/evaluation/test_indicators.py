@@ -91,6 +91,12 @@ def test_the_margin_sees_through_saturation(model: nn.Module) -> None:
     assert rate(found) < 0.1
 
 
+def test_strongest_warns_where_only_its_squares_can_see(model: nn.Module) -> None:
+    found = run(Around(model, before=quantised), attacks=["strongest"])
+    assert "zero-gradient" in raised(found)
+    assert not found.blocked
+
+
 def test_quantised_input(model: nn.Module) -> None:
     found = run(Around(model, before=quantised))
     assert raised(found).keys() == {"no-gradient"}

@@ -170,7 +170,7 @@ def make_plan(
             started = time.perf_counter()
             probe = Probe.of(engine, images, request.settings)
             rate = rate or len(images) / (time.perf_counter() - started)
-            findings += _check_model(subject, engine, probe, shown, request.budget)
+            findings += _check_model(subject, engine, probe, shown, request)
             random = any(known.code in RANDOM for known in findings)
             if not random:
                 own = read_examples(data, drawn[:_COMPARED]).images
@@ -316,14 +316,14 @@ def _affordable(
 
 
 def _check_model(
-    subject: Subject, engine: Engine, probe: Probe, shown: Examples, budget: float | None
+    subject: Subject, engine: Engine, probe: Probe, shown: Examples, request: Request
 ) -> list[Finding]:
     findings = checks_before.check_scores(engine, probe)
     if is_blocked(findings):
         return findings
-    findings += checks_before.check_gradients(probe)
+    findings += checks_before.check_gradients(probe, request.settings)
     if not any(one.code in RANDOM for one in findings):
-        engine.deadline = Clock(time.monotonic(), budget).before
+        engine.deadline = Clock(time.monotonic(), request.budget).before
         try:
             findings += check_meeting(engine, probe, shown, named=":" in subject.spec)
         except OutOfTime:

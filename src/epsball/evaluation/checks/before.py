@@ -163,8 +163,13 @@ def check_chance(right: int, count: int, classes: int) -> list[Finding]:
     return [finding(code, message, accuracy=right / count, chance=1 / classes)]
 
 
-def check_gradients(probe: Probe) -> list[Finding]:
-    """Check the gradients of cross-entropy and of the margin at each clean image."""
+def check_gradients(probe: Probe, settings: Sequence[AttackSetting]) -> list[Finding]:
+    """Check the gradients of cross-entropy and of the margin at each clean image.
+
+    Args:
+        probe: with gradients, or nothing is checked.
+        settings: the attacks of the run; a model without any gradient blocks those that need one.
+    """
     if probe.loss_slopes is None or probe.margin_slopes is None or not len(probe.scores):
         return []
     slopes = [probe.loss_slopes.flatten(1), probe.margin_slopes.flatten(1)]
@@ -172,7 +177,9 @@ def check_gradients(probe: Probe) -> list[Finding]:
     zero, flat = [float((s == 0).all(1).float().mean()) for s in slopes]
     if flat >= _ALL_ZERO:
         message = f"{flat:.0%} of {count} clean images have no gradient at all"
-        return [finding("no-gradient", message, cross_entropy=zero, margin=flat)]
+        blind = any(setting.spec.needs_gradient for setting in settings)
+        code = "no-gradient" if blind else "zero-gradient"
+        return [finding(code, message, cross_entropy=zero, margin=flat)]
     findings = []
     if max(zero, flat) >= _ZERO_SHARE:
         message = (

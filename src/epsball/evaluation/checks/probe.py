@@ -37,7 +37,8 @@ class Probe:
     def of(cls, engine: Engine, images: Examples, settings: Sequence[AttackSetting]) -> "Probe":
         """Call the model on clean images, with gradients where an attack of the run needs them."""
         engine = engine.changed(micro_batch=min(engine.config.micro_batch, BATCH))
-        if not any(setting.spec.needs_gradient for setting in settings):
+        wanted = any(s.spec.needs_gradient or s.spec.composite for s in settings)
+        if not (wanted and engine.info.differentiable):
             scores = engine.scores(images.images)
             return cls(
                 replace(images, clean=read_scores(scores, images.labels, engine.info)), scores
