@@ -17,6 +17,8 @@ def preprocessing_metadata(model: object) -> dict[str, str]:
         Metadata for safetensors, which `load_model` reads where no preprocessing is given.
 
     Example:
+        >>> from torch import nn
+        >>> from epsball.models.preprocess import Preprocess
         >>> preprocessing_metadata(Pipeline(Preprocess(mean=(0.5,), std=(0.25,)), nn.Flatten()))
         {'epsball.preprocess': '{"mean": [0.5], "std": [0.25]}'}
     """

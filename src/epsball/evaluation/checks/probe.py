@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from epsball.attacks.core.asking import relaxed_of
 from epsball.evaluation.checks.walk import Walk
 from epsball.evaluation.engine.attacking import attack_examples
 from epsball.evaluation.engine.engine import Engine
@@ -37,8 +38,7 @@ class Probe:
     def of(cls, engine: Engine, images: Examples, settings: Sequence[AttackSetting]) -> "Probe":
         """Call the model on clean images, with gradients where an attack of the run needs them."""
         engine = engine.changed(micro_batch=min(engine.config.micro_batch, BATCH))
-        wanted = any(s.spec.needs_gradient or s.spec.composite for s in settings)
-        if not (wanted and engine.info.differentiable):
+        if not _wants_gradients(engine, settings):
             scores = engine.scores(images.images)
             return cls(
                 replace(images, clean=read_scores(scores, images.labels, engine.info)), scores
@@ -69,6 +69,14 @@ class Probe:
         """Return a number of images, evenly over all."""
         last = len(self.examples) - 1
         return self.rows(torch.linspace(0, last, min(count, last + 1)).long())
+
+
+def _wants_gradients(engine: Engine, settings: Sequence[AttackSetting]) -> bool:
+    """Say whether an attack needs gradients, or would use those of a model without a stand-in."""
+    if any(setting.spec.needs_gradient for setting in settings):
+        return True
+    composite = any(setting.spec.composite for setting in settings)
+    return composite and engine.info.differentiable and relaxed_of(engine.model) is None
 
 
 def _slopes(engine: Engine, batch: Examples) -> tuple[Tensor, Tensor, Tensor]:
