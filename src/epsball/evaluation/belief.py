@@ -15,7 +15,7 @@ from epsball.evaluation.checks.probe import Probe, safe_rows
 from epsball.evaluation.engine.attacking import attack_examples
 from epsball.evaluation.engine.engine import Engine
 from epsball.evaluation.metrics.belief import Believed, Requested, control_count
-from epsball.evaluation.metrics.grouping import in_balls
+from epsball.evaluation.metrics.grouping import in_balls, robust_images
 from epsball.evaluation.metrics.present import eps_text
 from epsball.evaluation.progress import Progress
 from epsball.evaluation.records.shards import Shard, read_clean, run_shard
@@ -141,9 +141,7 @@ def check_belief(
 
 def surviving(records: pl.DataFrame) -> Positions:
     """Return the positions of the images that are right when clean and under every attack."""
-    right = pl.col("clean_prediction") == pl.col("label")
-    robust = in_balls(records).group_by("index").agg((pl.col("safe") & right).all().alias("robust"))
-    return robust.filter("robust")["index"].sort().to_numpy()
+    return robust_images(in_balls(records)).filter("robust")["index"].sort().to_numpy()
 
 
 def _attacked(

@@ -22,6 +22,15 @@ def in_balls(records: pl.DataFrame) -> pl.DataFrame:
     return records.filter(pl.col("norm") != "none")
 
 
+def robust_images(records: pl.DataFrame) -> pl.DataFrame:
+    """Say of every image whether it is right when clean and safe in each of its records.
+
+    Returns:
+        Columns index and robust.
+    """
+    return records.group_by("index").agg(robust=pl.col("safe").all() & RIGHT_WHEN_CLEAN.all())
+
+
 def by_setting(records: pl.DataFrame) -> Iterable[tuple[dict[str, Any], pl.DataFrame]]:
     """Yield each attack setting with its records, in the order of the records."""
     for key, part in groups(records, SETTING):

@@ -11,7 +11,14 @@ from typing import Any
 
 import polars as pl
 
-from epsball.evaluation.metrics.grouping import RIGHT_WHEN_CLEAN, by_setting, groups, in_balls, rate
+from epsball.evaluation.metrics.grouping import (
+    RIGHT_WHEN_CLEAN,
+    by_setting,
+    groups,
+    in_balls,
+    rate,
+    robust_images,
+)
 from epsball.evaluation.metrics.sequential import anytime_interval
 
 _NAMED = ("attack", "steps", "restarts", "objective", "direction", "reference")
@@ -178,15 +185,12 @@ def worst_case(records: pl.DataFrame) -> list[dict[str, Any]]:
     for (norm, eps), _ in groups(in_balls(records), ("norm", "eps")):
         inside = records.filter((pl.col("norm") == norm) & (pl.col("eps") <= eps))
         at_eps = inside.filter(pl.col("eps") == eps)
-        verdicts = inside.group_by("index").agg(
-            robust=pl.col("safe").all() & RIGHT_WHEN_CLEAN.all()
-        )
-        robust, interval = rate(verdicts["robust"])
+        robust, interval = rate(robust_images(inside)["robust"])
         rows.append(
             {
                 "norm": norm,
                 "eps": eps,
-                "n": len(verdicts),
+                "n": inside["index"].n_unique(),
                 "robust_accuracy": robust,
                 "robust_accuracy_ci": interval,
                 "parts": at_eps["variant"].unique(maintain_order=True).to_list(),
