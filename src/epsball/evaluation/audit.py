@@ -35,7 +35,7 @@ from epsball.evaluation.planning.budgeting import Clock
 from epsball.evaluation.planning.forecast import foretell
 from epsball.evaluation.progress import Progress, Silent
 from epsball.evaluation.records.schema import read_records, read_saved_images
-from epsball.evaluation.records.through import check_way
+from epsball.evaluation.records.through import check_transform
 from epsball.evaluation.result import Audit
 from epsball.evaluation.running import run_plan, summary_of
 from epsball.evaluation.settings import make_settings
@@ -124,9 +124,9 @@ def audit(
             measure confidence, sizes and survival too. Otherwise only verdicts are sought: an
             image is done with once it is fooled, at this and at every larger eps, and one that is
             wrong when clean carries its clean image.
-        through: a step on the way to the model, "camera" or "camera:severity=2" for print and
-            photograph, "jpeg:quality=50" ...: the share of the fooled images that it makes
-            harmless is measured too. It implies full_budget. None: none.
+        through: a transformation, "camera" or "camera:severity=2" for print and photograph,
+            "jpeg:quality=50" ...: its destruction rate, the share of the fooled images that it
+            makes harmless, is measured too. It implies full_budget. None: none.
         queries: calls of the model for an image, at most, for attacks that count queries.
         target: a class to reach, by name or number, "next", "least-likely", or a file of one class
             a line for every image of the data; for attacks that take one. None: any other class.
@@ -188,9 +188,9 @@ def audit(
     )
     check_radii(settings, images.shape)
     if through is not None:
-        # an image that is done with at its first success is barely fooled: any step would undo it
+        # an image that is done with at its first success is barely fooled, and easily undone
         full_budget = True
-        check_way(through, images.shape)
+        check_transform(through, images.shape)
     search = _PRECISIONS["float32" if precision == "auto" and full_budget else precision]
     early = gate if gate is not None and gate.when == "early" and cluster is None else None
     request = Request(

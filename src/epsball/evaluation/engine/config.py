@@ -21,8 +21,8 @@ class EngineConfig(BaseModel):
         shard: images that are attacked, recorded and written together.
         first: images of the first shard where shards grow, with a time budget; None: all are alike.
         probe: images for the checks, at most.
-        through: the step on their way to the model that attacked images are judged after as well,
-            as `evaluation/records/through.py` names it; None: none.
+        through: the transformation that attacked images are judged after as well, as
+            `evaluation/records/through.py` names it; None: none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -113,7 +113,7 @@ def _result(name: dict[str, Any], part: pl.DataFrame, classes: int) -> dict[str,
 
 
 def _destroyed(part: pl.DataFrame) -> pl.Series:
-    """Return, of images right when clean and fooled, which the step on the way makes harmless.
+    """Return, of images right when clean and fooled, which the transformation makes harmless.
 
     Source: Kurakin et al. 2017, arXiv:1607.02533, equation 1.
     """

@@ -11,7 +11,7 @@ from epsball.evaluation.engine.attacking import Attacked
 from epsball.evaluation.engine.examples import Examples, Reading, read_scores
 from epsball.evaluation.records.schema import MEANINGLESS_WHEN_RETIRED, SCHEMA
 from epsball.evaluation.records.survival import to_8bit
-from epsball.evaluation.records.through import Way
+from epsball.evaluation.records.through import Transform
 from epsball.evaluation.settings import AttackSetting
 from epsball.geometry import size
 from epsball.image_codec import CHANNELS, ByteImages, through_jpeg, through_png
@@ -29,7 +29,7 @@ def record_frame(
     scores: Callable[[Tensor], Tensor],
     info: ModelInfo,
     full_budget: bool,
-    way: Way | None = None,
+    transform: Transform | None = None,
     clean_through: Tensor | None = None,
     targets: Tensor | None = None,
 ) -> pl.DataFrame:
@@ -45,7 +45,7 @@ def record_frame(
         info: what is known of the model.
         full_budget: whether every image had the whole attack; else what retirement makes
             meaningless is null.
-        way: a step that fooled images are judged after as well; None: none.
+        transform: fooled images are judged after it as well; None: they are not.
         clean_through: (n,), bool: which clean images are safe after it.
         targets: (n,), the classes to reach; None of an untargeted attack.
 
@@ -83,7 +83,7 @@ def record_frame(
         "clean_through": [None] * count if clean_through is None else clean_through,
     }
     if full_budget:
-        columns |= _survival(examples, attacked, reading, scores, info, way=way)
+        columns |= _survival(examples, attacked, reading, scores, info, transform=transform)
     else:
         # where the search for an image ended at its first success these say nothing of the attack
         columns |= {name: [None] * count for name in MEANINGLESS_WHEN_RETIRED}
@@ -105,15 +105,15 @@ def _survival(
     scores: Callable[[Tensor], Tensor],
     info: ModelInfo,
     *,
-    way: Way | None,
+    transform: Transform | None,
 ) -> dict[str, list[bool | None]]:
     """Score the fooled images again, saved in several ways; null for the others."""
     fooled = ~reading.safe
     saved = to_8bit(attacked.images[fooled], examples.images[fooled])
     labels = examples.labels[fooled]
     passed = None
-    if way is not None and len(saved):
-        arrived = way(torch.from_numpy(saved).float() / 255, examples.positions[fooled])
+    if transform is not None and len(saved):
+        arrived = transform(torch.from_numpy(saved).float() / 255, examples.positions[fooled])
         passed = (arrived * 255).round().to(torch.uint8).numpy()
 
     def still(images: ByteImages | None) -> list[bool | None]:

@@ -19,7 +19,7 @@ from epsball.evaluation.engine.engine import Engine
 from epsball.evaluation.engine.examples import Examples, read_scores
 from epsball.evaluation.records.measure import record_frame
 from epsball.evaluation.records.schema import IMAGES, RECORDS, read_records
-from epsball.evaluation.records.through import Way, way_through
+from epsball.evaluation.records.through import Transform, transform_named
 from epsball.evaluation.settings import AttackSetting
 from epsball.files import write_atomically, write_npz
 from epsball.types import Dataset, Positions
@@ -102,24 +102,24 @@ def run_shard(
     if not missing:
         return 0
     examples = read_clean(engine, data, shard.positions)
-    journey = _journey(engine, examples)
+    through = _transform_of(engine, examples)
     for setting in missing:
         started = time.perf_counter()
         attacked = attack_examples(engine, setting, examples, functools.partial(advance, setting))
         seconds = time.perf_counter() - started
         _write(
-            engine, examples, shard, setting, attacked, journey=journey, run=run, seconds=seconds
+            engine, examples, shard, setting, attacked, through=through, run=run, seconds=seconds
         )
     return len(missing)
 
 
-def _journey(engine: Engine, examples: Examples) -> tuple[Way, torch.Tensor] | None:
-    """Return the step on the way to the model, and which clean images are safe after it."""
+def _transform_of(engine: Engine, examples: Examples) -> tuple[Transform, torch.Tensor] | None:
+    """Return the transformation named by --through, and which clean images are safe after it."""
     if engine.config.through is None:
         return None
-    way = way_through(engine.config.through, engine.seed)
-    scores = engine.scores(way(examples.images, examples.positions))
-    return way, read_scores(scores, examples.labels, engine.info).safe
+    transform = transform_named(engine.config.through, engine.seed)
+    scores = engine.scores(transform(examples.images, examples.positions))
+    return transform, read_scores(scores, examples.labels, engine.info).safe
 
 
 def _write(
@@ -129,12 +129,12 @@ def _write(
     setting: AttackSetting,
     attacked: Sequence[Attacked],
     *,
-    journey: tuple[Way, torch.Tensor] | None,
+    through: tuple[Transform, torch.Tensor] | None,
     run: Path,
     seconds: float,
 ) -> None:
     """Judge the results of one attack and write them, the records last."""
-    way, clean_through = journey or (None, None)
+    transform, clean_through = through or (None, None)
     frames, sure = [], []
     for eps, one in zip(setting.eps, attacked, strict=True):
         scores = engine.scores(one.images)
@@ -149,7 +149,7 @@ def _write(
                 scores=engine.scores,
                 info=engine.info,
                 full_budget=engine.config.full_budget,
-                way=way,
+                transform=transform,
                 clean_through=clean_through,
                 targets=aims(engine, setting, examples),
             )

@@ -124,7 +124,7 @@ def survival_table(run: Run) -> Table | None:
 
 
 def destruction_table(run: Run) -> Table | None:
-    """Say how many fooled images the step on the way makes harmless; None where not measured."""
+    """Say how many fooled images a transformation makes harmless; None where not measured."""
     measured = [r for r in run.results if r.get("destruction_rate") is not None]
     if not measured:
         return None
@@ -138,8 +138,8 @@ def destruction_table(run: Run) -> Table | None:
         ]
         for r in measured
     ]
-    way = run.manifest["engine"]["through"]
-    return table(f"Through {way}", "attack|norm|#eps|#clean accuracy|#destroyed", rows)
+    name = run.manifest["engine"]["through"]
+    return table(f"Through {name}", "attack|norm|#eps|#clean accuracy|#destroyed", rows)
 
 
 def _robust(result: dict[str, Any] | None) -> Cell:
