@@ -30,7 +30,7 @@ def test_a_stopped_audit_says_what_it_kept_and_the_next_what_it_found(
             raise KeyboardInterrupt
         return run_shard(*given, **more)  # type: ignore[arg-type]  # as they came
 
-    monkeypatch.setattr("epsball.evaluation.plan._LARGEST", 16)
+    monkeypatch.setattr("epsball.evaluation.planning.sizing._LARGEST", 16)
     monkeypatch.setattr(running, "run_shard", stopped_in_the_second)
     assert epsball(monkeypatch, *AUDIT, *RADII, "--out", "run") == 130
     said = capsys.readouterr().err

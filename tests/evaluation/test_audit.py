@@ -181,11 +181,11 @@ def test_rejecting_model(model: nn.Module, data: tuple[Tensor, Tensor], whole: A
 
 SCRIPT = """
 import sys, time, torch
-import epsball.evaluation.plan as plan
+import epsball.evaluation.planning.sizing as sizing
 from torch import nn
 from epsball import audit
 from tests.evaluation.conftest import sample_images
-plan._SECONDS_A_SHARD = 1e-9  # a shard a batch
+sizing._SECONDS_A_SHARD = 1e-9  # a shard a batch
 torch.manual_seed(0)
 inner = nn.Sequential(nn.Flatten(), nn.Linear(36, 16), nn.Tanh(), nn.Linear(16, 5)).eval()
 class Slow(nn.Module):

@@ -1,6 +1,7 @@
 """Study `transfer`: its plan, its work on few images, and verdicts that can turn out either way."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -183,3 +184,13 @@ def test_a_small_run_keeps_its_images_and_its_marginals_agree(tmp_path: Path) ->
         assert row["fooled"] <= row["both_right"] <= row["n"]
     assert frame.filter(pl.col("kind") == "train")["weights_sha256"].n_unique() == 10
     assert {c["verdict"] for c in result.summary["claims"]} == {"not run"}
+
+
+def test_colour_images_are_few_unless_a_limit_is_given() -> None:
+    cifar = replace(MNIST, shape=(3, 32, 32))
+    for limit, expected in ((None, 500), (20, 20)):
+        cells = plan(Options(seeds=1, limit=limit), cifar)
+        assert {c.parameters["images"] for c in cells if c.kind != "train"} == {expected}
+    assert {c.parameters["images"] for c in plan(Options(seeds=1), MNIST) if c.kind != "train"} == {
+        None
+    }

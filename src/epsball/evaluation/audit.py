@@ -30,9 +30,10 @@ from epsball.evaluation.manifest import read_begun, settle
 from epsball.evaluation.metrics.belief import read_belief
 from epsball.evaluation.metrics.gate import Gate
 from epsball.evaluation.phases import Phases
-from epsball.evaluation.plan import Plan, Request, make_plan
+from epsball.evaluation.plan import Plan, make_plan
 from epsball.evaluation.planning.budgeting import Clock
 from epsball.evaluation.planning.forecast import foretell
+from epsball.evaluation.planning.request import Request
 from epsball.evaluation.progress import Progress, Silent
 from epsball.evaluation.records.schema import read_records, read_saved_images
 from epsball.evaluation.records.through import check_transform

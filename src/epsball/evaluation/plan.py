@@ -2,9 +2,9 @@
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,18 +17,18 @@ from epsball.evaluation.checks.findings import RANDOM, cut_short, finding, is_bl
 from epsball.evaluation.checks.meeting import check_meeting
 from epsball.evaluation.checks.probe import Probe
 from epsball.evaluation.engine.asking import broken_contract
-from epsball.evaluation.engine.config import EngineConfig
 from epsball.evaluation.engine.deadline import OutOfTime
 from epsball.evaluation.engine.engine import Engine
 from epsball.evaluation.engine.examples import Examples
-from epsball.evaluation.engine.measuring import RequestedPrecision, choose_config
 from epsball.evaluation.inputs import check_finite, read_through, spread
 from epsball.evaluation.manifest import DataEntry, Manifest
 from epsball.evaluation.metrics.gate import Gate
 from epsball.evaluation.metrics.present import counted, eps_text
 from epsball.evaluation.phases import Phases
-from epsball.evaluation.planning.budgeting import Clock, affordable, first_shard
+from epsball.evaluation.planning.budgeting import Clock
 from epsball.evaluation.planning.rehearsal import check_fit, rehearse
+from epsball.evaluation.planning.request import Request
+from epsball.evaluation.planning.sizing import PROBED, affordable_images, choose_sizes, shard_sizes
 from epsball.evaluation.progress import Progress
 from epsball.evaluation.records.shards import read_examples
 from epsball.evaluation.settings import AttackSetting
@@ -37,37 +37,8 @@ from epsball.runs.environment import environment
 from epsball.runs.likeness import sample_scores
 from epsball.types import Dataset, Finding, Positions
 
-Sample: TypeAlias = Literal["auto", "first", "stratified"]
 _COMPARED = 4  # images of the data whose scores are compared when a run is continued
-_PROBED = 64  # images for the checks, at most
 _LOOKED, _LOOKED_BYTES = 256, 2**26  # images whose scaling is looked at, and their memory
-_FEWEST, _FEWEST_IN_TIME = 16, 4  # and at least, where there are as many; with a time budget
-_SHARE = 0.1  # of the passes of the attacks, for the checks before them
-_EACH = 6  # passes that these checks need for an image
-_SECONDS_A_SHARD = 30.0  # what a kill may cost, about
-_SMALLEST, _LARGEST = 16, 1024
-_FIRST_JUDGED = 16  # images after which a gate that may end early is judged first
-# shares of a time budget: for the checks after the attacks, the measuring before
-_CHECKING, _MEASURING = 0.15, 0.05
-_CHECKS = 6  # gradients the checks spend for one of the attack
-
-
-@dataclass(frozen=True)
-class Request:
-    """What a run is to be; see `epsball.audit` for each."""
-
-    settings: tuple[AttackSetting, ...]
-    limit: int | None = None
-    sample: Sample = "auto"
-    seed: int = 0
-    precision: RequestedPrecision = "float32"
-    full_budget: bool = True
-    through: str | None = None
-    micro_batch: int | None = None
-    budget: float | None = None
-    gate: Gate | None = None
-    command: str = ""
-    control: Control | None = None
 
 
 @dataclass(frozen=True)
@@ -155,7 +126,7 @@ def make_plan(
         rehearse(subject, request.settings, images, phases.passes, limit)
     progress.begin("measuring speed", 0)
     with phases.during("measuring"):
-        config, rate = _config(
+        config, rate = choose_sizes(
             subject, images.images, request, begun, count=len(drawn), phases=phases
         )
     engine = Engine(subject.model, subject.info, config, request.seed, passes=phases.passes)
@@ -175,12 +146,12 @@ def make_plan(
             if not random:
                 own = read_examples(data, drawn[:_COMPARED]).images
                 scores = sample_scores(engine.scores, data.shape, own)
-    positions = drawn[: _affordable(len(drawn), rate or 1.0, reading, request, begun)]
+    positions = drawn[: affordable_images(len(drawn), rate or 1.0, reading, request, begun)]
     sample = _sample_name(positions, len(data))
     if request.gate is not None:  # what its interval holds for
         positions = np.random.default_rng(request.seed).permutation(positions)
     if begun is None:
-        config = config.changed(**_shards(config, rate or 1.0, request))
+        config = config.changed(**shard_sizes(config, rate or 1.0, request))
     with phases.during("reading"):
         progress.begin("reading images", len(positions))
         sha256, out_of_range = read_through(data, positions, progress.advance)
@@ -217,7 +188,7 @@ def _draw(data: Dataset, request: Request) -> Positions:
 def _looked(data: Dataset, request: Request) -> int:
     """Return how many images are read for the checks before the attacks."""
     affordable = _LOOKED_BYTES // (4 * math.prod(data.shape))
-    return _PROBED if request.budget is not None else max(_PROBED, min(affordable, _LOOKED))
+    return PROBED if request.budget is not None else max(PROBED, min(affordable, _LOOKED))
 
 
 def _sample_name(positions: Positions, total: int) -> str:
@@ -233,86 +204,6 @@ def _extremes(images: torch.Tensor) -> tuple[float, float]:
 def _evenly(count: int, chosen: int) -> torch.Tensor:
     """Return the places of some images, evenly over all."""
     return torch.linspace(0, count - 1, min(count, chosen)).long()
-
-
-def _gradients(settings: Sequence[AttackSetting]) -> int:
-    """Return the gradients that all attacks may spend on an image."""
-    return sum(setting.gradients for setting in settings)
-
-
-def _config(
-    subject: Subject,
-    sample: torch.Tensor,
-    request: Request,
-    begun: Manifest | None,
-    *,
-    count: int,
-    phases: Phases,
-) -> tuple[EngineConfig, float | None]:
-    """Choose sizes, and say how many gradients a second this machine computes, if measured."""
-    if begun is not None:
-        update: dict[str, object] = {
-            "device": subject.device,
-            "full_budget": request.full_budget,
-            "through": request.through,
-        }
-        if request.precision == "float32":
-            update["precision"] = request.precision
-        return begun.engine.changed(**update), None
-    probed = _SHARE * count * _gradients(request.settings) / _EACH
-    config = EngineConfig(
-        device=subject.device,
-        micro_batch=request.micro_batch or 1,
-        threads=torch.get_num_threads(),
-        full_budget=request.full_budget,
-        through=request.through,
-        probe=int(min(max(probed, _FEWEST), _PROBED)),
-    )
-    if subject.findings:
-        return config, 1.0
-    limit = {} if request.budget is None else {"seconds": min(4.0, _MEASURING * request.budget)}
-    config, rate = choose_config(
-        subject.model,
-        sample,
-        config,
-        requested=request.precision,
-        micro_batch=request.micro_batch,
-        most=count,
-        gradients=count * _gradients(request.settings),
-        passes=phases.passes,
-        **limit,
-    )
-    if request.budget is not None and rate is not None:
-        steps = [int(setting.knobs.get("steps", 1)) for setting in request.settings]
-        each = sum(_CHECKS * (number + 1) for number in steps)
-        affordable = int(_CHECKING * request.budget * rate / each)
-        config = config.changed(probe=min(config.probe, max(affordable, _FEWEST_IN_TIME)))
-    return config, rate
-
-
-def _shards(config: EngineConfig, rate: float, request: Request) -> dict[str, int]:
-    """Return how many images are written at once: what a kill may cost is half a minute, about."""
-    dearest = max([1, *(setting.gradients for setting in request.settings)])
-    size, images = config.micro_batch, _SECONDS_A_SHARD * rate / dearest
-    shard = int(min(max(images, _SMALLEST), _LARGEST))
-    shard = max(1, shard // size) * size if shard > size else shard
-    first = min(shard, _FIRST_JUDGED) if request.gate is not None else shard
-    if request.budget is not None:
-        first = min(first, first_shard(request.settings, rate, request.budget, size))
-    if request.budget is None and request.gate is None:
-        return {"shard": shard}
-    return {"shard": max(shard, first), "first": first}
-
-
-def _affordable(
-    count: int, rate: float, reading: float, request: Request, begun: Manifest | None
-) -> int:
-    """Return how many images a time budget may reach; all of them without one."""
-    if request.budget is None:
-        return count
-    if begun is not None:
-        return begun.data.n
-    return min(count, affordable(request.settings, rate, reading, request.budget))
 
 
 def _check_model(

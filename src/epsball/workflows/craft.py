@@ -18,8 +18,8 @@ from epsball.evaluation.engine.engine import Engine, deterministic
 from epsball.evaluation.engine.examples import Examples, read_scores
 from epsball.evaluation.engine.measuring import choose_config
 from epsball.evaluation.inputs import Data, decoded_once, open_data, read_through, sample_of
-from epsball.evaluation.plan import Sample
 from epsball.evaluation.planning.rehearsal import check_fit, rehearse
+from epsball.evaluation.planning.request import Sample
 from epsball.evaluation.progress import Progress, Silent
 from epsball.evaluation.records.shards import read_clean, shards_of
 from epsball.evaluation.settings import AttackSetting, make_settings
