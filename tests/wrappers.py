@@ -1,7 +1,7 @@
 """Ways in which people put a network behind something else, for tests that draw them."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any, TypeAlias
 
 import torch
@@ -21,6 +21,19 @@ class Holder:
 
     def predict(self, inputs: Tensor) -> Tensor:
         return self.inner(inputs)
+
+
+def behind_generator(inner: Model) -> Model:
+    """Answer by a generator, whose frame holds the model."""
+
+    def answers() -> Generator[Any, Tensor, None]:
+        images = yield None
+        while True:
+            images = yield inner(images)
+
+    started = answers()
+    next(started)
+    return started.send
 
 
 class Slots:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.wrappers import behind_generator
 from torch import Tensor, nn
 
 from epsball.models import Pipeline, Preprocess, count_parameters, fingerprint
@@ -197,17 +198,7 @@ def test_what_a_weak_reference_a_context_or_a_generator_holds_counts() -> None:
         variable.set(model)
         return lambda x: variable.get()(x)
 
-    def sent(model: nn.Module) -> Callable[[Tensor], Any]:
-        def answers() -> Any:
-            images = yield
-            while True:
-                images = yield model(images)
-
-        started = answers()
-        next(started)
-        return lambda x: started.send(x)
-
     one, other = net(), net(1)
-    for hidden in (weak, in_context, sent):
+    for hidden in (weak, in_context, behind_generator):
         assert fingerprint(hidden(one)) == fingerprint(hidden(one))
         assert fingerprint(hidden(one)) != fingerprint(hidden(other))

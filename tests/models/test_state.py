@@ -1,13 +1,13 @@
 """Whatever a forward pass moves is put back: tensors, wherever they are, modes, gradients."""
 
-import contextlib
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from tests.wrappers import behind_generator
 from torch import Tensor, nn
 
 from epsball import audit
@@ -134,18 +134,6 @@ def test_a_tensor_that_a_frozen_script_shares_with_its_network_is_put_back() -> 
     assert float(model.count) == before
 
 
-@contextlib.contextmanager
-def _generator(model: nn.Module) -> Iterator[Callable[[Tensor], Tensor]]:
-    def answers() -> Any:
-        images = yield
-        while True:
-            images = yield model(images)
-
-    started = answers()
-    next(started)
-    yield started.send
-
-
 @pytest.mark.parametrize("labels", [[0, 1, 2, 7], [0, 1, 2, 0]])
 def test_a_refusal_leaves_the_model_as_it_was(labels: list[int]) -> None:
     model = Around(lambda part: part.count.add_(1))
@@ -162,6 +150,6 @@ def test_a_refusal_leaves_the_model_as_it_was(labels: list[int]) -> None:
 
 def test_train_mode_behind_a_generator_is_seen() -> None:
     model = Around(lambda _: None).train()
-    with _generator(model) as answers:
-        report = audit(answers, (IMAGES, torch.tensor([0, 1, 2, 0])), attacks=["fgsm"], eps=[0.1])
+    data = (IMAGES, torch.tensor([0, 1, 2, 0]))
+    report = audit(behind_generator(model), data, attacks=["fgsm"], eps=[0.1])
     assert [found.code for found in report.findings] == ["train-mode"]
