@@ -49,6 +49,10 @@ def kill_for_half(cell: Cell) -> list[Row]:
     return square(cell)
 
 
+def say_huge_pages(_: Cell) -> list[Row]:
+    return [{"huge_pages": os.environ.get("THP_MEM_ALLOC_ENABLE", "")}]
+
+
 class Recorder:
     """Work that notes the cells it ran, and can stop like a killed process."""
 
@@ -104,6 +108,15 @@ def test_lack_of_memory_is_named_with_a_remedy(tmp_path: Path) -> None:
     (failure,) = store.failures(PLAN)
     assert failure["message"].startswith("out of memory (")
     assert "fewer --workers" in failure["message"]
+
+
+def test_processes_keep_the_memory_of_freed_tensors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("THP_MEM_ALLOC_ENABLE", raising=False)
+    store = Store(tmp_path)
+    Processes(1).run([NET], say_huge_pages, store, tracker())
+    assert store.read([NET])["huge_pages"].to_list() == ["1"]
 
 
 def test_a_killed_process_fails_its_own_cell_only(tmp_path: Path) -> None:
