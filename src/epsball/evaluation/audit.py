@@ -9,13 +9,11 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from epsball.data import default_eps
-from epsball.errors import InvalidInput
 from epsball.evaluation.belief import plan_control
 from epsball.evaluation.class_matching import Classes, fit_labels
 from epsball.evaluation.distributed import ShardCluster
 from epsball.evaluation.engine.asking import gradients_enabled
 from epsball.evaluation.engine.engine import deterministic
-from epsball.evaluation.engine.measuring import RequestedPrecision
 from epsball.evaluation.forms import (
     attack_texts,
     check_known,
@@ -33,6 +31,12 @@ from epsball.evaluation.phases import Phases
 from epsball.evaluation.plan import Plan, make_plan
 from epsball.evaluation.planning.budgeting import Clock
 from epsball.evaluation.planning.forecast import foretell
+from epsball.evaluation.planning.options import (
+    PRECISIONS,
+    check_cluster,
+    check_options,
+    default_attacks,
+)
 from epsball.evaluation.planning.request import Request
 from epsball.evaluation.progress import Progress, Silent
 from epsball.evaluation.records.schema import read_records, read_saved_images
@@ -44,21 +48,9 @@ from epsball.evaluation.subject import Model, open_model
 from epsball.evaluation.targets import resolve_targets
 from epsball.machine.hardware import default_threads
 from epsball.models import load_model
-from epsball.types import Dataset, Finding
+from epsball.types import Finding
 
-DEFAULT_ATTACKS = ("fgsm", "pgd", "noise")
-# a gradient of a large image costs some hundred times one of a small image; the finding
-# not-converged tells where ten steps are not enough
-DEFAULT_ATTACKS_LARGE = ("fgsm", "pgd:steps=10", "noise")
-_LARGE = 64  # pixels a side
 Attacks: TypeAlias = Sequence[str | Callable[..., Any]] | Callable[..., Any] | str | None
-_PRECISIONS: dict[str, RequestedPrecision] = {
-    "auto": "auto",
-    "fast": "fast",
-    "float32": "float32",
-    "float32-copy": "float32-copy",
-    "bfloat16": "bfloat16",
-}
 
 
 @gradients_enabled()
@@ -172,10 +164,10 @@ def audit(
     check_known("audit", loading, load_model)
     limit, micro_batch = whole("limit", limit), whole("micro_batch", micro_batch)
     seed, budget, requested = whole("seed", seed) or 0, read_seconds(budget), read_belief(belief)
-    _check_options(limit, seed, precision, micro_batch, budget)
+    check_options(limit, seed, precision, micro_batch, budget)
     attacks = chosen("attacks", attacks, "attack", attack)
     if cluster is not None:
-        _check_cluster(cluster, budget)
+        check_cluster(cluster, budget)
     progress.begin("opening the data", 0)
     images = decoded_once(open_data(data, label=label, most=limit if sample == "first" else None))
     settings = make_settings(
@@ -192,7 +184,7 @@ def audit(
         # an image that is done with at its first success is barely fooled, and easily undone
         full_budget = True
         check_transform(through, images.shape)
-    search = _PRECISIONS["float32" if precision == "auto" and full_budget else precision]
+    search = PRECISIONS["float32" if precision == "auto" and full_budget else precision]
     early = gate if gate is not None and gate.when == "early" and cluster is None else None
     request = Request(
         settings,
@@ -258,31 +250,3 @@ def _foretelling(plan: Plan, phases: Phases, noted: Sequence[Finding]) -> Plan:
         control=plan.control,
     )
     return replace(plan, findings=(*noted, *plan.findings), foretold=foretold)
-
-
-def _check_cluster(cluster: ShardCluster, budget: float | None) -> None:
-    """Refuse a cluster that cannot be used, before anything is written."""
-    if budget is not None:
-        raise InvalidInput("--budget cannot be combined with --executor ray: use --limit instead")
-    cluster.check()
-
-
-def _check_options(
-    limit: int | None, seed: int, precision: str, micro_batch: int | None, budget: float | None
-) -> None:
-    """Refuse options out of range."""
-    rules = {
-        f"limit must be 1 or more, got {limit}": limit is None or limit >= 1,
-        f"seed must be 0 or more, got {seed}": seed >= 0,
-        f"micro_batch must be 1 or more, got {micro_batch}": micro_batch is None or micro_batch > 0,
-        f"budget must be more than 0 seconds, got {budget}": budget is None or budget > 0,
-        f"precision must be auto, fast or float32, got {precision!r}": precision in _PRECISIONS,
-    }
-    for broken in (rule for rule, holds in rules.items() if not holds):
-        raise InvalidInput(broken)
-
-
-def default_attacks(data: Dataset, steps: int | None) -> tuple[str, ...]:
-    """Return the attacks that are run where none is given."""
-    small = max(data.shape[1:]) <= _LARGE
-    return DEFAULT_ATTACKS if small or steps is not None else DEFAULT_ATTACKS_LARGE

@@ -11,7 +11,7 @@ import polars as pl
 from epsball.evaluation.metrics.belief import Believed
 from epsball.evaluation.metrics.breakdown import comparisons, confusion, per_class
 from epsball.evaluation.metrics.gate import Gate, judge_gate
-from epsball.evaluation.metrics.present import counted, eps_text, percent
+from epsball.evaluation.metrics.headline import answer
 from epsball.evaluation.metrics.rates import (
     RATES,
     clean_summary,
@@ -97,7 +97,7 @@ def summarise(
         settled = gate.settled(judged(records), of)
     summary: dict[str, Any] = {
         "schema": SCHEMA_VERSION,
-        "headline": _headline(
+        "headline": answer(
             worst,
             results,
             rejects=_rejects(records),
@@ -169,66 +169,6 @@ def add_report_seconds(run: Path, seconds: float) -> None:
 def _rejects(records: pl.DataFrame) -> bool:
     """Say whether any image was rejected, attacked or not."""
     return bool((records["rejected"] | records["clean_rejected"]).any())
-
-
-def headline(
-    worst: dict[str, Any], *, rejects: bool = False, of: int | None = None, belief: str = ""
-) -> str:
-    """Return the answer in one sentence, as an upper bound.
-
-    Args:
-        worst: the worst case of the largest eps.
-        rejects: whether the model may reject; then what it rejects is safe.
-        of: images of a run that may end early; None: one that does not.
-        belief: the result of a control, as a part of a sentence.
-
-    Example:
-        >>> headline({"robust_accuracy": 0.5, "robust_accuracy_ci": [0.4, 0.6], "n": 96,
-        ...     "parts": ["fgsm", "pgd"], "eps": 0.1, "norm": "linf"})[:57]
-        'Robust accuracy is at most 50.0 % (95 % interval of the s'
-    """
-    rate, (low, high) = worst["robust_accuracy"], worst["robust_accuracy_ci"]
-    meaning = " (right untouched, then right or rejected)" if rejects else ""
-    return (
-        f"Robust accuracy{meaning} is at most {percent(rate)} ({_kind(of)}: "
-        f"{percent(low)} to {percent(high)}, {_images(worst['n'], of)}) against "
-        f"{_listed(worst['parts'])} within "
-        f"{eps_text(worst['eps'])} in {worst['norm']}{'; ' if belief else ''}{belief}; a stronger "
-        "attack can only lower it."
-    )
-
-
-def _kind(of: int | None) -> str:
-    return "95 % interval" + (" of the sample" if of is None else ", whenever the run ends")
-
-
-def _images(n: int, of: int | None) -> str:
-    return counted(n, "image") if of in (None, n) else f"{n:,} of {counted(of or n, 'image')}"
-
-
-def _headline(
-    worst: Sequence[dict[str, Any]],
-    results: Sequence[dict[str, Any]],
-    *,
-    rejects: bool,
-    of: int | None,
-    belief: str,
-) -> str:
-    """Answer by the worst case in the largest ball; without a ball, by the worst attack."""
-    if worst:
-        return headline(worst[-1], rejects=rejects, of=of, belief=belief)
-    row = min(results, key=lambda result: float(result["robust_accuracy"]))
-    rate, (low, high) = row["robust_accuracy"], row["robust_accuracy_ci"]
-    return (
-        f"Accuracy under {row['variant']} is at most {percent(rate)} ({_kind(of)}: "
-        f"{percent(low)} to {percent(high)}, {_images(row['n'], of)}); no ball bounds this "
-        "attack."
-    )
-
-
-def _listed(names: Sequence[str]) -> str:
-    *most, last = names
-    return f"the worst of {', '.join(most)} and {last}" if most else last
 
 
 def _empty(settings: Sequence[AttackSetting]) -> list[dict[str, Any]]:

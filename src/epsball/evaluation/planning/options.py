@@ -1,0 +1,47 @@
+"""The options of an audit: defaults, and what is refused before anything is opened."""
+
+from epsball.errors import InvalidInput
+from epsball.evaluation.distributed import ShardCluster
+from epsball.evaluation.engine.measuring import RequestedPrecision
+from epsball.types import Dataset
+
+DEFAULT_ATTACKS = ("fgsm", "pgd", "noise")
+# a gradient of a large image costs some hundred times one of a small image; the finding
+# not-converged tells where ten steps are not enough
+DEFAULT_ATTACKS_LARGE = ("fgsm", "pgd:steps=10", "noise")
+_LARGE = 64  # pixels a side
+PRECISIONS: dict[str, RequestedPrecision] = {
+    "auto": "auto",
+    "fast": "fast",
+    "float32": "float32",
+    "float32-copy": "float32-copy",
+    "bfloat16": "bfloat16",
+}
+
+
+def check_cluster(cluster: ShardCluster, budget: float | None) -> None:
+    """Refuse a cluster that cannot be used, before anything is written."""
+    if budget is not None:
+        raise InvalidInput("--budget cannot be combined with --executor ray: use --limit instead")
+    cluster.check()
+
+
+def check_options(
+    limit: int | None, seed: int, precision: str, micro_batch: int | None, budget: float | None
+) -> None:
+    """Refuse options out of range."""
+    rules = {
+        f"limit must be 1 or more, got {limit}": limit is None or limit >= 1,
+        f"seed must be 0 or more, got {seed}": seed >= 0,
+        f"micro_batch must be 1 or more, got {micro_batch}": micro_batch is None or micro_batch > 0,
+        f"budget must be more than 0 seconds, got {budget}": budget is None or budget > 0,
+        f"precision must be auto, fast or float32, got {precision!r}": precision in PRECISIONS,
+    }
+    for broken in (rule for rule, holds in rules.items() if not holds):
+        raise InvalidInput(broken)
+
+
+def default_attacks(data: Dataset, steps: int | None) -> tuple[str, ...]:
+    """Return the attacks that are run where none is given."""
+    small = max(data.shape[1:]) <= _LARGE
+    return DEFAULT_ATTACKS if small or steps is not None else DEFAULT_ATTACKS_LARGE
