@@ -152,19 +152,19 @@ def test_the_fast_schedule_is_said_with_every_verdict_and_decides() -> None:
 def test_other_data_decide_nothing_about_numbers() -> None:
     other = DataSummary("mnist", "a-b", 50_000, 10_000, (1, 28, 28), 10, NAMES)
     found = verdicts(data=other)
-    assert found["balanced.accuracy"].verdict == "not run"
+    assert found["balanced.accuracy"].verdict == "undecided"
     assert found["balanced.accuracy"].value == pytest.approx(0.8345)
     assert found["under-below-balanced"].verdict == "holds"
     assert (
         verdicts({("under", "frog", "same"): 0.9}, data=other)["under-below-balanced"].verdict
-        == "not run"
+        == "undecided"
     )
 
 
 def test_part_of_the_images_is_not_the_source() -> None:
     found = verdicts(train_limit=1000)["balanced.accuracy"]
-    assert found.verdict == "not run"
-    assert "trained on 1,000 of 50,000 images" in found.note
+    assert found.verdict == "undecided"
+    assert "trained on 1,000 of 50,000 images" in found.differs
 
 
 def test_what_was_not_run_says_so() -> None:

@@ -42,9 +42,9 @@ def verdicts(frame: pl.DataFrame) -> dict[str, str]:
 def test_a_value_of_a_stand_in_decides_nothing_and_is_shown() -> None:
     told = {v.id.partition(".")[2]: v for v in judge(Shares(rows_of(dnn=0.8424, lr=0.5)))}
     for platform, share in (("metamind", 0.842), ("amazon", 0.5), ("google", 0.5)):
-        assert told[platform].verdict == "not run"
+        assert told[platform].verdict == "undecided"
         assert told[platform].value == pytest.approx(share)
-        assert "stands in" in told[platform].note
+        assert "stands in" in told[platform].differs[0]
 
 
 def test_networks_that_need_more_queries_are_fooled_less_at_first() -> None:

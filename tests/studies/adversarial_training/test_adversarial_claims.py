@@ -76,8 +76,8 @@ def test_what_the_field_knows() -> None:
         "ensemble": "holds",
         "eight-bit": "refuted",
         "linear": "holds",
-        "goodfellow-before": "not run",
-        "goodfellow-after": "not run",
+        "goodfellow-before": "undecided",
+        "goodfellow-after": "undecided",
     }
 
 
@@ -100,7 +100,7 @@ def test_each_finding_can_be_refuted(change: Accuracies, name: str) -> None:
 
 def test_one_network_that_leaks_bears_can_out_and_a_few_that_do_not_leave_it_open() -> None:
     none = {("fgsm-mix", "fgsm"): 0.99}
-    assert verdicts(none)["label-leak"].verdict == "not run"
+    assert verdicts(none)["label-leak"].verdict == "undecided"
     assert "too few to refute" in verdicts(none)["label-leak"].note
     long: Accuracies = {("fgsm-only-long", "fgsm"): 0.97, ("fgsm-only-long", "none"): 0.95}
     found = verdicts(none | long)["label-leak"]
@@ -110,20 +110,20 @@ def test_one_network_that_leaks_bears_can_out_and_a_few_that_do_not_leave_it_ope
     spread: Accuracies = {("fgsm-only-long", "none"): 0.03}
     found = verdicts({("fgsm-mix", "fgsm"): 0.5} | long, later=spread)["label-leak"]
     assert found.value == pytest.approx(0.005)
-    assert found.verdict == "not run"
+    assert found.verdict == "undecided"
 
 
 def test_the_errors_of_another_network_stand_beside_goodfellows_and_decide_nothing() -> None:
     found = verdicts()["goodfellow-before"]
     assert found.value == pytest.approx(0.01)
     assert found.interval == pytest.approx((0.01, 0.01))
-    assert "maxout" in found.note
+    assert "maxout" in found.differs[0]
 
 
 def test_digits_refute_nothing() -> None:
     digits = DataSummary("digits", "abc", 1438, 359, (1, 28, 28), 10)
     found = verdicts({("ensemble", "transfer:fgsm"): 0.6}, digits)
-    assert found["ensemble"].verdict == "not run"
+    assert found["ensemble"].verdict == "undecided"
     assert found["linear"].verdict == "holds"
     assert not any(v.same_setting for v in found.values())
 
@@ -131,7 +131,7 @@ def test_digits_refute_nothing() -> None:
 def test_networks_that_saw_a_part_of_the_images_refute_nothing() -> None:
     refuting: Accuracies = {("ensemble", "transfer:fgsm"): 0.6}
     found = verdicts(refuting, trained=4_000)
-    assert found["ensemble"].verdict == "not run"
+    assert found["ensemble"].verdict == "undecided"
     assert any("trained on 4,000 of" in one for one in found["ensemble"].differs)
     assert found["iterative-helps"].verdict == "holds"
     assert found["eight-bit"].verdict == "refuted"  # arithmetic of pixels, not of networks

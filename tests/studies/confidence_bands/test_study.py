@@ -54,7 +54,7 @@ def test_every_claim_has_a_verdict(finished: Finished) -> None:
     assert len(result.claims) == 30
     orderings = [c for c in result.claims if c["kind"] == "ordering"]
     assert all(c["note"] for c in orderings)
-    assert {c["verdict"] for c in result.claims if c["kind"] == "value"} == {"not run"}
+    assert {c["verdict"] for c in result.claims if c["kind"] == "value"} <= {"undecided", "not run"}
 
 
 def test_the_pages_are_written(finished: Finished) -> None:

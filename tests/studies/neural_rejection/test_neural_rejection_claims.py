@@ -321,7 +321,7 @@ def test_a_network_that_learned_nothing_says_nothing_about_dropout() -> None:
     found = verdicts(World(nets=nets))
     assert found["base.test-accuracy"].verdict == "differs"
     # the slower network is better in training than in test
-    assert found["train-below-test"].verdict == "not run"  # another rate cannot refute
+    assert found["train-below-test"].verdict == "undecided"  # another rate cannot refute
     assert not found["train-below-test"].same_setting
     assert "a tenth of the learning rate" in found["train-below-test"].note
 
@@ -422,8 +422,8 @@ def test_the_first_draw_is_compared_with_the_first_draw() -> None:
 )
 def test_another_setting_refutes_nothing(options: Options, data: DataSummary, words: str) -> None:
     found = verdicts(less("dnr"), options=options, data=data)["dnr-over-nr"]
-    assert found.verdict == "not run"
-    assert words in found.note
+    assert found.verdict == "undecided"
+    assert words in found.differs
     held = verdicts(options=options, data=data)["dnr-over-nr"]
     assert (held.verdict, held.same_setting) == ("holds", False)
 
@@ -433,7 +433,7 @@ def test_how_images_are_drawn_does_not_touch_the_networks() -> None:
     assert found["base.test-accuracy"].verdict == "match"
     assert found["base.test-accuracy"].same_setting
     fewer = verdicts(options=replace(ASKED, grid={"lr": (0.05,)}))
-    assert fewer["base.test-accuracy"].verdict == "not run"
+    assert fewer["base.test-accuracy"].verdict == "undecided"
 
 
 @pytest.mark.parametrize(

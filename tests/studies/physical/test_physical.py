@@ -24,7 +24,7 @@ def test_the_study_runs_from_images_to_page(tmp_path: Path) -> None:
         "physical", tmp_path / "out", data="digits", limit=40, searched=10, grid=grid
     )
     assert not result.failed
-    assert {c["verdict"] for c in result.claims} <= {"holds", "not run"}
+    assert {c["verdict"] for c in result.claims} <= {"holds", "undecided", "not run"}
     rows = pl.read_parquet(result.out / "rows.parquet").filter(pl.col("kind") == "attack")
     assert rows["shot"].unique().sort().to_list() == [0, 1, 2, 3, 4, 5]
     assert rows.filter(pl.col("method") == "through-camera")["index"].n_unique() == 10
@@ -75,7 +75,7 @@ def test_the_destruction_rate_counts_images_that_were_right_and_fooled() -> None
     ("undone", "verdict"),
     [
         ({"fast": 5, "iterative": 15, "least-likely": 15}, "holds"),
-        ({"fast": 15, "iterative": 5, "least-likely": 15}, "not run"),  # another setting
+        ({"fast": 15, "iterative": 5, "least-likely": 15}, "undecided"),  # another setting
     ],
 )
 def test_the_ordering_turns_out_either_way(undone: dict[str, int], verdict: str) -> None:

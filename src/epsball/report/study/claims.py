@@ -12,6 +12,10 @@ _VERDICTS = {
     "differs": ("number that differs", "numbers that differ"),
     "holds": ("finding that holds", "findings that hold"),
     "refuted": ("finding that is refuted", "findings that are refuted"),
+    "undecided": (
+        "claim that another setting cannot decide",
+        "claims that another setting cannot decide",
+    ),
     "not run": ("claim not run", "claims not run"),
 }
 _HEADS = "claim|verdict|#measured|why"
@@ -47,8 +51,8 @@ def number_table(claims: Sequence[Mapping[str, Any]]) -> Table | None:
 
 
 def is_answered(claim: Mapping[str, Any]) -> bool:
-    """Say whether anything was measured for a claim, in the source's setting or in another one."""
-    return claim["verdict"] != "not run" or claim["value"] is not None
+    """Say whether a claim was measured, in the source's setting or in another one."""
+    return bool(claim["verdict"] != "not run")
 
 
 def unanswered(claims: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
@@ -81,14 +85,14 @@ def shared_departures(claims: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
 
 
 def reason(claim: Mapping[str, Any], shared: Sequence[str] = ()) -> str:
-    """Write why, and in what other setting a verdict was reached that stands all the same.
+    """Write why, and in what other setting it was measured.
 
     Args:
         claim: of summary.json.
         shared: departures that the page states once for all claims.
     """
     differs = [words for words in claim["differs"] if words not in shared]
-    if claim["same_setting"] or claim["verdict"] == "not run" or not differs:
+    if claim["same_setting"] or not differs:
         return str(claim["note"])
     return f"{claim['note']} (measured in another setting: {', '.join(differs)})"
 

@@ -54,7 +54,7 @@ def _page(summary: Mapping[str, Any]) -> str:
 _RULES = (
     "A number matches where the source's lies in our 95 % interval or within 0.02 of ours; the "
     "interval is Student's t over seeds (Wilson's over the images, where there is one seed). "
-    "Another model or data set cannot refute a finding, and says nothing of a number: not run."
+    "Another model or data set can neither match a number nor refute a finding: undecided."
 )
 
 

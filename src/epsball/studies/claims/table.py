@@ -10,7 +10,7 @@ from typing import Any, Literal
 from epsball.errors import BrokenContract
 from epsball.studies.claims.estimates import Estimate
 
-Word = Literal["match", "differs", "holds", "refuted", "not run"]
+Word = Literal["match", "differs", "holds", "refuted", "undecided", "not run"]
 NEAR = 0.02  # of a share: what counts as the source's value
 NEAR_LOSS = 0.1  # of a loss, relative
 _SAID = {"seeds": "Student t over {} seeds", "images": "Wilson over the images, one seed"}
@@ -47,7 +47,8 @@ class Verdict:
 
     Args:
         id: the claim's name.
-        verdict: a value's "match" or "differs"; a finding's "holds" or "refuted"; any's "not run".
+        verdict: a value's "match" or "differs"; a finding's "holds" or "refuted"; "undecided" where
+            it was measured in a setting that cannot decide; "not run" where it was not measured.
         value: what was measured: the number, or of an ordering the difference that decides.
         interval: 95 %, of value.
         interval_kind: what the interval is over, in words.
@@ -115,7 +116,7 @@ def judge_value(
     Args:
         claim: of kind "value".
         measured: what was measured.
-        differs: what is not as in the source. Where anything is, the claim is "not run", and what
+        differs: what is not as in the source. Where anything is, the claim is "undecided", and what
             was measured stands beside it: a number belongs to its setting, and another one can
             neither match nor refute it.
         note: added to the line of why.
@@ -149,8 +150,8 @@ def judge_finding(
         holds: whether the claim holds here.
         note: why, in one line.
         differs: what is not as in the source. Where anything is, a finding that holds does so with
-            `same_setting` false, and one that does not is "not run": another model or data set
-            cannot refute.
+            `same_setting` false, and one that does not is "undecided": another model or data
+            set cannot refute.
         beside: what else is not as in the source, and is of no such weight: it is said with the
             verdict, which stays.
     """
@@ -207,10 +208,7 @@ def _verdict(
 ) -> Verdict:
     word = words[0] if agrees else words[1]
     if differs and not agrees:
-        word, note = (
-            "not run",
-            _joined(note, f"another setting decides nothing: {', '.join(differs)}"),
-        )
+        word = "undecided"
     other = (*differs, *beside)
     return Verdict(
         name,
