@@ -1,5 +1,6 @@
 """`epsball train`: a model of one's own, plain or hardened."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -76,13 +77,16 @@ def trained(
     sources: list[str] | None = None,
 ) -> "TrainResult":
     """Train a named model on named data, with a bar."""
+    import numpy as np
+
     from epsball.cli.console.bars import Bars, EpochBars
     from epsball.cli.console.stopping import kept_run
-    from epsball.data import load_data
+    from epsball.data import load_data, to_unit
     from epsball.models import load_model
     from epsball.training import default_settings, fresh_weights
     from epsball.training import train as run_training
-    from epsball.training.run.manifest import epochs_finished
+    from epsball.training.run.manifest import epochs_finished, is_begun
+    from epsball.training.setup.threads import suited_threads
 
     images = load_data(data, split="train")
     settings = default_settings(model, len(images), **changes)
@@ -96,9 +100,14 @@ def trained(
                 f"{out} has {finished} finished epochs, to go on from; {settings.epochs} in all"
             )
         progress = EpochBars(bars, settings.epochs)
-        return run_training(
-            _module(loaded, model), images, settings, out=out, progress=progress, sources=others
-        )
+        module = _module(loaded, model)
+        batch = to_unit(images.read(np.arange(min(settings.batch_size, len(images)))))
+        # a run that is continued goes on with the threads it began with
+        suited = nullcontext() if is_begun(out) else suited_threads(module, batch, settings, others)
+        with suited:
+            return run_training(
+                module, images, settings, out=out, progress=progress, sources=others
+            )
 
 
 def test_accuracy(model: str, data: str, loading: dict[str, Any], device: str) -> str:

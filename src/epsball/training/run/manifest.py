@@ -41,7 +41,7 @@ def open_manifest(context: TrainingContext, out: Path) -> dict[str, Any]:
             cannot be written to.
     """
     requested = _identity(context)
-    if (out / MANIFEST).exists():
+    if is_begun(out):
         return _same_run(out, requested)
     check_vacant(out)
     manifest = {
@@ -69,6 +69,11 @@ def write_manifest(out: Path, manifest: dict[str, Any]) -> None:
         InvalidInput: it cannot be written.
     """
     write_bytes(out / MANIFEST, (json.dumps(manifest, indent=2) + "\n").encode())
+
+
+def is_begun(out: Path) -> bool:
+    """Say whether a directory holds a run, finished or not."""
+    return (out / MANIFEST).exists()
 
 
 def epochs_finished(out: Path) -> int:
