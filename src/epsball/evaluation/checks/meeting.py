@@ -1,5 +1,7 @@
 """Whether images are scaled as the model expects, and gradients are correct at them."""
 
+from functools import partial
+
 from torch import Tensor
 
 from epsball.evaluation.checks.probe import Probe
@@ -29,7 +31,13 @@ def check_meeting(
     own = engine.model.preprocess if isinstance(engine.model, Pipeline) else None
     images, labels = examples.images, examples.labels
     findings = check_scaling(
-        engine.scores, images, labels, engine.info.classes, named=named, own=own
+        engine.scores,
+        images,
+        labels,
+        engine.info.classes,
+        named=named,
+        own=own,
+        screening=partial(engine.scores, surrogate=True),
     )
     few = probe.first(_SLOPES)
     if few.margin_slopes is None:

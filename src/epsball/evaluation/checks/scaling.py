@@ -19,8 +19,10 @@ _SURPRISE = 1e-3  # p below which another scaling is no chance, shared by all th
 _LEAST_GAIN = 0.1  # of the images looked at
 _GOOD = 0.9  # a model that is right so often needs no other scaling
 _FACTOR = 2  # times as many right: the number is another model's
-_SCREENED, _PROMISING = 24, 6  # images that decide which changes are tried on all, and how many
+# changes are tried on a few images, the best of them on more, and the best of those on all
+_SCREENS = ((8, 16), (24, 6))  # (images, changes that go on)
 _LEAST_STD = 1e-3  # of images that are all alike
+_CLEAR = 2  # more images right, of those of the last screen
 Change: TypeAlias = Callable[[Tensor], Tensor]
 
 
@@ -89,6 +91,7 @@ def check_scaling(
     *,
     named: bool,
     own: Preprocess | None = None,
+    screening: Callable[[Tensor], Tensor] | None = None,
 ) -> list[Finding]:
     """Score a few images in the usual scalings, and report one that is right far more often.
 
@@ -99,17 +102,16 @@ def check_scaling(
         classes: k; a further column means "reject".
         named: the model was named by a spec, so that options of the command scale its images.
         own: the scaling that it was loaded with, which another one would replace.
+        screening: scores of a cheaper copy, to choose the changes that the model is asked about;
+            None: the model's own.
     """
     right = _right(scores(images), labels, classes)
     if int(right.sum()) >= _GOOD * len(labels):
         return []
     usual = _changes(images, named=named, own=own)
     changes = usual | _turns(images) | (_exchanges(images) if own is None else {})
-    some = torch.linspace(0, len(labels) - 1, min(_SCREENED, len(labels))).long()
-    screened = _tried(scores, changes, images[some], labels[some], classes)
-    ranked = sorted(screened, key=lambda how: -int(screened[how].sum()))[:_PROMISING]
-    better = [how for how in ranked if int(screened[how].sum()) > int(right[some].sum())]
-    predictions = _tried(scores, {how: changes[how] for how in better}, images, labels, classes)
+    better = _screened(screening or scores, changes, images, labels, classes, right=right)
+    predictions = _tried(scores, better, images, labels, classes)
     useful = (1 + 1 / classes) / 2 * len(labels)  # what is less usual has to explain more
     convincing = {
         h: one for h, one in predictions.items() if h in usual or int(one.sum()) >= useful
@@ -174,6 +176,27 @@ def _exchanged(wrong: Scaling, right: Scaling) -> Change:
         return right(images) * std.view(-1, 1, 1) + mean.view(-1, 1, 1)
 
     return change
+
+
+def _screened(
+    scores: Callable[[Tensor], Tensor],
+    changes: dict[str, Change],
+    images: Tensor,
+    labels: Tensor,
+    classes: int,
+    *,
+    right: Tensor,
+) -> dict[str, Change]:
+    """Return the changes under which clearly more of the images that are looked at are right."""
+    some = torch.arange(len(labels))
+    for count, most in _SCREENS:
+        some = torch.linspace(0, len(labels) - 1, min(count, len(labels))).long()
+        screened = _tried(scores, changes, images[some], labels[some], classes)
+        ranked = sorted(screened, key=lambda how: -int(screened[how].sum()))[:most]
+        changes = {how: changes[how] for how in ranked}
+    # what convinces on all images is a gain of a quarter of them
+    least = int(right[some].sum()) + max(1, min(_CLEAR, len(some) // 4))
+    return {how: change for how, change in changes.items() if int(screened[how].sum()) >= least}
 
 
 def _tried(

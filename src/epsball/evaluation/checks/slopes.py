@@ -28,7 +28,7 @@ def check_slopes(
         images: (n, c, h, w), in [0, 1].
         scale: largest score in size; what float32 rounds is a share of it.
     """
-    observed, predicted = torch.tensor([]), torch.tensor([])
+    looked, predicted, enough = torch.tensor([]), torch.tensor([]), False
     best = torch.full((len(images),), torch.inf, dtype=torch.float64)
     for length in _LENGTHS:
         changes = [_change(value, slopes, images, length * d) for d in _directions(slopes)]
@@ -41,8 +41,11 @@ def check_slopes(
             0
         )  # without a slope: another finding
         best = torch.where(clear, torch.minimum(best, apart), best)
-    looked = best[best.isfinite()]
-    if len(looked) < min(_FEWEST, len(images)) or float(looked.median()) <= _APART:
+        looked = best[best.isfinite()]
+        enough = len(looked) >= min(_FEWEST, len(images))
+        if enough and float(looked.median()) <= _APART:
+            return []
+    if not enough:
         return []
     message = (
         f"moved along {len(predicted)} directions, the margin of {len(looked)} images changes "

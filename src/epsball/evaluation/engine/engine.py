@@ -63,18 +63,20 @@ class Engine:
         """Return an engine of another model with the same classes; its passes count here too."""
         return replace(self, model=model, surrogate=None)
 
-    def scores(self, images: Tensor) -> Tensor:
+    def scores(self, images: Tensor, *, surrogate: bool = False) -> Tensor:
         """Return float32 scores of the caller's model, (n, k), on the CPU.
 
         Args:
             images: (n, c, h, w), on any device.
+            surrogate: whether the surrogate is called instead, where there is one.
         """
         config, parts = self.config, list[Tensor]()
+        model = self.surrogate if surrogate and self.surrogate is not None else self.model
         for micro_batch in self.batches(len(images)):
             check_deadline(self.deadline)
             with micro_batch as rows, torch.no_grad():
                 inputs = images[rows].to(config.device)
-                scores = ask(self.model, inputs, channels_last=config.channels_last)
+                scores = ask(model, inputs, channels_last=config.channels_last)
                 parts.append(scores.detach().float().cpu())  # a model may enable gradients
         self.passes["forwards"] += len(images)
         return torch.cat(parts)

@@ -23,6 +23,7 @@ _FEWER = 0.97  # fewer threads are taken where they lose no more than this
 _SHARE = 0.02  # of the time that the attacks will take, for each model that is measured
 _LEAST, _MOST = 0.05, 4.0  # seconds
 _FIRST, _LARGEST = 32, 4096
+_FIRST_LARGE, _LARGE = 8, 3 * 64 * 64  # of images with more values than this
 
 
 @dataclass
@@ -105,7 +106,8 @@ def choose_micro_batch(watch: Stopwatch, most: int = _LARGEST) -> tuple[int, flo
         where it is at least 3 % faster.
     """
     most = max(1, min(most, _LARGEST))
-    first = min(_FIRST, 1 << (most - 1).bit_length())
+    first = _FIRST_LARGE if watch.sample[0].numel() > _LARGE else _FIRST
+    first = min(first, 1 << (most - 1).bit_length())
     rates = {first: watch.rate(first)}
     size = 2 * first
     while size < 2 * most and watch.spent < watch.seconds:
@@ -188,6 +190,8 @@ def choose_config(
     if fast is not None and (own is None or fast[2] > _SURROGATE * own[2]):
         watch, size, rate = fast
         config = config.changed(micro_batch=size)
+        if own is not None:  # its scores decide verdicts
+            config, _ = _choose_format(own[0], config, own[0].rate(size))
     else:
         assert own is not None  # noqa: S101 - one of the two was measured
         watch, size, rate = own
