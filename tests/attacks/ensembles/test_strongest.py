@@ -87,6 +87,32 @@ def test_an_image_alone_gets_what_it_gets_among_others() -> None:
     assert torch.equal(whole[1::2], attacked(rows[1::2]))
 
 
+class Times(nn.Module):
+    """A model whose scores are multiplied, which leaves every answer as it is."""
+
+    def __init__(self, inner: nn.Module, factor: float) -> None:
+        super().__init__()
+        self.inner, self.factor = inner, factor
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        scores: Tensor = self.inner(inputs)
+        return self.factor * scores
+
+
+@pytest.mark.parametrize(("norm", "eps"), [("linf", 0.04), ("l2", 0.25), ("l1", 0.4)])
+def test_the_scale_of_the_scores_does_not_change_the_verdict(norm: Any, eps: float) -> None:
+    p = Problem(4, classes=5)
+    verdicts = []
+    for factor in (0.01, 1, 100):
+        model = Times(p.model, factor).eval()
+        streams = ImageStreams.of(range(len(p.inputs)), seed=0, purpose="strongest")
+        made = strongest(model, p.inputs, p.labels, eps=eps, norm=norm, generator=streams)
+        verdicts.append(is_adversarial(model(made), p.labels))
+    assert 0 < int(verdicts[1].sum()) < len(p.inputs)
+    assert torch.equal(verdicts[0], verdicts[1])
+    assert torch.equal(verdicts[2], verdicts[1])
+
+
 def test_a_masked_model_falls_to_what_needs_no_gradient() -> None:
     p = Problem(1, classes=3)
     masked = Stepped(p.model).eval()
