@@ -1,5 +1,6 @@
 """The facts about the images that a plan depends on. Imports no torch."""
 
+import math
 from dataclasses import dataclass
 
 
@@ -24,3 +25,8 @@ class DataSummary:
     shape: tuple[int, int, int]
     classes: int
     class_names: tuple[str, ...] = ()
+
+    @property
+    def pixels(self) -> int:
+        """Return the number of values of an image, by which costs are foretold."""
+        return math.prod(self.shape)

@@ -70,7 +70,7 @@ _FORWARD, _GRADIENT = 6e-7, 2e-6
 
 def cost(cell: Cell, data: DataSummary) -> float:
     """Return the expected seconds of a cell."""
-    values, size = cell.parameters, int(np.prod(data.shape))
+    values, size = cell.parameters, data.pixels
     if "evaluations" in values:
         return int(str(values["evaluations"])) * size * _FORWARD
     return len(classes_of(cell, data.classes)) * int(str(values["steps"])) * size * _GRADIENT
