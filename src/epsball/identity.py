@@ -24,7 +24,9 @@ ADDRESS = re.compile(
 MANGLED = re.compile(r"___torch_mangle_\d+\.")  # TorchScript numbers the classes of a process
 DEPTH = 60  # how far to follow what a callable holds
 # Attributes that decide no score: the mode is checked on its own, and a device computes the same.
-_IDLE = frozenset({"training", "device", "device_ids", "output_device", "src_device_obj"})
+_IDLE = frozenset(
+    {"training", "device", "device_ids", "output_device", "src_device_obj", "_sizes_compared"}
+)
 
 
 def model_hash(model: Callable[..., Any], file: Path | None = None) -> str:

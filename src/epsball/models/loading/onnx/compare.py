@@ -1,5 +1,6 @@
 """Scores of an ONNX file by a runtime that is not ours, to judge the conversion by."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +8,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from epsball.errors import BrokenContract, EpsballError, InvalidInput
 from epsball.models.loading.messages import one_line
+from epsball.models.loading.onnx.declared import as_declared, as_rows
+from epsball.models.loading.onnx.signature import Signature
 from epsball.models.loading.request import optional
+
+APART = 1e-3  # of the largest score: what conversion and file may differ by
+APART_HALF = 1e-2  # likewise, for a file that computes in float16
+_OWN_CODE = "load the model's own code with FILE.py:factory"
+COMPARED_IMAGES = 3  # in a batch, where the file leaves its size open
 
 
 class FileScores:
@@ -59,8 +68,6 @@ def _reference(spec: str, file: Path) -> tuple[str, Any]:
     try:
         evaluator = reference.ReferenceEvaluator(str(file))
     except Exception as error:
-        from epsball.errors import InvalidInput
-
         raise InvalidInput(
             f"{spec}: neither onnxruntime nor ONNX's reference evaluator opens it "
             f"({one_line(error)}), so a conversion cannot be judged: export it again with a "
@@ -68,3 +75,66 @@ def _reference(spec: str, file: Path) -> tuple[str, Any]:
         ) from error
     name = evaluator.input_names[0]
     return "onnx.reference", lambda batch: evaluator.run(None, {name: batch})
+
+
+def compare(
+    model: Callable[[Tensor], Tensor], declared: Signature, scores: FileScores, images: Tensor
+) -> float:
+    """Compare a converted model with its file.
+
+    Args:
+        model: what the file was converted to.
+        declared: what the file declares.
+        scores: the file's own.
+        images: (n, c, h, w) in [0, 1], of the declared size, a batch of the file or more.
+
+    Returns:
+        The largest difference, as a share of the largest score.
+
+    Raises:
+        InvalidInput: the file does not run on images of this size, or the converted model raises.
+        BrokenContract: the difference is more than 1e-3 (1e-2 for float16).
+    """
+    size = declared.batch or len(images)
+    full = [images[at : at + size] for at in range(0, len(images) - size + 1, size)]
+    theirs = torch.cat([_asked(scores, declared, part) for part in full]).double()
+    try:
+        with torch.no_grad():
+            ours = torch.cat([model(part).cpu() for part in full]).double()
+    except EpsballError:
+        raise
+    except Exception as error:  # operators that the converter writes down and torch refuses
+        raise InvalidInput(
+            f"{scores.spec} has no translation to torch ({one_line(error)}): {_OWN_CODE}"
+        ) from error
+    apart = torch.inf
+    if ours.shape == theirs.shape:  # others would be broadcast
+        apart = float((ours - theirs).abs().max() / theirs.abs().max().clamp_min(1e-30))
+    allowed = APART_HALF if declared.kind == torch.float16 else APART
+    if not apart <= allowed:
+        raise BrokenContract(
+            f"{scores.spec}: converted to torch, its scores differ from those of {scores.name} by "
+            f"{apart:.2g} of the largest (at most {allowed:g} is allowed): an operator has no "
+            f"exact counterpart; {_OWN_CODE}"
+        )
+    return apart
+
+
+def _asked(scores: FileScores, declared: Signature, images: Tensor) -> Tensor:
+    try:
+        return of_file(declared, scores, images)
+    except EpsballError:
+        raise
+    except Exception as error:  # a runtime has errors of its own
+        shape = " x ".join(map(str, images.shape[1:]))
+        raise InvalidInput(
+            f"{scores.spec}: {scores.name} does not run it on images of {shape} "
+            f"({one_line(error)}), so its conversion cannot be judged: add --resize with the size "
+            f"that it was trained on, or {_OWN_CODE}"
+        ) from error
+
+
+def of_file(declared: Signature, scores: FileScores, images: Tensor) -> Tensor:
+    """Return the scores (n, k) that a file gives to images (n, c, h, w) in [0, 1]."""
+    batch = as_declared(images.cpu(), declared)
+    return as_rows(scores(batch.contiguous().to(declared.kind)))

@@ -7,31 +7,31 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from epsball.errors import BrokenContract, EpsballError, InvalidInput
+from epsball.errors import EpsballError, InvalidInput
 from epsball.models.loading.exported import existing_file
 from epsball.models.loading.messages import one_line
 from epsball.models.loading.onnx.batch import open_batch
-from epsball.models.loading.onnx.compare import FileScores
-from epsball.models.loading.onnx.module import OnnxModel, as_declared, as_rows
+from epsball.models.loading.onnx.compare import COMPARED_IMAGES, FileScores, compare, of_file
+from epsball.models.loading.onnx.module import OnnxModel
 from epsball.models.loading.onnx.pixels import Pixels, read_pixels
 from epsball.models.loading.onnx.signature import Signature, read_signature
 from epsball.models.loading.request import Built, Request, optional
 
-APART = 1e-3  # of the largest score: what conversion and file may differ by
-APART_HALF = 1e-2  # likewise, for a file that computes in float16
 SAME = 1e-5  # of the largest score: what rounding in another batch size makes
 _TRIED = (
     224,
     64,
     32,
 )  # sides of the images a conversion is tried on, where the file leaves them open
-_COMPARED_IMAGES = 3
 
 
 def convert(
     spec: str, file: Path, *, layout: str | None = None, output: int | str | None = None
 ) -> tuple[OnnxModel, Pixels]:
     """Turn an ONNX file into a torch module, and compare the two on a few synthetic images.
+
+    Where the file leaves the size of images open, the two are compared again on the first images of
+    each size that the module is shown.
 
     Args:
         spec: as the model was asked for, for messages.
@@ -60,11 +60,13 @@ def convert(
     model = OnnxModel(graph, signature, signature.batch)
     scores = FileScores(spec, file, signature.output)
     images = _synthetic(model, scores)
-    if images is None:
-        return model, pixels
-    compare(spec, model, scores, images)
-    fixed = signature.batch is not None
-    return (_opened(model, proto, converter, images) if fixed else model), pixels
+    if images is not None:
+        compare(model, signature, scores, images)
+        if signature.batch is not None:
+            model = _opened(model, proto, converter, images)
+    if images is None or signature.has_open_size:
+        model.file = file
+    return model, pixels
 
 
 def _opened(model: OnnxModel, proto: Any, converter: Any, images: Tensor) -> OnnxModel:  # noqa: ANN401
@@ -90,38 +92,6 @@ def _opened(model: OnnxModel, proto: Any, converter: Any, images: Tensor) -> Onn
             if apart <= SAME * expected.abs().max():
                 return opened
     return model
-
-
-def compare(spec: str, model: OnnxModel, scores: FileScores, images: Tensor) -> float:
-    """Compare a converted model with its file.
-
-    Args:
-        spec: as the model was asked for, for messages.
-        model: what the file was converted to.
-        scores: the file's own scores.
-        images: (n, c, h, w) in [0, 1], of the declared size.
-
-    Returns:
-        The largest difference, as a share of the largest score.
-
-    Raises:
-        BrokenContract: it is more than 1e-3 (1e-2 for float16).
-    """
-    size = model.signature.batch or len(images)
-    full = [images[at : at + size] for at in range(0, len(images) - size + 1, size)]
-    with torch.no_grad():
-        theirs = torch.cat([_of_file(model.signature, scores, part) for part in full])
-        ours = torch.cat([model(part) for part in full])
-    theirs = theirs.to(torch.float64)
-    apart = float((ours.double() - theirs).abs().max() / theirs.abs().max().clamp_min(1e-30))
-    allowed = APART_HALF if model.signature.kind == torch.float16 else APART
-    if not apart <= allowed:
-        raise BrokenContract(
-            f"{spec}: converted to torch, its scores differ from those of {scores.name} by "
-            f"{apart:.2g} of the largest (at most {allowed:g} is allowed): an operator has no "
-            "exact counterpart; load the model's own code with FILE.py:factory"
-        )
-    return apart
 
 
 def renamed(proto: Any) -> Any:  # noqa: ANN401  # a ModelProto, untyped
@@ -196,7 +166,7 @@ def _synthetic(model: OnnxModel, scores: FileScores) -> Tensor | None:
     for side in sizes:
         images = _images(declared, side)
         try:
-            _of_file(declared, scores, images[: declared.batch or _COMPARED_IMAGES])
+            of_file(declared, scores, images[: declared.batch or COMPARED_IMAGES])
         except Exception:  # noqa: S112  # the file takes another size
             continue
         return images
@@ -208,17 +178,12 @@ def _images(signature: Signature, side: int) -> Tensor:
     width = signature.width or side
     if signature.layout == "flat":
         channels, side, width = 1, 1, signature.values or side
-    count = _COMPARED_IMAGES * (signature.batch or 1)
+    count = COMPARED_IMAGES * (signature.batch or 1)
     generator = torch.Generator().manual_seed(0)
     noise = torch.rand(count, channels, side, width, generator=generator)
     ramp = torch.linspace(0, 1, width).expand(count, channels, side, width)
     weight = torch.rand(count, 1, 1, 1, generator=generator)
     return (weight * noise + (1 - weight) * ramp).mul(255).round() / 255
-
-
-def _of_file(signature: Signature, scores: FileScores, images: Tensor) -> Tensor:
-    batch = as_declared(images, signature)
-    return as_rows(scores(batch.contiguous().to(signature.kind)))
 
 
 def from_onnx(request: Request) -> Built:

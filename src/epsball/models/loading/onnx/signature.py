@@ -39,6 +39,13 @@ class Signature:
     values: int | None
     output: int
 
+    @property
+    def has_open_size(self) -> bool:
+        """Say whether the file takes images of several sizes or numbers of channels."""
+        if self.layout == "flat":
+            return self.values is None
+        return None in (self.channels, self.height, self.width)
+
     def describe(self) -> str:
         """Return the declared input in words: "3 x 224 x 224 images (n, c, h, w), float32"."""
         sides = [self.channels, self.height, self.width]
