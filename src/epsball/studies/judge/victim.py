@@ -19,10 +19,8 @@ from epsball.studies.core.workspace import Workspace
 from epsball.tensors import Classifier
 from epsball.types import Dataset, Precision
 
-_PIXELS = {
-    True: 8 * 3 * 224 * 224,
-    False: 50 * 3 * 224 * 224,
-}  # of a batch, by whether it is on a CPU
+_PIXELS = 50 * 3 * 224 * 224  # of a batch
+_PIXELS_CPU = 8 * 3 * 224 * 224  # activations of more leave the caches, and fill the memory
 _MOST = 500  # images of a batch
 _SAMPLE = 8  # images on which the cheaper copy is compared with the model
 NOWHERE = Path()  # nothing is written while a model is opened
@@ -80,9 +78,8 @@ def _opened(data: str, device: str, model: str, weights: str, precision: Precisi
             f"{model}: a {precision} copy disagrees with the model: add precision=float32 to --grid"
         )
     size = int(np.prod(images.shape))
-    return Victim(
-        subject, gradients, max(1, min(_MOST, _PIXELS[subject.device.startswith("cpu")] // size))
-    )
+    pixels = _PIXELS_CPU if subject.device.startswith("cpu") else _PIXELS
+    return Victim(subject, gradients, max(1, min(_MOST, pixels // size)))
 
 
 def identity_of(workspace: Workspace, model: str, weights: str) -> str:
