@@ -75,7 +75,7 @@ def with_first_layer(built: Built, spec: str, scaling: Scaling, output: int | st
     What was asked for wins over what the source declares.
 
     Raises:
-        InvalidInput: the model scales its input itself.
+        InvalidInput: the model scales its input itself, or takes whole numbers.
     """
     model: Any = built.model
     if output is not None and not built.has_layout:
@@ -86,6 +86,11 @@ def with_first_layer(built: Built, spec: str, scaling: Scaling, output: int | st
         raise InvalidInput(
             f"{spec} scales its input itself ({inner.extra_repr()}): leave --mean, --std and "
             "--input-range out"
+        )
+    if built.takes_levels and given:
+        raise InvalidInput(
+            f"{spec} declares whole numbers from 0 to 255 as its input, which no mean and std can "
+            "be: leave --mean and --std out"
         )
     settings: Scaling = {**scaling}
     if not given:

@@ -176,7 +176,7 @@ def _synthetic(model: OnnxModel, scores: FileScores) -> Tensor | None:
 def _images(signature: Signature, side: int) -> Tensor:
     channels = signature.channels or 3
     width = signature.width or side
-    if signature.layout == "flat":
+    if signature.is_flat:
         channels, side, width = 1, 1, signature.values or side
     count = COMPARED_IMAGES * (signature.batch or 1)
     generator = torch.Generator().manual_seed(0)
@@ -195,6 +195,12 @@ def from_onnx(request: Request) -> Built:
     """
     file = existing_file(request)
     model, pixels = convert(request.spec, file, layout=request.layout, output=request.output)
+    takes_levels = model.signature.kind == torch.uint8
+    if takes_levels and pixels.mean is not None:
+        raise InvalidInput(
+            f"{request.spec} declares whole numbers from 0 to 255 as its input, and pixels from -1 "
+            "to 1 in its metadata: take Image.NominalPixelRange out of them"
+        )
     return Built(
         model,
         file.stem,
@@ -202,6 +208,6 @@ def from_onnx(request: Request) -> Built:
         std=pixels.std,
         channels=pixels.channels,
         input_range=pixels.input_range,
-        takes_levels=model.signature.kind == torch.uint8,
+        takes_levels=takes_levels,
         has_layout=True,
     )

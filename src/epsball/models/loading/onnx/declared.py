@@ -32,17 +32,17 @@ def as_declared(inputs: Tensor, signature: Signature) -> Tensor:
         inputs = levels + (levels.round() - levels).detach()
     else:
         inputs = inputs.to(signature.kind)
-    if signature.layout == "nhwc":
-        return inputs.permute(0, 2, 3, 1)
+    if signature.layout in ("nhwc", "flat-nhwc"):
+        inputs = inputs.permute(0, 2, 3, 1)
     if signature.layout == "nhw":
         return inputs[:, 0]
-    return inputs.flatten(1) if signature.layout == "flat" else inputs
+    return inputs.flatten(1) if signature.is_flat else inputs
 
 
 def _check_shape(inputs: Tensor, signature: Signature) -> None:
     declared = f"the ONNX file declares {signature.describe()}"
     given = f"the images are {' x '.join(map(str, inputs.shape[1:]))}"
-    if signature.layout == "flat":
+    if signature.is_flat:
         count = inputs[0].numel() if len(inputs) else signature.values
         if signature.values not in (None, count):
             raise InvalidInput(

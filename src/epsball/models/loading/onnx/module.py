@@ -43,6 +43,8 @@ class OnnxModel(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the scores (n, k) of images (n, c, h, w) in [0, 1], in the images' dtype.
 
+        What holds no floats, such as labels, is returned as it is.
+
         Raises:
             InvalidInput: the images have another size or number of channels.
             BrokenContract: the conversion gives other scores than the file for images of this size.
@@ -55,7 +57,8 @@ class OnnxModel(nn.Module):
             return each.to(inputs.dtype)
         size = self.chunk or max(1, len(batch))
         parts = [self._scores(batch[at : at + size]) for at in range(0, len(batch), size)]
-        return torch.cat(parts).to(inputs.dtype)
+        scores = torch.cat(parts)
+        return scores.to(inputs.dtype) if scores.is_floating_point() else scores
 
     def _scores(self, batch: Tensor) -> Tensor:
         missing = 0 if self.chunk is None else self.chunk - len(batch)

@@ -38,13 +38,20 @@ def read_pixels(spec: str, model: Any) -> Pixels:  # noqa: ANN401  # a ModelProt
         model: the ModelProto.
 
     Raises:
-        InvalidInput: the declared range is one that images in [0, 1] are not brought into.
+        InvalidInput: the declared range or light is one that images are not brought into.
 
-    Source: ONNX, docs/MetadataProps.md: Image.BitmapPixelFormat and Image.NominalPixelRange.
+    Source: ONNX, docs/MetadataProps.md: Image.BitmapPixelFormat, Image.NominalPixelRange and
+        Image.ColorSpaceGamma.
     """
     stated = {entry.key.casefold(): entry.value.casefold() for entry in model.metadata_props}
     channels = _FORMATS.get(stated.get("image.bitmappixelformat", ""))
     declared = stated.get("image.nominalpixelrange", "")
+    if stated.get("image.colorspacegamma") == "linear":
+        raise InvalidInput(
+            f"{spec} declares pixels in linear light, which images are not: take "
+            "Image.ColorSpaceGamma out of its metadata if it was trained on ordinary images, or "
+            "convert them inside the model and load it with FILE.py:factory"
+        )
     if declared == "nominalrange_0_255":
         return Pixels(255.0, channels=channels)
     if declared == "normalized_1_1":

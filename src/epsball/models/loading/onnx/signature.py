@@ -7,9 +7,10 @@ import torch
 
 from epsball.errors import InvalidInput
 
-Layout: TypeAlias = Literal["nchw", "nhwc", "nhw", "flat"]
+Layout: TypeAlias = Literal["nchw", "nhwc", "nhw", "flat", "flat-nhwc"]
 CHANNELS = (1, 3)  # of the images that audits are made on
 KINDS = {1: torch.float32, 2: torch.uint8, 10: torch.float16, 11: torch.float64}  # ONNX's codes
+_FLOATS = (1, 10, 11, 16)  # float32, float16, float64, bfloat16
 _LAYOUTS: dict[int, Layout] = {2: "flat", 3: "nhw", 4: "nchw"}  # by the number of dimensions
 
 
@@ -20,7 +21,7 @@ class Signature:
     Args:
         input: name of the input.
         kind: its element type; images in uint8 hold 0 to 255.
-        layout: order of its dimensions.
+        layout: order of its dimensions, or of the numbers of a flat image.
         batch: images it takes at once.
         channels: of an image; 1 in the layout "nhw".
         height: of an image, in pixels.
@@ -40,9 +41,14 @@ class Signature:
     output: int
 
     @property
+    def is_flat(self) -> bool:
+        """Say whether an image is one row of numbers."""
+        return self.layout in ("flat", "flat-nhwc")
+
+    @property
     def has_open_size(self) -> bool:
         """Say whether the file takes images of several sizes or numbers of channels."""
-        if self.layout == "flat":
+        if self.is_flat:
             return self.values is None
         return None in (self.channels, self.height, self.width)
 
@@ -50,11 +56,7 @@ class Signature:
         """Return the declared input in words: "3 x 224 x 224 images (n, c, h, w), float32"."""
         sides = [self.channels, self.height, self.width]
         size = " x ".join("any" if side is None else str(side) for side in sides)
-        size = (
-            f"{self.values or 'any number of'} values"
-            if self.layout == "flat"
-            else f"{size} images"
-        )
+        size = f"{self.values or 'any number of'} values" if self.is_flat else f"{size} images"
         return f"{size} ({', '.join(self.layout)}), {str(self.kind).removeprefix('torch.')}"
 
 
@@ -69,9 +71,10 @@ def read_signature(
     Args:
         spec: as the model was asked for, for messages.
         model: the ModelProto.
-        layout: "nchw" or "nhwc", where the sizes declared leave both possible; None: "nchw".
+        layout: "nchw" or "nhwc", where the sizes declared leave both possible, as those of flat
+            images do; None: "nchw".
         output: position or name of the scores among the outputs; None: the only one, or the only
-            one of shape (n, k).
+            one of floats of shape (n, k).
 
     Raises:
         InvalidInput: it does not take one batch of images, gives more than one set of scores, or
@@ -109,6 +112,7 @@ def _signature(
     layout = _LAYOUTS[len(dims)]
     batch = dims[0]
     if layout == "flat":
+        layout = "flat-nhwc" if wanted == "nhwc" else "flat"
         return Signature(name, kind, layout, batch, None, None, None, dims[1], output)
     if layout == "nhw":
         return Signature(name, kind, layout, batch, 1, dims[1], dims[2], None, output)
@@ -128,14 +132,20 @@ def _dimensions(value: Any) -> list[int | None]:  # noqa: ANN401  # a ValueInfoP
 def _scores(spec: str, graph: Any) -> int:  # noqa: ANN401  # a GraphProto
     if len(graph.output) == 1:
         return 0
-    rows = [at for at, value in enumerate(graph.output) if len(_dimensions(value)) == 2]  # (n, k)
+    rows = [at for at, value in enumerate(graph.output) if _may_be_scores(value)]
     if len(rows) != 1:
         names = ", ".join(value.name for value in graph.output)
         raise InvalidInput(
-            f"{spec} gives {len(graph.output)} outputs ({names}), {len(rows)} of them of shape "
-            "(n, k): say which holds the scores with --output NAME or --output NUMBER"
+            f"{spec} gives {len(graph.output)} outputs ({names}), {len(rows)} of which may hold "
+            "scores (n, k): say which holds the scores with --output NAME or --output NUMBER"
         )
     return rows[0]
+
+
+def _may_be_scores(value: Any) -> bool:  # noqa: ANN401  # a ValueInfoProto
+    tensor, dims = value.type.tensor_type, _dimensions(value)
+    rows = len(dims) == 2 or (len(dims) == 4 and dims[2:] == [1, 1])
+    return tensor.elem_type in _FLOATS and (rows or not tensor.HasField("shape"))
 
 
 def _chosen(spec: str, graph: Any, output: int | str) -> int:  # noqa: ANN401  # a GraphProto
