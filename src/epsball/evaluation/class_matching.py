@@ -38,6 +38,21 @@ def fit_labels(
     return fitted, [*(noted if fitted.order != "stated" else []), *matched]
 
 
+def names_of_labels(subject: Subject, data: Dataset) -> tuple[str, ...]:
+    """Return a name for every label of a model: its classes, and "reject" if it rejects.
+
+    Raises:
+        InvalidInput: the data name other classes, or another number of them.
+    """
+    names = fit_labels(subject, data)[0].class_names
+    if len(names) != subject.info.classes:
+        raise InvalidInput(
+            f"{data.name} names {len(names)} classes and {subject.name} has "
+            f"{subject.info.classes}: give the data that it was trained on"
+        )
+    return (*names, "reject") if subject.info.rejects else names
+
+
 def fit_classes(
     data: Dataset,
     model: str,

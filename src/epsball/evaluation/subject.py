@@ -70,6 +70,15 @@ class Subject:
         if self.state is not None:
             self.state.restore()
 
+    def refuse_findings(self) -> None:
+        """Refuse a model with a doubt that came up while it was opened.
+
+        Raises:
+            InvalidInput: there is one, such as train mode.
+        """
+        for one in self.findings:
+            raise InvalidInput(f"{one.message}: {one.remedy}")
+
     def entry(self) -> ModelEntry:
         """Return what a manifest holds of it."""
         return ModelEntry(

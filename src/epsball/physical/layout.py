@@ -47,7 +47,7 @@ class Sheet:
     Args:
         pairs: in reading order.
         shape: (c, h, w) of an image.
-        class_names: of the data.
+        class_names: of the labels, in the model's order.
         model: as it was asked for.
         attack: with its settings.
         norm: of the ball.

@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from epsball.errors import InvalidInput
 from epsball.evaluation.class_matching import fit_labels
 from epsball.evaluation.engine.config import EngineConfig
 from epsball.evaluation.engine.engine import Engine
@@ -61,8 +60,7 @@ def clean_rates(
     """
     images = open_data(data)
     subject = open_model(model, sample_of(images, 2)[0], device, **loading)
-    for one in subject.findings:
-        raise InvalidInput(f"{one.message}: {one.remedy}")
+    subject.refuse_findings()
     images, _ = fit_labels(subject, images)
     positions = np.arange(len(images))
     check_fit(subject, images, positions)

@@ -42,12 +42,14 @@ class Crafted:
         n: how many images.
         fooled: how many of them, as saved, get another class than their label.
         clean_wrong: how many were wrong before.
+        class_names: of the labels in the table, in the model's order.
     """
 
     path: Path
     n: int
     fooled: int
     clean_wrong: int
+    class_names: tuple[str, ...]
 
 
 @gradients_enabled()
@@ -133,7 +135,7 @@ def craft(
             reading = read_scores(engine.scores(saved), clean.labels, engine.info)
             table.add(setting, clean, files, saved, reading)
         saver.close()
-    return Crafted(out, len(positions), table.fooled, table.clean_wrong)
+    return Crafted(out, len(positions), table.fooled, table.clean_wrong, images.class_names)
 
 
 def _engine(

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from epsball.data import choose
 from epsball.defences import RbfSvm, rejector_named
@@ -18,12 +19,16 @@ from epsball.defences.base.thresholds import calibration_mask
 from epsball.defences.false_rejection import images_needed, rejection_interval
 from epsball.defences.table import RejectorSpec
 from epsball.errors import InvalidInput
+from epsball.evaluation.class_matching import fit_classes
 from epsball.evaluation.defended import BASE, open_bare
 from epsball.evaluation.inputs import sample_of
 from epsball.evaluation.metrics.present import percent
 from epsball.evaluation.subject import device_for
 from epsball.files import write_bytes
+from epsball.models import class_names_of, probe
+from epsball.models.preprocess import without_preprocessing
 from epsball.named_settings import read_settings, split_named
+from epsball.tensors import Classifier
 from epsball.types import Dataset, Positions
 
 _OF_FILES = ("onnx", "pt2", "jit", "sklearn", "hf")  # sources that may name a file or a folder
@@ -94,7 +99,8 @@ def defend(
 
     Args:
         model: as `load_model` takes it.
-        data: training images; every class has to be there.
+        data: training images; every class has to be there. Where data and model both name their
+            classes, labels are those of the model.
         out: the folder; made if need be.
         defence: its name, with settings where the defaults do not suit: "dnr:gamma=0.1,c=1".
         layers: whose activations it sees, for those that look at some; none: its own choice.
@@ -111,7 +117,9 @@ def defend(
     spec, settings = parse_defence(defence)
     settings |= _layered(spec.name, spec.knobs, layers)
     settings |= _one_threshold(threshold, false_rejection)
-    base = open_bare(model, sample_of(data, 2)[0], device_for(device), loading)
+    sample, place = sample_of(data, 2)[0], device_for(device)
+    base = open_bare(model, sample, place, loading)
+    data = labelled_for(base, probe(base, sample.to(place)).classes, data)
     rejector = spec.build(base, **settings)
     rows = choose(data.labels, limit)
     if false_rejection is not None:
@@ -128,6 +136,16 @@ def defend(
     content = {"model": _whole(model), "loading": arguments, "data": data.name, "images": len(rows)}
     write_bytes(folder / BASE, (json.dumps(content, indent=2) + "\n").encode())
     return FittedDefence(rejector, folder, len(rows), seconds, data, rows)
+
+
+def labelled_for(model: Classifier, classes: int, data: Dataset) -> Dataset:
+    """Return data with labels in the order of a model's classes, where the model names them.
+
+    Raises:
+        InvalidInput: a class of the data is none of the model's, or it cannot be told which.
+    """
+    inside = without_preprocessing(model) if isinstance(model, nn.Module) else model
+    return fit_classes(data, type(inside).__name__, classes, class_names_of(model))[0]
 
 
 def _check_enough(labels: NDArray[np.int64], share: float) -> None:

@@ -15,6 +15,7 @@ from torch import Tensor
 from epsball.data import load_data, to_unit
 from epsball.data.images import decode, measure
 from epsball.errors import InvalidInput
+from epsball.evaluation.class_matching import names_of_labels
 from epsball.evaluation.progress import Progress, Silent
 from epsball.evaluation.subject import Model, Subject, open_model
 from epsball.fooling.contact_sheet import contact_sheet
@@ -24,6 +25,7 @@ from epsball.fooling.result import Fooling, target_confidence
 from epsball.image_codec import as_pillow
 from epsball.kinds.class_names import class_number, names_of_classes
 from epsball.models import MODELS
+from epsball.types import Dataset
 from epsball.workflows.saving import appearing
 
 Way: TypeAlias = Literal["gradient", "evolution"]
@@ -90,7 +92,7 @@ def fool(
         step_size: of the gradient, input units.
         evaluations: the most images that evolution shows to the model.
         data: names the classes and the shape of images; None: the model's own shape (zoo),
-            else 3x224x224, and WordNet's names for 1,000 classes.
+            else 3x224x224, and the model's own names, else WordNet's for 1,000 classes.
         seed: of everything random.
         device: see `epsball.audit`.
         progress: is told how far it is.
@@ -108,10 +110,11 @@ def fool(
         raise InvalidInput(f"fool: by must be gradient or evolution, got {by!r}")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InvalidInput(f"--out {out} is there already: name a new or empty directory")
-    shape, names = _frame(model, data)
+    images = None if data is None else load_data(data)
+    shape = _shape(model) if images is None else images.shape
     subject = open_model(model, torch.full((2, *shape), 0.5), device, **loading)
     _check(subject, by)
-    names = names or names_of_classes(subject.info.classes)
+    names = _names(subject, images)
     targets = _targets(classes, names, subject)
     if by == "evolution":
         progress.begin("evolving", evaluations)
@@ -178,18 +181,22 @@ def _saved(
     return Fooled(out, stored, names, confidence)
 
 
-def _frame(model: Model, data: str | None) -> tuple[tuple[int, int, int], tuple[str, ...]]:
-    """Return shape and class names; no names where no data set gives any."""
-    if data is not None:
-        images = load_data(data)
-        return images.shape, images.class_names
+def _shape(model: Model) -> tuple[int, int, int]:
+    """Return the shape of images where no data set gives any."""
     name = model.removeprefix("zoo:") if isinstance(model, str) else ""
-    return (MODELS[name].input_shape if name in MODELS else (3, _SIDE, _SIDE)), ()
+    return MODELS[name].input_shape if name in MODELS else (3, _SIDE, _SIDE)
+
+
+def _names(subject: Subject, images: Dataset | None) -> tuple[str, ...]:
+    """Return the names of the model's classes, in its order."""
+    if images is not None:
+        return names_of_labels(subject, images)
+    count, own = subject.info.classes, subject.class_names
+    return own if own is not None and len(own) == count else names_of_classes(count)
 
 
 def _check(subject: Subject, by: Way) -> None:
-    for finding in subject.findings:
-        raise InvalidInput(f"{finding.message}: {finding.remedy}")
+    subject.refuse_findings()
     if subject.info.rejects:
         raise InvalidInput(f"fool: {subject.name} rejects: search on the model behind the defence")
     if by == "gradient" and not subject.info.differentiable:
@@ -199,11 +206,6 @@ def _check(subject: Subject, by: Way) -> None:
 
 
 def _targets(classes: Sequence[str], names: Sequence[str], subject: Subject) -> Tensor:
-    if len(names) != subject.info.classes:
-        raise InvalidInput(
-            f"fool: the data name {len(names)} classes, {subject.name} knows "
-            f"{subject.info.classes}: leave --data out or name the model's own data"
-        )
     if not classes:
         raise InvalidInput("fool: name at least one class with --class NAME, or --class all")
     every = list(classes) == ["all"]

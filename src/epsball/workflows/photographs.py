@@ -101,6 +101,7 @@ def score_photographs(
     clean = np.stack([one.clean for _, one in pairs])
     moved = np.stack([one.adversarial for _, one in pairs])
     subject = open_model(model or sheet.model, to_unit(clean[:2]), device, **loading)
+    subject.refuse_findings()
     if subject.info.classes != len(sheet.class_names):
         raise InvalidInput(
             f"photo: {subject.name} knows {subject.info.classes} classes, the sheet "

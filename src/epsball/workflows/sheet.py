@@ -65,7 +65,7 @@ def make_sheet(
     images = open_data(data)
     with TemporaryDirectory() as folder:
         files = Path(folder) / "files"
-        craft(
+        crafted = craft(
             model,
             images,
             out=files,
@@ -88,7 +88,7 @@ def make_sheet(
     pairs = tuple(Pair(*(int(row[name]) for name in columns)) for row in rows)
     spec = model if isinstance(model, str) else type(model).__name__
     variant, radius = rows[0]["attack"], float(rows[0]["eps"])
-    sheet = Sheet(pairs, images.shape, images.class_names, spec, variant, norm, radius)
+    sheet = Sheet(pairs, images.shape, crafted.class_names, spec, variant, norm, radius)
     pages = draw_pages(sheet, clean, moved)
     with appearing(out) as partial_out:
         write_sheet(sheet, partial_out)

@@ -15,7 +15,7 @@ from epsball.defences.base.rejector import Rejector
 from epsball.defences.base.thresholds import calibration_mask
 from epsball.evaluation.metrics.present import percent
 from epsball.types import Dataset, Positions
-from epsball.workflows.defend import FittedDefence
+from epsball.workflows.defend import FittedDefence, labelled_for
 
 Seen: TypeAlias = Literal["test", "left out", "fit"]
 _COUNTED = 4  # right: bare, named, accepted; rejected
@@ -79,8 +79,9 @@ def worth_of(fitted: FittedDefence, test: Dataset, limit: int = _MANY) -> Worth:
             taken, and where nothing is, the images of the fit.
         limit: images at most.
     """
-    positions, seen = _unseen(fitted, test, limit)
     rejector = fitted.rejector
+    test = labelled_for(rejector.model, rejector.info.classes, test)
+    positions, seen = _unseen(fitted, test, limit)
     counts = torch.zeros(_COUNTED)
     for images, labels in _batches(rejector, test, positions):
         counts += _counts(rejector, images, labels)

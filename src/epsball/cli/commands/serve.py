@@ -45,6 +45,7 @@ def serve(
     from epsball.cli.console.show import say
     from epsball.data import load_data
     from epsball.errors import InvalidInput
+    from epsball.evaluation.class_matching import names_of_labels
     from epsball.evaluation.inputs import sample_of
     from epsball.evaluation.subject import open_model
     from epsball.models.loading.request import optional
@@ -59,12 +60,14 @@ def serve(
         optional(package, extra="serve", needed_by="serve")
     images = load_data(data, split="test")
     subject = open_model(model, sample_of(images, 2)[0], "cpu", **loading)
+    subject.refuse_findings()
+    words = names_of_labels(subject, images) if names else ()
     settings = DetectorSettings(threshold=threshold, neighbours=neighbours, block=block)
     app = build_app(
         subject.model,
         images.shape,
         counter=Counter(ledger),
-        names=images.class_names if names else (),
+        names=words,
         max_bytes=max_mebibytes * MEBIBYTE,
         detector=Detector(settings) if detect else None,
     )

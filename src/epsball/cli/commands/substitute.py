@@ -96,7 +96,7 @@ def substitute(
         )
         answers = HttpOracle(http, cache or out / "oracle.db")
     else:
-        answers = local_oracle(oracle, images, weights)
+        answers, images = local_oracle(oracle, images, weights)
     with Bars() as bars:
         report = run(
             answers,
