@@ -101,3 +101,17 @@ def test_a_scaling_that_is_applied_twice_is_told(scaling: Scaling, seed: int) ->
     if before < 0.6:
         (told,) = found
         assert told.evidence["otherwise"] > 0.9
+
+
+@pytest.mark.parametrize(("count", "passes"), [(8, 8), (40, None)])
+def test_images_too_few_to_convince_are_not_tried(count: int, passes: int | None) -> None:
+    asked = 0
+
+    def scores(images: Tensor) -> Tensor:
+        nonlocal asked
+        asked += len(images)
+        return torch.eye(4)[torch.ones(len(images), dtype=torch.int64)]
+
+    images, labels = torch.rand(count, 3, 8, 8), torch.zeros(count, dtype=torch.int64)
+    assert not check_scaling(scores, images, labels, 4, named=True)
+    assert asked == passes if passes else asked > 10 * count

@@ -110,6 +110,8 @@ def check_scaling(
         return []
     usual = _changes(images, named=named, own=own)
     changes = usual | _turns(images) | (_exchanges(images) if own is None else {})
+    if not _can_convince(int((~right).sum()), among=len(changes)):
+        return []
     better = _screened(screening or scores, changes, images, labels, classes, right=right)
     predictions = _tried(scores, better, images, labels, classes)
     useful = (1 + 1 / classes) / 2 * len(labels)  # what is less usual has to explain more
@@ -214,6 +216,11 @@ def _tried(
         except EpsballError:  # a model may refuse pixels outside [0, 1]
             continue
     return predictions
+
+
+def _can_convince(wrong: int, *, among: int) -> bool:
+    """Say whether a change under which all images are right would be more than chance."""
+    return wrong > 0 and mcnemar(wrong, 0) < _SURPRISE / among
 
 
 def _found(right: Tensor, predictions: dict[str, Tensor], among: int) -> list[Finding]:
