@@ -328,15 +328,18 @@ def test_the_phases_add_up_to_the_call_and_count_every_pass(
     assert phases["attacks"]["backwards"] == cost["backwards"]
 
 
-def test_nothing_is_measured_where_batch_and_precision_are_given(
+def test_nothing_is_measured_where_sizes_are_given_or_the_run_is_short(
     model: nn.Module, data: tuple[Tensor, Tensor]
 ) -> None:
     asked: dict[str, Any] = {"attacks": ["fgsm"], "eps": [0.1], "micro_batch": 16}
     for precision in ("float32", "float32-copy"):
         phases = audit(model, data, precision=precision, **asked).summary["phases"]
         assert phases["measuring"]["forwards"] == 0
-    measured = audit(model, data, attacks=["fgsm"], eps=[0.1]).summary["phases"]["measuring"]
-    assert measured["forwards"] == measured["backwards"] > 0
+    for attack, worth in (("fgsm", False), ("bim:steps=100", True)):
+        phases = audit(model, data, attacks=[attack], eps=[0.1]).summary["phases"]
+        measured = phases["measuring"]
+        assert measured["forwards"] == measured["backwards"]
+        assert (measured["forwards"] > 0) == worth
 
 
 def test_checks_cost_a_share_of_a_long_attack(data: tuple[Tensor, Tensor]) -> None:

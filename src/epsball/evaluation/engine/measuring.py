@@ -94,6 +94,12 @@ class Stopwatch:
         return seconds
 
 
+def first_size(sample: Tensor, most: int) -> int:
+    """Return the micro-batch that is tried first, a power of two: smaller for large images."""
+    first = _FIRST_LARGE if sample[0].numel() > _LARGE else _FIRST
+    return min(first, 1 << (most - 1).bit_length())
+
+
 def choose_micro_batch(watch: Stopwatch, most: int = _LARGEST) -> tuple[int, float]:
     """Measure which micro-batch gives the most input gradients a second.
 
@@ -106,8 +112,7 @@ def choose_micro_batch(watch: Stopwatch, most: int = _LARGEST) -> tuple[int, flo
         where it is at least 3 % faster.
     """
     most = max(1, min(most, _LARGEST))
-    first = _FIRST_LARGE if watch.sample[0].numel() > _LARGE else _FIRST
-    first = min(first, 1 << (most - 1).bit_length())
+    first = first_size(watch.sample, most)
     rates = {first: watch.rate(first)}
     size = 2 * first
     while size < 2 * most and watch.spent < watch.seconds:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 
 from epsball.evaluation.engine.config import EngineConfig
-from epsball.evaluation.engine.measuring import choose_config
+from epsball.evaluation.engine.measuring import choose_config, first_size
 from epsball.evaluation.manifest import Manifest
 from epsball.evaluation.phases import Phases
 from epsball.evaluation.planning.budgeting import affordable, first_shard
@@ -22,6 +22,7 @@ _SMALLEST, _LARGEST = 16, 1024
 _FIRST_JUDGED = 16  # images after which a gate that may end early is judged first
 # shares of a time budget: for the checks after the attacks, the measuring before
 _CHECKING, _MEASURING = 0.15, 0.05
+_WORTH_MEASURING = 8  # micro-batches of gradients: shorter runs are over before much is measured
 _CHECKS = 6  # gradients the checks spend for one of the attack
 
 
@@ -55,6 +56,14 @@ def choose_sizes(
     )
     if subject.findings:
         return config, 1.0
+    first, gradients = first_size(sample, count), count * _gradients(request.settings)
+    if (
+        request.precision in {"auto", "float32"}
+        and request.micro_batch is None
+        and request.budget is None
+        and gradients < _WORTH_MEASURING * first
+    ):
+        return config.changed(micro_batch=first), None
     limit = {} if request.budget is None else {"seconds": min(4.0, _MEASURING * request.budget)}
     config, rate = choose_config(
         subject.model,
@@ -63,7 +72,7 @@ def choose_sizes(
         requested=request.precision,
         micro_batch=request.micro_batch,
         most=count,
-        gradients=count * _gradients(request.settings),
+        gradients=gradients,
         passes=phases.passes,
         **limit,
     )
