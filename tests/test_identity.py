@@ -185,3 +185,20 @@ def test_use_and_mode_do_not_count() -> None:
     torch.autograd.grad(scores.sum(), list(model.parameters()))
     assert model_hash(model) == before
     assert model_hash(model.train()) == before
+
+
+def test_without_weights_only_their_shapes_count() -> None:
+    def hashed(model: nn.Module) -> str:
+        return model_hash(model, weights=False)
+
+    torch.manual_seed(0)
+    one, other = nn.BatchNorm2d(3), nn.BatchNorm2d(3)
+    other.weight.data += 1
+    other(torch.rand(4, 3, 2, 2))  # moves the saved buffers
+    assert hashed(one) == hashed(other)
+    assert model_hash(one) != model_hash(other)
+    assert hashed(one) != hashed(nn.BatchNorm2d(4))
+    other.register_buffer("scale", torch.ones(1), persistent=False)
+    before = hashed(other)
+    other.get_buffer("scale").add_(1)  # no weight: nothing puts it back
+    assert hashed(other) != before

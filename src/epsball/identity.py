@@ -29,7 +29,7 @@ _IDLE = frozenset(
 )
 
 
-def model_hash(model: Callable[..., Any], file: Path | None = None) -> str:
+def model_hash(model: Callable[..., Any], file: Path | None = None, *, weights: bool = True) -> str:
     """Hash a model: equal hashes, equal scores, as far as that can be read off it.
 
     What counts: parameters, buffers and every other attribute of modules, hooks included; the
@@ -41,6 +41,8 @@ def model_hash(model: Callable[..., Any], file: Path | None = None) -> str:
     Args:
         model: a module or any other callable.
         file: what it was read from, where code or numbers of the model are in it.
+        weights: whether the values of parameters and of buffers that are saved count; else only
+            their shapes do, so that the hash is the same before and after a training.
 
     Returns:
         64 hexadecimal digits.
@@ -50,22 +52,40 @@ def model_hash(model: Callable[..., Any], file: Path | None = None) -> str:
         True
     """
     digest = hashlib.sha256()
-    for part in _Reader().parts(model, DEPTH):
+    unread = frozenset() if weights else frozenset(map(id, _saved_tensors(model)))
+    for part in _Reader(unread).parts(model, DEPTH):
         digest.update(len(part).to_bytes(8, "little") + part)
     if file:
         digest.update(file.read_bytes())
     return digest.hexdigest()
 
 
-class _Reader:
-    """Reads every object once; where it comes up again, the number of its first place is given."""
+def _saved_tensors(model: object) -> list[Tensor]:
+    """Return the parameters and buffers of a module that its state holds."""
+    if not isinstance(model, nn.Module):
+        return []
+    saved = model.state_dict().keys()
+    named = (*model.named_parameters(remove_duplicate=False), *model.named_buffers())
+    return [tensor for name, tensor in named if name in saved]
 
-    def __init__(self) -> None:
+
+class _Reader:
+    """Reads every object once; where it comes up again, the number of its first place is given.
+
+    Args:
+        unread: ids of tensors of which only type and shape are read.
+    """
+
+    def __init__(self, unread: frozenset[int] = frozenset()) -> None:
+        self._unread = unread
         self._numbers: dict[int, int] = {}
         self._kept: list[object] = []  # an id is unique only while its object lives
 
     def parts(self, value: object, depth: int) -> Iterator[bytes]:
         """Yield what decides the scores of a value, as bytes."""
+        if id(value) in self._unread and isinstance(value, Tensor):
+            yield f"{value.dtype} {tuple(value.shape)}".encode()
+            return
         if (plain := _plain(value)) is not None:
             yield plain
             return

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from tests.training.stopping import QUICK, Build, StopHere, begun, equal, stop_at, weights
-from torch import nn
+from torch import Tensor, nn
 
 from epsball.errors import InvalidInput
 from epsball.training import train
@@ -101,3 +101,34 @@ def test_an_unfinished_run_of_another_torch_is_refused(
     file.write_text(file.read_text().replace(str(torch.__version__), "1.0.0"))
     with pytest.raises(InvalidInput, match=r"torch \(1\.0\.0 there"):
         train(build(), dataset, QUICK, out=tmp_path)
+
+
+class Scaled(nn.Module):
+    """A linear model of scaled images: the scale is neither a weight nor printed."""
+
+    def __init__(self, scale: float) -> None:
+        super().__init__()
+        self.layer, self.scale = nn.Linear(64, 10), scale
+
+    def forward(self, images: Tensor) -> Tensor:
+        scores: Tensor = self.layer(self.scale * images.flatten(1))
+        return scores
+
+
+class ScaledTwice(Scaled):
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(self.scale * images)
+
+
+def test_a_model_that_computes_otherwise_is_refused(dataset: Dataset, tmp_path: Path) -> None:
+    """Its weights have the same names and shapes, and it prints alike."""
+    begun(dataset, lambda: Scaled(0.5), tmp_path)
+    ScaledTwice.__name__ = ScaledTwice.__qualname__ = "Scaled"
+    for model in (Scaled(2.0), ScaledTwice(0.5)):
+        with pytest.raises(InvalidInput, match=r"model\.code"):
+            train(model, dataset, QUICK, out=tmp_path)
+    file = tmp_path / "training.json"
+    manifest = json.loads(file.read_text())
+    del manifest["model"]["code"]  # as earlier versions wrote it
+    file.write_text(json.dumps(manifest))
+    assert len(train(Scaled(0.5), dataset, QUICK, out=tmp_path).epochs) == QUICK.epochs

@@ -12,6 +12,7 @@ from torch import nn
 from epsball.data import class_counts
 from epsball.errors import InvalidInput
 from epsball.files import write_bytes
+from epsball.identity import model_hash
 from epsball.models import fingerprint
 from epsball.models.preprocess import without_preprocessing
 from epsball.runs.directory import check_vacant, differences, refuse_other_run
@@ -99,6 +100,7 @@ def _identity(context: TrainingContext) -> dict[str, dict[str, Any]]:
             "name": type(without_preprocessing(model)).__name__,
             "parameters": sum(weight.numel() for weight in model.parameters()),
             "architecture": architecture_fingerprint(model),
+            "code": model_hash(model, weights=False),
         },
         "data": {
             "name": data.name,
@@ -158,6 +160,8 @@ def _differences(manifest: dict[str, Any], requested: dict[str, dict[str, Any]])
     # a run from before a setting existed was begun with the setting's default
     settings = TrainSettings().model_dump(mode="json") | manifest["settings"]
     there = {part: manifest.get(part, {}) for part in requested if part != "settings"}
+    code = requested["model"]["code"]  # which runs of earlier versions do not hold
+    there["model"] = {"code": code, **there["model"]}
     here = {part: values for part, values in requested.items() if part != "settings"}
     names = differences(settings, requested["settings"]) + differences(there, here)
     before, now = manifest["versions"]["torch"], versions("torch")["torch"]
