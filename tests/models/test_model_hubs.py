@@ -1,4 +1,5 @@
 import enum
+import logging
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -94,10 +95,15 @@ def test_timm_name_is_suggested(timm: Any, refusal: Refusal) -> None:
 
 
 def test_timm_without_network_names_the_remedy(
-    timm: Any, monkeypatch: pytest.MonkeyPatch, refusal: Refusal
+    timm: Any, monkeypatch: pytest.MonkeyPatch, refusal: Refusal, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(timm, "create_model", unreachable)
+    def retrying(*args: Any, **rest: Any) -> None:
+        logging.getLogger("huggingface_hub.utils._http").warning("Retrying in 1s [Retry 1/5].")
+        unreachable(*args, **rest)
+
+    monkeypatch.setattr(timm, "create_model", retrying)
     message = refusal(lambda: load_model("timm:resnet18"))
+    assert not caplog.records
     assert "cannot be fetched (OSError: We couldn't connect to 'https://hub')" in message
     assert "--weights FILE" in message
 

@@ -1,21 +1,20 @@
 """Models of timm, torchvision, Hugging Face and RobustBench, scaled as they were trained."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from torch import Tensor, nn
 
-from epsball.errors import EpsballError, InvalidInput, unknown_name
+from epsball.errors import InvalidInput, unknown_name
+from epsball.models.loading.fetching import fetched
 from epsball.models.loading.hub_processor import read_processor
-from epsball.models.loading.messages import one_line, unknown_among
+from epsball.models.loading.messages import unknown_among
 from epsball.models.loading.request import Built, Request, optional
 from epsball.models.loading.weights import load_weights, names_in
 from epsball.models.names import ATTRIBUTE
 
-T = TypeVar("T")
-WITH_FILE = "give the weights with --weights FILE"
 WITH_FOLDER = "save it elsewhere with save_pretrained and name the folder, hf:FOLDER"
 PLACE = ("cifar10", "Linf")  # where a bare RobustBench name is looked for
 
@@ -30,7 +29,7 @@ def from_timm(request: Request) -> Built:
     remote = ":" in request.name  # hf-hub:user/model, which timm resolves by itself
     if not remote and not timm.is_model(request.name.partition(".")[0]):
         raise unknown_among("timm model", request.name, timm.list_models(), "timm.list_models()")
-    model = _fetched(
+    model = fetched(
         request,
         lambda: timm.create_model(
             request.name, pretrained=request.wants_published, **_head(request, "num_classes")
@@ -77,7 +76,7 @@ def from_torchvision(request: Request) -> Built:
     default = models.get_model_weights(request.name).DEFAULT
     weights = default if request.wants_published else None
     extra = _head(request, "num_classes") | _as_published(request)
-    model = _fetched(request, lambda: models.get_model(request.name, weights=weights, **extra))
+    model = fetched(request, lambda: models.get_model(request.name, weights=weights, **extra))
     trained, categories = default.transforms(), default.meta["categories"]
     if request.wants_published:
         setattr(model, ATTRIBUTE, tuple(categories))
@@ -136,7 +135,7 @@ def from_hf(request: Request) -> Built:
     model = _hf_model(hf, request)
     # The settings and not the processor: the processors themselves need torchvision.
     read = processing.BaseImageProcessor.get_image_processor_dict
-    settings, _ = _fetched(request, lambda: read(request.name), WITH_FOLDER)
+    settings, _ = fetched(request, lambda: read(request.name), WITH_FOLDER)
     pixels = read_processor(request.spec, settings, hf)
     built = _finished(request, model, pixels.mean, pixels.std, model.config.num_labels)
     return replace(
@@ -152,8 +151,8 @@ def _hf_model(hf: Any, request: Request) -> Any:  # noqa: ANN401  # transformers
     if not request.wants_published:
         head = _head(request, "num_labels")
         read = hf.AutoConfig.from_pretrained
-        return auto.from_config(_fetched(request, lambda: read(request.name, **head), WITH_FOLDER))
-    model, loading = _fetched(
+        return auto.from_config(fetched(request, lambda: read(request.name, **head), WITH_FOLDER))
+    model, loading = fetched(
         request, lambda: auto.from_pretrained(request.name, output_loading_info=True), WITH_FOLDER
     )
     # A backbone alone would get a head of random weights, and only a log line would say so.
@@ -189,7 +188,7 @@ def from_robustbench(request: Request) -> Built:
         return _finished(request, entries[name]["model"](), None, None, None)
     folder = Path(pooch.os_cache("epsball")) / "robustbench"
     place_of = {"model_dir": folder, "dataset": dataset, "threat_model": threat}
-    model = _fetched(request, lambda: bench.load_model(model_name=name, **place_of))
+    model = fetched(request, lambda: bench.load_model(model_name=name, **place_of))
     return _finished(request, model, None, None, None)
 
 
@@ -215,18 +214,6 @@ def _head(request: Request, argument: str) -> dict[str, int]:
     if request.classes is None or request.wants_published:
         return {}
     return {argument: request.classes}
-
-
-def _fetched(request: Request, fetch: Callable[[], T], remedy: str = WITH_FILE) -> T:
-    try:
-        return fetch()
-    except EpsballError:
-        raise
-    except Exception as error:  # each hub has errors of its own for no network and no such file
-        raise InvalidInput(
-            f"{request.spec} cannot be fetched ({one_line(error)}): "
-            f"check the name and the network, or {remedy}"
-        ) from error
 
 
 def _finished(
