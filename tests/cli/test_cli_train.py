@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from epsball import audit
 from epsball.cli import main
 from epsball.cli.commands.train import train
 from epsball.cli.console.train_options import SHARED, given
@@ -115,3 +117,49 @@ def test_no_accuracy_is_printed_for_images_that_were_trained_on(
     assert "%" not in printed
     assert epsball(monkeypatch, *command, "--data", "digits", "--out", "digits") == 0
     assert re.search(r"clean accuracy on the test images: \d+\.\d\d% \(", capsys.readouterr().out)
+
+
+def test_test_images_that_were_trained_on_are_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Noise with labels by chance: what was trained on is known by heart, the rest guessed."""
+    monkeypatch.chdir(tmp_path)
+    drawn = np.random.default_rng(0)
+    images = drawn.integers(0, 256, (90, 28, 28), dtype=np.uint8)
+    labels = drawn.integers(0, 3, 90)
+    train_part: dict[str, Any] = {"train_images": images[:60], "train_labels": labels[:60]}
+    test = np.arange(30, 90)
+    np.savez("half.npz", **train_part, test_images=images[test], test_labels=labels[test])
+    turned = np.arange(60)[::-1]
+    np.savez("all.npz", **train_part, test_images=images[turned], test_labels=labels[turned])
+    command = ["train", "zoo:mlp", "--epochs", "25", "--validation", "0", "--batch-size", "16"]
+    assert epsball(monkeypatch, *command, "--data", "npz:half.npz", "--out", "half") == 0
+    printed = capsys.readouterr().out
+    assert "30 images; 30 that are among the training images are left out)" in printed
+    assert float(re.findall(r"test images: ([\d.]+)%", printed)[0]) < 70
+    assert epsball(monkeypatch, *command, "--data", "npz:all.npz", "--out", "all") == 0
+    assert "clean accuracy: not measured, all test images" in capsys.readouterr().out
+
+
+def test_a_model_that_names_its_classes_learns_them_under_its_own_numbers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.py").write_text(
+        "from torch import nn\nclass Net(nn.Sequential):\n    class_names = ('light', 'dark')\n"
+        "def build():\n    return Net(nn.Flatten(), nn.Linear(16, 2))\n"
+    )
+    for split in ("train", "test"):
+        for name, level in (("dark", 40), ("light", 200)):
+            folder = Path("data", split, name)
+            folder.mkdir(parents=True)
+            for number in range(8):
+                pixels = np.full((4, 4), level + number + 9 * (split == "test"), np.uint8)
+                Image.fromarray(pixels).save(folder / f"{number}.png")
+    command = ["train", "mine.py:build", "--data", "folder:data", "--lr", "0.05", "--epochs", "30"]
+    assert epsball(monkeypatch, *command, "--validation", "0", "--out", "run") == 0
+    assert "clean accuracy on the test images: 100.00%" in capsys.readouterr().out
+    report = audit(
+        "mine.py:build", "folder:data", weights="run/model.safetensors", attacks="fgsm", eps=0.001
+    )
+    assert report.summary["clean"]["accuracy"] == 1

@@ -7,5 +7,6 @@ from .sampling import choose as choose
 from .sampling import stratified_order as stratified_order
 from .spec import DataSpec as DataSpec
 from .splits import same_images as same_images
+from .splits import unseen_rows as unseen_rows
 from .table import DATASETS as DATASETS
 from .unit import to_unit as to_unit

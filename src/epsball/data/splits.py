@@ -1,9 +1,13 @@
 """Whether a name gives other images to test on than to train on."""
 
+import hashlib
+from collections.abc import Iterator
+
 import numpy as np
 
-from epsball.types import Dataset
+from epsball.types import Dataset, Positions
 
+_READ = 500  # images at once
 _COMPARED = 64  # images; those of two splits differ in the first one
 
 
@@ -24,3 +28,26 @@ def same_images(one: Dataset, other: Dataset) -> bool:
         return False
     rows = np.unique(np.linspace(0, len(one) - 1, min(_COMPARED, len(one))).astype(np.int64))
     return bool(np.array_equal(one.read(rows), other.read(rows)))
+
+
+def unseen_rows(seen: Dataset, other: Dataset) -> Positions:
+    """Return the positions of the images of a data set that another one does not hold.
+
+    Args:
+        seen: a data set; every image of it is read.
+        other: likewise. Images are the same where all pixels are equal, whatever their labels.
+
+    Example:
+        >>> from epsball.data import load_data
+        >>> train, test = load_data("digits", split="train"), load_data("digits", split="test")
+        >>> len(unseen_rows(train, test)), len(unseen_rows(test, test))
+        (359, 0)
+    """
+    known = set(_digests(seen))
+    return np.flatnonzero([digest not in known for digest in _digests(other)])
+
+
+def _digests(data: Dataset) -> Iterator[bytes]:
+    for rows in np.array_split(np.arange(len(data)), -(-len(data) // _READ)):
+        for image in np.ascontiguousarray(data.read(rows)):
+            yield hashlib.blake2b(image.tobytes(), digest_size=16).digest()

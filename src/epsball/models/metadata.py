@@ -1,10 +1,22 @@
-"""The preprocessing of a model as metadata of a file of its weights."""
+"""The preprocessing and the classes of a model as metadata of a file of its weights."""
 
 import json
+from collections.abc import Sequence
 
 from epsball.models.preprocess import Pipeline
 
 METADATA_KEY = "epsball.preprocess"
+CLASSES_KEY = "epsball.class_names"
+
+
+def class_names_metadata(names: Sequence[str]) -> dict[str, str]:
+    """Return metadata that name the classes of a model, in the order of its scores.
+
+    Example:
+        >>> class_names_metadata(("cat", "dog"))
+        {'epsball.class_names': '["cat", "dog"]'}
+    """
+    return {CLASSES_KEY: json.dumps(list(names))}
 
 
 def preprocessing_metadata(model: object) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """What train writes: weights for the user's own module, its name, and more epochs later."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,11 @@ from safetensors.torch import load_file
 from torch import nn
 
 from epsball.errors import InvalidInput
+from epsball.models import class_names_of, load_model
 from epsball.models.preprocess import Pipeline, Preprocess
 from epsball.training import TrainSettings, train
 from epsball.types import Dataset
+from epsball.workflows.clean import clean_accuracy
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (40, 1, 2, 2)).astype(np.uint8)
 LABELS = (PIXELS.reshape(40, -1).mean(1) > 127).astype(np.int64)
@@ -63,3 +66,29 @@ def test_more_epochs_continue_a_finished_run(tmp_path: Path) -> None:
         train(piped(), DATA, QUICK.changed(epochs=3), out=tmp_path / "run")
     with pytest.raises(InvalidInput, match="lr"):
         train(piped(), DATA, QUICK.changed(epochs=9, lr=0.1), out=tmp_path / "run")
+
+
+class Named(Own):
+    class_names = ("light", "dark")  # the data say dark, light
+
+
+def test_weights_know_the_classes_that_they_were_trained_on(tmp_path: Path) -> None:
+    result = train(Own(), DATA, QUICK, out=tmp_path / "run")
+    loaded = load_model(f"{__name__}:Own", weights=result.weights)
+    assert class_names_of(loaded.model) == DATA.class_names
+    turned = replace(DATA, labels=1 - DATA.labels, class_names=("Light", "DARK"), order="names")
+    accuracy, other = (
+        clean_accuracy(f"{__name__}:Own", data, weights=result.weights)[0]
+        for data in (DATA, turned)
+    )
+    assert accuracy == other
+    assert accuracy > 0.5
+    kept = load_model(f"{__name__}:Named", weights=result.weights)
+    assert class_names_of(kept.model) == Named.class_names  # the model's own win
+
+
+def test_labels_in_another_order_than_the_models_names_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="'dark' as class 0, and the model's own names have it"):
+        train(Named(), DATA, QUICK, out=tmp_path / "run")
+    turned = replace(DATA, labels=1 - DATA.labels, class_names=("light", "dark"))
+    assert train(Named(), turned, QUICK, out=tmp_path / "run").epochs

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from epsball.training import TrainResult
+    from epsball.types import Dataset, Positions
 
 Sources = Annotated[
     list[str] | None,
@@ -101,6 +102,7 @@ def trained(
             )
         progress = EpochBars(bars, settings.epochs)
         module = _module(loaded, model)
+        images = _labelled(module, images)
         batch = to_unit(images.read(np.arange(min(settings.batch_size, len(images)))))
         # a run that is continued goes on with the threads it began with
         suited = nullcontext() if is_begun(out) else suited_threads(module, batch, settings, others)
@@ -114,28 +116,57 @@ def test_accuracy(model: str, data: str, loading: dict[str, Any], device: str) -
     """Return a line on the accuracy of trained weights, on images they were not trained on.
 
     Data that are not split give the same images to train on and to test on: the line then has no
-    number, because an accuracy on training images says nothing about others.
+    number, because an accuracy on training images says nothing about others. Test images that are
+    among the training images are left out.
     """
-    from torch import nn
-
-    from epsball.data import load_data, same_images
+    from epsball.data import load_data, same_images, unseen_rows
     from epsball.evaluation.metrics.present import percent
     from epsball.models import load_model
     from epsball.workflows.clean import clean_accuracy
 
-    if same_images(load_data(data, split="train"), load_data(data, split="test")):
+    seen, test = load_data(data, split="train"), load_data(data, split="test")
+    advice = "measure on others: epsball audit MODEL --weights WEIGHTS --data OTHER"
+    if same_images(seen, test):
         return (
             f"clean accuracy: not measured, {data} is not split, so all its images were trained "
-            "on; measure on others: epsball audit MODEL --weights WEIGHTS --data OTHER"
+            f"on; {advice}"
         )
-    module = load_model(model, **loading).model
-    if isinstance(module, nn.Module):
-        module.eval()  # a factory of one's own gives it back as it is for training
-    accuracy, (low, high), count = clean_accuracy(module, data, device=device)
+    rows = unseen_rows(seen, test)
+    if not len(rows):
+        return (
+            f"clean accuracy: not measured, all test images of {data} are among its training "
+            f"images; {advice}"
+        )
+    module = _module(load_model(model, **loading).model, model)
+    module.eval()  # a factory of one's own gives it back as it is for training
+    accuracy, (low, high), count = clean_accuracy(
+        module, _labelled(module, _part(test, rows)), device=device
+    )
+    fewer = len(test) - len(rows)
+    more = f"; {fewer:,} that are among the training images are left out" if fewer else ""
     return (
         f"clean accuracy on the test images: {accuracy:.2%} "
-        f"({percent(low)} to {percent(high)}, {count:,} images)"
+        f"({percent(low)} to {percent(high)}, {count:,} images{more})"
     )
+
+
+def _part(data: "Dataset", rows: "Positions") -> "Dataset":
+    from dataclasses import replace
+
+    return replace(data, labels=data.labels[rows], read=lambda places: data.read(rows[places]))
+
+
+def _labelled(module: "nn.Module", data: "Dataset") -> "Dataset":
+    """Return data with labels in the order of the model's classes, where it names them."""
+    from dataclasses import replace
+
+    from epsball.evaluation.class_matching import fit_classes
+    from epsball.models import class_names_of
+
+    names = class_names_of(module)
+    if names is None or len(names) != len(data.class_names):
+        return replace(data, order="stated")  # training makes the labels the model's own
+    return fit_classes(data, type(module).__name__, len(names), names)[0]
 
 
 def _source(text: str, classes: int, loading: dict[str, Any]) -> "nn.Module":

@@ -17,7 +17,8 @@ from epsball.models.loading.onnx.convert import from_onnx
 from epsball.models.loading.request import Built, Request, split_spec
 from epsball.models.loading.torchscript import from_jit
 from epsball.models.loading.user_code import from_file, from_package, name_forms
-from epsball.models.loading.weights import preprocessing_in
+from epsball.models.loading.weights import class_names_in, preprocessing_in
+from epsball.models.names import ATTRIBUTE, class_names_of
 from epsball.models.preprocess import Channels, Preprocess
 from epsball.models.purifiers.defended import defended
 from epsball.models.purifiers.table import defence_named
@@ -89,7 +90,8 @@ def load_model(
             `torchvision:NAME`, `hf:NAME`, `robustbench:NAME` or `robustbench:DATASET/THREAT/NAME`,
             `onnx:FILE`, `pt2:FILE`, `jit:FILE`, `sklearn:FILE` (saved by skops).
         weights: file of weights to use in place of published ones; safetensors, or a torch file.
-            The preprocessing that `epsball train` wrote into it is used where none is given here.
+            The preprocessing that `epsball train` wrote into it is used where none is given here,
+            and its class names where the model carries none.
         classes: number of classes to build the architecture with; None: its own, or, in the zoo,
             that of the weights. Files and factories have their own; this is then ignored.
         mean: subtracted per channel, in [0, input_range]: numbers, or text as the command line
@@ -149,6 +151,8 @@ def load_model(
     if eval and isinstance(built.model, nn.Module):
         put_in_eval = bool(put_in_eval or parts_in_training(built.model))
         built.model.eval()
+    if file is not None:
+        _name_classes(built.model, file)
     model = with_first_layer(built, spec, scaling, output)
     if step is not None:
         model = defended(cast(Classifier, model), step)
@@ -156,6 +160,12 @@ def load_model(
     if isinstance(model, nn.Module):
         model = model.to(device)
     return LoadedModel(cast(Classifier, model), spec, built.name, put_in_eval)
+
+
+def _name_classes(model: object, file: Path) -> None:
+    names = class_names_in(file)
+    if names is not None and isinstance(model, nn.Module) and class_names_of(model) is None:
+        setattr(model, ATTRIBUTE, names)
 
 
 def _unknown(spec: str) -> InvalidInput:

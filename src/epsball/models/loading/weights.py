@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from epsball.errors import InvalidInput
 from epsball.models.loading.messages import one_line
-from epsball.models.metadata import METADATA_KEY
+from epsball.models.metadata import CLASSES_KEY, METADATA_KEY
 from epsball.models.preprocess import Preprocess
 
 WRAPPERS = (
@@ -113,6 +113,23 @@ def preprocessing_in(file: Path) -> dict[str, Any]:
             "--mean and --std"
         ) from error
     return settings
+
+
+def class_names_in(file: Path) -> tuple[str, ...] | None:
+    """Return the class names that a file of weights states; None where it states none.
+
+    Args:
+        file: `.safetensors` that `epsball train` wrote; others state nothing.
+    """
+    if file.suffix != ".safetensors" or not file.is_file():
+        return None
+    try:
+        with safe_open(file, framework="pt") as stored:
+            names = json.loads((stored.metadata() or {}).get(CLASSES_KEY, "null"))
+    except (SafetensorError, OSError, ValueError):
+        return None
+    is_list = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    return tuple(names) if is_list else None
 
 
 def _without_first_part(tensors: Mapping[str, Tensor]) -> dict[str, Tensor] | None:

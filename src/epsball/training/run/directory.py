@@ -21,7 +21,7 @@ from typing import Any
 from torch import Tensor
 from torch.optim import Optimizer
 
-from epsball.models.metadata import preprocessing_metadata
+from epsball.models.metadata import class_names_metadata, preprocessing_metadata
 from epsball.models.preprocess import without_preprocessing
 from epsball.training.run.checkpoints import read_tensors, state_of, write_tensors
 from epsball.training.run.history import EpochRow, History
@@ -129,7 +129,11 @@ class TrainRun:
     def finish(self) -> None:
         """Write the best weights; the run is over."""
         own = self._own_names(self._best)
-        write_tensors(self.out / WEIGHTS, own, metadata=preprocessing_metadata(self.context.model))
+        metadata = preprocessing_metadata(self.context.model)
+        names = self.context.feed.dataset.class_names
+        if len(names) == self.context.classes:
+            metadata |= class_names_metadata(names)
+        write_tensors(self.out / WEIGHTS, own, metadata=metadata)
         self._describe(finished=True)
 
     def result(self) -> TrainResult:

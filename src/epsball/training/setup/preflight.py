@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from epsball.data import to_unit
 from epsball.errors import EpsballError, InvalidInput
-from epsball.models import probe
+from epsball.models import class_names_of, probe
 from epsball.training.recipes.spec import RecipeSpec
 from epsball.training.setup.feeding import Feed
 from epsball.training.setup.modes import dropout_layers, evaluating
@@ -46,6 +46,7 @@ def check_fit(model: nn.Module, feed: Feed) -> tuple[Tensor, int]:
         info = probe(model, sample.to(weights[0].device))
     _check_scores(info)
     _check_labels(feed.dataset.labels, info.classes, feed.dataset.name)
+    _check_names(model, info.classes, feed.dataset)
     if feed.held_out is not None:
         _check_held_out(feed.held_out, feed.dataset, info.classes)
     return sample, info.classes
@@ -173,6 +174,20 @@ def _check_held_out(held_out: Dataset, dataset: Dataset, classes: int) -> None:
             f"{len(held_out)} of {held_out.shape}; give others"
         )
     _check_labels(held_out.labels, classes, held_out.name)
+
+
+def _check_names(model: nn.Module, classes: int, dataset: Dataset) -> None:
+    """Refuse labels that number classes otherwise than a model that names them."""
+    own = [name.casefold() for name in class_names_of(model) or ()]
+    if len(own) != classes:  # names of a head that was replaced
+        return
+    for label, name in enumerate(dataset.class_names):
+        if name.casefold() in own and own[label : label + 1] != [name.casefold()]:
+            raise InvalidInput(
+                f"train: {dataset.name!r} has {name!r} as class {label}, and the model's own names "
+                f"have it as class {own.index(name.casefold())}; give labels in the model's order, "
+                "or take its names away"
+            )
 
 
 def _check_labels(labels: np.ndarray, classes: int, name: str) -> None:
