@@ -167,9 +167,10 @@ def test_another_model_decides_no_number() -> None:
     found, rows = made_up(vulnerable=True)
     differs = differences("zoo:squeezenet", "imagenet-sample", 1000, SOURCE)
     verdicts = {v.id: v for v in judge(found, rows, nearest_eps(found), differs)}
-    assert verdicts["bands.inverse.high.fast.top1"].verdict == "not run"
+    assert verdicts["bands.inverse.high.fast.top1"].verdict == "undecided"
     assert verdicts["bands.low-most-vulnerable"].verdict == "holds"
     assert not verdicts["bands.low-most-vulnerable"].same_setting
+    assert "of 16 at 2.55/255" in verdicts["bands.low-most-vulnerable"].note
     assert differences("timm:inception_v3", "folder", 1500, SOURCE, per_band=500) == ()
 
 

@@ -152,8 +152,19 @@ def _ordering(
     allowed = 1 if claim.id == "bands.inverse-over-least-likely" else 0
     holds = right >= len(gaps) - allowed
     count = f"{right} of {len(gaps)} comparisons hold"
-    note = f"{count}; the least difference is {least.value:+.3f}: {where}"
+    note = f"{count}; the least difference is {least.value:+.3f}: {where}{_by_eps(claim, by_band)}"
     return judge_finding(claim, least, holds=holds, note=note, differs=differs)
+
+
+def _by_eps(claim: Claim, by_band: Bands) -> str:
+    """Say how many comparisons hold where both methods have the same eps, at each that was run."""
+    both = (set(by_band.eps(Setting(steps, "predicted", 0.0))) for steps in STEPS)
+    counts = []
+    for eps in sorted(set.intersection(*both)):
+        gaps = _GAPS[claim.id](by_band, dict.fromkeys(STEPS, eps))
+        right = sum(gap.value > 0 for gap, _ in gaps)
+        counts.append(f"{right} of {len(gaps)} at {255 * eps:.3g}/255")
+    return f"; with one eps for both methods: {', '.join(counts)}" if counts else ""
 
 
 def _cell(
