@@ -70,3 +70,10 @@ def test_scores_come_in_the_type_of_the_images(dtype: torch.dtype) -> None:
     scores = torch.rand(4, 3).to(dtype)
     assert scores_like(scores, IMAGES[:4]).dtype == torch.float32
     assert check_answer(scores, 4) is scores
+
+
+def test_scores_in_another_layout_are_refused_with_a_remedy_that_works() -> None:
+    scores = torch.stack([-margin(IMAGES), margin(IMAGES)], 1)
+    with pytest.raises(BrokenContract, match=r"return it \.to_dense\(\)$"):
+        check_answer(scores.to_sparse(), len(IMAGES))
+    assert check_answer(scores.to_sparse().to_dense(), len(IMAGES)).equal(scores)

@@ -1,5 +1,6 @@
 """What a model answers, and what to do about an answer that holds no scores."""
 
+import torch
 from torch import Tensor
 
 from epsball.errors import BrokenContract
@@ -26,6 +27,8 @@ def check_answer(output: object, count: int) -> Tensor:
         description = f"a {type(output).__name__}"
         raise _refused(description, _UNWRAP.get(_form(output), _RETURN))
     description = f"a tensor of shape {tuple(output.shape)} and type {output.dtype}"
+    if output.layout != torch.strided:
+        raise _refused(f"{description} in the layout {output.layout}", "return it .to_dense()")
     if not output.is_floating_point():
         raise _refused(description, "labels have no scores to attack, return logits (n, k)")
     if count and output.numel() == count and (output.ndim == 1 or output.shape[1] == 1):

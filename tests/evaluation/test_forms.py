@@ -1,6 +1,8 @@
 """What `audit` is asked, in the forms in which people have it."""
 
 import functools
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,8 @@ from torch.utils.data import DataLoader, TensorDataset
 from epsball import attacks, audit
 from epsball.data import default_eps
 from epsball.errors import InvalidInput
-from epsball.evaluation.forms import attack_texts, several, whole
-from epsball.radii import widest
+from epsball.evaluation.forms import attack_texts, radii, several, whole
+from epsball.radii import parse_eps, widest
 from epsball.types import NORMS, Dataset, Norm
 
 
@@ -57,7 +59,15 @@ def test_what_is_none_of_these_is_refused() -> None:
         attack_texts([print])
     with pytest.raises(InvalidInput, match="steps must be a whole number, got 2.5"):
         whole("steps", 2.5)
+    with pytest.raises(InvalidInput, match="write settings after the name of their attack"):
+        attack_texts({"pgd": {"steps": 2}})
     assert several("pgd") == ["pgd"]
+
+
+@pytest.mark.parametrize("eps", [Fraction(8, 255), Decimal("0.25"), [Fraction(1, 4)], "1/4"])
+def test_numbers_of_the_standard_library_are_radii(eps: Any) -> None:
+    (radius,) = radii(eps)
+    assert parse_eps(radius) in (8 / 255, 0.25)
 
 
 @pytest.mark.parametrize(

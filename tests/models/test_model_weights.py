@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -185,3 +186,21 @@ def test_torchscript_is_refused(tmp_path: Path, refusal: Refusal) -> None:
         torch.jit.save(torch.jit.script(nn.Linear(2, 2)), tmp_path / "w.pt")
     message = refusal(lambda: load_weights(nn.Linear(2, 2), tmp_path / "w.pt"))
     assert "they hold more than tensors" in message
+
+
+def test_two_sets_of_weights_are_not_chosen_between(tmp_path: Path, refusal: Refusal) -> None:
+    """An average beside the weights, as timm keeps it."""
+    net, average = nn.Linear(3, 2), nn.Linear(3, 2)
+    file, chosen = tmp_path / "w.pt", tmp_path / "average.pt"
+    both = {f"module.{name}": value for name, value in average.state_dict().items()}
+    torch.save({"state_dict": net.state_dict(), "state_dict_ema": both, "epoch": 3}, file)
+    message = refusal(lambda: load_weights(nn.Linear(3, 2), file))
+    command = re.search(r"torch\.save\(.*\)", message)
+    assert command is not None
+    exec(command[0].replace("FILE", repr(str(chosen))))  # the remedy, to the letter
+    loaded = nn.Linear(3, 2)
+    load_weights(loaded, chosen)
+    assert torch.equal(loaded.weight, average.weight)
+    torch.save({"state_dict": net.state_dict(), "best": net.state_dict()}, file)
+    load_weights(loaded, file)
+    assert torch.equal(loaded.weight, net.weight)

@@ -4,7 +4,7 @@ import functools
 import inspect
 import math
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from epsball.attacks import ATTACKS
@@ -16,12 +16,20 @@ from epsball.radii import check_room
 def several(value: Any) -> list[Any]:  # noqa: ANN401 - one or many, of any library
     """Take a single name or number for a list of one.
 
+    Raises:
+        InvalidInput: it is a mapping, whose values would be lost.
+
     Example:
         >>> several("pgd"), several([0.1, 0.2])
         (['pgd'], [0.1, 0.2])
     """
     values = value.tolist() if hasattr(value, "tolist") else value
-    single = isinstance(values, str | int | float) or callable(values)
+    if isinstance(values, Mapping):
+        raise InvalidInput(
+            f"attacks and eps must be one value or a list of them, got the mapping {values!r}: "
+            "write settings after the name of their attack, 'pgd:steps=100'"
+        )
+    single = isinstance(values, str) or callable(values) or not isinstance(values, Iterable)
     return [values] if single else list(values)
 
 

@@ -15,9 +15,9 @@ from epsball.models.loading.hubs import from_hf, from_robustbench, from_timm, fr
 from epsball.models.loading.messages import one_line
 from epsball.models.loading.onnx.convert import from_onnx
 from epsball.models.loading.request import Built, Request, split_spec
+from epsball.models.loading.stated import class_names_in, preprocessing_in
 from epsball.models.loading.torchscript import from_jit
 from epsball.models.loading.user_code import from_file, from_package, name_forms
-from epsball.models.loading.weights import class_names_in, preprocessing_in
 from epsball.models.names import ATTRIBUTE, class_names_of
 from epsball.models.preprocess import Channels, Preprocess
 from epsball.models.purifiers.defended import defended

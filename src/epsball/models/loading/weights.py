@@ -1,6 +1,5 @@
 """Reading weight files without ever running what is in them."""
 
-import json
 import pickle
 import re
 import warnings
@@ -9,14 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from epsball.errors import InvalidInput
 from epsball.models.loading.messages import one_line
-from epsball.models.metadata import CLASSES_KEY, METADATA_KEY
-from epsball.models.preprocess import Preprocess
 
 WRAPPERS = (
     "state_dict",
@@ -89,49 +86,6 @@ def names_in(file: Path) -> list[str]:
     return [_without_added(name) for name in _read_tensors(file)]
 
 
-def preprocessing_in(file: Path) -> dict[str, Any]:
-    """Return the preprocessing that a file of weights states; see `epsball.models.preprocess`.
-
-    Args:
-        file: `.safetensors` that `epsball train` wrote; others state nothing.
-
-    Raises:
-        InvalidInput: what it states is not readable.
-    """
-    if file.suffix != ".safetensors" or not file.is_file():
-        return {}
-    try:
-        with safe_open(file, framework="pt") as stored:
-            text = (stored.metadata() or {}).get(METADATA_KEY, "{}")
-        settings: dict[str, Any] = json.loads(text)
-        Preprocess(**settings)
-    except (SafetensorError, OSError):  # reading the weights raises the better message
-        return {}
-    except (ValueError, TypeError) as error:
-        raise InvalidInput(
-            f"weights {file} state a preprocessing that cannot be read ({one_line(error)}): give "
-            "--mean and --std"
-        ) from error
-    return settings
-
-
-def class_names_in(file: Path) -> tuple[str, ...] | None:
-    """Return the class names that a file of weights states; None where it states none.
-
-    Args:
-        file: `.safetensors` that `epsball train` wrote; others state nothing.
-    """
-    if file.suffix != ".safetensors" or not file.is_file():
-        return None
-    try:
-        with safe_open(file, framework="pt") as stored:
-            names = json.loads((stored.metadata() or {}).get(CLASSES_KEY, "null"))
-    except (SafetensorError, OSError, ValueError):
-        return None
-    is_list = isinstance(names, list) and all(isinstance(name, str) for name in names)
-    return tuple(names) if is_list else None
-
-
 def _without_first_part(tensors: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
     """Take off the part that all names begin with ("module.", "model.net."); None without one."""
     parts = [name.partition(".") for name in tensors]
@@ -148,7 +102,7 @@ def _read_tensors(file: Path) -> dict[str, Tensor]:
     if not file.is_file():
         raise InvalidInput(f"weights {file}: no such file: give a .safetensors or .pt file")
     content = _read_safetensors(file) if file.suffix == ".safetensors" else _read_torch(file)
-    state = _unwrapped(content)
+    state = _unwrapped(content, file)
     if not isinstance(state, Mapping) or not state:
         raise InvalidInput(
             f"weights {file} hold a {type(content).__name__}, not named tensors: "
@@ -204,13 +158,33 @@ def _culprit(error: Exception) -> str:
     return f"they name {named[1]}" if named else "they hold more than tensors"
 
 
-def _unwrapped(state: object) -> object:
+def _unwrapped(state: object, file: Path) -> object:
     while isinstance(state, Mapping):
-        inner = [state[key] for key in WRAPPERS if isinstance(state.get(key), Mapping)]
+        inner = [key for key in WRAPPERS if isinstance(state.get(key), Mapping)]
         if not inner:
             break
-        state = inner[0]
+        _refuse_second(state, inner[0], file)
+        state = state[inner[0]]
     return state
+
+
+def _refuse_second(state: Mapping[str, Any], chosen: str, file: Path) -> None:
+    """Refuse a checkpoint that keeps other weights of the same names, such as an average."""
+    first = _tensors_of(state[chosen])
+    for key, other in state.items():
+        second = _tensors_of(other)
+        if key == chosen or not first or second.keys() != first.keys():
+            continue
+        if not all(torch.equal(first[name], second[name]) for name in first):
+            raise InvalidInput(
+                f"weights {file} hold two sets of weights, {chosen!r} and {key!r}: save the one "
+                f"that is meant, torch.save(torch.load({str(file)!r})[{key!r}], FILE)"
+            )
+
+
+def _tensors_of(state: object) -> dict[str, Tensor]:
+    pairs = state.items() if isinstance(state, Mapping) else ()
+    return {_without_added(str(name)): value for name, value in pairs if isinstance(value, Tensor)}
 
 
 def _misfits(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> list[str]:
