@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from epsball.cli.app import app
 from epsball.data import load_data, to_unit
 from epsball.errors import InvalidInput
+from epsball.types import ModelInfo
 from epsball.workflows.photographs import score_photographs
 from epsball.workflows.sheet import make_sheet
 
@@ -70,6 +71,24 @@ def test_photographs_of_large_perturbations_fool_the_model_still(
         rows = list(csv.DictReader(stream))
     assert [row["photographed"] for row in rows] == [row["prediction_of_the_file"] for row in rows]
     assert len(list((tmp_path / "out").glob("*-clean.png"))) == 4
+
+
+class Rejecting(nn.Module):
+    """Rejects every image."""
+
+    info = ModelInfo(classes=10, rejects=True)
+
+    def forward(self, images: Tensor) -> Tensor:
+        scores: Tensor = MODEL(images)
+        return torch.cat([scores, scores.amax(1, keepdim=True) + 1], dim=1)
+
+
+def test_a_rejected_photograph_is_named_and_harmless(sheet: Path, tmp_path: Path) -> None:
+    page = sheet / "page-1.png"
+    made = score_photographs(sheet, [page], model=Rejecting().eval(), out=tmp_path / "out")
+    assert (made.clean_right, made.destroyed) == (0, made.pairs)
+    with made.path.open() as stream:
+        assert {row["photographed"] for row in csv.DictReader(stream)} == {"reject"}
 
 
 def test_a_photograph_without_markers_writes_nothing(sheet: Path, tmp_path: Path) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from epsball.data import to_unit
 from epsball.errors import InvalidInput
+from epsball.evaluation.engine.examples import Reading, read_scores
 from epsball.evaluation.metrics.statistics import wilson
 from epsball.evaluation.subject import Model, open_model
 from epsball.image_codec import as_pillow
@@ -41,8 +41,8 @@ class Photographed:
         path: the table.
         pairs: photographed pairs.
         clean_right: how many clean photographs get their label.
-        destroyed: how many adversarial photographs get the label of the clean image: the
-            photograph has undone them.
+        destroyed: how many adversarial photographs get the label of the clean image, or are
+            rejected: the photograph has undone them.
     """
 
     path: Path
@@ -107,9 +107,10 @@ def score_photographs(
             f"photo: {subject.name} knows {subject.info.classes} classes, the sheet "
             f"{len(sheet.class_names)}: name the model that the sheet was made for"
         )
+    labels = torch.tensor([sheet.pairs[one.pair].label for _, one in pairs])
     with torch.no_grad():
         before, after = (
-            subject.model(to_unit(part).to(subject.device)).double().softmax(1).cpu()
+            read_scores(subject.model(to_unit(part).to(subject.device)).cpu(), labels, subject.info)
             for part in (clean, moved)
         )
     return _write_photographs(out, sheet, pairs, before, after)
@@ -119,8 +120,8 @@ def _write_photographs(
     out: Path,
     sheet: Sheet,
     photographs: Sequence[tuple[Path, CutOut]],
-    before: Tensor,
-    after: Tensor,
+    before: Reading,
+    after: Reading,
 ) -> Photographed:
     """Write the images as they were cut out, and a table of what the model says of them.
 
@@ -128,29 +129,29 @@ def _write_photographs(
         out: the directory.
         sheet: what was photographed.
         photographs: files, each with a pair of images; m in all.
-        before: (m, k), probabilities of the clean images.
-        after: (m, k), of the adversarial ones.
+        before: what the model says of the clean images.
+        after: likewise of the adversarial ones.
     """
-    confidence, prediction = after.max(1)
+    names = (*sheet.class_names, "reject")
     clean_right = destroyed = 0
     with appearing(out) as partial_out, (partial_out / PHOTO_TABLE).open("w", newline="") as stream:
         table = csv.writer(stream)
         table.writerow(_COLUMNS)
         for row, (file, one) in enumerate(photographs):
-            pair, predicted = sheet.pairs[one.pair], int(prediction[row])
-            clean_prediction = int(before[row].argmax())
+            pair, predicted = sheet.pairs[one.pair], int(after.prediction[row])
+            clean_prediction, harmless = int(before.prediction[row]), bool(after.safe[row])
             clean_right += clean_prediction == pair.label
-            destroyed += predicted == pair.label
+            destroyed += harmless
             classes = (pair.label, pair.prediction, clean_prediction, predicted)
-            words = [sheet.class_names[number] for number in classes]
+            words = [names[number] for number in classes]
             table.writerow(
                 [
                     file,
                     one.pair,
                     pair.index,
                     *words,
-                    f"{float(confidence[row]):.6f}",
-                    int(predicted == pair.label),
+                    f"{float(after.confidence[row]):.6f}",
+                    int(harmless),
                 ]
             )
             for part, kind in ((one.clean, "clean"), (one.adversarial, "adversarial")):
