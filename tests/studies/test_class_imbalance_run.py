@@ -74,7 +74,7 @@ def test_counts_add_up(done: Path) -> None:
 def test_the_page_names_all_claims_and_what_decides_nothing(done: Path) -> None:
     summary = json.loads((done / "summary.json").read_text())
     assert len(summary["claims"]) == 70
-    assert summary["verdicts"] == {"not run": 70}
+    assert summary["verdicts"] == {"undecided": 4, "not run": 66}
     page = next(done.glob("*.md")).read_text()
     assert "Table 6.1" in page
     assert "thesis 36.0 %" not in page  # digits have no airplanes
