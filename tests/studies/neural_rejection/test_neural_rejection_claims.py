@@ -423,7 +423,7 @@ def test_the_first_draw_is_compared_with_the_first_draw() -> None:
 def test_another_setting_refutes_nothing(options: Options, data: DataSummary, words: str) -> None:
     found = verdicts(less("dnr"), options=options, data=data)["dnr-over-nr"]
     assert found.verdict == "undecided"
-    assert words in found.differs
+    assert any(words in one for one in found.differs)
     held = verdicts(options=options, data=data)["dnr-over-nr"]
     assert (held.verdict, held.same_setting) == ("holds", False)
 
