@@ -185,3 +185,22 @@ def test_counts_of_numpy_and_torch_are_taken_and_halves_are_refused() -> None:
         assert torch.equal(_run("pgd", _images(), labels, steps=form), expected)
     with pytest.raises(InvalidInput, match="steps must be a whole number, got 2.5"):
         _run("pgd", _images(), labels, steps=2.5)
+
+
+def test_what_is_no_tensor_is_refused_with_a_remedy_that_works() -> None:
+    images, labels = torch.rand(3, 1, 2, 2), torch.tensor([0, 1, 0])
+
+    def model(inputs: Tensor) -> Tensor:
+        return inputs.flatten(1)
+
+    def call(inputs: Any, classes: Any, **named: Any) -> Tensor:
+        return attacks.pgd(model, inputs, classes, eps=0.1, steps=1, **named)
+
+    with pytest.raises(InvalidInput, match=r"inputs must be a tensor .* torch\.as_tensor of it"):
+        call(images.numpy(), labels)
+    with pytest.raises(InvalidInput, match=r"labels must be a tensor of shape \(3,\), got list"):
+        call(images, labels.tolist())
+    with pytest.raises(InvalidInput, match=r"got int; give torch\.full\(\(3,\), 2\)$"):
+        call(images, labels, targets=2)
+    assert call(images, torch.as_tensor(labels.tolist())).shape == images.shape
+    assert call(torch.as_tensor(images.numpy()), labels, targets=torch.full((3,), 2)).shape

@@ -86,8 +86,26 @@ def takes_no_eps(attack: Callable[..., Images]) -> Callable[..., Images]:
     return checked
 
 
+_AS_TENSOR = "torch.as_tensor of it"
+
+
+def check_tensor(attack: str, inputs: object) -> None:
+    """Refuse images that are no tensor."""
+    if not isinstance(inputs, Tensor):
+        raise InvalidInput(
+            f"{attack}: inputs must be a tensor (n, c, h, w), got {type(inputs).__name__}; give "
+            f"{_AS_TENSOR}"
+        )
+
+
 def check_classes(attack: str, name: str, classes: Tensor, count: int) -> None:
-    """Refuse classes that are not int64, one for each of a count of images."""
+    """Refuse classes that are no tensor of int64, one for each of a count of images."""
+    if not isinstance(classes, Tensor):
+        remedy = f"torch.full(({count},), {classes})" if isinstance(classes, int) else _AS_TENSOR
+        raise InvalidInput(
+            f"{attack}: {name} must be a tensor of shape ({count},), got {type(classes).__name__}; "
+            f"give {remedy}"
+        )
     if classes.dtype != torch.int64 or classes.shape != (count,):
         raise InvalidInput(
             f"{attack}: {name} must be int64 of shape ({count},), "

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from epsball.attacks.core.asking import Part, call_model, class_count, search_part
-from epsball.attacks.core.checks import check_classes
+from epsball.attacks.core.checks import check_classes, check_tensor
 from epsball.attacks.core.masking import under_mask
 from epsball.errors import InvalidInput
 from epsball.radii import parse_eps
@@ -50,6 +50,8 @@ def validated(attack: Callable[..., Images]) -> Callable[..., Images]:
         name = attack.__name__
         check_images(name, inputs)
         check_classes(name, "labels", labels, len(inputs))
+        if named.get("targets") is not None:
+            check_classes(name, "targets", named["targets"], len(inputs))
         named |= {key: _whole(name, key, named[key]) for key in whole if key in named}
         known = _KnownClasses(name, model, {"labels": labels, "targets": named.get("targets")})
         ran: Callable[..., Images] = attack
@@ -78,6 +80,7 @@ def check_images(attack: str, inputs: Tensor) -> None:
     Raises:
         InvalidInput: dtype, NaN or range.
     """
+    check_tensor(attack, inputs)
     if not inputs.is_floating_point():
         raise InvalidInput(
             f"{attack}: inputs must be float in [0, 1], got {inputs.dtype}; divide by 255"
