@@ -63,6 +63,8 @@ def test_the_pages_are_written(finished: Finished) -> None:
     assert "Kinds of adversarial image" in page
     assert page.count("data:image") >= 4
     assert "logistic fit" in write_study_page(result.out).read_text()
+    # pairs stand side by side: fewer containers than pairs
+    assert 0 < page.count('class="strips"') < page.count('class="strip"')
 
 
 def test_other_bands_need_no_new_cells(finished: Finished) -> None:
