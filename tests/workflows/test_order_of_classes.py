@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from epsball.data import load_data, to_unit
+from epsball.data import load_data, part_of, to_unit
 from epsball.errors import InvalidInput
 from epsball.evaluation.class_matching import names_of_labels
 from epsball.evaluation.inputs import sample_of
@@ -98,6 +98,20 @@ def test_a_defence_learns_the_classes_of_the_model(folder: str, tmp_path: Path) 
     assert (worth.bare, worth.named) == (1, 1)
     answers = fitted.rejector(pixels(fitted.data))[:, :3].argmax(1)
     assert torch.equal(answers, fitted.rejector.model(pixels(fitted.data)).argmax(1))
+
+
+def test_test_images_that_the_fit_used_do_not_count(folder: str, tmp_path: Path) -> None:
+    data = load_data(folder, split="train")
+    turned = np.arange(len(data))[::-1]
+    fitted = defend(SPEC, data, out=tmp_path / "nr", defence="nr", layers=["head"], threshold=0.01)
+    seen = worth_of(fitted, part_of(load_data(folder), turned))
+    assert (seen.images, seen.seen) == (len(data), "fit")
+    some = part_of(data, np.arange(0, len(data), 2))
+    fitted = defend(
+        SPEC, some, out=tmp_path / "half", defence="nr", layers=["head"], threshold=0.01
+    )
+    half = worth_of(fitted, part_of(load_data(folder), turned))
+    assert (half.images, half.seen) == (len(data) // 2, "test")
 
 
 def pixels(data: Dataset) -> Tensor:

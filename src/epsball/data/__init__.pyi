@@ -6,6 +6,7 @@ from .objects.take import from_object as from_object
 from .sampling import choose as choose
 from .sampling import stratified_order as stratified_order
 from .spec import DataSpec as DataSpec
+from .splits import part_of as part_of
 from .splits import same_images as same_images
 from .splits import unseen_rows as unseen_rows
 from .table import DATASETS as DATASETS

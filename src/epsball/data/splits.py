@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -45,6 +46,18 @@ def unseen_rows(seen: Dataset, other: Dataset) -> Positions:
     """
     known = set(_digests(seen))
     return np.flatnonzero([digest not in known for digest in _digests(other)])
+
+
+def part_of(data: Dataset, rows: Positions) -> Dataset:
+    """Return the images of a data set at some positions, as a data set.
+
+    Example:
+        >>> from epsball.data import load_data
+        >>> digits = load_data("digits")
+        >>> len(part_of(digits, np.array([4, 2]))), digits.labels[4]
+        (2, 2)
+    """
+    return replace(data, labels=data.labels[rows], read=lambda places: data.read(rows[places]))
 
 
 def _digests(data: Dataset) -> Iterator[bytes]:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from epsball.data import choose, to_unit
+from epsball.data import choose, part_of, to_unit, unseen_rows
 from epsball.defences import RbfSvm
 from epsball.defences.base.model import where
 from epsball.defences.base.rejector import Rejector
@@ -76,7 +76,8 @@ def worth_of(fitted: FittedDefence, test: Dataset, limit: int = _MANY) -> Worth:
     Args:
         fitted: the defence, and what it was fitted on.
         test: the test split; where it is the data of the fit over again, what the fit left out is
-            taken, and where nothing is, the images of the fit.
+            taken, and where nothing is, the images of the fit. Test images that the fit used do
+            not count.
         limit: images at most.
     """
     rejector = fitted.rejector
@@ -91,7 +92,9 @@ def worth_of(fitted: FittedDefence, test: Dataset, limit: int = _MANY) -> Worth:
 
 def _unseen(fitted: FittedDefence, test: Dataset, limit: int) -> tuple[Positions, Seen]:
     if not _same(fitted.data, test):
-        return choose(test.labels, limit), "test"
+        chosen = choose(test.labels, limit)
+        new = unseen_rows(part_of(fitted.data, fitted.rows), part_of(test, chosen))
+        return (chosen[new], "test") if len(new) else (chosen, "fit")
     left = np.setdiff1d(np.arange(len(test)), fitted.rows)
     if not len(left):
         return fitted.rows[choose(test.labels[fitted.rows], limit)], "fit"

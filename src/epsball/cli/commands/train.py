@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from epsball.training import TrainResult
-    from epsball.types import Dataset, Positions
+    from epsball.types import Dataset
 
 Sources = Annotated[
     list[str] | None,
@@ -119,7 +119,7 @@ def test_accuracy(model: str, data: str, loading: dict[str, Any], device: str) -
     number, because an accuracy on training images says nothing about others. Test images that are
     among the training images are left out.
     """
-    from epsball.data import load_data, same_images, unseen_rows
+    from epsball.data import load_data, part_of, same_images, unseen_rows
     from epsball.evaluation.metrics.present import percent
     from epsball.models import load_model
     from epsball.workflows.clean import clean_accuracy
@@ -140,7 +140,7 @@ def test_accuracy(model: str, data: str, loading: dict[str, Any], device: str) -
     module = _module(load_model(model, **loading).model, model)
     module.eval()  # a factory of one's own gives it back as it is for training
     accuracy, (low, high), count = clean_accuracy(
-        module, _labelled(module, _part(test, rows)), device=device
+        module, _labelled(module, part_of(test, rows)), device=device
     )
     fewer = len(test) - len(rows)
     more = f"; {fewer:,} that are among the training images are left out" if fewer else ""
@@ -148,12 +148,6 @@ def test_accuracy(model: str, data: str, loading: dict[str, Any], device: str) -
         f"clean accuracy on the test images: {accuracy:.2%} "
         f"({percent(low)} to {percent(high)}, {count:,} images{more})"
     )
-
-
-def _part(data: "Dataset", rows: "Positions") -> "Dataset":
-    from dataclasses import replace
-
-    return replace(data, labels=data.labels[rows], read=lambda places: data.read(rows[places]))
 
 
 def _labelled(module: "nn.Module", data: "Dataset") -> "Dataset":
