@@ -37,11 +37,11 @@ def _search(cell: Cell, workspace: Workspace) -> list[Row]:
 def _fool(cell: Cell, workspace: Workspace, images: Dataset, targets: torch.Tensor) -> Fooling:
     values, how = cell.parameters, WAYS[str(cell.parameters["way"])]
     victim = open_victim(workspace, str(values["model"]), str(values["weights"]), "float32")
-    model, device = victim.subject.model, victim.subject.device
+    device = victim.subject.device
     confidence, targets = float(str(values["confidence"])), targets.to(device)
     if how["by"] == "evolution":
         return evolve(
-            model,
+            victim,
             targets,
             classes=len(images.class_names),
             shape=images.shape,
@@ -60,7 +60,7 @@ def _fool(cell: Cell, workspace: Workspace, images: Dataset, targets: torch.Tens
         steps = int(str(values["steps"]))
         parts.append(
             ascend_class(
-                model,
+                victim,
                 start.to(device),
                 chosen,
                 confidence=confidence,
