@@ -54,8 +54,8 @@ def part_of(data: Dataset, rows: Positions) -> Dataset:
     Example:
         >>> from epsball.data import load_data
         >>> digits = load_data("digits")
-        >>> len(part_of(digits, np.array([4, 2]))), digits.labels[4]
-        (2, 2)
+        >>> part_of(digits, np.array([4, 2])).labels.tolist(), digits.labels[:5].tolist()
+        ([7, 0], [2, 2, 0, 8, 7])
     """
     return replace(data, labels=data.labels[rows], read=lambda places: data.read(rows[places]))
 
