@@ -52,6 +52,17 @@ def test_the_report_shows_clean_and_attacked_maps(run: Path) -> None:
     assert "what was changed, magnified" not in section.partition("</section>")[0]
 
 
+def test_another_model_than_the_audited_one_is_refused(run: Path) -> None:
+    before = {file: file.stat().st_mtime_ns for file in run.rglob("*")}
+    other = Net().eval()
+    with torch.no_grad():
+        for weight in other[-1].parameters():
+            weight.mul_(-1)
+    with pytest.raises(InvalidInput, match="is not the model that .* recorded"):
+        explain(run, other)
+    assert {file: file.stat().st_mtime_ns for file in run.rglob("*")} == before
+
+
 def test_a_run_without_images_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="kept no images"):
         explain(tmp_path, Net().eval())

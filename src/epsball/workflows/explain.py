@@ -4,18 +4,28 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import torch
 from torch import Tensor, nn
 
 from epsball.errors import InvalidInput
-from epsball.evaluation.records.schema import SALIENCY, read_saved_images, read_summary
-from epsball.evaluation.subject import Model, open_model
+from epsball.evaluation.engine.examples import read_scores
+from epsball.evaluation.records.schema import (
+    SALIENCY,
+    read_records,
+    read_saved_images,
+    read_summary,
+)
+from epsball.evaluation.subject import Model, Subject, open_model
 from epsball.files import write_npz
 from epsball.saliency.maps import convolutions, feature_maps, saliency_maps
 from epsball.saliency.units import rising_units, unit_images
+from epsball.types import Positions
 
 _SHOWN = 5  # images
 _CHANNELS = 6  # of a layer
+# a model differs from the run's records if more of its predictions do, or its confidence by more
+_OTHER, _APART = 0.5, 0.05
 _STEPS, _STEP_SIZE = 30, 0.05  # of the search for what drives a unit
 
 
@@ -45,7 +55,8 @@ def explain(
         unit_attacked (mean activations) and unit_images (units, c, h, w), of its last one.
 
     Raises:
-        InvalidInput: the run kept no images, or the model gives no gradient.
+        InvalidInput: the run kept no images, the model gives no gradient, or is another one than
+            the run recorded.
     """
     saved = read_saved_images(run)
     if saved is None:
@@ -64,17 +75,48 @@ def explain(
         "labels": saved.labels[changed],
         "setting": np.array([variant, norm, repr(eps)]),
     }
+    recorded = _records(run, saved.positions[changed], variant, norm, eps)
     for prefix, images in zip(("clean_", ""), pairs, strict=True):
         inputs = images.to(subject.device)
         with torch.no_grad():
-            scores: Tensor = subject.model(inputs)[:, : subject.info.classes]
-        classes = scores.argmax(1)
+            scores: Tensor = subject.model(inputs)
+        known = (recorded[f"{prefix}{name}"].to_list() for name in ("prediction", "confidence"))
+        _check_same(subject, scores.float().cpu(), *map(torch.tensor, known), run=run)
+        classes = scores[:, : subject.info.classes].argmax(1)
         maps = saliency_maps(subject.model, inputs, classes)
         columns |= {f"{prefix}images": images.numpy(), f"{prefix}classes": classes.cpu().numpy()}
         columns |= {f"{prefix}map_{name}": one.cpu().numpy() for name, one in maps.items()}
     if isinstance(subject.model, nn.Module) and convolutions(subject.model):
         columns |= _inside(subject.model, *(images.to(subject.device) for images in pairs))
     return write_npz(run / SALIENCY, columns)
+
+
+def _records(run: Path, positions: Positions, variant: str, norm: str, eps: float) -> pl.DataFrame:
+    """Return the records of some images under an attack, in the order of the images."""
+    rows = read_records(run).filter(
+        (pl.col("variant") == variant) & (pl.col("norm") == norm) & (pl.col("eps") == eps)
+    )
+    return pl.DataFrame({"index": positions}).join(
+        rows, on="index", how="left", maintain_order="left"
+    )
+
+
+def _check_same(
+    subject: Subject, scores: Tensor, predictions: Tensor, confidence: Tensor, *, run: Path
+) -> None:
+    """Refuse a model that predicts otherwise, or more or less surely, than the run recorded.
+
+    A model that answers at random may do so a little, or for a few of the images.
+    """
+    ours = read_scores(scores, torch.zeros_like(predictions), subject.info)
+    other = float((ours.prediction != predictions).double().mean())
+    apart = float((ours.confidence - confidence).abs().median())
+    if other > _OTHER or apart > _APART:
+        raise InvalidInput(
+            f"saliency: {subject.name} is not the model that {run} recorded: it predicts another "
+            f"class for {other:.0%} of the images, and its confidence differs by {apart:.2f} in the "
+            "median; give the audited model"
+        )
 
 
 def _inside(module: nn.Module, clean: Tensor, attacked: Tensor) -> dict[str, Any]:
