@@ -114,8 +114,8 @@ def _check_same(
     if other > _OTHER or apart > _APART:
         raise InvalidInput(
             f"saliency: {subject.name} is not the model that {run} recorded: it predicts another "
-            f"class for {other:.0%} of the images, and its confidence differs by {apart:.2f} in the "
-            "median; give the audited model"
+            f"class for {other:.0%} of the images, and its confidence differs by {apart:.2f} in "
+            "the median; give the audited model"
         )
 
 
