@@ -119,6 +119,15 @@ def test_head_and_tail_turn_with_the_class_that_is_first() -> None:
     assert Probes(turned).ends("none", "pgd", NAMES) == {"head": 0.25, "tail": 0.875}
 
 
+def test_an_end_without_an_image_that_is_right_says_so() -> None:
+    right = {"ant": 4, "bee": 4, "cat": 0, "dog": 0}
+    rows = [
+        probed("long-tail", label, [int(right[label] > 0)] * 4, [0] * 4, **{"class": "ant"})
+        for label in NAMES
+    ]
+    assert Probes(pl.DataFrame(rows)).ends("none", "pgd", NAMES) == {"head": 0.0, "tail": None}
+
+
 def test_wrong_answers_that_name_frequent_classes() -> None:
     tail = [
         probed("long-tail", "dog", [1], [0], named="6 2 1 1", **{"class": "ant"}),

@@ -186,7 +186,9 @@ class Probes:
         values = [read_values(row["distances"]) for row in found if row["label"] == label]
         return [float(one) for some in values for one in some if one > 0]
 
-    def ends(self, remedy: str, attack: str, names: Sequence[str]) -> dict[str, float] | None:
+    def ends(
+        self, remedy: str, attack: str, names: Sequence[str]
+    ) -> dict[str, float | None] | None:
         """Return survival of the two most frequent classes and of the two rarest of long tails.
 
         Args:
@@ -196,7 +198,8 @@ class Probes:
 
         Returns:
             "head" and "tail": means over the tails that were trained, which begin at different
-            classes, so that difficulty does not pass for rarity; None unless some were probed.
+            classes, so that difficulty does not pass for rarity; of an end without any image that
+            is right when clean None. None instead of both unless some were probed.
         """
         doses = {row["dose"] for row in self._found if row["set"] == "long-tail"}
         shares: dict[str, list[float]] = {"head": [], "tail": []}
@@ -207,9 +210,9 @@ class Probes:
                 right, safe = (read_mask(row[name], row["n"]) for name in _MASKS)
                 if end is not None and right.any():
                     shares[end].append(float(safe.sum() / right.sum()))
-        if not all(shares.values()):
+        if not any(shares.values()):
             return None
-        return {end: fmean(values) for end, values in shares.items()}
+        return {end: fmean(values) if values else None for end, values in shares.items()}
 
     def to_frequent(
         self, remedy: str, attack: str, names: Sequence[str]

@@ -163,13 +163,17 @@ def tail_table(probes: Probes, data: DataSummary) -> TableBlock:
             if ends is not None:
                 flow = probes.to_frequent(remedy, attack, data.class_names)
                 flows = (MISSING, MISSING) if flow is None else map(percent, flow)
-                shares = percent(ends["head"]), percent(ends["tail"])
+                shares = (_survival(ends[end]) for end in ("head", "tail"))
                 rows.append([words, attack, *shares, *flows])
     heads = (
         "training|attack|#survival, two most frequent|#survival, two rarest"
         "|#wrong answers to frequent classes|#the same, balanced"
     )
     return NOTES.table("tail", heads, rows)
+
+
+def _survival(share: float | None) -> str:
+    return "no image is right when clean" if share is None else percent(share)
 
 
 def _points(effect: Effect | None) -> CellText:
