@@ -64,7 +64,13 @@ METHODS = {
         rival="autoattack",
     ),
     "fmn-linf": Method("minimal", "linf", 100, "{steps} steps, each library's own step rule"),
-    "fmn-l2": Method("minimal", "l2", 100, "{steps} steps, each library's own step rule"),
+    "fmn-l2": Method(
+        "minimal",
+        "l2",
+        100,
+        "{steps} steps, each library's own step rule; foolbox's projection never shortens a "
+        "perturbation (findings/foolbox_l2_fmn_distance.sh)",
+    ),
     "ddn": Method("minimal", "l2", 100, "{steps} steps, gamma 0.05, first radius 1, not quantised"),
     "deepfool-linf": Method("minimal", "linf", 50, "at most {steps} steps, overshoot 0.02"),
     "deepfool-l2": Method("minimal", "l2", 50, "at most {steps} steps, overshoot 0.02"),
