@@ -28,8 +28,7 @@ def suited_threads(
     and at most with torch's own number. A small network gains little from a second thread, and
     on a machine that others use as well each further thread may cost: in bfloat16 the threads of
     a gradient of convolution weights wait for each other in a loop inside oneDNN that never
-    sleeps, whatever OMP_WAIT_POLICY says. Two trainings of `base-cnn` at once on two cores took
-    1.1 steps a second each with two threads, and 18 with one.
+    sleeps, whatever OMP_WAIT_POLICY says (findings/bfloat16_weight_gradient_spins.sh, adr/0009).
 
     Args:
         model: what will be trained. A copy of it takes the steps.
