@@ -20,9 +20,10 @@ _LEAST_GAIN = 0.1  # of the images looked at
 _GOOD = 0.9  # a model that is right so often needs no other scaling
 _FACTOR = 2  # times as many right: the number is another model's
 # changes are tried on a few images, the best of them on more, and the best of those on all
-_SCREENS = ((8, 16), (24, 6))  # (images, changes that go on)
+_SCREENS = ((8, 16), (24, 6), (None, 2))  # (images, None: all; changes that go on)
 _LEAST_STD = 1e-3  # of images that are all alike
-_CLEAR = 2  # more images right, of those of the last screen
+_CLEAR = 2  # more images right, of those of a screen
+_JUDGED = 24  # images on which a change that makes no more of them right is given up
 Change: TypeAlias = Callable[[Tensor], Tensor]
 
 
@@ -189,16 +190,34 @@ def _screened(
     *,
     right: Tensor,
 ) -> dict[str, Change]:
-    """Return the changes under which clearly more of the images that are looked at are right."""
-    some = torch.arange(len(labels))
+    """Return the changes under which clearly more of the images that are looked at are right.
+
+    Each screen scores only images that none before it has scored.
+    """
+    order = _nested(len(labels), [count for count, _ in _SCREENS if count is not None])
+    seen, known = 0, {how: torch.zeros(0, dtype=torch.bool) for how in changes}
     for count, most in _SCREENS:
-        some = torch.linspace(0, len(labels) - 1, min(count, len(labels))).long()
-        screened = _tried(scores, changes, images[some], labels[some], classes)
-        ranked = sorted(screened, key=lambda how: -int(screened[how].sum()))[:most]
+        new = order[seen : len(labels) if count is None else max(seen, count)]
+        seen += len(new)
+        more = _tried(scores, changes, images[new], labels[new], classes)
+        known = {how: torch.cat([known[how], more[how]]) for how in more}
+        # what convinces on all images is a gain of a quarter of them
+        least = int(right[order[:seen]].sum()) + max(1, min(_CLEAR, seen // 4))
+        ranked = sorted(known, key=lambda how: -int(known[how].sum()))[:most]
+        if seen >= _JUDGED:
+            ranked = [how for how in ranked if int(known[how].sum()) >= least]
         changes = {how: changes[how] for how in ranked}
-    # what convinces on all images is a gain of a quarter of them
-    least = int(right[some].sum()) + max(1, min(_CLEAR, len(some) // 4))
-    return {how: change for how, change in changes.items() if int(screened[how].sum()) >= least}
+    return changes
+
+
+def _nested(count: int, sizes: Sequence[int]) -> Tensor:
+    """Return an order of images in which the first of each size lie evenly over all."""
+    chosen, left = torch.zeros(0, dtype=torch.int64), torch.arange(count)
+    for size in (*sizes, count):
+        new = min(size, count) - len(chosen)
+        even = left[torch.linspace(0, len(left) - 1, max(0, new)).long()]
+        chosen, left = torch.cat([chosen, even]), left[~torch.isin(left, even)]
+    return chosen
 
 
 def _tried(

@@ -24,6 +24,7 @@ _SHARE = 0.02  # of the time that the attacks will take, for each model that is 
 _LEAST, _MOST = 0.05, 4.0  # seconds
 _FIRST, _LARGEST = 32, 4096
 _FIRST_LARGE, _LARGE = 8, 3 * 64 * 64  # of images with more values than this
+_COMPARED_LARGE = 16  # of these, on which a surrogate has to agree with the model
 
 
 @dataclass
@@ -48,13 +49,26 @@ class Stopwatch:
     seconds: float = _MOST
     passes: Counter[str] = field(default_factory=Counter)
     spent: float = field(default=0.0, init=False)
+    known: dict[tuple[int, bool, int], float] = field(default_factory=dict, init=False)
     on_the_wall: dict[int, float] = field(default_factory=dict, init=False)
 
     def rate(self, size: int) -> float:
         """Return the input gradients a second in batches of a size; 0 where memory runs out.
 
-        `on_the_wall` gets the rate in elapsed time, waiting included.
+        It is measured once for each size, memory format and number of threads. `on_the_wall` gets
+        the rate in elapsed time, waiting included.
         """
+        setup = (size, self.channels_last, torch.get_num_threads())
+        if setup not in self.known:
+            self.known[setup] = self._measured(size)
+        return self.known[setup]
+
+    @property
+    def has_time(self) -> bool:
+        """Say whether a batch twice as large as those before may be measured as well."""
+        return self.spent < self.seconds / 2
+
+    def _measured(self, size: int) -> float:
         inputs = self.sample[torch.arange(size) % len(self.sample)].to(self.device)
         try:
             begun = time.perf_counter()
@@ -115,7 +129,7 @@ def choose_micro_batch(watch: Stopwatch, most: int = _LARGEST) -> tuple[int, flo
     first = first_size(watch.sample, most)
     rates = {first: watch.rate(first)}
     size = 2 * first
-    while size < 2 * most and watch.spent < watch.seconds:
+    while size < 2 * most and watch.has_time:
         rates[size] = watch.rate(size)
         if rates[size] < _LARGER * rates[size // 2]:
             break
@@ -174,7 +188,8 @@ def choose_config(
     """
     precision, surrogate = resolved(requested, config.device), None
     if precision != "float32":
-        surrogate = checked_surrogate(model, sample.to(config.device), precision)
+        few = sample[:_COMPARED_LARGE] if sample[0].numel() > _LARGE else sample
+        surrogate = checked_surrogate(model, few.to(config.device), precision)
     config = config.changed(precision="float32" if surrogate is None else precision)
     if micro_batch is not None and (requested != "auto" or surrogate is None):
         return config.changed(micro_batch=micro_batch), None
