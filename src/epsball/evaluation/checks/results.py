@@ -84,18 +84,20 @@ def _count(setting: AttackSetting, records: pl.DataFrame) -> int:
     own = records.filter(variant=setting.variant)
     calls = len(setting.eps) if setting.sweeps else 1  # one call served every eps
     spent = Passes(*(int(own[key].sum()) / calls for key in ("forwards", "backwards")))
-    return repeated(setting, spent)
+    return repeated(setting, spent, max(1, own["index"].n_unique()))
 
 
-def repeated(setting: AttackSetting, spent: Passes) -> int:
+def repeated(setting: AttackSetting, spent: Passes, images: int) -> int:
     """Return how many images may be attacked again: a share of what the attack cost.
 
     Args:
         setting: the attack.
         spent: its passes, over all images and eps.
+        images: that it was run on. What an image really cost may be far above what was foretold.
     """
     once = setting.changed(eps=setting.eps[-1:], restarts=1).passes()
-    affordable = int(_SHARE * spent.cost / (attacks_again(setting) * max(_GRADIENT, once.cost)))
+    each = max(_GRADIENT, once.cost, spent.cost / (images * len(setting.eps)))
+    affordable = int(_SHARE * spent.cost / (attacks_again(setting) * each))
     return max(affordable, _FEWEST_DEAR if setting.spec.composite else _FEWEST)
 
 

@@ -199,8 +199,9 @@ def _screened(
     for count, most in _SCREENS:
         new = order[seen : len(labels) if count is None else max(seen, count)]
         seen += len(new)
-        more = _tried(scores, changes, images[new], labels[new], classes)
-        known = {how: torch.cat([known[how], more[how]]) for how in more}
+        if len(new):
+            more = _tried(scores, changes, images[new], labels[new], classes)
+            known = {how: torch.cat([known[how], more[how]]) for how in more}
         # what convinces on all images is a gain of a quarter of them
         least = int(right[order[:seen]].sum()) + max(1, min(_CLEAR, seen // 4))
         ranked = sorted(known, key=lambda how: -int(known[how].sum()))[:most]

@@ -127,7 +127,7 @@ def _each(setting: AttackSetting, shares: Sequence[float], *, rejects: bool) -> 
 
 def _checked(setting: AttackSetting, passes: Passes, *, count: int, of: int) -> Passes:
     """Return what the checks of an attack's results cost."""
-    images = min(repeated(setting, passes), count)
+    images = min(repeated(setting, passes, count), count)
     again = passes.times(images / of / max(1, setting.calls) * attacks_again(setting))
     opened = setting.spec.needs_gradient and setting.is_plain and setting.spec.takes_eps
     if setting.spec.composite:  # a ball of radius 0, in which nothing is fooled
