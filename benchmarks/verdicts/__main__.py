@@ -53,7 +53,9 @@ def main() -> None:
             rows[name] = row
             print(name, json.dumps(row), flush=True)
     if options.page is not None:
-        command = f"python -m benchmarks.verdicts --autoattack DIR --out DIR --images {options.images}"
+        command = (
+            f"python -m benchmarks.verdicts --autoattack DIR --out DIR --images {options.images}"
+        )
         options.page.write_text(page(rows, command, commit_of_checkout()), encoding="utf-8")
 
 

@@ -113,8 +113,7 @@ def wide_resnet(classes: int) -> nn.Module:
 
 
 class Masked(nn.Module):
-    """Rounds its input to 16 levels, which has no gradient but where it is let through, and makes
-    the logits so large that softmax has none either."""
+    """Rounds its input to 16 levels, and makes its logits so large that softmax is flat."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()

@@ -49,8 +49,10 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
     us, them, count = row["ours"], row["reference"], row["images"]
     ratio = _cost(them) / _cost(us)
     above = round((us["robust"] - them["robust"]) * count)
-    reached = "" if not row["target"] else f"{row['target']:g}: " + (
-        "reached" if ratio >= row["target"] else "missed"
+    reached = (
+        ""
+        if not row["target"]
+        else f"{row['target']:g}: " + ("reached" if ratio >= row["target"] else "missed")
     )
     return [
         row["about"], f"{row['eps']:.3g}", str(count), f"{them['robust']:.1%}",

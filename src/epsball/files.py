@@ -46,13 +46,12 @@ def write_npz(file: Path, arrays: Mapping[str, ArrayLike]) -> Path:
     """Write named arrays as a compressed npz file, as `write_atomically` does, and return it."""
 
     def write(beside: Path) -> None:
-        with beside.open("wb") as stream:  # a name would have .npz appended
-            # by hand: numpy compresses at zlib's level 6, at which noise takes four times as long
-            # and comes out as large
-            with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-                for name, array in arrays.items():
-                    with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                        np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
+        # by hand: numpy compresses at zlib's level 6, at which noise takes four times as long and
+        # comes out as large
+        with zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+            for name, array in arrays.items():
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                    np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
 
     write_atomically(file, write)
     return file

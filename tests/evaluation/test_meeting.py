@@ -148,3 +148,30 @@ def test_honest_networks_keep_their_gradient() -> None:
         )
         audited = audit(net, sample_images(60, seed), attacks=["pgd:steps=5"], eps=[0.05])
         assert not {"foreign-gradient", "other-scaling"} & _codes(audited)
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_pooling_over_a_flat_background_is_no_foreign_gradient(cut: bool) -> None:
+    # all values under a pooling window are equal there: differences see the largest of them, the
+    # gradient one of them
+    torch.manual_seed(0)
+    pooled = [nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
+    pooled += [nn.Conv2d(16, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()]
+    net = _Cut(nn.Sequential(*pooled, nn.Linear(16 * 49, CLASSES)), cut=cut).eval()
+    images = torch.zeros(30, 1, 28, 28)
+    images[:, :, 12:16, 12:16] = torch.rand(30, 1, 4, 4)
+    labels = net(images).argmax(1)
+    audited = audit(net, (images, labels), attacks=["pgd:steps=5"], eps=[0.05])
+    assert ("foreign-gradient" in _codes(audited)) == cut
+
+
+class _Cut(nn.Module):
+    """A network whose gradient is a tenth of what it should be."""
+
+    def __init__(self, inner: nn.Module, *, cut: bool) -> None:
+        super().__init__()
+        self.inner, self.cut = inner, cut
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        scores: Tensor = self.inner(inputs)
+        return (scores + 9 * scores.detach()) / 10 if self.cut else scores

@@ -1,12 +1,13 @@
 """Whether images are scaled as the model expects, and gradients are correct at them."""
 
+from dataclasses import replace
 from functools import partial
 
 from torch import Tensor
 
-from epsball.evaluation.checks.probe import Probe
+from epsball.evaluation.checks.probe import Probe, slopes_at
 from epsball.evaluation.checks.scaling import check_scaling
-from epsball.evaluation.checks.slopes import check_slopes
+from epsball.evaluation.checks.slopes import beside, check_slopes
 from epsball.evaluation.engine.engine import Engine
 from epsball.evaluation.engine.examples import Examples
 from epsball.models import Pipeline
@@ -42,10 +43,18 @@ def check_meeting(
     few = probe.first(_SLOPES)
     if few.margin_slopes is None:
         return findings
+    return findings + _compared(engine, few, few.margin_slopes)
+
+
+def _compared(engine: Engine, few: Probe, slopes: Tensor) -> list[Finding]:
+    """Compare gradients with finite differences, beside the images as well where they disagree."""
+    truth, scale = few.examples.labels, float(few.scores.abs().max())
 
     def value(points: Tensor) -> Tensor:
-        truth = few.examples.labels
         return margin(against_rejection(engine.scores(points), truth, engine.info.classes), truth)
 
-    scale = float(few.scores.abs().max())
-    return findings + check_slopes(value, few.margin_slopes, few.examples.images, scale)
+    if not check_slopes(value, slopes, few.examples.images, scale):
+        return []
+    aside = replace(few.examples, images=beside(few.examples.images))
+    _, _, slopes = slopes_at(engine, aside)
+    return check_slopes(value, slopes, aside.images, scale)

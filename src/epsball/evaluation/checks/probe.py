@@ -46,7 +46,7 @@ class Probe:
         parts = []
         for micro_batch in engine.batches(len(images)):
             with micro_batch as rows:
-                parts.append(_slopes(engine, images.rows(rows)))
+                parts.append(slopes_at(engine, images.rows(rows)))
         scores, loss, gap = (torch.cat(column) for column in zip(*parts, strict=True))
         clean = read_scores(scores, images.labels, engine.info)
         return cls(replace(images, clean=clean), scores, loss, gap)
@@ -79,7 +79,7 @@ def _wants_gradients(engine: Engine, settings: Sequence[AttackSetting]) -> bool:
     return composite and engine.info.differentiable and relaxed_of(engine.model) is None
 
 
-def _slopes(engine: Engine, batch: Examples) -> tuple[Tensor, Tensor, Tensor]:
+def slopes_at(engine: Engine, batch: Examples) -> tuple[Tensor, Tensor, Tensor]:
     """Return scores and the gradients of cross-entropy and margin, rejection counted in."""
     recorder = engine.recorder(len(batch))
     point = batch.images.to(engine.config.device, copy=True).requires_grad_()
