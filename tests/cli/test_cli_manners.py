@@ -10,9 +10,9 @@ from tests.cli.test_cli import epsball, place
 
 from epsball.cli.console import show
 from epsball.cli.console.options import default_out
-from epsball.evaluation import running
 from epsball.evaluation.forms import attack_texts
 from epsball.evaluation.records.shards import run_shard
+from epsball.evaluation.running import loop
 
 __all__ = ["place"]
 AUDIT = ("audit", "mine.py:build", "--data", "npz:images.npz", "--attack", "fgsm,noise")
@@ -24,14 +24,14 @@ def test_a_stopped_audit_says_what_it_kept_and_the_next_what_it_found(
 ) -> None:
     calls = []
 
-    def stopped_in_the_second(*given: object, **more: object) -> int:
+    def stopped_in_the_second(*given: object, **more: object) -> frozenset[int]:
         calls.append(1)
         if len(calls) == 2:
             raise KeyboardInterrupt
         return run_shard(*given, **more)  # type: ignore[arg-type]  # as they came
 
     monkeypatch.setattr("epsball.evaluation.planning.sizing._LARGEST", 16)
-    monkeypatch.setattr(running, "run_shard", stopped_in_the_second)
+    monkeypatch.setattr(loop, "run_shard", stopped_in_the_second)
     assert epsball(monkeypatch, *AUDIT, *RADII, "--out", "run") == 130
     said = capsys.readouterr().err
     assert "stopped: 16 of 24 images are finished, in run; give the same command again" in said
@@ -51,7 +51,7 @@ def test_an_audit_that_is_stopped_at_once_kept_nothing(
     def stopped(*_: object, **__: object) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(running, "run_shard", stopped)
+    monkeypatch.setattr(loop, "run_shard", stopped)
     assert epsball(monkeypatch, *AUDIT, *RADII, "--out", "run") == 130
     assert "stopped: no image was finished; give the same" in capsys.readouterr().err
 

@@ -14,10 +14,15 @@ from torch import Tensor, nn
 
 from epsball import audit
 from epsball.errors import InvalidInput
+from epsball.evaluation.engine.config import EngineConfig
 from epsball.evaluation.engine.deadline import OutOfTime, check_deadline
+from epsball.evaluation.engine.engine import Engine
+from epsball.evaluation.engine.examples import Examples
+from epsball.evaluation.engine.kept import Kept
 from epsball.evaluation.planning.budgeting import Clock, affordable, first_shard, foretold
 from epsball.evaluation.records.shards import shards_of
 from epsball.evaluation.settings import make_settings
+from epsball.types import ModelInfo
 
 GENERATOR = torch.Generator().manual_seed(0)
 BODY = nn.Sequential(nn.Flatten(), nn.Linear(16, 4)).eval()
@@ -70,9 +75,14 @@ def test_more_time_more_images() -> None:
     assert first_shard(settings, 1e9, 60, 8) == 8
 
 
-def test_the_clock_leaves_half_to_the_attacks() -> None:
-    late = Clock(time.monotonic() - 100, 10)
-    assert 4.5 < late.attacks - time.monotonic() <= 5
+def test_the_clock_leaves_half_to_the_attacks_within_the_budget() -> None:
+    def left(ago: float) -> float:
+        return Clock(time.monotonic() - ago, 10).attacks - time.monotonic()
+
+    assert left(0) == pytest.approx(8, abs=0.1)  # the rest is for checks and the report
+    assert left(4) == pytest.approx(5, abs=0.1)
+    assert left(7) == pytest.approx(3, abs=0.1)
+    assert left(100) == pytest.approx(2, abs=0.1)
     assert Clock(0.0).attacks == Clock(0.0).checks == Clock(0.0).before == math.inf
     check_deadline(math.inf)
     with pytest.raises(OutOfTime):
@@ -101,8 +111,84 @@ def test_an_audit_ends_with_its_budget_and_answers_for_a_fair_sample(
     assert more.summary["clean"]["n"] > n
 
 
+def test_what_an_attack_has_reached_when_the_time_is_over_counts(tmp_path: Path) -> None:
+    """An image that nothing fools takes all of the time."""
+
+    class Stubborn(Slow):
+        def forward(self, inputs: Tensor) -> Tensor:
+            time.sleep(self.seconds * len(inputs))
+            scores: Tensor = self.body(inputs)
+            never = torch.nn.functional.one_hot(self.body(IMAGES[:1]).argmax(1), 4) * 1e3
+            near = (inputs - IMAGES[:1]).flatten(1).abs().amax(1) < 0.3
+            return torch.where(near[:, None], scores * 0 + never, scores)
+
+    few = (IMAGES[:4], LABELS[:4])
+    asked = {"attacks": "pgd:steps=2000", "eps": 0.25, "budget": 3.0, "out": tmp_path / "run"}
+    found = audit(Stubborn(0.005).eval(), few, **asked)  # type: ignore[arg-type]  # options of audit
+    assert "attacks-cut-short" in {one.code for one in found.findings}
+    assert not found.summary["complete"]
+    rows = found.records
+    assert rows["index"].n_unique() == found.summary["clean"]["n"]
+    kept = rows.filter(rows["index"] == 0)
+    assert kept["prediction"].to_list() == [int(LABELS[0])]
+
+
+def test_a_run_that_was_cut_short_continues(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, few = Slow(0.0).eval(), (IMAGES[:60], LABELS[:60])
+    asked = {"attacks": "pgd:steps=20", "eps": 0.02, "budget": 60.0}
+    whole = audit(model, few, **asked, out=tmp_path / "whole")  # type: ignore[arg-type]  # options of audit
+    calls = []
+
+    def late(deadline: float) -> None:
+        calls.append(deadline)
+        if len(calls) > 30 and deadline < math.inf:
+            raise OutOfTime("over")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("epsball.evaluation.engine.recorder.check_deadline", late)
+        part = audit(model, few, **asked, out=tmp_path / "run")  # type: ignore[arg-type]  # likewise
+    assert 0 < part.summary["clean"]["n"] <= 60
+    assert not part.summary["complete"]
+    parts = list((tmp_path / "run" / "records").glob("*.part.parquet"))
+    assert len(parts) == 1
+    upper = whole.summary["worst_case"][0]["robust_accuracy"]
+    assert upper is not None
+    again = audit(model, few, **asked, out=tmp_path / "run")  # type: ignore[arg-type]  # likewise
+    assert again.summary["complete"]
+    assert not list((tmp_path / "run" / "records").glob("*.part.*"))
+    assert again.records.equals(whole.records)
+
+
+def test_kept_points_are_the_nearest_adversarial_ones() -> None:
+    """Of a linear model, with every point scored twice, in the ball and out of it."""
+    images, labels = IMAGES[:8], LABELS[:8]
+    config = EngineConfig(device="cpu", micro_batch=8, threads=1)
+    engine = Engine(BODY, ModelInfo(classes=4), config)
+    (setting,) = make_settings(["pgd"], norm="linf", eps=[0.1])
+    batch = Examples(images, labels, torch.arange(8))
+    kept = Kept(engine, setting, batch)
+    for length in (0.4, 0.05, 0.2, 0.0):
+        points = (images + length * (torch.rand(images.shape) - 0.5).sign()).clamp(0, 1)
+        rows = torch.tensor([0, 1, 2, 3, 4, 5, 6, 7, 7])
+        kept(points[rows], rows, BODY(points[rows]))
+    outside = images + 2.0
+    kept(outside, torch.arange(8), 1 - BODY(outside))
+    found = kept.within(0.1)
+    moved = (found != images).flatten(1).any(1)
+    assert torch.equal(
+        BODY(found[moved]).argmax(1) == labels[moved], torch.zeros(int(moved.sum())) > 0
+    )
+    assert (found - images).abs().amax() <= 0.1 + 1e-6
+    assert torch.equal(kept.within(1.0) != images, kept.nearest != images)
+    fooled = kept.sizes.isfinite()
+    assert bool(fooled.any())
+    assert ((kept.nearest - images).abs().flatten(1).amax(1)[fooled] <= 0.4 + 1e-6).all()
+
+
 def test_a_budget_for_no_image_is_refused() -> None:
     with pytest.raises(
-        InvalidInput, match="--budget 0.2 is too short for pgd on the first 1 image"
+        InvalidInput, match="--budget 0.01 is too short for pgd on the first 1 image"
     ):
-        audit(Slow(0.02).eval(), (IMAGES, LABELS), attacks="pgd", eps=0.02, budget=0.2)
+        audit(Slow(0.02).eval(), (IMAGES, LABELS), attacks="pgd", eps=0.02, budget=0.01)

@@ -13,8 +13,9 @@ from epsball.evaluation.engine.attacking import attack_examples
 from epsball.evaluation.engine.config import EngineConfig
 from epsball.evaluation.engine.engine import Engine, deterministic
 from epsball.evaluation.engine.examples import Examples
-from epsball.evaluation.engine.measuring import Stopwatch, choose_micro_batch
+from epsball.evaluation.engine.measuring import choose_micro_batch
 from epsball.evaluation.engine.recorder import Recorder
+from epsball.evaluation.engine.stopwatch import Stopwatch
 from epsball.evaluation.settings import AttackSetting, make_settings
 from epsball.types import ModelInfo
 

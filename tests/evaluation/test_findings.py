@@ -1,6 +1,7 @@
 """Every finding is raised by the model or the attack that deserves it, and by no healthy one."""
 
 import functools
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import epsball.evaluation.settings as settings_module
 from epsball import audit
 from epsball.attacks import ATTACKS, AttackSpec, fgsm, pgd
 from epsball.evaluation.checks.findings import FINDINGS
+from epsball.evaluation.engine.deadline import OutOfTime
 from epsball.evaluation.planning.budgeting import Clock
 from epsball.evaluation.result import Audit
 
@@ -298,6 +300,23 @@ def test_checks_end_with_the_time_budget(model: nn.Module, monkeypatch: pytest.M
     monkeypatch.setattr(Clock, "checks", 0.0)
     found = run(model, budget=60.0, limit=20)
     assert "checks-cut-short" in codes(found)
+    assert found.headline is not None
+
+
+@raises("attacks-cut-short")
+def test_attacks_end_with_the_time_budget(
+    model: nn.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def late(deadline: float) -> None:
+        calls.append(deadline)
+        if len(calls) > 100 and deadline < math.inf:
+            raise OutOfTime("over")
+
+    monkeypatch.setattr("epsball.evaluation.engine.recorder.check_deadline", late)
+    found = run(model, budget=60.0, limit=20, attacks=["pgd:steps=400"])
+    assert "attacks-cut-short" in codes(found)
     assert found.headline is not None
 
 

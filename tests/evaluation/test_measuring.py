@@ -11,7 +11,8 @@ from epsball.data.in_memory import in_memory_dataset
 from epsball.evaluation.engine import measuring
 from epsball.evaluation.engine.config import EngineConfig
 from epsball.evaluation.engine.engine import Engine
-from epsball.evaluation.engine.measuring import Stopwatch, choose_config, choose_micro_batch
+from epsball.evaluation.engine.measuring import choose_config, choose_micro_batch
+from epsball.evaluation.engine.stopwatch import Stopwatch
 from epsball.evaluation.inputs import decoded_once
 from epsball.types import Dataset, ModelInfo, Pixels, Positions
 
@@ -69,7 +70,7 @@ def choose(monkeypatch: pytest.MonkeyPatch, model: nn.Module, faster: float) -> 
     def rate(watch: Stopwatch, size: int) -> float:
         return (faster if watch.channels_last else 1.0) * min(size, 16)
 
-    monkeypatch.setattr(measuring.Stopwatch, "rate", rate)
+    monkeypatch.setattr(Stopwatch, "rate", rate)
     options = {"requested": "float32", "micro_batch": None, "most": 64, "gradients": 100}
     return choose_config(model, IMAGES, CONFIG, **options)[0]  # type: ignore[arg-type]  # of several types
 
@@ -132,7 +133,7 @@ def test_fewer_threads_are_taken_where_they_are_as_fast(monkeypatch: pytest.Monk
     threads = [4]
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads[-1])
     monkeypatch.setattr(torch, "set_num_threads", threads.append)
-    monkeypatch.setattr(measuring.Stopwatch, "rate", lambda _, size: size * speed[threads[-1]])
+    monkeypatch.setattr(Stopwatch, "rate", lambda _, size: size * speed[threads[-1]])
     options = {"requested": "float32", "micro_batch": None, "most": 1, "gradients": 1}
     config, _ = choose_config(Pooled(), IMAGES, CONFIG.changed(threads=4), **options)  # type: ignore[arg-type]  # of several types
     assert config.threads == 2
@@ -159,3 +160,31 @@ def test_an_image_is_decoded_once(tmp_path: Path) -> None:
     for _ in range(2):
         assert np.array_equal(narrow.read(np.arange(4)), stored.read(np.arange(4)))
     assert sorted(reads) == [0, 1, 2, 2, 3, 3]
+
+
+@pytest.mark.parametrize(("seconds", "models"), [(0.0, 1), (None, 2), (60.0, 2)])
+def test_a_time_limit_leaves_out_what_it_does_not_allow(
+    monkeypatch: pytest.MonkeyPatch, seconds: float | None, models: int
+) -> None:
+    measured: list[int] = []
+
+    def rate(watch: Stopwatch, size: int) -> float:
+        measured.append(id(watch.model))
+        return 100.0 * min(size, 16) if isinstance(watch.model, Pooled) else 1.0 * min(size, 16)
+
+    monkeypatch.setattr(Stopwatch, "rate", rate)
+    monkeypatch.setattr(measuring, "checked_surrogate", lambda *_: Pooled())
+    monkeypatch.setattr(measuring, "copy_for", lambda _: "bfloat16")
+    network = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval()
+    config, _ = choose_config(
+        network,
+        IMAGES,
+        CONFIG,
+        requested="auto",
+        micro_batch=None,
+        most=64,
+        gradients=100,
+        seconds=seconds,
+    )
+    assert len(set(measured)) == models
+    assert config.precision == ("float32" if models == 1 else "bfloat16")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from epsball.errors import InvalidInput
 from epsball.files import write_bytes
 from epsball.report.audit import curve, run
-from epsball.report.drawing import figure, numbers, palette, pixels
+from epsball.report.drawing import document, figure, numbers, palette, pixels
 
 MODULES = ("", *(f".drawing.{name}" for name in ("numbers", "document", "figure", "table")))
 
@@ -150,3 +150,18 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(InvalidInput, match=r"cannot write .*page\.html"):
         write_bytes(tmp_path / "file" / "page.html", b"")
+
+
+def test_the_script_of_a_page_is_bundled_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    bundle = document._script.__wrapped__()
+    (file,) = tmp_path.rglob("vega-*.js")
+    assert file.read_text(encoding="utf-8") == bundle
+    assert "</script" not in bundle
+    monkeypatch.setattr("vl_convert.javascript_bundle", lambda _: "</script>again")
+    assert document._script.__wrapped__() == bundle
+    file.unlink()
+    file.mkdir()  # a place that can be neither read nor written
+    assert document._script.__wrapped__() == "<\\/script>again"

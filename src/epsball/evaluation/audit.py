@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -34,7 +33,6 @@ from epsball.evaluation.planning.budgeting import Clock
 from epsball.evaluation.planning.forecast import foretell
 from epsball.evaluation.planning.options import (
     PRECISIONS,
-    attacks_for,
     check_cluster,
     check_options,
     default_attacks,
@@ -44,7 +42,8 @@ from epsball.evaluation.progress import Progress, Silent
 from epsball.evaluation.records.schema import read_records, read_saved_images
 from epsball.evaluation.records.through import check_transform
 from epsball.evaluation.result import Audit
-from epsball.evaluation.running import run_plan, summary_of
+from epsball.evaluation.running.job import run_plan
+from epsball.evaluation.running.sums import summary_of
 from epsball.evaluation.settings import make_settings
 from epsball.evaluation.subject import Model, open_model
 from epsball.evaluation.targets import resolve_targets
@@ -88,6 +87,7 @@ def audit(
     command: str = "epsball.audit(...)",
     progress: Progress | None = None,
     cluster: ShardCluster | None = None,
+    started: float | None = None,
     **loading: Any,  # noqa: ANN401 - load_model's own
 ) -> Audit:
     """Attack a model on images and say how often it is fooled, with what confidence.
@@ -100,8 +100,7 @@ def audit(
             `epsball.data.from_object` takes: data sets, loaders, data frames, lists, iterables.
         attacks: names, with settings where wanted: "pgd:steps=100,objective=margin"; functions of
             `epsball.attacks` do as well. None: fgsm, pgd (of ten steps for images beyond 64 pixels
-            a side) and noise, the control; for a model that declares to give no gradient, square,
-            hopskipjump (or boxes, for a decision tree) and noise.
+            a side) and noise, the control.
         attack: the same, as the command calls it.
         norm: "linf", "l2", "l1" or "l0", where the attack has it.
         eps: radii, input units; "8/255" is understood. None: what suits norm and data.
@@ -146,6 +145,7 @@ def audit(
         command: what to print under "how to reproduce".
         progress: shows how far the audit is.
         cluster: attacks the shards on its nodes; None: in this process. The records are the same.
+        started: when the time of a budget began, by `time.monotonic`; None: now.
         **loading: weights, mean, std, resize, channels for a model named by a spec.
 
     Returns:
@@ -162,7 +162,7 @@ def audit(
         >>> [row["robust_accuracy"] for row in report.summary["worst_case"]]
         [1.0, 0.0]
     """
-    started, phases = time.monotonic(), Phases()
+    started, phases = time.monotonic() if started is None else started, Phases()
     progress = progress or Silent()
     check_known("audit", loading, load_model)
     limit, micro_batch = whole("limit", limit), whole("micro_batch", micro_batch)
@@ -173,9 +173,8 @@ def audit(
         check_cluster(cluster, budget)
     progress.begin("opening the data", 0)
     images = decoded_once(open_data(data, label=label, most=limit if sample == "first" else None))
-    usual = default_attacks(images, steps)
-    settings_of = partial(
-        make_settings,
+    settings = make_settings(
+        default_attacks(images, steps) if attacks is None else attack_texts(attacks),
         norm=norm,
         eps=default_eps(images, norm) if eps is None else radii(eps),
         steps=whole("steps", steps),
@@ -183,7 +182,6 @@ def audit(
         queries=whole("queries", queries),
         target=None if target is None else str(target),
     )
-    settings = settings_of(usual if attacks is None else attack_texts(attacks))
     check_radii(settings, images.shape)
     if through is not None:
         # an image that is done with at its first success is barely fooled, and easily undone
@@ -212,13 +210,8 @@ def audit(
                 model, sample_of(images, 2)[0], device, draws=draws, seed=seed, **loading
             )
             leaving.callback(subject.restore)  # a refusal leaves the model as it was, too
-            if attacks is None:
-                names, queries = attacks_for(subject, usual, whole("queries", queries))
-                request = replace(request, settings=settings_of(names, queries=queries))
             images, noted = fit_labels(subject, images, classes, label_offset)
-            aimed = resolve_targets(
-                request.settings, subject.info.classes, images.class_names, len(images)
-            )
+            aimed = resolve_targets(settings, subject.info.classes, images.class_names, len(images))
             dear = full_budget or budget is not None
             control = plan_control(requested, aimed, subject.info, seed=seed, dear=dear)
             request = replace(request, settings=aimed, control=control)

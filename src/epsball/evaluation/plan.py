@@ -174,10 +174,8 @@ def make_plan(
         engine=config,
         **environment(),
     )
-    findings += out_of_range
-    return Plan(
-        manifest, positions, tuple(findings), probe, request.gate, request.control, rate or 1.0
-    )
+    found = (*findings, *out_of_range)
+    return Plan(manifest, positions, found, probe, request.gate, request.control, rate or 1.0)
 
 
 def _draw(data: Dataset, request: Request) -> Positions:

@@ -112,12 +112,12 @@ def audit(
     from epsball.evaluation.metrics.gate import Gate
 
     bar = None if fail_under is None else options.share(fail_under, "--fail-under")
-    request = (model, data, attack, norm, eps, steps, restarts, limit, sample)
+    asked = (model, data, attack, norm, eps, steps, restarts, limit, sample)
     more = (loading.get("weights"), seed, budget)
     loading |= {} if defence is None else {"defence": defence}
     run = out or options.default_out(
         "audit",
-        *request,
+        *asked,
         *more,
         loading,
         device,
@@ -178,8 +178,8 @@ def show_plan(audited: "Audit") -> NoReturn:
     from epsball.report.drawing.numbers import duration
 
     summary = audited.summary
-    for finding in summary["findings"]:
-        show_finding(out(), finding)
+    for found in summary["findings"]:
+        show_finding(out(), found)
     phases = summary["foretold"] | {"total": total(summary["foretold"])}
     rows = [
         [name, f"{spent['forwards']:,}", f"{spent['backwards']:,}", duration(spent["seconds"])]
@@ -199,16 +199,22 @@ def _cluster(executor: options.Executor, address: str | None) -> "ShardCluster |
     return ShardCluster(address)
 
 
-def _audited(model: str, data: str, run: Path, **request: object) -> "Audit":
+def _audited(model: str, data: str, run: Path, **asked: object) -> "Audit":
     from epsball.cli.console.bars import Bars
     from epsball.cli.console.stopping import kept_audit
 
+    started = time.monotonic()  # what loading takes is part of a time budget
     with kept_audit(run), Bars() as bars:
         bars.begin("loading PyTorch", 0)
         from epsball.evaluation.audit import audit as run_audit
 
-        request |= {"command": options.command_line(), "progress": bars, "out": run}
-        return run_audit(model, data, **request)  # type: ignore[arg-type]  # the command's own types
+        asked |= {
+            "command": options.command_line(),
+            "progress": bars,
+            "out": run,
+            "started": started,
+        }
+        return run_audit(model, data, **asked)  # type: ignore[arg-type]  # the command's own types
 
 
 def finish(

@@ -188,6 +188,9 @@ FINDINGS: dict[str, FindingSpec] = {
     "checks-cut-short": FindingSpec(
         "info", "give a longer --budget, or read the number as one that not every check has seen"
     ),
+    "attacks-cut-short": FindingSpec(
+        "warning", "give a longer --budget: the rate can only fall; or take a cheaper attack"
+    ),
     "verdict-too-high": FindingSpec(
         "warning",
         "quote the worst case, which has AutoAttack's results in it, and look for masked gradients",
@@ -218,6 +221,20 @@ def finding(code: str, message: str, **evidence: Any) -> Finding:  # noqa: ANN40
 def cut_short(which: str) -> Finding:
     """Say that a time budget ended before some checks."""
     return finding("checks-cut-short", f"the time budget ended during the checks {which}")
+
+
+def cut_short_attacks(ended: int, images: int) -> Finding:
+    """Say that a time budget ended attacks before they were done.
+
+    Args:
+        ended: images on which an attack had not succeeded when it was ended.
+        images: of the run.
+    """
+    message = (
+        f"the time budget ended an attack on {ended:,} of {images:,} images before it was done: "
+        "where nothing had fooled them by then, they count as right"
+    )
+    return finding("attacks-cut-short", message, ended=ended, images=images)
 
 
 def is_blocked(findings: list[Finding]) -> bool:

@@ -59,6 +59,8 @@ def check_results(
     findings += check_records(records, settings)
     progress.begin("checking the results", len(settings))
     probe = probe.among(torch.tensor(images["index"].to_list()))
+    if not len(probe.examples):  # the time budget ended before any of its images
+        return [*findings, cut_short("of the results")]
     random = any(one.code in RANDOM for one in known)
     for setting in settings:
         few = probe.first(_count(setting, records))

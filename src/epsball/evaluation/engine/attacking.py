@@ -1,61 +1,24 @@
 """How the engine runs an attack on examples: eps by eps, batch by batch."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from epsball.attacks import best_of
 from epsball.attacks.core.validated import unchecked
-from epsball.errors import BrokenContract
 from epsball.evaluation.engine.aiming import aims, succeeds
+from epsball.evaluation.engine.attacked import Attacked, joined, results_of
+from epsball.evaluation.engine.deadline import OutOfTime
 from epsball.evaluation.engine.engine import Engine
 from epsball.evaluation.engine.examples import Examples
+from epsball.evaluation.engine.kept import Kept
 from epsball.evaluation.engine.recorder import OnScores, Recorder
 from epsball.evaluation.engine.starts import choose_starts
 from epsball.evaluation.settings import AttackSetting
-from epsball.geometry import per_row, size
 from epsball.randomness import ImageStreams
 from epsball.types import Search
-
-_FARTHER = (1e-4, 1e-3, 1e-2)  # how much farther to go where rounding undid a success
-
-
-@dataclass
-class Attacked:
-    """The results of an attack at one eps.
-
-    Args:
-        images: (n, c, h, w), on the CPU.
-        forwards: (n,), int64, forward passes an image cost.
-        backwards: (n,), int64.
-        queries: (n,), int64, forward passes of the model that was searched on.
-        distance: (n,), float64, of the nearest adversarial image, infinite where there is none;
-            None for attacks that do not look for it.
-    """
-
-    images: Tensor
-    forwards: Tensor
-    backwards: Tensor
-    queries: Tensor
-    distance: Tensor | None = None
-
-    def carried(self) -> "Attacked":
-        """Return the same images, copied, at no cost: those of a smaller eps lie in a larger."""
-        nothing = torch.zeros_like(self.forwards)
-        return Attacked(
-            self.images.clone(), nothing, nothing.clone(), nothing.clone(), self.distance
-        )
-
-    def put(self, results: "Attacked", rows: Tensor) -> None:
-        """Take over the results of some rows."""
-        self.images[rows] = results.images
-        self.forwards[rows], self.backwards[rows] = results.forwards, results.backwards
-        self.queries[rows] = results.queries
-        if self.distance is not None and results.distance is not None:
-            self.distance[rows] = results.distance
 
 
 def attack_examples(
@@ -102,7 +65,8 @@ def attack_examples(
             (results,) = attack_batches(engine, one, part, advance, watch)
             current.put(results, rows)
             if not engine.config.full_budget and i + 1 < len(setting.eps):
-                rows = rows[~succeeds(engine, setting, results.images, part)]
+                with engine.unhurried():
+                    rows = rows[~succeeds(engine, setting, results.images, part)]
         attacked.append(current)
     return attacked
 
@@ -124,14 +88,21 @@ def attack_batches(
     for micro_batch in engine.batches(len(examples), len(examples) if whole else None):
         with micro_batch as rows:
             batch = examples.rows(rows)
-            recorders = _recorders(engine, setting, batch, watch)
+            kept = Kept(engine, setting, batch) if engine.keeps and watch is None else None
+            recorders = _recorders(engine, setting, batch, watch or _watching(engine, kept))
             attack, arguments = _call(engine, setting, batch, recorders)
             # a copy: an attack that works in place must not touch the clean images
             inputs = batch.images.to(engine.config.device, copy=True)
-            images = attack(recorders[0], inputs, batch.labels.to(inputs.device), **arguments)
-            parts.append(_results(engine, setting, batch, images, recorders))
+            try:
+                images = attack(recorders[0], inputs, batch.labels.to(inputs.device), **arguments)
+            except OutOfTime:
+                if kept is None:
+                    raise
+                parts.append(_cut_short(engine, setting, batch, kept, recorders))
+            else:
+                parts.append(results_of(engine, setting, batch, images, recorders))
             advance(len(batch) * len(setting.eps))
-    return [_joined([part[i] for part in parts]) for i in range(len(setting.eps))]
+    return [joined([part[i] for part in parts]) for i in range(len(setting.eps))]
 
 
 def _clean_results(setting: AttackSetting, examples: Examples) -> Attacked:
@@ -146,7 +117,7 @@ def _recorders(
     engine: Engine,
     setting: AttackSetting,
     batch: Examples,
-    watch: Callable[[Examples, str], OnScores] | None,
+    watch: Callable[[Examples, str], OnScores | None] | None,
 ) -> tuple[Recorder, Recorder | None]:
     """Return the model to search on, and the caller's own where that confirms each success."""
     watched = None if watch is None else watch(batch, "model")
@@ -185,63 +156,28 @@ def _call(
     return best_of(unchecked(spec.attack), restarts=setting.restarts), arguments
 
 
-def _results(
+def _watching(
+    engine: Engine, kept: Kept | None
+) -> Callable[[Examples, str], OnScores | None] | None:
+    """Return who watches: the caller's own model, or its surrogate where that alone is called."""
+    if kept is None:
+        return None
+    alone = engine.config.full_budget and engine.surrogate is not None
+    return lambda _, which: kept if which == ("surrogate" if alone else "model") else None
+
+
+def _cut_short(
     engine: Engine,
     setting: AttackSetting,
     batch: Examples,
-    images: Any,  # noqa: ANN401 - images, or one tensor for each eps of a sweep
+    kept: Kept,
     recorders: tuple[Recorder, Recorder | None],
 ) -> list[Attacked]:
-    searched, own = recorders
-    forwards = searched.forwards + (0 if own is None else own.forwards)
-    backwards = searched.backwards + (0 if own is None else own.backwards)
-    engine.passes.update(forwards=int(forwards.sum()), backwards=int(backwards.sum()))
-    costs = forwards.cpu(), backwards.cpu(), searched.forwards.cpu()
-    several = list(images) if setting.sweeps else [images]
-    for one in several:
-        if one.shape != batch.images.shape:
-            raise BrokenContract(
-                f"{setting.attack} must return images {tuple(batch.images.shape)}, "
-                f"got {tuple(one.shape)}"
-            )
-    results = [Attacked(one.detach().cpu(), *costs) for one in several]
-    if setting.spec.takes_norm and not setting.spec.takes_eps:
-        return _within(engine, setting, batch, results[0])
-    return results
-
-
-def _within(
-    engine: Engine, setting: AttackSetting, batch: Examples, nearest: Attacked
-) -> list[Attacked]:
-    """Read off the results of an attack without eps: inside each radius its image, or clean."""
-    images, clean = nearest.images, batch.images
-    moved = (images != clean).flatten(1).any(1)
-    wrong = succeeds(engine, setting, images, batch)
-    for beyond in _FARTHER:  # on the border itself another batch may decide otherwise
-        undone = (moved & ~wrong).nonzero()[:, 0]
-        if not len(undone):
-            break
-        farther = clean[undone] + (1 + beyond) * (nearest.images[undone] - clean[undone])
-        images = images.index_copy(0, undone, farther.clamp(0, 1))
-        wrong[undone] = succeeds(engine, setting, images[undone], batch.rows(undone))
-    distance = size((images - clean).double(), setting.norm)  # type: ignore[arg-type]  # a ball's norm
-    distance = torch.where(wrong, distance, torch.full_like(distance, torch.inf))
-    results = []
-    for number, eps in enumerate(setting.eps):
-        inside = distance <= eps * (1 + 1e-6)
-        chosen = torch.where(per_row(inside, images), images, clean)
-        paid = nearest if number == 0 else nearest.carried()
-        results.append(replace(paid, images=chosen, distance=distance))
-    return results
-
-
-def _joined(parts: list[Attacked]) -> Attacked:
-    """Put the results of several batches together."""
-    distances = [part.distance for part in parts if part.distance is not None]
-    return Attacked(
-        torch.cat([part.images for part in parts]),
-        torch.cat([part.forwards for part in parts]),
-        torch.cat([part.backwards for part in parts]),
-        torch.cat([part.queries for part in parts]),
-        torch.cat(distances) if distances else None,
-    )
+    """Return what an attack has reached when the deadline ends it."""
+    points = [kept.within(eps) for eps in setting.eps]
+    if not setting.spec.takes_eps:
+        points = [kept.nearest]
+    with engine.unhurried():
+        found = points if setting.sweeps else points[0]
+        results = results_of(engine, setting, batch, found, recorders)
+        return [replace(one, cut=~succeeds(engine, setting, one.images, batch)) for one in results]

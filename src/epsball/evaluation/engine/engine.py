@@ -34,6 +34,8 @@ class Engine:
         starts: clean images with their scores read, among which attacks that begin at an
             adversarial image choose one; None: they find their own.
         deadline: when its work has to end, by `time.monotonic`.
+        keeps: whether an attack that the deadline ends early leaves what it has reached so far;
+            else it leaves `OutOfTime`.
         passes: "forwards" and "backwards" of all images that went through the model.
         halvings: how often a full memory halved the micro-batch.
     """
@@ -45,6 +47,7 @@ class Engine:
     surrogate: Classifier | None = None
     starts: Examples | None = None
     deadline: float = math.inf
+    keeps: bool = False
     passes: Counter[str] = field(default_factory=Counter)
     halvings: int = field(default=0, init=False)
 
@@ -99,6 +102,15 @@ class Engine:
             channels_last=self.config.channels_last,
             deadline=self.deadline,
         )
+
+    @contextmanager
+    def unhurried(self) -> Iterator[None]:
+        """Lift the deadline inside the block: results have still to be judged and written."""
+        before, self.deadline = self.deadline, math.inf
+        try:
+            yield
+        finally:
+            self.deadline = before
 
     def batches(self, count: int, size: int | None = None) -> Iterator["MicroBatch"]:
         """Yield micro-batches that cover a count; one whose memory was full comes again, halved.

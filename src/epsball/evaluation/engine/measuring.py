@@ -8,9 +8,9 @@ from typing import Literal, TypeAlias
 import torch
 from torch import Tensor
 
-from epsball.evaluation.engine.asking import ask, is_out_of_memory
 from epsball.evaluation.engine.config import EngineConfig
 from epsball.evaluation.engine.memory_format import formats_agree
+from epsball.evaluation.engine.stopwatch import MOST, Stopwatch
 from epsball.evaluation.engine.surrogate import checked_surrogate, copy_for
 from epsball.tensors import Classifier
 from epsball.types import Precision
@@ -20,92 +20,9 @@ _LARGER = 1.03  # a larger micro-batch has to be this much faster to be taken
 _FORMAT = 1.05  # so has another memory format
 _SURROGATE = 1.3  # so has a surrogate: each of its successes is confirmed on the model itself
 _FEWER = 0.97  # fewer threads are taken where they lose no more than this
-_SHARE = 0.02  # of the time that the attacks will take, for each model that is measured
-_LEAST, _MOST = 0.05, 4.0  # seconds
 _FIRST, _LARGEST = 32, 4096
 _FIRST_LARGE, _LARGE = 8, 3 * 64 * 64  # of images with more values than this
 _COMPARED_LARGE = 16  # of these, on which a surrogate has to agree with the model
-
-
-@dataclass
-class Stopwatch:
-    """Measures input gradients of a model within a time limit.
-
-    Args:
-        model: the classifier, on the device.
-        sample: (m, c, h, w), a few images; repeated as needed.
-        device: where it runs.
-        channels_last: whether images are given to it in that memory format.
-        gradients: that the run is going to need, which set the time limit; None: unknown.
-        seconds: the limit, at most.
-        passes: adds up what is spent.
-    """
-
-    model: Classifier
-    sample: Tensor
-    device: str
-    channels_last: bool = False
-    gradients: int | None = None
-    seconds: float = _MOST
-    passes: Counter[str] = field(default_factory=Counter)
-    spent: float = field(default=0.0, init=False)
-    known: dict[tuple[int, bool, int], float] = field(default_factory=dict, init=False)
-    on_the_wall: dict[int, float] = field(default_factory=dict, init=False)
-
-    def rate(self, size: int) -> float:
-        """Return the input gradients a second in batches of a size; 0 where memory runs out.
-
-        It is measured once for each size, memory format and number of threads. `on_the_wall` gets
-        the rate in elapsed time, waiting included.
-        """
-        setup = (size, self.channels_last, torch.get_num_threads())
-        if setup not in self.known:
-            self.known[setup] = self._measured(size)
-        return self.known[setup]
-
-    @property
-    def has_time(self) -> bool:
-        """Say whether a batch twice as large as those before may be measured as well."""
-        return self.spent < self.seconds / 2
-
-    def _measured(self, size: int) -> float:
-        inputs = self.sample[torch.arange(size) % len(self.sample)].to(self.device)
-        try:
-            begun = time.perf_counter()
-            times = [self._seconds(inputs) for _ in range(2)]  # the first one warms up
-            if self.gradients is not None:
-                whole = self.gradients * times[-1] / size
-                self.seconds = min(self.seconds, max(_LEAST, _SHARE * whole))
-            started = self.spent
-            while len(times) < 30 and self.spent - started < self.seconds / 16:
-                times.append(self._seconds(inputs))
-        except (RuntimeError, MemoryError) as error:
-            if is_out_of_memory(error):
-                return 0.0
-            raise
-        self.on_the_wall[size] = size * len(times) / (time.perf_counter() - begun)
-        return size / min(times[1:])
-
-    def _seconds(self, inputs: Tensor) -> float:
-        """Time one gradient.
-
-        With a single thread it is that thread's computing time: on a busy machine the clock on the
-        wall measures the neighbours, and a choice made by it would be another one tomorrow.
-        """
-        point = inputs.clone().requires_grad_()
-        started, begun = time.perf_counter(), time.process_time()
-        with torch.enable_grad():
-            scores = ask(self.model, point, channels_last=self.channels_last)
-        if scores.requires_grad:
-            torch.autograd.grad(scores.sum(), point, allow_unused=True)
-        if inputs.is_cuda:
-            torch.cuda.synchronize(inputs.device)
-        wall, computing = time.perf_counter() - started, time.process_time() - begun
-        self.passes.update(forwards=len(inputs), backwards=len(inputs))
-        alone = inputs.device.type == "cpu" and torch.get_num_threads() == 1
-        seconds = computing if alone and computing else wall  # a coarse clock may not have moved
-        self.spent += seconds
-        return seconds
 
 
 def first_size(sample: Tensor, most: int) -> int:
@@ -165,7 +82,7 @@ def choose_config(
     micro_batch: int | None,
     most: int,
     gradients: int,
-    seconds: float = _MOST,
+    seconds: float | None = None,
     passes: Counter[str] | None = None,
 ) -> tuple[EngineConfig, float | None]:
     """Measure what was not given: micro-batch, precision, memory format and threads.
@@ -179,45 +96,91 @@ def choose_config(
         micro_batch: as given; None: measured.
         most: images that there are.
         gradients: that the run is going to need.
-        seconds: about how long each model may be measured.
+        seconds: about how long all of this may take: what it leaves no time for stays as it is, in
+            float32. None: a few seconds for each model.
         passes: adds up what is spent.
 
     Returns:
         The config, and input gradients a second on the wall; None where neither micro-batch nor
         precision was left open, so that nothing was measured.
     """
-    precision, surrogate = resolved(requested, config.device), None
-    if precision != "float32":
-        few = sample[:_COMPARED_LARGE] if sample[0].numel() > _LARGE else sample
-        surrogate = checked_surrogate(model, few.to(config.device), precision)
-    config = config.changed(precision="float32" if surrogate is None else precision)
-    if micro_batch is not None and (requested != "auto" or surrogate is None):
-        return config.changed(micro_batch=micro_batch), None
-    fixed = {
-        "gradients": gradients,
-        "seconds": seconds,
-        "passes": Counter() if passes is None else passes,
-    }
+    limit = _Limit(seconds)
 
     def measured(one: Classifier) -> tuple[Stopwatch, int, float]:
-        watch = Stopwatch(one, sample, config.device, **fixed)  # type: ignore[arg-type]  # of several types
+        spent = Counter[str]() if passes is None else passes
+        watch = Stopwatch(
+            one, sample, config.device, gradients=gradients, seconds=limit.each, passes=spent
+        )
         if micro_batch is not None:
             return watch, micro_batch, watch.rate(micro_batch)
         return watch, *choose_micro_batch(watch, most)
 
-    own = None if surrogate is not None and requested != "auto" else measured(model)
+    precision, auto = resolved(requested, config.device), requested == "auto"
+    own = measured(model) if auto and micro_batch is None else None
+    if auto and limit.is_over:
+        precision = "float32"
+    surrogate = _surrogate(model, sample, config.device, precision)
+    config = config.changed(precision="float32" if surrogate is None else precision)
+    if micro_batch is not None and (not auto or surrogate is None):
+        return config.changed(micro_batch=micro_batch), None
+    if own is None and (auto or surrogate is None):
+        own = measured(model)
     fast = None if surrogate is None else measured(surrogate)
+    return _faster(config, own, fast, limit)
+
+
+@dataclass
+class _Limit:
+    """The time that all measuring may take.
+
+    Args:
+        seconds: from now on; None: no limit but that of each model.
+    """
+
+    seconds: float | None
+    began: float = field(default_factory=time.perf_counter)
+
+    @property
+    def each(self) -> float:
+        """Return how long one model may be measured."""
+        return MOST if self.seconds is None else self.seconds
+
+    @property
+    def is_over(self) -> bool:
+        """Say whether nothing more may be measured."""
+        return self.seconds is not None and time.perf_counter() - self.began > self.seconds
+
+
+def _surrogate(
+    model: Classifier, sample: Tensor, device: str, precision: Precision
+) -> Classifier | None:
+    """Return a copy in that precision that agrees with the model; None where there is none."""
+    if precision == "float32":
+        return None
+    few = sample[:_COMPARED_LARGE] if sample[0].numel() > _LARGE else sample
+    return checked_surrogate(model, few.to(device), precision)
+
+
+def _faster(
+    config: EngineConfig,
+    own: tuple[Stopwatch, int, float] | None,
+    fast: tuple[Stopwatch, int, float] | None,
+    limit: _Limit,
+) -> tuple[EngineConfig, float]:
+    """Take the surrogate where it is clearly faster; choose memory format and threads."""
     if fast is not None and (own is None or fast[2] > _SURROGATE * own[2]):
         watch, size, rate = fast
         config = config.changed(micro_batch=size)
-        if own is not None:  # its scores decide verdicts
+        if own is not None and not limit.is_over:  # its scores decide verdicts
             config, _ = _choose_format(own[0], config, own[0].rate(size))
     else:
         assert own is not None  # noqa: S101 - one of the two was measured
         watch, size, rate = own
         config = config.changed(micro_batch=size, precision="float32")
-        config, rate = _choose_format(watch, config, rate)
-    config = _choose_threads(watch, config, rate)
+        if not limit.is_over:
+            config, rate = _choose_format(watch, config, rate)
+    if not limit.is_over:
+        config = _choose_threads(watch, config, rate)
     return config, watch.on_the_wall.get(config.micro_batch, rate)
 
 

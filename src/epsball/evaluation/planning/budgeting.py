@@ -10,6 +10,7 @@ from epsball.evaluation.settings import AttackSetting
 # shares of the budget: all attacks end by the second, all checks of the results by the third
 _BEFORE, _ATTACKING, _CHECKING = 0.15, 0.8, 0.95
 _LEAST = 0.5  # of the budget goes to attacks, whatever came before took
+_LEAST_LATE = 0.2  # where what came before has used it up
 _FIRST = 0.1  # of the budget for the first shard, if every image took all that an attack may spend
 _FIRST_MOST = 16  # images: a confirmation by the model itself may cost far more than the search
 _EARLY = 25  # an image is fooled after so small a part of the whole attack, at best
@@ -35,11 +36,17 @@ class Clock:
 
     @property
     def attacks(self) -> float:
-        """Return when attacks that begin now end."""
+        """Return when attacks that begin now end.
+
+        Half of the budget is theirs, however much came before, but not beyond the whole budget as
+        long as a fifth of it remains.
+        """
         if self.budget is None:
             return math.inf
+        now, end = time.monotonic(), self.started + self.budget
         usual = self.started + _ATTACKING * self.budget
-        return max(usual, time.monotonic() + _LEAST * self.budget)
+        half = min(now + _LEAST * self.budget, end)
+        return max(usual, half, now + _LEAST_LATE * self.budget)
 
     @property
     def checks(self) -> float:
@@ -47,7 +54,7 @@ class Clock:
         if self.budget is None:
             return math.inf
         usual = self.started + _CHECKING * self.budget
-        return max(usual, time.monotonic() + 0.1 * self.budget)
+        return max(usual, time.monotonic() + 0.05 * self.budget)
 
 
 def foretold(settings: Sequence[AttackSetting]) -> int:

@@ -7,7 +7,7 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from epsball.evaluation.engine.attacking import Attacked
+from epsball.evaluation.engine.attacked import Attacked
 from epsball.evaluation.engine.examples import Examples, Reading, read_scores
 from epsball.evaluation.records.schema import MEANINGLESS_WHEN_RETIRED, SCHEMA
 from epsball.evaluation.records.survival import to_8bit

@@ -8,24 +8,26 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 import torch
 
 from epsball.data import to_unit
 from epsball.evaluation.engine.aiming import aims
-from epsball.evaluation.engine.attacking import Attacked, attack_examples
+from epsball.evaluation.engine.attacked import Attacked
+from epsball.evaluation.engine.attacking import attack_examples
+from epsball.evaluation.engine.deadline import OutOfTime
 from epsball.evaluation.engine.engine import Engine
 from epsball.evaluation.engine.examples import Examples, read_scores
 from epsball.evaluation.records.measure import record_frame
-from epsball.evaluation.records.schema import IMAGES, RECORDS, read_records
+from epsball.evaluation.records.saved import save_images
+from epsball.evaluation.records.schema import IMAGES, RECORDS
 from epsball.evaluation.records.through import Transform, transform_named
 from epsball.evaluation.settings import AttackSetting
-from epsball.files import write_atomically, write_npz
+from epsball.files import write_atomically
 from epsball.types import Dataset, Positions
 
 _GROWTH = 1.5
-_SHOWN = 10  # images kept for the report, one a class as far as there are classes
+PART = ".part"  # in the names of records of a shard that is not whole
 
 
 @dataclass(frozen=True)
@@ -35,14 +37,22 @@ class Shard:
     Args:
         number: its place in the run, from 0.
         positions: (m,), positions in the data set.
+        whole: whether a run without a time budget has the same shard; another one is written under
+            other names and is not taken over when the run continues.
     """
 
     number: int
     positions: Positions
+    whole: bool = True
 
     def stem(self, setting: AttackSetting) -> str:
         """Return the name of this shard's files under one attack."""
         return f"{self.number:05d}-{setting.stem}"
+
+    def split(self, count: int) -> tuple["Shard", "Shard"]:
+        """Return the first images, and the others, as shards that are not whole."""
+        first, others = self.positions[:count], self.positions[count:]
+        return Shard(self.number, first, whole=False), Shard(self.number + 1, others, whole=False)
 
 
 def shards_of(positions: Positions, size: int, first: int | None = None) -> list[Shard]:
@@ -86,7 +96,7 @@ def run_shard(
     *,
     run: Path,
     advance: Callable[[AttackSetting, int], None],
-) -> int:
+) -> frozenset[int]:
     """Run the attacks of a shard that are not finished yet.
 
     Args:
@@ -98,32 +108,48 @@ def run_shard(
         advance: called with the attack and the number of images that are finished at one eps.
 
     Returns:
-        How many attacks were run.
+        The positions of images on which an attack was ended by the engine's deadline.
+
+    Raises:
+        OutOfTime: the deadline ended an attack on the first shard before it scored anything, or,
+            where the engine keeps nothing of such an attack, any attack.
     """
-    missing = [s for s in settings if not _records(run, shard, s).exists()]
+    missing = [s for s in settings if not record_file(run, shard, s).exists()]
     for setting in settings:
         if setting not in missing:
             advance(setting, len(shard.positions) * len(setting.eps))
     if not missing:
-        return 0
+        return frozenset()
+    cut: set[int] = set()
     examples, clean_scores = _read(engine, data, shard.positions)
     through = _transform_of(engine, examples)
     for setting in missing:
         started = time.perf_counter()
         attacked = attack_examples(engine, setting, examples, functools.partial(advance, setting))
         seconds = time.perf_counter() - started
-        _write(
-            engine,
-            examples,
-            shard,
-            setting,
-            attacked,
-            clean_scores=clean_scores,
-            through=through,
-            run=run,
-            seconds=seconds,
-        )
-    return len(missing)
+        ended = _ended(attacked, examples)
+        if shard.number == 0 and ended and not any(int(one.forwards.sum()) for one in attacked):
+            raise OutOfTime(f"{setting.variant} has not begun")
+        cut |= ended
+        with engine.unhurried():
+            _write(
+                engine,
+                examples,
+                replace(shard, whole=shard.whole and not cut),
+                setting,
+                attacked,
+                clean_scores=clean_scores,
+                through=through,
+                run=run,
+                seconds=seconds,
+            )
+    return frozenset(cut)
+
+
+def _ended(attacked: Sequence[Attacked], examples: Examples) -> set[int]:
+    """Return the positions of images on which an attack was ended early, at any eps."""
+    cuts = [examples.positions[one.cut] for one in attacked if one.cut is not None]
+    return {int(position) for some in cuts for position in some}
 
 
 def _transform_of(engine: Engine, examples: Examples) -> tuple[Transform, torch.Tensor] | None:
@@ -172,9 +198,9 @@ def _write(
         )
     if shard.number == 0:
         file = run / IMAGES / f"{shard.stem(setting)}.npz"
-        _save_images(file, setting, examples, attacked, torch.stack(sure))
+        save_images(file, setting, examples, attacked, torch.stack(sure))
     each = {"seconds": {repr(eps): seconds / len(setting.eps) for eps in setting.eps}}
-    file = _records(run, shard, setting)
+    file = record_file(run, shard, setting)
     # the records come last: that they exist means that everything else does
     write_atomically(file.with_suffix(".json"), lambda f: f.write_text(json.dumps(each)))
     write_atomically(file, lambda f: pl.concat(frames).write_parquet(f))
@@ -203,59 +229,6 @@ def _scores_of(
     return scores
 
 
-def _records(run: Path, shard: Shard, setting: AttackSetting) -> Path:
-    return run / RECORDS / f"{shard.stem(setting)}.parquet"
-
-
-def _save_images(
-    file: Path,
-    setting: AttackSetting,
-    examples: Examples,
-    attacked: Sequence[Attacked],
-    confidence: torch.Tensor,
-) -> None:
-    right = (examples.reading.prediction == examples.labels).numpy()
-    labels = examples.labels.numpy()
-    first_right = [int(np.flatnonzero(right & (labels == c))[0]) for c in np.unique(labels[right])]
-    chosen = sorted(first_right)[:_SHOWN] or list(range(min(_SHOWN, len(labels))))
-    arrays = {
-        "positions": examples.positions.numpy()[chosen],
-        "labels": labels[chosen],
-        "clean": examples.images.numpy()[chosen],
-        "adversarial": np.stack([one.images.numpy()[chosen] for one in attacked]),
-        "confidence": confidence.numpy()[:, chosen],
-        "eps": np.array(setting.eps),
-        "variant": np.array(setting.variant),
-        "norm": np.array(setting.norm),
-    }
-    write_npz(file, arrays)
-
-
-def count_finished(run: Path, shards: Sequence[Shard], settings: Sequence[AttackSetting]) -> int:
-    """Count what is recorded already: images, once for every attack."""
-    return sum(
-        len(shard.positions)
-        for shard in shards
-        for setting in settings
-        if _records(run, shard, setting).exists()
-    )
-
-
-def read_finished(
-    run: Path, done: Sequence[Shard], settings: Sequence[AttackSetting]
-) -> pl.DataFrame:
-    """Read the records of finished shards, the attacks in the order they were asked for."""
-    records = read_records(run, {shard.number for shard in done})
-    parts = [records.filter(pl.col("variant") == setting.variant) for setting in settings]
-    return pl.concat(parts)
-
-
-def read_seconds(run: Path, settings: Sequence[AttackSetting]) -> dict[tuple[str, float], float]:
-    """Add up the seconds of every attack and eps over the finished shards."""
-    total: dict[tuple[str, float], float] = {}
-    for setting in settings:
-        for file in (run / RECORDS).glob(f"?????-{setting.stem}.json"):
-            for eps, seconds in json.loads(file.read_text())["seconds"].items():
-                key = (setting.variant, float(eps))
-                total[key] = total.get(key, 0.0) + seconds
-    return total
+def record_file(run: Path, shard: Shard, setting: AttackSetting) -> Path:
+    """Return where the records of a shard under one attack are written."""
+    return run / RECORDS / f"{shard.stem(setting)}{'' if shard.whole else PART}.parquet"

@@ -3,11 +3,15 @@
 import base64
 import functools
 import hashlib
+import os
 import re
+from contextlib import suppress
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import jinja2
+import platformdirs
 import vl_convert
 from markupsafe import Markup
 
@@ -71,10 +75,25 @@ def _environment() -> jinja2.Environment:
 
 @functools.cache
 def _script() -> str:
-    """Bundle Vega with our few lines; it holds no end tag that could close its own element."""
+    """Return Vega with our few lines; it holds no end tag that could close its own element.
+
+    Bundling takes a second or two, and the result depends on our lines and the version of
+    vl-convert alone: it is kept in the user's cache, where that can be written.
+    """
     live = (_TEMPLATES / "live.js").read_text(encoding="utf-8")
+    version = metadata.version("vl-convert-python")
+    key = hashlib.sha256(f"{version} {live}".encode()).hexdigest()[:16]
+    file = Path(platformdirs.user_cache_dir("epsball")) / "page" / f"vega-{key}.js"
+    with suppress(OSError):
+        return file.read_text(encoding="utf-8")
     bundle = str(vl_convert.javascript_bundle(live))
-    return bundle.replace("\r\n", "\n").replace("</script", "<\\/script")
+    bundle = bundle.replace("\r\n", "\n").replace("</script", "<\\/script")
+    with suppress(OSError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        beside = file.with_name(f".{file.name}.{os.getpid()}")  # others may write it as well
+        beside.write_text(bundle, encoding="utf-8", newline="\n")
+        beside.replace(file)
+    return bundle
 
 
 def _policy(script: str) -> str:

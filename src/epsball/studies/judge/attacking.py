@@ -8,7 +8,8 @@ from functools import cached_property
 import numpy as np
 from torch import Tensor
 
-from epsball.evaluation.engine.attacking import Attacked, attack_examples
+from epsball.evaluation.engine.attacked import Attacked
+from epsball.evaluation.engine.attacking import attack_examples
 from epsball.evaluation.engine.engine import Engine
 from epsball.evaluation.engine.examples import Examples, Reading, read_scores
 from epsball.evaluation.records.shards import read_clean, shards_of

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from epsball.data import to_unit
-from epsball.evaluation.engine.attacking import Attacked
+from epsball.evaluation.engine.attacked import Attacked
 from epsball.evaluation.engine.examples import Reading
 from epsball.evaluation.records.shards import shards_of
 from epsball.evaluation.settings import make_settings
