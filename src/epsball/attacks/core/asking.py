@@ -114,7 +114,8 @@ def input_gradient(value: Tensor, point: Tensor) -> Tensor:
     """
     gradient = None
     if value.requires_grad:
-        (gradient,) = torch.autograd.grad(value, point, torch.ones_like(value), allow_unused=True)
+        # of the sum: torch imports sympy, which takes a second, where it is given grad_outputs
+        (gradient,) = torch.autograd.grad(value.sum(), point, allow_unused=True)
     if gradient is None:
         raise InvalidInput(
             "the model gives no gradient with respect to its input, and this attack needs one: "

@@ -4,7 +4,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
 
 _ROUNDING = 1e-13  # a spread below this share of the mean is rounding
 
@@ -35,6 +34,8 @@ def fit_sigmoid(values: NDArray[np.float64], positive: NDArray[np.bool_]) -> Sig
         >>> sigmoid.slope < 0, abs(sigmoid.offset) < 1e-9
         (True, True)
     """
+    from sklearn.linear_model import LogisticRegression
+
     n_positive, n_negative = int(positive.sum()), int((~positive).sum())
     targets = np.where(positive, (n_positive + 1) / (n_positive + 2), 1 / (n_negative + 2))
     centre, scale = float(values.mean()), float(values.std())

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.model_selection import StratifiedKFold
 from torch import Tensor
 
 from epsball.defences.svm.settings import Gamma
@@ -117,6 +116,8 @@ def stratified_folds(labels: NDArray[np.int64], count: int, name: str) -> NDArra
         >>> sorted(folds[:2].tolist()), sorted(folds[2:].tolist())
         ([0, 1], [0, 1])
     """
+    from sklearn.model_selection import StratifiedKFold
+
     counts = np.bincount(labels, minlength=2)
     if counts.min() < count:
         raise InvalidInput(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import torch
-from scipy.stats import binomtest
+from scipy.special import bdtr
 from torch import Tensor
 
 from epsball.attacks import Expectation
@@ -158,7 +158,7 @@ def check_chance(right: int, count: int, classes: int) -> list[Finding]:
         f"(95 % interval {low:.1%} to {high:.1%}); guessing among {classes} classes "
         f"gives {1 / classes:.1%}"
     )
-    below = binomtest(right, count, 1 / classes, alternative="less").pvalue < _BELOW
+    below = bdtr(right, count, 1 / classes) < _BELOW
     code = "below-chance" if below else "near-chance"
     return [finding(code, message, accuracy=right / count, chance=1 / classes)]
 

@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
-from scipy.stats import poisson
+from scipy.special import pdtrc
 
 from epsball.evaluation.checks.findings import finding
 from epsball.evaluation.metrics.statistics import mcnemar, wilson
@@ -122,7 +121,7 @@ def _useful(
         return True
     shares = [order.right[labels == label].mean() for label in np.unique(labels)]
     fitting = sum(share > 0.5 for share in shares)
-    return simple and float(poisson.sf(fitting - 1, 1)) < _LUCK / attempts
+    return simple and fitting > 0 and float(pdtrc(fitting - 1, 1)) < _LUCK / attempts
 
 
 def _moved(labels: NDArray[np.int64], predictions: NDArray[np.int64], classes: int) -> list[_Order]:
@@ -161,6 +160,8 @@ def _sorted(
 
 def _matched(labels: NDArray[np.int64], predictions: NDArray[np.int64], classes: int) -> _Order:
     """Match predictions to labels one to one: fitted on each half, counted on the other."""
+    from scipy.optimize import linear_sum_assignment
+
     right = np.zeros(len(labels), dtype=bool)
     rank = _rank_in_class(labels)
     examples: list[str] = []

@@ -12,9 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import brentq
-from scipy.stats import norm
-from sklearn.metrics import roc_auc_score
+from scipy.special import ndtri
 
 from epsball.errors import InvalidInput
 from epsball.evaluation.metrics.statistics import wilson, wilson_intervals
@@ -101,6 +99,8 @@ def auroc(clean: ArrayLike, attacked: ArrayLike) -> float:
     is_clean = np.repeat([True, False], [len(above), len(below)])
     largest = np.finfo(np.float64).max  # scikit-learn takes no infinite scores
     scores = np.concatenate((above, below)).clip(-largest, largest)
+    from sklearn.metrics import roc_auc_score
+
     return float(roc_auc_score(is_clean, scores))
 
 
@@ -130,12 +130,14 @@ def auroc_interval(
     Source: Newcombe 2006, Statistics in Medicine 25, 559-573, method 5, on the variance of Hanley
     and McNeil 1982, Radiology 143, 29-36.
     """
+    from scipy.optimize import brentq
+
     if not 0 <= area <= 1 or clean < 1 or attacked < 1:
         raise InvalidInput(
             f"auroc_interval: needs an area in [0, 1] and samples of 1 or more, got {area} of "
             f"{clean} and {attacked}"
         )
-    z, more = float(norm.ppf((1 + level) / 2)), (clean + attacked) / 2 - 1
+    z, more = float(ndtri((1 + level) / 2)), (clean + attacked) / 2 - 1
 
     def excess(truth: float) -> float:
         spread = 1 + more * ((1 - truth) / (2 - truth) + truth / (1 + truth))

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
-from scipy.stats import hypergeom
 
 from epsball.errors import InvalidInput
 from epsball.evaluation.metrics.present import counted, percent
@@ -80,6 +79,8 @@ def most_fallible(survivors: int, controls: int, *, level: float = _LEVEL) -> in
         >>> most_fallible(200, 30), most_fallible(30, 30), most_fallible(30, 0)
         (17, 0, 30)
     """
+    from scipy.stats import hypergeom
+
     numbers = np.arange(survivors - controls + 1)
     missed = hypergeom.pmf(0, survivors, numbers, controls) if controls else np.ones(len(numbers))
     return int(numbers[missed > 1 - level].max())

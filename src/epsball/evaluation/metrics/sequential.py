@@ -1,8 +1,6 @@
 """Intervals of a rate that hold after every image at once. Imports no torch."""
 
 import numpy as np
-from scipy.optimize import brentq
-from scipy.stats import binom, hypergeom
 
 from epsball.errors import InvalidInput
 
@@ -43,6 +41,9 @@ def anytime_interval(
     with equal weights; without replacement: Waudby-Smith and Ramdas 2020, arXiv:2006.04347, the
     ratio of prior to posterior, with a uniform prior.
     """
+    from scipy.optimize import brentq
+    from scipy.stats import binom, hypergeom
+
     if not 0 <= successes <= count or (population is not None and count > population):
         raise InvalidInput(
             "anytime_interval: needs 0 <= successes <= count <= population, got "
