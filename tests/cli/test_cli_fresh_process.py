@@ -63,3 +63,24 @@ def test_packages_that_import_torchvision_work(tmp_path: Path) -> None:
     done = ran("-c", code, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split("\n") == ["(1, 1000)", "(1, 1000)", ""]
+
+
+def test_an_audit_imports_no_library_that_it_does_not_need(tmp_path: Path) -> None:
+    """Each of these takes about a second, and a first audit is short."""
+    (tmp_path / "mine.py").write_text(
+        "import torch\n"
+        "def build(): return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 4)).eval()"
+    )
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "some.npz", images=rng.random((24, 4, 4, 1)), labels=np.arange(24) % 4)
+    check = (
+        "import sys\n"
+        "from epsball.cli import main\n"
+        "sys.argv = 'epsball audit mine.py:build --data npz:some.npz --eps 0.1 --out run'.split()\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print([m for m in ('sklearn', 'scipy.stats', 'sympy', 'pandas') if m in sys.modules])"
+    )
+    done = ran("-c", check, cwd=tmp_path)
+    assert "Robust accuracy is at most" in done.stdout, done.stderr
+    assert done.stdout.splitlines()[-1] == "[]"
