@@ -162,7 +162,8 @@ def audit(
         >>> [row["robust_accuracy"] for row in report.summary["worst_case"]]
         [1.0, 0.0]
     """
-    started, phases = time.monotonic() if started is None else started, Phases()
+    entered, phases = time.monotonic(), Phases()
+    started = entered if started is None else started
     progress = progress or Silent()
     check_known("audit", loading, load_model)
     limit, micro_batch = whole("limit", limit), whole("micro_batch", micro_batch)
@@ -230,7 +231,8 @@ def audit(
                 subject,
                 images,
                 planned,
-                clock=Clock(started, budget),
+                # a page is drawn about as fast as libraries were loaded, on this machine and today
+                clock=Clock(started, budget, drawing=entered - started),
                 phases=phases,
                 progress=progress,
                 cluster=cluster,

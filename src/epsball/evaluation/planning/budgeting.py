@@ -10,6 +10,8 @@ from epsball.evaluation.settings import AttackSetting
 # shares of the budget: all attacks end by the second, all checks of the results by the third
 _BEFORE, _ATTACKING, _CHECKING = 0.15, 0.8, 0.95
 _LEAST = 0.5  # of the budget goes to attacks, whatever came before took
+_CHECKED = 0.05  # is left for the checks, however late they begin
+_TOLERANCE = 0.15  # by which the end of everything may lie behind that of the budget
 _LEAST_LATE = 0.2  # where what came before has used it up
 _FIRST = 0.1  # of the budget for the first shard, if every image took all that an attack may spend
 _FIRST_MOST = 16  # images: a confirmation by the model itself may cost far more than the search
@@ -24,10 +26,12 @@ class Clock:
     Args:
         started: when the run began.
         budget: seconds; None: no limit.
+        drawing: seconds that the page is going to take, about.
     """
 
     started: float
     budget: float | None = None
+    drawing: float = 0.0
 
     @property
     def before(self) -> float:
@@ -38,14 +42,15 @@ class Clock:
     def attacks(self) -> float:
         """Return when attacks that begin now end.
 
-        Half of the budget is theirs, however much came before, but not beyond the whole budget as
-        long as a fifth of it remains.
+        Half of the budget is theirs, however much came before, but not beyond its end as long as a
+        fifth of it remains.
         """
         if self.budget is None:
             return math.inf
-        now, end = time.monotonic(), self.started + self.budget
-        usual = self.started + _ATTACKING * self.budget
+        now = time.monotonic()
+        end = self._end(1 - _CHECKED)
         half = min(now + _LEAST * self.budget, end)
+        usual = min(self.started + _ATTACKING * self.budget, end)
         return max(usual, half, now + _LEAST_LATE * self.budget)
 
     @property
@@ -53,8 +58,13 @@ class Clock:
         """Return when checks that begin now end."""
         if self.budget is None:
             return math.inf
-        usual = self.started + _CHECKING * self.budget
-        return max(usual, time.monotonic() + 0.05 * self.budget)
+        usual = min(self.started + _CHECKING * self.budget, self._end(1))
+        return max(usual, time.monotonic() + _CHECKED * self.budget)
+
+    def _end(self, share: float) -> float:
+        """Return when all but the page has to be done, the tolerance included."""
+        assert self.budget is not None  # noqa: S101 - the caller looked
+        return self.started + (share + _TOLERANCE) * self.budget - self.drawing
 
 
 def foretold(settings: Sequence[AttackSetting]) -> int:
