@@ -42,15 +42,28 @@ def faulty(plan: Sequence[str]) -> Iterator[tuple[str, list[str]]]:  # noqa: C90
             self._answer(fault, json.dumps({"labels": labels}).encode())
 
         def _answer(self, fault: str, right: bytes) -> None:
-            if fault == "cut":  # half of a promised body
+            if fault in ("drip", "endless"):
+                self._send_for_long(fault)
+            elif fault == "cut":  # half of a promised body
                 self._send(200, right[:5], length=1000)
                 self.connection.shutdown(socket.SHUT_RDWR)
+                self.close_connection = True
+            elif fault == "half-closed":  # reads on, and never answers
+                self.connection.shutdown(socket.SHUT_WR)
+            elif fault == "closed after":  # without a word, while the client keeps the connection
+                self._send(200, right)
                 self.close_connection = True
             elif fault.isdecimal():
                 self._send(int(fault), b'{"error": "told to"}')
             else:
                 time.sleep(0.5 if fault == "slow" else 0)
                 self._send(200, right if fault in ("ok", "slow") else fault.encode())
+
+        def _send_for_long(self, fault: str) -> None:
+            self._send(200, b"", length=1 << 40)
+            while True:  # until the client gives up
+                self.wfile.write(b" " * (1 if fault == "drip" else 1 << 20))
+                time.sleep(0.05 if fault == "drip" else 0)
 
         def _send(self, status: int, body: bytes, length: int | None = None) -> None:
             self.send_response(status)

@@ -1,5 +1,7 @@
 """The HTTP oracle before a server that fails: right labels, or one clear error."""
 
+import random
+import time
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +42,7 @@ def test_repeated_images_of_one_call_are_paid_once() -> None:
         assert (oracle.ledger.paid, oracle.ledger.cached) == (1, 4)
 
 
-@pytest.mark.parametrize("fault", ["429", "500", "503", "cut"])
+@pytest.mark.parametrize("fault", ["408", "429", "500", "503", "cut", "half-closed"])
 def test_what_passes_is_tried_again_under_the_same_key(fault: str) -> None:
     images = some(4)
     with faulty([fault, fault]) as (url, keys), HttpOracle(settings(url)) as oracle:
@@ -57,9 +59,59 @@ def test_a_slow_answer_is_asked_for_again() -> None:
         assert len(set(keys)) == 1 < len(keys)
 
 
+def test_a_response_that_drips_is_given_up_in_time() -> None:
+    images = some(4)
+    with faulty(["drip"]) as (url, keys), HttpOracle(settings(url, timeout=0.3)) as oracle:
+        begin = time.monotonic()
+        assert torch.equal(oracle(images), bright(images).argmax(1))
+        assert time.monotonic() - begin < 5
+        assert len(set(keys)) == 1 < len(keys)
+
+
+def test_a_response_without_end_is_refused() -> None:
+    with (
+        faulty(["endless"]) as (url, _),
+        HttpOracle(settings(url)) as oracle,
+        pytest.raises(BrokenContract, match="larger than 64 MiB: check the URL"),
+    ):
+        oracle(some(4))
+
+
+def test_connections_that_the_server_closes_between_requests() -> None:
+    images = some(20)
+    plan = ["closed after"] * 3
+    with faulty(plan) as (url, keys), HttpOracle(settings(url)) as oracle:
+        assert torch.equal(oracle(images), bright(images).argmax(1))
+        assert oracle.ledger.paid == 20
+        assert len(set(keys)) == 5
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_any_order_of_faults_ends_with_the_right_labels(seed: int) -> None:
+    chance, images = random.Random(seed), some(40)
+    passing = ["429", "500", "503", "cut", "half-closed", "closed after", "ok", "ok"]
+    plan = [chance.choice(passing) for _ in range(30)]
+    with (
+        faulty(plan) as (url, keys),
+        HttpOracle(settings(url, attempts=20, concurrency=3)) as oracle,
+    ):
+        assert torch.equal(oracle(images), bright(images).argmax(1))
+        assert oracle.ledger.paid == 40
+        assert len(set(keys)) == 10 < len(keys)
+
+
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
+        ("", "must be JSON, it begins with ''"),
+        ('{"labels": [0, 1', "must be JSON"),
+        ('{"labels": null}', "must hold 4 labels"),
+        ('{"labels": [NaN, 1, 0, 1]}', "must be an integer or a name, got NaN"),
+        ('{"labels": [-1, 1, 0, 1]}', r"label -1 is outside \[0, 2\)"),
+        ('{"labels": [true, 1, 0, 1]}', "must be an integer or a name, got true"),
+        ('{"labels": [[0.1, 0.9], 1, 0, 1]}', "must be an integer or a name"),
+        ('{"labels": {"0": 1}}', "must hold 4 labels"),
+        ("[0, 1, 0, 1]", "nothing at 'labels'"),
         ("<html>hello</html>", "must be JSON, it begins with '<html>hello"),
         ('{"scores": [1]}', "nothing at 'labels'"),
         ('{"labels": [0, 1]}', "must hold 4 labels"),
@@ -192,8 +244,6 @@ def test_another_host_needs_confirmation() -> None:
 
 
 def test_a_rate_is_kept() -> None:
-    import time
-
     with faulty([]) as (url, _), HttpOracle(settings(url, batch_size=1, rate=20.0)) as oracle:
         begin = time.monotonic()
         oracle(some(5))

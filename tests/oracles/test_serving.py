@@ -16,7 +16,8 @@ from tests.oracles.faulty import bright, serving
 from epsball.attacks import hopskipjump
 from epsball.errors import BrokenContract, InvalidInput
 from epsball.oracles import HttpOracle, HttpSettings, LabelOnly, OracleClassifier
-from epsball.oracles.serving.app import build_app
+from epsball.oracles.request import named_encoding
+from epsball.oracles.serving.app import _Service, build_app
 from epsball.oracles.serving.counter import Counter
 from epsball.oracles.serving.decoding import decode
 from epsball.oracles.serving.detector import Detector, DetectorSettings
@@ -157,3 +158,25 @@ def test_the_detector_sees_an_attack_and_not_honest_users() -> None:
 def test_bad_detectors(bad: dict[str, Any]) -> None:
     with pytest.raises(InvalidInput, match="detector"):
         DetectorSettings(**bad)
+
+
+def test_few_small_images_are_scored_in_one_thread() -> None:
+    threads = list[int]()
+
+    def model(images: torch.Tensor) -> torch.Tensor:
+        threads.append(torch.get_num_threads())
+        return bright(images)
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        service = _Service(
+            LabelOnly(model), (1, 64, 64), Counter(None), (), max_images=99, detector=None
+        )
+        for count in (1, 20):
+            body = named_encoding("npy8").write(np.zeros((count, 1, 64, 64), np.uint8))
+            assert service.answer(body, "application/x-npy", "", "")[0] == 200
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert threads == [1, 2]

@@ -220,6 +220,7 @@ class HttpOracle:
             body,
             headers | dict(self.settings.headers),
             attempts=self.settings.attempts,
+            timeout=self.settings.timeout,
         )
 
 

@@ -20,6 +20,7 @@ _REFUSED = {
 }
 _TRY_AGAIN = (408, 425, 429, 500, 502, 503, 504)
 _SHOWN = 80
+_LARGEST = 1 << 26  # bytes of a response
 
 
 class Refused(InvalidInput):
@@ -49,7 +50,13 @@ class RateLimit:
 
 
 def post(
-    client: "httpx.Client", url: str, body: bytes, headers: dict[str, str], *, attempts: int
+    client: "httpx.Client",
+    url: str,
+    body: bytes,
+    headers: dict[str, str],
+    *,
+    attempts: int,
+    timeout: float,
 ) -> bytes:
     """Send a request until it is answered.
 
@@ -60,13 +67,14 @@ def post(
         headers: of the request.
         attempts: tries in all. Between two there is a pause that doubles from 0.1 s to 10 s, or
             the one that the server asks for by Retry-After, up to a minute.
+        timeout: of a whole try, in seconds.
 
     Returns:
         The body of the response with status 200.
 
     Raises:
         InvalidInput: the server cannot be reached, or refuses the request.
-        BrokenContract: it fails again and again.
+        BrokenContract: it fails again and again, or its response has no end.
     """
     import httpx
     import stamina
@@ -91,9 +99,7 @@ def post(
             wait_jitter=0.1,
         ):
             with attempt:
-                response = client.post(url, content=body, headers=headers)
-                response.raise_for_status()
-                return response.content
+                return _tried(client, url, body, headers, timeout)
     except httpx.HTTPStatusError as error:
         raise _refusal(url, error.response, attempts) from error
     except httpx.TransportError as error:
@@ -103,6 +109,30 @@ def post(
             "Give the same command again when it is; nothing that was answered is paid again"
         ) from error
     raise AssertionError  # the loop returns or raises
+
+
+def _tried(
+    client: "httpx.Client", url: str, body: bytes, headers: dict[str, str], timeout: float
+) -> bytes:
+    """Send a request once; the client's own timeout begins anew with every byte that comes."""
+    import httpx
+
+    end = time.monotonic() + timeout
+    with client.stream("POST", url, content=body, headers=headers) as response:
+        if response.is_error or response.is_redirect:
+            response.read()
+            response.raise_for_status()
+        answer = bytearray()
+        for part in response.iter_bytes():
+            answer += part
+            if len(answer) > _LARGEST:
+                raise BrokenContract(
+                    f"oracle: the response of {url} is larger than {_LARGEST >> 20} MiB: check "
+                    "the URL"
+                )
+            if time.monotonic() > end:
+                raise httpx.ReadTimeout(f"no end of the response in {timeout:g} s")
+    return bytes(answer)
 
 
 def _refusal(url: str, response: "httpx.Response", attempts: int) -> Exception:
