@@ -3,8 +3,8 @@
 `epsball serve` serves zoo:base-cnn (fresh weights: the time does not depend on them) in a process
 of its own, on the same cores. The client asks it about images of MNIST, none of them twice, with
 64 images a request as .npy bytes, and one by one as PNG files; both with the client's cache on disk
-and the server's ledger on disk. The classifier itself is asked with 64 images a batch, in one thread and
-in as many as there are cores. All take turns; each rate is the best of the rounds.
+and the server's ledger on disk. The classifier itself is asked with 64 images a batch, in one
+thread and in as many as there are cores. All take turns; each rate is the best of the rounds.
 
     python -m benchmarks.http_oracle [--rounds 3] [--images 6400] [--pngs 800]
 """
