@@ -15,7 +15,10 @@ from epsball.studies.class_imbalance.coding import (
     write_mask,
     write_values,
 )
+from epsball.studies.class_imbalance.page import summarise
 from epsball.studies.class_imbalance.paired import Probes, effect_of, pair_of
+from epsball.studies.core.data_summary import DataSummary
+from epsball.studies.core.options import Options
 
 NAMES = ("ant", "bee", "cat", "dog")
 
@@ -135,3 +138,18 @@ def test_wrong_answers_that_name_frequent_classes() -> None:
     ]
     flow = Probes(pl.DataFrame(tail)).to_frequent("none", "pgd", NAMES)
     assert flow == pytest.approx((8 / 9, 6 / 9))
+
+
+def test_a_page_of_long_tails_alone_answers_with_both_ends() -> None:
+    data = DataSummary("mnist", "", 60, 40, (1, 28, 28), 4, NAMES)
+    rows = [
+        probed("long-tail", label, [1, 1, 1, 1], safe, **{"class": "ant"})
+        for label, safe in zip(
+            NAMES, ([1, 1, 1, 1], [1, 1, 1, 0], [1, 0, 0, 0], [0] * 4), strict=True
+        )
+    ]
+    answer = summarise(pl.DataFrame(rows), Options(), data).answer
+    assert "Ordinarily trained on a long tail" in answer
+    assert "keep 87.5 %" in answer
+    assert "12.5 % in the two rarest" in answer
+    assert "Too few networks" not in answer

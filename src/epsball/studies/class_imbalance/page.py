@@ -37,6 +37,8 @@ from epsball.studies.class_imbalance.tables import (
 from epsball.studies.core.data_summary import DataSummary
 from epsball.studies.core.options import Options
 
+_ADVERBS = {"none": "Ordinarily", "adversarial": "Adversarially"}
+
 
 def summarise(rows: pl.DataFrame, options: Options, data: DataSummary) -> Story:
     """Return the page: an answer, table 6.1 beside the thesis' numbers, and what goes beyond it.
@@ -51,6 +53,7 @@ def summarise(rows: pl.DataFrame, options: Options, data: DataSummary) -> Story:
     blocks = {**_source_blocks(rows, measured), **_beyond_blocks(probes, data)}
     values = {
         "answers": [one for remedy in TRAINED if (one := _dose_answer(probes, remedy))],
+        "tails": [one for remedy in TRAINED if (one := _tail_answer(probes, data, remedy))],
         "lost": _lost(measured), "eps": _eps(measured), "remedy_dose": remedy_dose(probes),
     }  # fmt: skip
     sections = [
@@ -113,6 +116,14 @@ def _beyond_blocks(probes: Probes, data: DataSummary) -> dict[str, list[Block]]:
     return {**blocks, "tail": [tail]} if tail.rows else blocks
 
 
+def _tail_answer(probes: Probes, data: DataSummary, remedy: str) -> dict[str, Any] | None:
+    """Return what both ends of a long tail keep under PGD; None unless both are known."""
+    ends = probes.ends(remedy, "pgd", data.class_names)
+    if ends is None or None in (ends["head"], ends["tail"]):
+        return None
+    return {"training": _ADVERBS[remedy], "head": ends["head"], "tail": ends["tail"]}
+
+
 def _dose_answer(probes: Probes, remedy: str) -> dict[str, Any] | None:
     """Return what rarity does under PGD, at the largest dose that was probed on two classes."""
     for dose in sorted((int(dose) for dose in probes.values("dose")), reverse=True):
@@ -125,7 +136,7 @@ def _dose_answer(probes: Probes, remedy: str) -> dict[str, Any] | None:
             verdict = "is not measurably easier to attack"
         low, high, change = (f"{100 * v:+.1f}" for v in (effect.low, effect.high, effect.mean))
         return {
-            "training": "Adversarially" if remedy == "adversarial" else "Ordinarily",
+            "training": _ADVERBS[remedy],
             "dose": dose, "verdict": verdict, "low": low, "high": high, "change": change,
             "classes": effect.classes, "control": f"{100 * control.mean:+.1f}" if control else "",
         }  # fmt: skip
