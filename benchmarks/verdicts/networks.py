@@ -163,7 +163,13 @@ COLLAPSED = {
 
 def open_case(name: str, folder: Path, count: int) -> tuple[nn.Module, Tensor, Tensor]:
     """Return a case's network in eval mode, test images (n, c, h, w) and labels (n,)."""
-    case = (CASES | COLLAPSED)[name]
+    return open_network(name, (CASES | COLLAPSED)[name], folder, count)
+
+
+def open_network(
+    name: str, case: Case, folder: Path, count: int
+) -> tuple[nn.Module, Tensor, Tensor]:
+    """Do what `open_case` does for a case that is in no table; its weights are kept as name."""
     test = load_data(case.data)
     kept = choose(test.labels, len(test.labels) if case.classes < 10 else count)
     kept = kept[test.labels[kept] < case.classes][:count]
