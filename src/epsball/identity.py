@@ -162,11 +162,11 @@ def script_constants(module: nn.Module) -> list[tuple[str, object]]:
     graph: Any = getattr(module, "inlined_graph", None)
     if not isinstance(module, torch.jit.ScriptModule) or graph is None:
         return []
-    found: list[tuple[str, object]] = []
+    constants: list[tuple[str, object]] = []
     for place, node in enumerate(graph.findAllNodes("prim::Constant", recurse=True)):
         with contextlib.suppress(RuntimeError):  # constants of types that Python lacks
-            found.append((f"constant {place}", node.output().toIValue()))
-    return found
+            constants.append((f"constant {place}", node.output().toIValue()))
+    return constants
 
 
 def _tensor_bytes(tensor: Tensor) -> bytes:

@@ -202,7 +202,7 @@ def _aliases(names: Sequence[str]) -> dict[str, list[int]]:
         for column in name.split("\t"):
             for alias in (column, *column.split(",")):
                 numbers.setdefault(_key(alias), set()).add(number)
-    return {key: sorted(found) for key, found in numbers.items()}
+    return {key: sorted(classes) for key, classes in numbers.items()}
 
 
 def _find(name: str, places: dict[str, list[int]]) -> list[int]:

@@ -174,8 +174,10 @@ def make_plan(
         engine=config,
         **environment(),
     )
-    found = (*findings, *out_of_range)
-    return Plan(manifest, positions, found, probe, request.gate, request.control, rate or 1.0)
+    findings += out_of_range
+    return Plan(
+        manifest, positions, tuple(findings), probe, request.gate, request.control, rate or 1.0
+    )
 
 
 def _draw(data: Dataset, request: Request) -> Positions:

@@ -49,8 +49,8 @@ def ascend_class(
     Example:
         >>> flat = torch.nn.Flatten()
         >>> model = lambda images: 40 * flat(images)
-        >>> made = ascend_class(model, torch.zeros(1, 1, 1, 2), torch.tensor([1]))
-        >>> bool(made.confidence[0] >= 0.99)
+        >>> result = ascend_class(model, torch.zeros(1, 1, 1, 2), torch.tensor([1]))
+        >>> bool(result.confidence[0] >= 0.99)
         True
 
     Source: Simonyan et al. 2014, arXiv:1312.6034; Nguyen et al. 2015, arXiv:1412.1897, section 3;

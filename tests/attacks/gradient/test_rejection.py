@@ -196,8 +196,8 @@ def test_the_line_search_takes_only_what_rises() -> None:
     for number in range(60):
         value = -(point - top).flatten(1).square().sum(1)
         point = search(Visit(point, -2 * (point - top), value, number))
-        assert search.held is not None
-        stood.append(search.held[2])
+        assert search.base is not None
+        stood.append(search.base[2])
     assert all((after >= before).all() for before, after in pairwise(stood))
     assert (stood[-1] > -1e-5).all()
     assert search.ended is not None

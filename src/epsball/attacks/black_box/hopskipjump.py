@@ -68,8 +68,8 @@ def hopskipjump(
     Example:
         >>> import torch
         >>> x, y = torch.tensor([[[[0.75, 0.25]]]]), torch.tensor([0])
-        >>> made = hopskipjump(torch.nn.Flatten(), x, y, queries=500)
-        >>> 0.353 < (made - x).norm().item() < 0.37
+        >>> adversarial = hopskipjump(torch.nn.Flatten(), x, y, queries=500)
+        >>> 0.353 < (adversarial - x).norm().item() < 0.37
         True
 
     Source: Chen, Jordan and Wainwright 2020, arXiv:1904.02144, algorithms 1 and 2. Departures: the

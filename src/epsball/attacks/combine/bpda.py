@@ -31,8 +31,8 @@ def bpda(forward: Step, backward: Step | None = None) -> nn.Module:
         >>> from epsball.attacks import pgd
         >>> model, coarse = torch.nn.Flatten(), bpda(torch.round)
         >>> x, y = torch.tensor([[[[0.6, 0.4]]]]), torch.tensor([0])
-        >>> made = pgd(lambda z: model(coarse(z)), x, y, eps=0.2)
-        >>> made.flatten().round().tolist()
+        >>> adversarial = pgd(lambda z: model(coarse(z)), x, y, eps=0.2)
+        >>> adversarial.flatten().round().tolist()
         [0.0, 1.0]
     """
     return StraightThrough(forward, backward)

@@ -53,8 +53,8 @@ def over_targets(
         >>> from epsball.attacks import pgd
         >>> thorough = over_targets(pgd, count="all")
         >>> x, y = torch.tensor([[[[0.5, 0.1, 0.4]]]]), torch.tensor([0])
-        >>> made = thorough(torch.nn.Flatten(), x, y, eps=0.125)
-        >>> made.argmax().item()
+        >>> adversarial = thorough(torch.nn.Flatten(), x, y, eps=0.125)
+        >>> adversarial.argmax().item()
         2
     """
     if count != "all" and not (isinstance(count, int) and count >= 1):

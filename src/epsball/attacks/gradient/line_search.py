@@ -64,7 +64,7 @@ class LineSearch:
         norm: its geometry, and that of a step.
         tolerance: at least 0; 0: no row ends for its loss.
         final: number of a step that returns where the walk stands, not one more trial; None: none.
-        held: (where the trial is made from, slope and value there, length of the trial).
+        base: (where the trial is made from, slope and value there, length of the trial).
         ended: (n,) bool.
     """
 
@@ -73,17 +73,17 @@ class LineSearch:
     norm: Norm
     tolerance: float
     final: int | None = None
-    held: tuple[Tensor, ...] | None = field(default=None, repr=False)
+    base: tuple[Tensor, ...] | None = field(default=None, repr=False)
     ended: Tensor | None = None
 
     def __call__(self, visit: Visit) -> Tensor:
         """Judge the trial that was visited, and return the next."""
-        if self.held is None:
+        if self.base is None:
             longest = torch.full_like(visit.value, _FIRST * self.eps)
-            self.held = (visit.point, visit.slope, visit.value, longest)
+            self.base = (visit.point, visit.slope, visit.value, longest)
         else:
-            self._learn(visit, *self.held)
-        point, slope, _, length = self.held
+            self._learn(visit, *self.base)
+        point, slope, _, length = self.base
         if visit.number == self.final:
             return point
         trial = point + per_row(length, point) * steepest(slope, self.norm)
@@ -101,7 +101,7 @@ class LineSearch:
         length = torch.where(good, 2 * length, length / 2)
         self.ended = torch.where(good, rise < self.tolerance, length < _LEAST * self.eps)
         better_rows = per_row(good, point)
-        self.held = (
+        self.base = (
             torch.where(better_rows, visit.point, point),
             torch.where(better_rows, visit.slope, slope),
             torch.where(good, visit.value, value),
@@ -110,8 +110,8 @@ class LineSearch:
 
     def rows(self, chosen: Tensor) -> "LineSearch":
         """Return the step of some rows."""
-        held = None if self.held is None else tuple(part[chosen] for part in self.held)
-        return replace(self, inputs=self.inputs[chosen], held=held, ended=None)
+        base = None if self.base is None else tuple(part[chosen] for part in self.base)
+        return replace(self, inputs=self.inputs[chosen], base=base, ended=None)
 
 
 @dataclass

@@ -100,8 +100,8 @@ def rejection(
         >>> class Rejecting(torch.nn.Flatten):
         ...     info = ModelInfo(classes=2, rejects=True)
         >>> x = torch.tensor([0.5, 0.25, 0.5]).view(1, 1, 1, 3)  # class 0, class 1, reject
-        >>> made = rejection(Rejecting(), x, torch.tensor([0]), eps=0.25)
-        >>> made.flatten().argmax().item()
+        >>> adversarial = rejection(Rejecting(), x, torch.tensor([0]), eps=0.25)
+        >>> adversarial.flatten().argmax().item()
         1
 
     Source: the attacks of Melis et al. 2017, arXiv:1708.06939, and Sotgiu et al. 2020,

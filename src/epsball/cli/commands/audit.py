@@ -112,12 +112,12 @@ def audit(
     from epsball.evaluation.metrics.gate import Gate
 
     bar = None if fail_under is None else options.share(fail_under, "--fail-under")
-    asked = (model, data, attack, norm, eps, steps, restarts, limit, sample)
+    request = (model, data, attack, norm, eps, steps, restarts, limit, sample)
     more = (loading.get("weights"), seed, budget)
     loading |= {} if defence is None else {"defence": defence}
     run = out or options.default_out(
         "audit",
-        *asked,
+        *request,
         *more,
         loading,
         device,
@@ -178,8 +178,8 @@ def show_plan(audited: "Audit") -> NoReturn:
     from epsball.report.drawing.numbers import duration
 
     summary = audited.summary
-    for found in summary["findings"]:
-        show_finding(out(), found)
+    for finding in summary["findings"]:
+        show_finding(out(), finding)
     phases = summary["foretold"] | {"total": total(summary["foretold"])}
     rows = [
         [name, f"{spent['forwards']:,}", f"{spent['backwards']:,}", duration(spent["seconds"])]
@@ -199,7 +199,7 @@ def _cluster(executor: options.Executor, address: str | None) -> "ShardCluster |
     return ShardCluster(address)
 
 
-def _audited(model: str, data: str, run: Path, **asked: object) -> "Audit":
+def _audited(model: str, data: str, run: Path, **request: object) -> "Audit":
     from epsball.cli.console.bars import Bars
     from epsball.cli.console.stopping import kept_audit
 
@@ -208,13 +208,13 @@ def _audited(model: str, data: str, run: Path, **asked: object) -> "Audit":
         bars.begin("loading PyTorch", 0)
         from epsball.evaluation.audit import audit as run_audit
 
-        asked |= {
+        request |= {
             "command": options.command_line(),
             "progress": bars,
             "out": run,
             "started": started,
         }
-        return run_audit(model, data, **asked)  # type: ignore[arg-type]  # the command's own types
+        return run_audit(model, data, **request)  # type: ignore[arg-type]  # the command's own types
 
 
 def finish(

@@ -40,8 +40,8 @@ def tell(text: str) -> None:
 def show_summary(summary: Mapping[str, Any]) -> None:
     """Print the answer, the findings and the table of an audit."""
     console = out()
-    for found in summary["findings"]:
-        show_finding(console, found)
+    for finding in summary["findings"]:
+        show_finding(console, finding)
     console.print(_results_table(summary))
     if _rejects(summary):
         console.print(Text(f"{rejection_note(summary['clean']['rejected'])}.", style="dim"))
@@ -62,11 +62,11 @@ def _reached(row: Mapping[str, Any]) -> str:
     )
 
 
-def show_finding(console: Console, found: Mapping[str, Any]) -> None:
+def show_finding(console: Console, finding: Mapping[str, Any]) -> None:
     """Print one finding and its remedy."""
-    head = f"{found['severity']}: {found['code']}: "
+    head = f"{finding['severity']}: {finding['code']}: "
     text = Text.assemble(
-        (head, _COLOURS[found["severity"]]), found["message"], (f"; {found['remedy']}", "dim")
+        (head, _COLOURS[finding["severity"]]), finding["message"], (f"; {finding['remedy']}", "dim")
     )
     console.print(text)
 

@@ -152,8 +152,8 @@ def _joined_names(parts: Sequence[tuple[str, ...] | None]) -> tuple[str, ...] | 
 
 def stated_categories(column: Any) -> tuple[str, ...] | None:  # noqa: ANN401 - of pandas or polars
     """Return the categories of a column in their order, where that is not the alphabet's."""
-    held = getattr(getattr(column, "dtype", None), "categories", None)
-    names = None if held is None else list(held)
+    categories = getattr(getattr(column, "dtype", None), "categories", None)
+    names = None if categories is None else list(categories)
     if not names or not all(isinstance(name, str) for name in names) or names == sorted(names):
         return None
     return tuple(names)

@@ -166,8 +166,8 @@ def rates_at(threshold: float, acceptance: ArrayLike, right: ArrayLike) -> dict[
         InvalidInput: no images, or NaN.
 
     Example:
-        >>> told = rates_at(0.5, [0.9, 0.8, 0.1, 0.2], [True, False, False, True])
-        >>> told["accuracy"], told["safe"], told["rejected"], told["accepted_accuracy"]
+        >>> rates = rates_at(0.5, [0.9, 0.8, 0.1, 0.2], [True, False, False, True])
+        >>> rates["accuracy"], rates["safe"], rates["rejected"], rates["accepted_accuracy"]
         (0.25, 0.75, 0.5, 0.5)
     """
     accepted = _checked("rates_at", acceptance) >= threshold

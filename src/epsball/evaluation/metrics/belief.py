@@ -133,13 +133,13 @@ class Believed:
         some = isinstance(self.requested, int) and self.requested > self.controls
         drawn = f"{counted(self.controls, 'image')} drawn from {self.survivors:,} survivors"
         of = f"all {counted(self.controls, 'survivor')}" if some else drawn
-        found = f"control: {self.attack} fools {self.fallen:,} of {of}"
+        result = f"control: {self.attack} fools {self.fallen:,} of {of}"
         if self.fallen:
-            return f"{found}, so that all images were attacked with it"
+            return f"{result}, so that all images were attacked with it"
         if self.at_most_lower is None:
-            return f"{found}, which have no gradient that it could follow"
+            return f"{result}, which have no gradient that it could follow"
         points = percent(self.at_most_lower).removesuffix(" %")
-        return f"{found}, so it would lower this by at most {points} points (95 %)"
+        return f"{result}, so it would lower this by at most {points} points (95 %)"
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain data, in the form summary.json holds."""

@@ -46,8 +46,8 @@ def _rates(run: Run) -> Table:
 
 def _thresholds(run: Run) -> list[Table]:
     """List the area under the ROC curve, and rates at the usual thresholds, where measured."""
-    told: list[dict[str, Any]] = run.summary.get("rejection") or []
-    shares = [at["false_rejection"] for at in told[0]["at"]] if told else []
+    entries: list[dict[str, Any]] = run.summary.get("rejection") or []
+    shares = [at["false_rejection"] for at in entries[0]["at"]] if entries else []
     if not shares:
         return []
     rows: list[Row] = [
@@ -60,7 +60,7 @@ def _thresholds(run: Run) -> list[Table]:
             _area(entry, "area"),
             *(_share(at, key) for at in entry["at"] for key in ("safe", "accepted_accuracy")),
         ]
-        for entry in told
+        for entry in entries
     ]
     heads = "attack|norm|#eps|#AUROC|#risk untouched|#risk attacked" + "".join(
         f"|#safe at {percent(share, digits=0)}|#of the accepted" for share in shares

@@ -97,10 +97,10 @@ def beside_table(run: Run) -> Table | None:
 
 def distance_table(run: Run) -> Table | None:
     """List median distances to the border; None where no attack looked for it."""
-    found = {r["variant"]: r for r in run.results if r.get("median_distance") is not None}
-    if not found:
+    minimal = {r["variant"]: r for r in run.results if r.get("median_distance") is not None}
+    if not minimal:
         return None
-    rows: list[Row] = [[n, str(r["norm"]), size(r["median_distance"])] for n, r in found.items()]
+    rows: list[Row] = [[n, str(r["norm"]), size(r["median_distance"])] for n, r in minimal.items()]
     caption = "How far the nearest fooled image is: median over images right when clean"
     return table(caption, "attack|norm|#median distance", rows)
 

@@ -85,8 +85,8 @@ class Run:
     def findings(self) -> list[dict[str, Any]]:
         """Doubts, the gravest first."""
         order = {"blocking": 0, "warning": 1, "info": 2}
-        found = self.summary.get("findings") or []
-        return sorted(found, key=lambda finding: order.get(finding["severity"], 3))
+        findings = self.summary.get("findings") or []
+        return sorted(findings, key=lambda finding: order.get(finding["severity"], 3))
 
     @property
     def blocked(self) -> bool:
@@ -120,8 +120,7 @@ class Run:
 
     def result(self, setting: Setting) -> dict[str, Any]:
         """The entry of one setting; empty where the run has none."""
-        found = (result for result in self.results if setting_of(result) == setting)
-        return next(found, {})
+        return next((one for one in self.results if setting_of(one) == setting), {})
 
 
 def load_run(path: Path) -> Run:

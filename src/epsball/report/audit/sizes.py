@@ -71,9 +71,9 @@ def size_frame(run: Run, records: pl.DataFrame) -> pl.DataFrame:
         s = by_setting.get(setting, {})
         name = {"row": run.row(setting), "variant": setting.variant}
         for measure in MEASURES:
-            found = {part: s.get(f"{measure} {part}") for part in ("low", "middle", "high")}
-            if found["middle"] is not None:
-                rows.append(name | {"measure": measure} | found)
+            values = {part: s.get(f"{measure} {part}") for part in ("low", "middle", "high")}
+            if values["middle"] is not None:
+                rows.append(name | {"measure": measure} | values)
     return pl.DataFrame(rows, schema=_SCHEMA)
 
 

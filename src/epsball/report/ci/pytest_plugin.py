@@ -30,7 +30,7 @@ def assert_robust() -> AssertRobust:
         eps: Any,  # noqa: ANN401 - likewise
         judge: str = "point",
         gate: str = "early",
-        **asked: Any,  # noqa: ANN401 - other arguments of epsball.audit
+        **options: Any,  # noqa: ANN401 - other arguments of epsball.audit
     ) -> Any:  # noqa: ANN401 - the audit; naming it would import torch with every pytest
         from epsball import audit
         from epsball.errors import InvalidInput
@@ -43,7 +43,7 @@ def assert_robust() -> AssertRobust:
             raise InvalidInput(f"gate must be early or all, got {gate!r}")
         kind: Judge = "lower" if judge == "lower" else "point"
         bounded = Gate(bar, kind, "all" if gate == "all" else "early")
-        report = audit(model, data, eps=eps, gate=bounded, **asked)
+        report = audit(model, data, eps=eps, gate=bounded, **options)
         if report.blocked:
             doubts = [f"{f.code}: {f.message}; {f.remedy}" for f in report.findings]
             pytest.fail("no rate can be given: " + "; ".join(doubts), pytrace=False)

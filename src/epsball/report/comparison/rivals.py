@@ -167,14 +167,14 @@ def draw_parting(frame: pl.DataFrame, width: int) -> Chart:
 
 def _points(row: dict[str, Any], variant: str, eps: float) -> list[dict[str, Any]]:
     """Both models' points of a row of the comparison, as the curve wants them."""
-    found = []
+    ends = []
     for side in SIDES:
         value = row[f"accuracy_{side.lower()}"]
         if value is not None:
             low, high = row.get(f"ci_{side.lower()}") or (None, None)
             at = {"series": f"{side} {variant}", "panel": ACCURACY, "eps": eps, "value": value}
-            found.append(at | {"low": low, "high": high})
-    return found
+            ends.append(at | {"low": low, "high": high})
+    return ends
 
 
 def _caption(frame: pl.DataFrame, words: str) -> str:

@@ -83,20 +83,20 @@ def _choices(run: Run, images: SavedImages, said: _Said) -> Iterator[tuple[int, 
 
 def _telling_rows(images: SavedImages, said: _Said, hardest: Setting) -> list[int]:
     """Images that were right and got fooled, one a class; then one that held; then the rest."""
-    fooled, held, rest = [], [], []
+    fooled, safe, rest = [], [], []
     seen: set[int] = set()
     for row, (position, label) in enumerate(zip(images.positions, images.labels, strict=True)):
         record = said.get((int(position), *hardest))
         right = record is not None and record["clean_prediction"] == label
         if right and record is not None and record["safe"]:
-            held.append(row)
+            safe.append(row)
         elif right and int(label) not in seen:
             fooled.append(row)
             seen.add(int(label))
         else:
             rest.append(row)
-    first = [*fooled[: _SHOWN - bool(held)], *held[:1]]
-    return [*first, *(row for row in (*fooled, *held, *rest) if row not in first)][:_SHOWN]
+    first = [*fooled[: _SHOWN - bool(safe)], *safe[:1]]
+    return [*first, *(row for row in (*fooled, *safe, *rest) if row not in first)][:_SHOWN]
 
 
 def _thinned(settings: list[Setting]) -> list[Setting]:

@@ -71,8 +71,8 @@ def table_of(block: Mapping[str, Any]) -> Table:
 
 def _blocks(section: Mapping[str, Any], out: Path) -> list[tuple[str, Any]]:
     """Return the blocks that can be shown, each with its kind."""
-    made = [(_kind(block), _MAKE[block["block"]](block, out)) for block in section["blocks"]]
-    return [(kind, block) for kind, block in made if block is not None]
+    blocks = [(_kind(block), _MAKE[block["block"]](block, out)) for block in section["blocks"]]
+    return [(kind, block) for kind, block in blocks if block is not None]
 
 
 def _kind(block: Mapping[str, Any]) -> str:

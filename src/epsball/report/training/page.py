@@ -107,9 +107,9 @@ def _facts(run: dict[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
         "Versions": run["versions"],
     }
     return [
-        (name, [(key.replace("_", " "), _words(v)) for key, v in held.items() if v is not None])
-        for name, held in groups.items()
-        if held
+        (name, [(key.replace("_", " "), _words(v)) for key, v in settings.items() if v is not None])
+        for name, settings in groups.items()
+        if settings
     ]
 
 

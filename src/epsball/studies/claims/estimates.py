@@ -57,8 +57,8 @@ def over_seeds(values: Sequence[float], images: int) -> Estimate:
         InvalidInput: there is no value.
 
     Example:
-        >>> found = over_seeds([0.9, 0.92, 0.94], 1000)
-        >>> round(found.value, 3), round(found.low, 3), round(found.high, 3)
+        >>> estimate = over_seeds([0.9, 0.92, 0.94], 1000)
+        >>> round(estimate.value, 3), round(estimate.low, 3), round(estimate.high, 3)
         (0.92, 0.87, 0.97)
 
     Source: Student 1908, Biometrika 6, 1-25; ends are cut to [0, 1].

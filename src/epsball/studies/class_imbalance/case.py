@@ -24,13 +24,13 @@ class Case:
     """What claims are judged on.
 
     Args:
-        found: the rows of the source's part.
+        measured: the rows of the source's part.
         probes: what the deeper attacks say, image by image.
         differs: what is not as in the source, so that a number decides nothing.
         beside: what is not as in the source, and is printed beside a verdict.
     """
 
-    found: Measured
+    measured: Measured
     probes: Probes
     differs: tuple[str, ...]
     beside: tuple[str, ...]
@@ -50,12 +50,12 @@ class Case:
         )
 
 
-def relative_difference(case_found: Measured, kind: str) -> Estimate | None:
+def relative_difference(measured: Measured, kind: str) -> Estimate | None:
     """Return the mean relative difference over all classes; None unless all were measured."""
-    by_class = [case_found.relative_differences(kind, name) for name in case_found.class_names]
+    by_class = [measured.relative_differences(kind, name) for name in measured.class_names]
     seeds = min((len(values) for values in by_class), default=0)
     if not seeds:
         return None
     means = [fmean(values[i] for values in by_class) for i in range(seeds)]
-    images = sum(case_found.records(kind, name)[0]["n"] for name in case_found.class_names)
+    images = sum(measured.records(kind, name)[0]["n"] for name in measured.class_names)
     return over_seeds([min(1.0, max(0.0, mean)) for mean in means], images)

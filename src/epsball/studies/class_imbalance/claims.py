@@ -61,10 +61,10 @@ def _judge_one(claim: Claim, case: Case) -> Verdict:
         kind, gradient = str(claim.setting["dataset"]), str(claim.setting["gradient"])
         label = claim.setting.get("class")
         if label is None:
-            return case.value(claim, case.found.mean(kind, gradient))
-        if label not in case.found.class_names:
+            return case.value(claim, case.measured.mean(kind, gradient))
+        if label not in case.measured.class_names:
             return not_run(claim, NOTES.text("no-such-class", label=label))
-        return case.value(claim, case.found.accuracy(kind, str(label), gradient))
+        return case.value(claim, case.measured.accuracy(kind, str(label), gradient))
     return _JUDGES[name](claim, case)
 
 
@@ -74,7 +74,7 @@ def _for_every_class(
     """Judge that in a share of the classes one setting keeps more than another."""
 
     def judged(claim: Claim, case: Case) -> Verdict:
-        gaps = {name: case.found.gap(more, less, name) for name in case.found.class_names}
+        gaps = {name: case.measured.gap(more, less, name) for name in case.measured.class_names}
         known = {name: gap for name, gap in gaps.items() if gap is not None}
         if len(known) < len(gaps):
             return not_run(claim, f"{MISSING} ({len(known)} of {len(gaps)} classes)")
@@ -94,9 +94,9 @@ def _least(
 ) -> tuple[Estimate, str, int] | None:
     """Return the smallest of several gaps over all classes, where, and how many are above 0."""
     gaps: list[tuple[Estimate, str]] = []
-    for name in case.found.class_names:
+    for name in case.measured.class_names:
         for more, less in pairs:
-            gap = case.found.gap(more, less, name)
+            gap = case.measured.gap(more, less, name)
             if gap is None:
                 return None
             gaps.append((gap, f"{name}, {more[0]}"))
@@ -124,13 +124,13 @@ def _all_above(
     if gaps is None:
         return not_run(claim, MISSING)
     gap, where, above = gaps
-    cases = len(pairs) * len(case.found.class_names)
+    cases = len(pairs) * len(case.measured.class_names)
     note = NOTES.text("every-case", words=words, above=above, cases=cases, least=where)
     return case.finding(claim, gap, holds=gap.value > 0, note=note)
 
 
 def _relative(claim: Claim, case: Case) -> Verdict:
-    means = [relative_difference(case.found, kind) for kind in ("under", "balanced", "over")]
+    means = [relative_difference(case.measured, kind) for kind in ("under", "balanced", "over")]
     known = [mean for mean in means if mean is not None]
     if len(known) < len(means):
         return not_run(claim, MISSING)
@@ -146,16 +146,16 @@ def _relative(claim: Claim, case: Case) -> Verdict:
 def _amplified(claim: Claim, case: Case) -> Verdict:
     gains = []
     for label, other in _PAIRS:
-        if not {label, other} <= set(case.found.class_names):
+        if not {label, other} <= set(case.measured.class_names):
             return not_run(claim, NOTES.text("no-class", label=label, other=other))
-        clean = case.found.confusion("balanced", label, other)
-        under = case.found.confusion("balanced", label, other, "same")
+        clean = case.measured.confusion("balanced", label, other)
+        under = case.measured.confusion("balanced", label, other, "same")
         if not clean or not under:
             return not_run(claim, MISSING)
         gains.append((fmean(under) - fmean(clean), f"{label} to {other}", fmean(clean), len(clean)))
     gain, where, before, seeds = min(gains)
     note = NOTES.text("amplified", least=where, before=before, after=before + gain)
-    images = case.found.records("balanced", "cat")[0]["n"]
+    images = case.measured.records("balanced", "cat")[0]["n"]
     half = 1.96 * (2 * 0.25 / images) ** 0.5
     estimate = Estimate(gain, gain - half, gain + half, seeds, "images")
     return case.finding(claim, estimate, holds=gain > 0, note=note)
@@ -163,11 +163,11 @@ def _amplified(claim: Claim, case: Case) -> Verdict:
 
 def _all_drop(claim: Claim, case: Case) -> Verdict:
     drops = {}
-    for name in case.found.class_names:
-        values = case.found.relative_differences("balanced", name)
+    for name in case.measured.class_names:
+        values = case.measured.relative_differences("balanced", name)
         if not values:
             return not_run(claim, MISSING)
-        images = case.found.records("balanced", name)[0]["n"]
+        images = case.measured.records("balanced", name)[0]["n"]
         drops[name] = over_seeds([min(1.0, max(0.0, v)) for v in values], images)
     least = min(drops, key=lambda name: drops[name].value)
     note = NOTES.text("all-drop", least=least, lost=drops[least].value)
@@ -176,9 +176,9 @@ def _all_drop(claim: Claim, case: Case) -> Verdict:
 
 def _small_steps(claim: Claim, case: Case) -> Verdict:
     steps, confused = [], []
-    for name in case.found.class_names:
+    for name in case.measured.class_names:
         distances = case.probes.reference_distances(name)
-        clean = case.found.records("balanced", name)
+        clean = case.measured.records("balanced", name)
         if not distances or not clean:
             return not_run(claim, MISSING)
         steps.append(median(distances))

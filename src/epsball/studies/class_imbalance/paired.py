@@ -98,7 +98,7 @@ class Probes:
     rows: pl.DataFrame
 
     @cached_property
-    def _found(self) -> list[Record]:
+    def _records(self) -> list[Record]:
         if "mode" not in self.rows.columns:
             return []
         return self.rows.filter(pl.col("mode") == "probed").sort("repeat").to_dicts()
@@ -106,7 +106,7 @@ class Probes:
     @cached_property
     def _index(self) -> dict[tuple[Any, ...], list[Record]]:
         index: dict[tuple[Any, ...], list[Record]] = {}
-        for row in self._found:
+        for row in self._records:
             key = (row["remedy"], row["set"], row["dose"], row["role"], row["attack"], row["scale"])
             index.setdefault(key, []).append(row)
         return index
@@ -119,8 +119,8 @@ class Probes:
 
     def values(self, name: str) -> list[Any]:
         """Return the values of a column that were probed in the rare role, each once, in order."""
-        found = (row[name] for row in self._found if row["set"] == "under")
-        return list(dict.fromkeys(found))
+        values = (row[name] for row in self._records if row["set"] == "under")
+        return list(dict.fromkeys(values))
 
     def _with_reference(
         self, remedy: str, dose: int, role: str, attack: str, scale: str
@@ -152,8 +152,8 @@ class Probes:
             pair = pair_of(row, other)
             if pair is not None:
                 pairs.setdefault(row["label"], []).append(pair)
-        each = {name: fmean(p.difference for p in found) for name, found in pairs.items()}
-        p_values = [p.p_value for found in pairs.values() for p in found]
+        each = {name: fmean(p.difference for p in each_seed) for name, each_seed in pairs.items()}
+        p_values = [p.p_value for each_seed in pairs.values() for p in each_seed]
         return effect_of(each, sum(p < 0.05 for p in holm(p_values)))
 
     def accuracy(
@@ -182,8 +182,8 @@ class Probes:
 
     def reference_distances(self, label: str) -> list[float]:
         """Return the distances of a class in the balanced network, images right when clean."""
-        found = self.records("none", "balanced", 1, "reference", attack="fmn")
-        values = [read_values(row["distances"]) for row in found if row["label"] == label]
+        rows = self.records("none", "balanced", 1, "reference", attack="fmn")
+        values = [read_values(row["distances"]) for row in rows if row["label"] == label]
         return [float(one) for some in values for one in some if one > 0]
 
     def ends(
@@ -201,7 +201,7 @@ class Probes:
             classes, so that difficulty does not pass for rarity; of an end without any image that
             is right when clean None. None instead of both unless some were probed.
         """
-        doses = {row["dose"] for row in self._found if row["set"] == "long-tail"}
+        doses = {row["dose"] for row in self._records if row["set"] == "long-tail"}
         shares: dict[str, list[float]] = {"head": [], "tail": []}
         for dose in doses:
             for row in self.records(remedy, "long-tail", dose, "reference", attack=attack):
@@ -223,12 +223,12 @@ class Probes:
             That of networks trained on a long tail, and that of the balanced one for the same
             classes; None unless both were probed.
         """
-        half, found = len(names) // 2, {"tail": [0, 0], "balanced": [0, 0]}
+        half, sums = len(names) // 2, {"tail": [0, 0], "balanced": [0, 0]}
         base = {
             (row["label"], row["repeat"]): row
             for row in self.records(remedy, "balanced", 1, "reference", attack=attack)
         }
-        doses = {row["dose"] for row in self._found if row["set"] == "long-tail"}
+        doses = {row["dose"] for row in self._records if row["set"] == "long-tail"}
         for dose in doses:
             for row in self.records(remedy, "long-tail", dose, "reference", attack=attack):
                 other = base.get((row["label"], row["repeat"]))
@@ -237,11 +237,11 @@ class Probes:
                 for key, one in (("tail", row), ("balanced", other)):
                     counts = named_counts(one["named"]) if one else []
                     wrong = sum(c for i, c in enumerate(counts) if i != label)
-                    found[key][0] += sum(counts[i] for i in frequent) if counts else 0
-                    found[key][1] += wrong
-        if not all(whole for _, whole in found.values()):
+                    sums[key][0] += sum(counts[i] for i in frequent) if counts else 0
+                    sums[key][1] += wrong
+        if not all(whole for _, whole in sums.values()):
             return None
-        tail, balanced = (part / whole for part, whole in found.values())
+        tail, balanced = (part / whole for part, whole in sums.values())
         return tail, balanced
 
 

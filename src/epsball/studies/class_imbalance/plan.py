@@ -52,10 +52,10 @@ class Design:
 
     def one(self, name: str, usual: Plain) -> Any:  # noqa: ANN401 - a number or a word
         """Return the one value of a parameter that all cells share."""
-        found = self.values(name, (usual,))
-        if len(found) > 1:
-            raise InvalidInput(f"grid: {NAME} takes one {name} at a time, got {len(found)}")
-        return found[0]
+        values = self.values(name, (usual,))
+        if len(values) > 1:
+            raise InvalidInput(f"grid: {NAME} takes one {name} at a time, got {len(values)}")
+        return values[0]
 
 
 def plan(options: Options, data: DataSummary) -> list[Cell]:

@@ -167,7 +167,7 @@ class TrainRun:
             "memory": self.memory,
         }
         tensors = {
-            f"{group}.{name}": v for group, held in groups.items() for name, v in held.items()
+            f"{group}.{name}": v for group, tensors in groups.items() for name, v in tensors.items()
         }
         write_tensors(self.out / CHECKPOINT, tensors, self.history.as_text())
 
@@ -183,8 +183,8 @@ class TrainRun:
             self.average.restore(groups["ema"])
         # cloned: what was read lies anywhere in the file's bytes, and where a tensor is not aligned
         # as torch aligns it, some processors' products differ in their last bits
-        held = groups["memory"].items()
-        self.memory = {name: v.clone().to(self.placement.device) for name, v in held}
+        memory = groups["memory"].items()
+        self.memory = {name: v.clone().to(self.placement.device) for name, v in memory}
         self._best = groups["best"]
         self.history = History.from_text(history)
 

@@ -62,8 +62,8 @@ def plainly(settings: TrainSettings) -> TrainSettings:
     """Return the settings of a source model's run: the same, but for what `standard` ignores.
 
     Example:
-        >>> asked = TrainSettings(recipe="offline", eps=0.1, lr=0.01)
-        >>> plainly(asked).recipe, plainly(asked).eps, plainly(asked).lr
+        >>> settings = TrainSettings(recipe="offline", eps=0.1, lr=0.01)
+        >>> plainly(settings).recipe, plainly(settings).eps, plainly(settings).lr
         ('standard', None, 0.01)
     """
     idle = recipe_settings() - set(RECIPES["standard"].parameters)

@@ -46,8 +46,8 @@ def warmed_up(settings: TrainSettings, update: int, updates: int) -> TrainSettin
         updates: how many there are in all.
 
     Example:
-        >>> asked = TrainSettings(recipe="pgd", eps=0.5, eps_warmup=0.5)
-        >>> [warmed_up(asked, update, 8).eps for update in (0, 2, 4, 6)]
+        >>> settings = TrainSettings(recipe="pgd", eps=0.5, eps_warmup=0.5)
+        >>> [warmed_up(settings, update, 8).eps for update in (0, 2, 4, 6)]
         [0.0, 0.25, 0.5, 0.5]
     """
     rising = settings.eps_warmup * updates

@@ -58,8 +58,8 @@ def train(
         >>> labels = np.repeat([0, 1], 8)
         >>> data = Dataset("dots", labels, ("dark", "light"), (1, 1, 1), lambda rows: pixels[rows])
         >>> model = nn.Sequential(nn.Flatten(), nn.Linear(1, 2))
-        >>> asked = TrainSettings(epochs=8, batch_size=2, lr=0.1)
-        >>> train(model, data, asked, out=Path(tempfile.mkdtemp())).best.validation_accuracy
+        >>> settings = TrainSettings(epochs=8, batch_size=2, lr=0.1)
+        >>> train(model, data, settings, out=Path(tempfile.mkdtemp())).best.validation_accuracy
         1.0
     """
     context = build_context(
