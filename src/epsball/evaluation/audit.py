@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -33,6 +34,7 @@ from epsball.evaluation.planning.budgeting import Clock
 from epsball.evaluation.planning.forecast import foretell
 from epsball.evaluation.planning.options import (
     PRECISIONS,
+    attacks_for,
     check_cluster,
     check_options,
     default_attacks,
@@ -100,7 +102,8 @@ def audit(
             `epsball.data.from_object` takes: data sets, loaders, data frames, lists, iterables.
         attacks: names, with settings where wanted: "pgd:steps=100,objective=margin"; functions of
             `epsball.attacks` do as well. None: fgsm, pgd (of ten steps for images beyond 64 pixels
-            a side) and noise, the control.
+            a side) and noise, the control; for a model that declares to give no gradient, square,
+            hopskipjump (or boxes, for a decision tree) and noise.
         attack: the same, as the command calls it.
         norm: "linf", "l2", "l1" or "l0", where the attack has it.
         eps: radii, input units; "8/255" is understood. None: what suits norm and data.
@@ -174,8 +177,9 @@ def audit(
         check_cluster(cluster, budget)
     progress.begin("opening the data", 0)
     images = decoded_once(open_data(data, label=label, most=limit if sample == "first" else None))
-    settings = make_settings(
-        default_attacks(images, steps) if attacks is None else attack_texts(attacks),
+    usual = default_attacks(images, steps)
+    settings_of = partial(
+        make_settings,
         norm=norm,
         eps=default_eps(images, norm) if eps is None else radii(eps),
         steps=whole("steps", steps),
@@ -183,6 +187,7 @@ def audit(
         queries=whole("queries", queries),
         target=None if target is None else str(target),
     )
+    settings = settings_of(usual if attacks is None else attack_texts(attacks))
     check_radii(settings, images.shape)
     if through is not None:
         # an image that is done with at its first success is barely fooled, and easily undone
@@ -211,8 +216,13 @@ def audit(
                 model, sample_of(images, 2)[0], device, draws=draws, seed=seed, **loading
             )
             leaving.callback(subject.restore)  # a refusal leaves the model as it was, too
+            if attacks is None:
+                names, queries = attacks_for(subject, usual, whole("queries", queries))
+                request = replace(request, settings=settings_of(names, queries=queries))
             images, noted = fit_labels(subject, images, classes, label_offset)
-            aimed = resolve_targets(settings, subject.info.classes, images.class_names, len(images))
+            aimed = resolve_targets(
+                request.settings, subject.info.classes, images.class_names, len(images)
+            )
             dear = full_budget or budget is not None
             control = plan_control(requested, aimed, subject.info, seed=seed, dear=dear)
             request = replace(request, settings=aimed, control=control)

@@ -51,6 +51,7 @@ class Subject:
         state: its tensors and modes as they were before it was asked.
         class_names: what the model calls its classes, in the order of its scores; None: unknown.
         noted: findings about how it was opened; none of them blocks.
+        declared: whether the model says itself what it gives, by its `info`.
     """
 
     model: Classifier
@@ -64,6 +65,7 @@ class Subject:
     state: KeptState | None = None
     class_names: tuple[str, ...] | None = None
     noted: tuple[Finding, ...] = ()
+    declared: bool = False
 
     def restore(self) -> None:
         """Put back what calling the model has moved."""
@@ -146,6 +148,7 @@ def open_model(
         state=state,
         class_names=class_names_of(classifier) or _published_names(spec, loading),
         noted=noted,
+        declared=isinstance(getattr(classifier, "info", None), ModelInfo),
     )
 
 

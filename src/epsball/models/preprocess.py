@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from epsball.errors import InvalidInput, unknown_name
+from epsball.tensors import Boxes
 from epsball.types import ModelInfo
 
 Channels: TypeAlias = Literal["rgb", "bgr", "gray"]
@@ -20,6 +21,7 @@ Layout: TypeAlias = Literal["nchw", "nhwc"]
 LAYOUTS: tuple[Layout, ...] = ("nchw", "nhwc")
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, the weights of Pillow's convert("L")
 COLOURS = 3
+_WHITE = 255
 
 
 class Preprocess(nn.Module):
@@ -132,6 +134,27 @@ class Pipeline(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the model's scores for images (n, c, h, w) in [0, 1]."""
         return self.model(self.preprocess(inputs))
+
+    def boxes(self) -> Boxes | None:
+        """Return the boxes of a model that shows some, in grey levels of the images.
+
+        None where preprocessing does more than scale every value alike.
+        """
+        method, layer = getattr(self.model, "boxes", None), self.preprocess
+        moves = (layer.resize, layer.channels, layer.layout if layer.layout != "nchw" else None)
+        alike = len(layer.mean) == len(layer.std) == 1
+        if not callable(method) or not alike or any(one is not None for one in moves):
+            return None
+        levels = torch.arange(_WHITE + 1, device=layer.mean.device) / _WHITE
+        seen = (levels * layer.input_range - layer.mean.flatten()) / layer.std.flatten()
+        boxes: Boxes | None = method(seen)
+        return boxes
+
+    def relaxed(self) -> Callable[[Tensor], Tensor] | None:
+        """Return the differentiable version of the model, if it has one, behind this layer."""
+        method = getattr(self.model, "relaxed", None)
+        inner = method() if callable(method) else None
+        return None if inner is None else Pipeline(self.preprocess, inner)
 
 
 def without_preprocessing(model: nn.Module) -> nn.Module:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from epsball.tensors import Classifier, Images, Logits
+from epsball.tensors import Boxes, Classifier, Images, Logits
 from epsball.types import ModelInfo
 
 
@@ -32,6 +32,21 @@ class LogProbabilities(nn.Module):
         """Return log-probabilities (n, k), each -87.4 or more in float32."""
         probabilities = self.model(inputs)
         return probabilities.clamp_min(torch.finfo(probabilities.dtype).tiny).log()
+
+    def boxes(self) -> Boxes | None:
+        """Return the boxes that the model shows, if it shows some."""
+        method = getattr(self.model, "boxes", None)
+        return method() if callable(method) else None
+
+    def relaxed(self) -> Classifier | None:
+        """Return the model's differentiable version of itself, if it has one, as logits."""
+        method = getattr(self.model, "relaxed", None)
+        inner: Classifier | None = method() if callable(method) else None
+        if inner is None:
+            return None
+        info = getattr(inner, "info", None)
+        own = info if isinstance(info, ModelInfo) else replace(self.info, gives="probabilities")
+        return as_logits(inner, own)
 
 
 def as_logits(model: Classifier, info: ModelInfo) -> Classifier:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from epsball import audit
 from epsball.evaluation.checks.scaling import COLOUR, GREY, Scaling, check_scaling
-from epsball.models import Pipeline, Preprocess
+from epsball.models import Pipeline
 
 CLASSES = 8
 SCALINGS = [one for one in (*COLOUR, *GREY) if one.channels is None]
@@ -78,7 +78,7 @@ def test_a_scaling_in_place_of_another_is_told(right: Scaling, wrong: Scaling, s
     patterns = _patterns(channels, seed)
     images, labels = _images(patterns)
     net = Nearest(right(patterns)).eval()
-    mistaken = Pipeline(Preprocess(mean=wrong.mean, std=wrong.std), net)
+    mistaken = Pipeline(wrong.layer, net)
     before = float((_answers(mistaken)(images).argmax(1) == labels).float().mean())
     found = check_scaling(_answers(mistaken), images, labels, CLASSES, named=False)
     if before < 0.6:
@@ -95,7 +95,7 @@ def test_a_scaling_that_is_applied_twice_is_told(scaling: Scaling, seed: int) ->
     patterns = _patterns(channels, seed)
     images, labels = _images(patterns)
     net = Nearest(scaling(patterns)).eval()
-    twice = nn.Sequential(*[Preprocess(mean=scaling.mean, std=scaling.std) for _ in range(2)], net)
+    twice = nn.Sequential(*[scaling.layer for _ in range(2)], net)
     before = float((_answers(twice)(images).argmax(1) == labels).float().mean())
     found = check_scaling(_answers(twice), images, labels, CLASSES, named=False)
     if before < 0.6:

@@ -1,6 +1,7 @@
 """Estimators of scikit-learn as classifiers: the same answers, gradients, boxes, bad files."""
 
 import pickle
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 import skops.io
 import torch
 from numpy.typing import NDArray
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.decomposition import PCA
 from sklearn.ensemble import (
     GradientBoostingClassifier,
@@ -17,7 +19,8 @@ from sklearn.ensemble import (
     VotingClassifier,
 )
 from sklearn.linear_model import LogisticRegression, RidgeClassifier, SGDClassifier
-from sklearn.neighbors import KNeighborsClassifier
+from sklearn.model_selection import FixedThresholdClassifier
+from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
@@ -25,10 +28,10 @@ from sklearn.svm import SVC, LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 from torch import Tensor
 
-from epsball.attacks import boxes, deepfool, hopskipjump
+from epsball.attacks import boxes, deepfool, hopskipjump, pgd
 from epsball.errors import BrokenContract, InvalidInput
 from epsball.geometry import size
-from epsball.models import load_model
+from epsball.models import Pipeline, Preprocess, as_logits, load_model
 from epsball.models.sklearn.wrapper import SklearnModel, wrap_estimator
 from epsball.objectives import is_adversarial
 
@@ -38,7 +41,7 @@ SHAPE = (1, 2, 3)
 def data(classes: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     generator = np.random.default_rng(classes)
     levels = generator.integers(256, size=(150, 6)).astype(np.float32) / np.float32(255)
-    score = levels @ generator.normal(size=(6, classes)) + 0.3 * np.sin(9 * levels[:, :1])
+    score = (levels - 0.5) @ generator.normal(size=(6, classes)) + 0.3 * np.sin(9 * levels[:, :1])
     return levels, score.argmax(1)
 
 
@@ -57,6 +60,10 @@ ESTIMATORS: dict[str, Any] = {
     "histogram": HistGradientBoostingClassifier(max_iter=3),
     "neighbours": KNeighborsClassifier(3),
     "kd-tree": KNeighborsClassifier(3, algorithm="kd_tree"),
+    "manhattan": KNeighborsClassifier(3, algorithm="ball_tree", metric="manhattan"),
+    "calibrated": CalibratedClassifierCV(LinearSVC(), cv=2),
+    "svc-ties": SVC(break_ties=True),
+    "scaled-histogram": make_pipeline(StandardScaler(), HistGradientBoostingClassifier(max_iter=3)),
     "vote": VotingClassifier([("a", LogisticRegression()), ("b", DecisionTreeClassifier())]),
     "scaled": make_pipeline(StandardScaler(), SVC()),
     "reduced": make_pipeline(MinMaxScaler(), PCA(3), LogisticRegression()),
@@ -65,8 +72,9 @@ ESTIMATORS: dict[str, Any] = {
 }
 SMOOTH = {
     "logistic", "linear-svc", "sgd", "ridge", "svc", "svc-linear", "perceptron", "scaled",
-    "reduced",
+    "reduced", "svc-ties",
 }  # fmt: skip
+NEIGHBOURS = {"neighbours", "kd-tree", "scaled-neighbours"}
 
 
 def fitted(name: str, classes: int = 3) -> tuple[Any, Tensor, Tensor]:
@@ -75,23 +83,74 @@ def fitted(name: str, classes: int = 3) -> tuple[Any, Tensor, Tensor]:
     return estimator, torch.from_numpy(rows).view(-1, *SHAPE), torch.from_numpy(labels)
 
 
+def neighbouring(rows: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return images in grey levels near those of rows, where thresholds meet levels not seen."""
+    generator = np.random.default_rng(0)
+    levels = np.rint(rows * 255) + generator.integers(-2, 3, (4, *rows.shape))
+    return levels.clip(0, 255).astype(np.uint8).reshape(-1, rows.shape[1])
+
+
 @pytest.mark.parametrize("name", ESTIMATORS)
-def test_labels_are_the_estimators(name: str) -> None:
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_labels_are_the_estimators(name: str, kind: Any) -> None:
     for classes in (2, 3):
-        estimator, images, _ = fitted(name, classes)
+        rows, labels = data(classes)
+        exact = np.rint(rows.astype(np.float64) * 255) / 255
+        estimator = ESTIMATORS[name].fit(exact.astype(kind), labels)
         model = wrap_estimator(estimator, name)
-        generator = torch.Generator().manual_seed(0)
-        both = torch.cat((images, torch.rand((300, *SHAPE), generator=generator)))
-        scores = model(both)
-        assert scores.shape == (450, classes)
+        levels = neighbouring(rows)
+        images = torch.from_numpy(levels.astype(np.float32) / np.float32(255)).view(-1, *SHAPE)
+        scores = model(images)
+        assert scores.shape == (600, classes)
         assert model.info.classes == classes
-        assert model.info.differentiable == (name in SMOOTH)
-        expected = torch.from_numpy(estimator.predict(both.flatten(1).numpy()))
-        # images whose two highest scores are equal have no prediction to compare
-        first, second = scores.topk(2, dim=1).values.unbind(1)
-        clear = first - second > 1e-5
-        assert float(clear.float().mean()) > 0.7
-        assert torch.equal(scores.argmax(1)[clear], expected[clear])
+        assert model.info.differentiable == (name in SMOOTH | NEIGHBOURS)
+        # every single one, ties included
+        expected = estimator.predict((levels / 255).astype(kind))
+        assert scores.argmax(1).tolist() == expected.tolist()
+        between = torch.rand((100, *SHAPE), generator=torch.Generator().manual_seed(0))
+        expected = estimator.predict(between.flatten(1).numpy().astype(kind))
+        assert model(between).argmax(1).tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("name", ["histogram", "scaled-tree", "tree", "svc", "neighbours"])
+def test_labels_of_levels_are_the_estimators(name: str) -> None:
+    rows, labels = data(3)
+    levels = np.rint(rows * 255).astype(np.uint8)
+    estimator = ESTIMATORS[name].fit(levels, labels)
+    shown = neighbouring(rows)
+    images = torch.from_numpy(shown.astype(np.float32) / np.float32(255)).view(-1, *SHAPE)
+    model = Pipeline(Preprocess(input_range=255), wrap_estimator(estimator, name))
+    assert model(images).argmax(1).tolist() == estimator.predict(shown).tolist()
+
+
+def test_predictions_that_are_not_the_highest_score() -> None:
+    rows, labels = data(2)
+    tuned = FixedThresholdClassifier(LogisticRegression(), threshold=0.2).fit(rows, labels)
+    centres = NearestCentroid().fit(rows, labels)
+    images = torch.from_numpy(rows).view(-1, *SHAPE)
+    for estimator in (tuned, centres):
+        expected = estimator.predict(rows)
+        assert wrap_estimator(estimator, "x")(images).argmax(1).tolist() == expected.tolist()
+    plain = tuned.predict_proba(rows).argmax(1)
+    assert (plain != tuned.predict(rows)).any()
+
+
+def test_classes_may_be_true_and_false() -> None:
+    rows, labels = data(2)
+    vote = VotingClassifier([("a", LogisticRegression()), ("b", DecisionTreeClassifier())])
+    vote.fit(rows, labels == 1)
+    scores = wrap_estimator(vote, "x")(torch.from_numpy(rows).view(-1, *SHAPE))
+    assert scores.argmax(1).tolist() == vote.predict(rows).astype(int).tolist()
+
+
+def test_data_frames_cause_no_warning() -> None:
+    rows, labels = data(3)
+    names = np.array([f"pixel{number}" for number in range(6)], dtype=object)
+    tree = DecisionTreeClassifier().fit(rows, labels)
+    tree.feature_names_in_ = names
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        wrap_estimator(tree, "x")(torch.from_numpy(rows).view(-1, *SHAPE))
 
 
 @pytest.mark.parametrize("name", sorted(SMOOTH))
@@ -118,6 +177,38 @@ def test_neighbours_have_a_smooth_stand_in(name: str) -> None:
     assert torch.allclose(scores.exp().sum(1), torch.ones(150))
     (gradient,) = torch.autograd.grad(scores[:, 0].sum(), x)
     assert bool((gradient != 0).any())
+
+
+@pytest.mark.parametrize("name", sorted(NEIGHBOURS))
+def test_neighbours_are_reached_by_gradients(name: str) -> None:
+    estimator, images, _ = fitted(name)
+    model = wrap_estimator(estimator, name)
+    own = torch.from_numpy(estimator.predict(images.flatten(1).numpy()))
+    adv = pgd(model, images, own, eps=0.2, steps=10, generator=torch.Generator().manual_seed(0))
+    wrong = estimator.predict(adv.flatten(1).numpy()) != own.numpy()
+    assert wrong.mean() > 0.5
+    x = images.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(model(x)[:, 0].sum(), x)
+    assert bool((gradient != 0).any())
+
+
+def test_boxes_are_shown_through_preprocessing_and_logarithms() -> None:
+    rows, labels = data(3)
+    levels = np.rint(rows * 255).astype(np.uint8)
+    tree: Any = DecisionTreeClassifier(random_state=0).fit(levels, labels)
+    model = Pipeline(Preprocess(input_range=255), wrap_estimator(tree, "tree"))
+    images = torch.from_numpy(rows).view(-1, *SHAPE)
+    own = model(images).argmax(1)
+    adv = boxes(as_logits(model, model.info), images, own, norm="linf")
+    shown = (adv * 255).round().to(torch.uint8).flatten(1).numpy()
+    assert (tree.predict(shown) != own.numpy()).all()
+    resized = Pipeline(Preprocess(resize=3, input_range=255), wrap_estimator(tree, "tree"))
+    assert resized.boxes() is None
+    neighbours = Pipeline(Preprocess(), wrap_estimator(fitted("neighbours")[0], "x"))
+    assert neighbours.boxes() is None
+    soft = neighbours.relaxed()
+    assert soft is not None
+    assert soft(images).shape == (150, 3)
 
 
 def every_level_image(estimator: Any, label: int, norm: Any, clean: Tensor) -> float:
@@ -232,7 +323,13 @@ def test_estimators_that_are_no_classifiers_are_refused() -> None:
         wrap_estimator(LogisticRegression(), "x")
     with pytest.raises(InvalidInput, match="no fitted classifier"):
         wrap_estimator(StandardScaler().fit(rows), "x")
-    with pytest.raises(InvalidInput, match="0 to k - 1"):
-        wrap_estimator(DecisionTreeClassifier().fit(rows, labels + 1), "x")
+    for other, remedy in (
+        (labels + 1, "1, 2, 3 ...: fit it on labels - 1"),
+        (labels * 2, "0, 2, 4 ...: fit it on the labels of the data set"),
+        (np.array(["a", "b", "c"])[labels], "a, b, c ...: fit it on the labels of the data set"),
+        (labels * 0, "0: fit it on images of every class"),
+    ):
+        with pytest.raises(InvalidInput, match=f"must be 0 to k - 1 with k >= 2, got {remedy}"):
+            wrap_estimator(DecisionTreeClassifier().fit(rows, other), "x")
     with pytest.raises(BrokenContract, match="takes 6 values"):
         wrap_estimator(DecisionTreeClassifier().fit(rows, labels), "x")(torch.rand(1, 1, 3, 3))

@@ -35,10 +35,17 @@ class Scaling:
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     channels: Channels | None = None
+    input_range: float | None = None
+
+    @property
+    def layer(self) -> Preprocess:
+        """Return the layer that scales so; colours stay in their order."""
+        return Preprocess(mean=self.mean, std=self.std, input_range=self.input_range)
 
     def __call__(self, images: Tensor) -> Tensor:
         """Return images as a model of this scaling wants them."""
-        scaled: Tensor = Preprocess(mean=self.mean, std=self.std, channels=self.channels)(images)
+        ordered: Tensor = Preprocess(channels=self.channels)(images)
+        scaled: Tensor = self.layer(ordered)
         return scaled
 
     @property
@@ -46,12 +53,14 @@ class Scaling:
         """Return the options of the command that give it."""
         parts = [("--mean", _listed(self.mean)), ("--std", _listed(self.std))]
         parts.append(("--channels", self.channels or ""))
+        parts.append(("--input-range", f"{self.input_range:g}" if self.input_range else ""))
         return " ".join(f"{option} {value}" for option, value in parts if value)
 
     @property
     def call(self) -> str:
         """Return the layer in Python that gives it."""
-        parts = [("mean", self.mean), ("std", self.std), ("channels", self.channels)]
+        parts: list[tuple[str, object]] = [("mean", self.mean), ("std", self.std)]
+        parts += [("channels", self.channels), ("input_range", self.input_range)]
         return f"Preprocess({', '.join(f'{name}={value!r}' for name, value in parts if value)})"
 
 
@@ -61,7 +70,7 @@ COLOUR: tuple[Scaling, ...] = (
     Scaling("CIFAR-10", (0.4914, 0.4822, 0.4465), (0.247, 0.2435, 0.2616)),
     Scaling("CIFAR-100", (0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)),
     Scaling("ImageNet", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-    Scaling("0 to 255", None, (_BYTES,)),
+    Scaling("0 to 255", input_range=255),
     Scaling("BGR", None, None, "bgr"),
     Scaling("BGR, 0 to 255, mean subtracted", (0.408, 0.459, 0.482), (_BYTES,), "bgr"),
 )
@@ -69,7 +78,7 @@ GREY: tuple[Scaling, ...] = (
     Scaling("half", (0.5,), (0.5,)),
     Scaling("MNIST", (0.1307,), (0.3081,)),
     Scaling("Fashion-MNIST", (0.286,), (0.353,)),
-    Scaling("0 to 255", None, (_BYTES,)),
+    Scaling("0 to 255", input_range=255),
 )
 
 
@@ -176,7 +185,8 @@ def _exchange(wrong: Scaling, right: Scaling) -> str:
 def _exchanged(wrong: Scaling, right: Scaling) -> Change:
     def change(images: Tensor) -> Tensor:
         mean, std = (torch.tensor(v or (d,)) for v, d in ((wrong.mean, 0.0), (wrong.std, 1.0)))
-        return right(images) * std.view(-1, 1, 1) + mean.view(-1, 1, 1)
+        shown = right(images) * std.view(-1, 1, 1) + mean.view(-1, 1, 1)
+        return shown / (wrong.input_range or 1)
 
     return change
 

@@ -3,6 +3,7 @@
 from epsball.errors import InvalidInput
 from epsball.evaluation.distributed import ShardCluster
 from epsball.evaluation.engine.measuring import RequestedPrecision
+from epsball.evaluation.subject import Subject
 from epsball.types import Dataset
 
 DEFAULT_ATTACKS = ("fgsm", "pgd", "noise")
@@ -10,6 +11,10 @@ DEFAULT_ATTACKS = ("fgsm", "pgd", "noise")
 # not-converged tells where ten steps are not enough
 DEFAULT_ATTACKS_LARGE = ("fgsm", "pgd:steps=10", "noise")
 _LARGE = 64  # pixels a side
+# of models that declare to give no gradient, and of decision trees
+DEFAULT_ATTACKS_BLIND = ("square", "hopskipjump", "noise")
+_BLIND_QUERIES = 1000
+DEFAULT_ATTACKS_TREE = ("boxes", "noise")
 PRECISIONS: dict[str, RequestedPrecision] = {
     "auto": "auto",
     "fast": "fast",
@@ -45,3 +50,21 @@ def default_attacks(data: Dataset, steps: int | None) -> tuple[str, ...]:
     """Return the attacks that are run where none is given."""
     small = max(data.shape[1:]) <= _LARGE
     return DEFAULT_ATTACKS if small or steps is not None else DEFAULT_ATTACKS_LARGE
+
+
+def attacks_for(
+    subject: Subject, usual: tuple[str, ...], queries: int | None
+) -> tuple[tuple[str, ...], int | None]:
+    """Return the attacks and queries where none are given, for a model that has been opened.
+
+    A model that says itself that it gives no gradient is attacked through its scores, a decision
+    tree through its leaves. Where a gradient is only missing, it may be a mistake: `usual` stays,
+    and is refused.
+    """
+    if subject.info.differentiable or not subject.declared:
+        return usual, queries
+    show = getattr(subject.model, "boxes", None)
+    shows_boxes = callable(show) and show() is not None
+    if shows_boxes:
+        return DEFAULT_ATTACKS_TREE, queries
+    return DEFAULT_ATTACKS_BLIND, _BLIND_QUERIES if queries is None else queries

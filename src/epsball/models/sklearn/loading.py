@@ -11,14 +11,19 @@ from epsball.models.loading.messages import one_line
 from epsball.models.loading.request import Built, Request, optional
 from epsball.models.sklearn.wrapper import wrap_estimator
 
-# compiled types of scikit-learn that skops does not trust of itself; they hold arrays and no code
+# types inside fitted estimators that skops does not trust of itself; they hold arrays and no code
 TRUSTED = (
     "sklearn.tree._tree.Tree",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
     "sklearn.neighbors._kd_tree.KDTree",
     "sklearn.neighbors._ball_tree.BallTree",
-    "sklearn.metrics._dist_metrics.EuclideanDistance64",
-    "sklearn.metrics._dist_metrics.EuclideanDistance",
+    *(
+        f"sklearn.metrics._dist_metrics.{metric}Distance{bits}"
+        for metric in ("Euclidean", "Manhattan", "Chebyshev", "Minkowski", "SEuclidean")
+        for bits in ("", "32", "64")
+    ),
+    "sklearn.calibration._CalibratedClassifier",
+    "sklearn.calibration._SigmoidCalibration",
     "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
     "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
     "sklearn.utils._bunch.Bunch",

@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import one_hot
 
 from epsball.models.sklearn.features import Affine, linear_steps, split_pipeline
 
+_TIE = 0.7  # more than two thirds, which confidences can make up, and less than a vote
 _LINEAR = (
     "LogisticRegression",
     "LogisticRegressionCV",
@@ -99,6 +101,7 @@ class MachineScores(nn.Module):
     def __init__(self, machine: Any) -> None:  # noqa: ANN401 - untyped package
         super().__init__()
         self.kernel, self.gamma = machine.kernel, float(machine._gamma)
+        self.break_ties = bool(machine.break_ties)
         self.classes = len(machine.classes_)
         self.register_buffer("vectors", torch.from_numpy(machine.support_vectors_).double())
         duals = _dual_of_pairs(machine.dual_coef_, machine.n_support_)
@@ -123,6 +126,8 @@ class MachineScores(nn.Module):
             confidence[:, second] -= pairs[:, number]
             votes[:, first] += (pairs[:, number] > 0).to(votes)
             votes[:, second] += (pairs[:, number] <= 0).to(votes)
+        if not self.break_ties:  # predict() takes the first of the classes with the most votes
+            votes = votes + _TIE * one_hot(votes.argmax(1), self.classes)
         # below a third: it only decides between classes with as many votes
         return votes + confidence / (3 * (confidence.abs() + 1))
 

@@ -5,12 +5,18 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from epsball.models.sklearn.features import are_scalers, transformed
 from epsball.tensors import Boxes
 
 
-def tree_boxes(last: Any, scalers: list[Any], grid: NDArray[np.float32]) -> Boxes | None:  # noqa: ANN401 - untyped package
+def tree_boxes(
+    last: Any,  # noqa: ANN401 - untyped package
+    scalers: list[Any],
+    grid: NDArray[Any],
+    levels: Tensor,
+) -> Boxes | None:
     """Return the boxes of a fitted `DecisionTreeClassifier`; None for another estimator.
 
     Thresholds are compared with the grey levels themselves, as the tree compares them: 47 % of the
@@ -20,7 +26,9 @@ def tree_boxes(last: Any, scalers: list[Any], grid: NDArray[np.float32]) -> Boxe
     Args:
         last: the estimator.
         scalers: the steps before it; None is returned unless each works on single features.
-        grid: (levels, d), rising values of every feature, before the scalers.
+        grid: (levels, d), rising values of every feature, before the scalers, in the type of the
+            rows that the estimator was fitted on.
+        levels: (levels,), the same levels as values of images, in [0, 1].
     """
     if type(last).__name__ != "DecisionTreeClassifier" or not are_scalers(scalers):
         return None
@@ -42,7 +50,6 @@ def tree_boxes(last: Any, scalers: list[Any], grid: NDArray[np.float32]) -> Boxe
         low[right, feature] = max(low[node, feature], below)
     leaves = (tree.children_left < 0) & (low <= high).all(1)
     labels = tree.value[leaves, 0].argmax(1)
-    levels = torch.from_numpy(grid[:, 0])
     return Boxes(
         low=torch.from_numpy(low[leaves].astype(np.int64)),
         high=torch.from_numpy(high[leaves].astype(np.int64)),
