@@ -87,7 +87,8 @@ def neighbouring(rows: NDArray[Any]) -> NDArray[np.uint8]:
     """Return images in grey levels near those of rows, where thresholds meet levels not seen."""
     generator = np.random.default_rng(0)
     levels = np.rint(rows * 255) + generator.integers(-2, 3, (4, *rows.shape))
-    return levels.clip(0, 255).astype(np.uint8).reshape(-1, rows.shape[1])
+    shown: NDArray[np.uint8] = levels.clip(0, 255).astype(np.uint8)
+    return shown.reshape(-1, rows.shape[1])
 
 
 @pytest.mark.parametrize("name", ESTIMATORS)
