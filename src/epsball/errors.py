@@ -32,7 +32,10 @@ class Stopped(EpsballError):
     """Somebody stopped a command; the message says what was kept and how to go on."""
 
 
-def unknown_name(what: str, name: str, known: Iterable[str]) -> InvalidInput:
+_NORMS_AS_NUMBERS = {"inf": "linf", "2": "l2", "2.0": "l2", "1": "l1", "1.0": "l1", "0": "l0"}
+
+
+def unknown_name(what: str, name: object, known: Iterable[str]) -> InvalidInput:
     """Build the error for a name that no table holds, with the nearest match as the remedy.
 
     Args:
@@ -46,8 +49,12 @@ def unknown_name(what: str, name: str, known: Iterable[str]) -> InvalidInput:
     Example:
         >>> str(unknown_name("attack", "pdg", ["fgsm", "pgd"]))
         "unknown attack 'pdg': did you mean 'pgd'? known: fgsm, pgd"
+        >>> str(unknown_name("norm", 2, ["l1", "l2"]))
+        "unknown norm 2: did you mean 'l2'? known: l1, l2"
     """
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}? " if near else ""
+    folded = {one.casefold(): one for one in names}
+    text = _NORMS_AS_NUMBERS.get(str(name), str(name))  # as other libraries write them
+    near = difflib.get_close_matches(text.casefold(), folded, n=1, cutoff=0.5)
+    hint = f"did you mean {folded[near[0]]!r}? " if near else ""
     return InvalidInput(f"unknown {what} {name!r}: {hint}known: {', '.join(names)}")

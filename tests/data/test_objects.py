@@ -140,6 +140,7 @@ def test_greys_among_colours_keep_the_colours() -> None:
         ((np.zeros((4, 3, 4, 4), np.uint8), [0, 1, -1, 2]), "number 2 is -1"),
         ((np.zeros((4, 3, 4, 4), np.uint8), [0, 1]), "must be images .* and labels"),
         ((np.full((4, 3, 4, 4), 300), [0, 1, 2, 3]), r"integers in \[0, 255\], found 300"),
+        ((np.zeros((0, 1, 4, 4), dtype=np.float32), np.zeros(0, dtype=np.int64)), "at least one"),
     ],
 )
 def test_what_is_no_data_is_refused(data: Any, told: str) -> None:

@@ -67,6 +67,10 @@ def test_arguments_have_the_names_and_forms_of_the_options() -> None:
         ({"attack": "fgsm,pdg"}, "unknown attack 'pdg': did you mean 'pgd'"),
         ({"seed": 1.5}, "seed must be a whole number"),
         ({"norm": "l3"}, "unknown norm 'l3'"),
+        ({"norm": 2}, "unknown norm 2: did you mean 'l2'"),
+        ({"norm": float("inf")}, "unknown norm inf: did you mean 'linf'"),
+        ({"norm": "L2"}, "did you mean 'l2'"),
+        ({"attacks": "PGD"}, "did you mean 'pgd'"),
         ({"sample": "random"}, "how must be auto, first or stratified"),
     ],
 )

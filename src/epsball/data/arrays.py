@@ -112,7 +112,9 @@ def check_labels(what: str, labels: NDArray[Any]) -> NDArray[np.int64]:
         InvalidInput: another shape or dtype, or a label out of range, which is named.
     """
     flat = labels[:, 0] if labels.ndim > 1 and labels.shape[1:] == (1,) else labels
-    if flat.ndim != 1 or not len(flat):
+    if not labels.size:
+        raise InvalidInput(f"{what}: there are none: give at least one image with its label")
+    if flat.ndim != 1:
         raise InvalidInput(
             f"{what} must have one integer an image, found shape {labels.shape}: for one-hot rows "
             "take argmax(1)"
