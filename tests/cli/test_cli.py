@@ -149,6 +149,24 @@ def test_compare(
     assert (place / "both" / "comparison.html").exists()
 
 
+def test_compare_three(
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for seed in ("1", "2", "3"):
+        assert (
+            epsball(monkeypatch, *AUDIT, "--attack", "fgsm", "--seed", seed, "--out", f"run{seed}")
+            == 0
+        )
+    capsys.readouterr()
+    assert epsball(monkeypatch, "compare", "run1", "run2", "run3", "--out", "all") == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert printed.startswith("Most easily fooled first, by fgsm at eps ")
+    assert "still right of the same 24 images." in printed
+    assert len(list((place / "all").glob("comparison-?-?.html"))) == 3
+    assert epsball(monkeypatch, "compare", "run1") == 2
+    assert "needs two directories or more" in capsys.readouterr().err
+
+
 def test_compare_refuses_other_images(
     place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -257,6 +257,13 @@ def test_several_bad_files_are_named_at_once(root: Path, refusal: Refusal) -> No
     assert f"2 images of folder:{root} do not decode (cat/x.png, hen/b.png): replace" in message
 
 
+def test_several_files_that_are_no_images_are_named_at_once(root: Path, refusal: Refusal) -> None:
+    for name in ("cat/x.png", "hen/b.png"):
+        (root / name).write_text("no image")
+    message = refusal(load_data, f"folder:{root}")
+    assert f"2 images of folder:{root} do not decode (cat/x.png, hen/b.png): replace" in message
+
+
 def test_what_an_archive_of_macos_adds_is_no_class(root: Path) -> None:
     (root / "__MACOSX").mkdir()
     assert load_data(f"folder:{root}").class_names == ("cat", "hen")

@@ -21,7 +21,7 @@ def _of_shape(*shape: int) -> Dataset:
 
 
 def test_table_has_every_source_and_is_frozen() -> None:
-    names = ["digits", "mnist", "cifar10", "imagenet-sample", "folder", "npz", "image"]
+    names = ["digits", "mnist", "cifar10", "imagenet-sample", "folder", "npz", "table", "image"]
     assert list(DATASETS) == names
     assert [name for name, spec in DATASETS.items() if spec.takes_path] == names[4:]
     assert all(spec.source and spec.form.startswith(name) for name, spec in DATASETS.items())

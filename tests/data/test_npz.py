@@ -207,3 +207,20 @@ def test_what_is_read_is_always_in_the_unit_box(
     else:
         assert fits
         assert ((pixels >= 0) & (pixels <= 1)).all()
+
+
+@pytest.mark.parametrize("names", [("x", "y"), ("X_test", "y_test"), ("x_test", "y_test")])
+def test_names_of_other_libraries(tmp_path: Path, names: tuple[str, str]) -> None:
+    images, labels = np.arange(12, dtype=np.uint8).reshape(3, 2, 2), np.array([0, 2, 1])
+    np.savez(tmp_path / "a.npz", **{names[0]: images, names[1]: labels})  # type: ignore[arg-type]  # no name is allow_pickle
+    data = load_data(f"npz:{tmp_path}/a.npz")
+    assert data.labels.tolist() == [0, 2, 1]
+    assert data.read(np.array([1]))[0, 0].tolist() == images[1].tolist()
+
+
+def test_our_own_names_win(tmp_path: Path) -> None:
+    images, labels = np.zeros((3, 2, 2), np.uint8), np.array([0, 2, 1])
+    np.savez(tmp_path / "a.npz", x=images + 9, y=labels[::-1], images=images, labels=labels)
+    data = load_data(f"npz:{tmp_path}/a.npz")
+    assert data.labels.tolist() == [0, 2, 1]
+    assert data.read(np.array([0])).max() == 0

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from epsball import audit
 from epsball.errors import InvalidInput
 from epsball.evaluation.metrics.compare import compare
+from epsball.evaluation.metrics.ranking import rank
 from epsball.evaluation.metrics.statistics import holm, mcnemar
 
 
@@ -84,3 +85,28 @@ def test_attacks_of_one_name_must_be_one_attack(
         audit(model, data, attacks=["pgd"], eps=[0.1], steps=steps, out=out)
     with pytest.raises(InvalidInput, match="pgd has steps 2 in one and 3 in the other"):
         compare(tmp_path / "2", tmp_path / "3")
+
+
+def test_several_runs_are_ranked_at_the_strongest_attack(
+    runs: tuple[Path, Path], data: tuple[Tensor, Tensor], tmp_path: Path
+) -> None:
+    torch.manual_seed(5)
+    third = fit(nn.Sequential(nn.Flatten(), nn.Linear(36, CLASSES)))
+    audit(third, data, attacks=["fgsm", "noise"], eps=[0.1, 0.2], out=tmp_path / "c")
+    three = [*runs, tmp_path / "c"]
+    ranked = rank(three)
+    told = ranked["of"]
+    assert told["variant"] == "fgsm"
+    assert [run["dir"] for run in ranked["runs"]] == [str(run) for run in three]
+    accuracies = [told["accuracies"][at] for at in ranked["order"]]
+    assert accuracies == sorted(accuracies)
+    pairs = [(duel["a"], duel["b"]) for duel in ranked["pairs"]]
+    assert pairs == [(0, 1), (0, 2), (1, 2)]
+    for duel in ranked["pairs"]:
+        compared = compare(three[duel["a"]], three[duel["b"]])
+        (row,) = [r for r in compared["rows"] if (r["variant"], r["eps"]) == ("fgsm", told["eps"])]
+        assert duel["p_value"] == row["p_value"]
+        assert row["accuracy_a"] == told["accuracies"][duel["a"]]
+        assert row["accuracy_b"] == told["accuracies"][duel["b"]]
+    assert [d["p_holm"] for d in ranked["pairs"]] == holm([d["p_value"] for d in ranked["pairs"]])
+    assert len(ranked["rows"]) == 1 + 2 * 2

@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 
 from epsball.data.sources.image_file import is_image_file
+from epsball.data.sources.table_file import ENDINGS
 from epsball.data.spec import SPLITS, Split
 from epsball.data.table import DATASETS, DEFAULT_EPS
 from epsball.errors import InvalidInput, unknown_name
@@ -19,8 +20,8 @@ def load_data(spec: str, *, split: Split = "test", label: str | int | None = Non
 
     Args:
         spec: "digits", "mnist", "cifar10", "imagenet-sample", "folder:PATH", "folder:PATH@224"
-            (each image read with its shorter side scaled to 224, centre crop), "npz:PATH", or the
-            path of one image.
+            (each image read with its shorter side scaled to 224, centre crop), "npz:PATH",
+            "table:PATH", or the path of one image.
         split: "train" or "test"; a folder or an npz file that is not split gives the same images
             for both.
         label: class of a single image, a name or a number.
@@ -87,7 +88,8 @@ def default_eps(dataset: Dataset, norm: Norm | str = "linf") -> tuple[float, ...
 def _unknown(spec: str, name: str) -> InvalidInput:
     """Build the error for an unknown source; a bare path that exists only lacks its prefix."""
     path = Path(spec).expanduser()
-    prefix = "folder" if path.is_dir() else "npz" if path.suffix == ".npz" else None
+    suffixes = {".npz": "npz"} | dict.fromkeys(ENDINGS, "table")
+    prefix = "folder" if path.is_dir() else suffixes.get(path.suffix.lower())
     if prefix is not None:
         return InvalidInput(f"unknown data {spec!r}: did you mean '{prefix}:{spec}'?")
     return unknown_name("data", name, DATASETS)

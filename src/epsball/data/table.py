@@ -8,6 +8,7 @@ from epsball.data.sources import (
     imagenet_sample,
     mnist,
     npz,
+    table_file,
 )
 from epsball.data.spec import DataSpec
 from epsball.types import Norm
@@ -61,6 +62,12 @@ _SPECS = (
         "npz:PATH",
         "your arrays: images (uint8, or float in [0, 1]), labels, class_names if you like",
         npz.load,
+        takes_path=True,
+    ),
+    DataSpec(
+        "table:PATH",
+        "a CSV, TSV or Parquet file with a column of paths of images and one of labels",
+        table_file.load,
         takes_path=True,
     ),
     DataSpec(

@@ -25,7 +25,7 @@ def demo(
     from epsball.cli.console.show import say
 
     runs = [_trained_and_audited(name, changes, out) for name, changes in RECIPES.items()]
-    compare(runs[0], runs[1], out)
+    compare(runs, out)
     for run in runs:
         say(f"report: {run / 'report.html'}")
 

@@ -11,7 +11,7 @@ import numpy as np
 from epsball.errors import InvalidInput
 from epsball.types import Pixels, Positions
 
-_MEMORY = 2**28  # bytes; what is beyond them goes to a temporary file
+_MEMORY = 2**26  # bytes; what is beyond them goes to a temporary file
 
 
 class Spool:

@@ -35,7 +35,7 @@ def from_object(data: Any, *, most: int | None = None) -> Dataset:  # noqa: ANN4
 
     Arrays are taken as they are. Images of a data set that has its labels (of torchvision or
     Hugging Face, a list of rows, a data frame of paths) are read when they are needed. Everything
-    else is read once, in its own order: what does not fit 256 MiB waits in a temporary file.
+    else is read once, in its own order: what does not fit 64 MiB waits in a temporary file.
 
     Args:
         data: a pair of images (n, c, h, w), (n, h, w, c) or (n, h, w) and labels (n,); a data frame

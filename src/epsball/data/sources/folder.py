@@ -57,7 +57,10 @@ def load(argument: str, split: Split) -> Dataset:
         members = images_under(tree[name]) if name in tree else []
         files += members
         labels += [label] * len(members)
-    shape = _shape(files, size, root)
+    try:
+        shape = _shape(files, size, root)
+    except InvalidInput as error:
+        raise _every_bad(files, root, error) from error
     return Dataset(
         f"folder:{argument}",
         np.array(labels, dtype=np.int64),

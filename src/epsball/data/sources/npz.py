@@ -1,6 +1,6 @@
 """Arrays of the user's own, from one npz file. Nothing is unpickled."""
 
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from epsball.data.stored import list_arrays, read_arrays
 from epsball.errors import InvalidInput
 from epsball.types import Dataset
 
+_LETTERS = {"x": "images", "y": "labels"}
 _REMEDY = "save plain arrays with numpy.savez(file, images=..., labels=...)"
 
 
@@ -21,8 +22,8 @@ def load(path: str, split: Split) -> Dataset:
     """Load `images` and `labels`, with `class_names` (k,) where the file has it.
 
     Where the file holds `train_images` and `train_labels`, or `test_...`, these are used for that
-    split; else both splits are the same images. Without names there are max(label) + 1 classes,
-    over all labels in the file.
+    split, and so are `x_train` and `y_train` ... or `x` and `y`; else both splits are the same
+    images. Without names there are max(label) + 1 classes, over all labels in the file.
 
     Args:
         path: an npz file. Images: (n, h, w), (n, h, w, c) or (n, c, h, w) with c 1 or 3; integers
@@ -58,11 +59,27 @@ def load(path: str, split: Split) -> Dataset:
 
 def _arrays(file: Path, split: Split) -> dict[str, NDArray[Any]]:
     """Read what the split needs: its images, and every array of labels."""
-    stored = list_arrays(file, _REMEDY)
+    stored = _renamed(list_arrays(file, _REMEDY))
     required = {f"{_prefix(stored, split)}images", f"{_prefix(stored, split)}labels"}
     optional = {"class_names", "labels", *(f"{other}_labels" for other in SPLITS)}
     names = sorted(required | optional.intersection(stored))
-    return dict(zip(names, read_arrays(file, names, _REMEDY), strict=True))
+    kept = [stored.get(name, name) for name in names]
+    return dict(zip(names, read_arrays(file, kept, _REMEDY), strict=True))
+
+
+def _renamed(stored: Iterable[str]) -> dict[str, str]:
+    """Return the array that each of our names stands for: x_test, as Keras has it, is test_images.
+
+    Example:
+        >>> _renamed(["x_test", "y_test", "class_names"])
+        {'test_images': 'x_test', 'test_labels': 'y_test', 'class_names': 'class_names'}
+    """
+    names: dict[str, str] = {}
+    for name in stored:
+        letter, _, part = name.lower().partition("_")
+        if letter in _LETTERS and part in ("", *SPLITS):
+            names.setdefault(f"{part}_{_LETTERS[letter]}".lstrip("_"), name)
+    return names | {name: name for name in stored if name not in names.values()}
 
 
 def _prefix(names: Container[str], split: Split) -> str:

@@ -13,6 +13,7 @@ from epsball.types import Finding
 
 _SURPRISE = 0.01  # p below which a paired difference is not chance
 _ROUNDING = 1e-6  # float32 sums of images in [0, 1]
+_CLEAN = ("clean_prediction", "clean_rejected")
 _LEAST_SHARE = 0.9
 _LITTLE_MORE = 1.25
 
@@ -21,7 +22,8 @@ def check_records(records: pl.DataFrame, settings: Sequence[AttackSetting]) -> l
     """Check every record against ball and box, and the attacks against each other."""
     by_name = {setting.variant: setting for setting in settings}
     findings = [*_check_finite(records), *_check_ball(records), *_check_box(records, by_name)]
-    for (norm,), part in records.group_by("norm", maintain_order=True):
+    read = [*("index", "label", "variant", "norm", "eps", "safe"), *_CLEAN]
+    for (norm,), part in records.select(read).group_by("norm", maintain_order=True):
         verdicts = _Verdicts(part, str(norm))
         findings += _check_larger_eps(verdicts, by_name)
         findings += _check_orderings(verdicts, by_name)

@@ -52,7 +52,8 @@ def check_results(
         class_names: of the labels, in their order.
         progress: shows how far the checks are.
     """
-    images = records.unique("index")
+    read = ["index", "label", "clean_prediction", "clean_rejected"]
+    images = records.select(read).unique("index")  # of all columns a copy takes much memory
     # a model that guesses does so where it does not reject
     accepted = images.filter(~pl.col("clean_rejected"))
     findings = _check_clean(accepted, class_names, engine.info.classes) if len(accepted) else []

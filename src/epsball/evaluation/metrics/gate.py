@@ -171,5 +171,6 @@ def read_share(text: str, option: str) -> float:
             f"{option} must be a share such as 0.4, 2/5 or 40%, got {text!r}"
         ) from None
     if not 0 <= share <= 1:
-        raise InvalidInput(f"{option} must be in [0, 1], got {text!r}; write 40% or 0.4")
+        percent = f"{share:g}% or {share / 100:g}" if 1 < share <= 100 else "40% or 0.4"
+        raise InvalidInput(f"{option} must be in [0, 1], got {text!r}; write {percent}")
     return share

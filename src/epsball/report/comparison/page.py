@@ -92,12 +92,15 @@ def telling_row(rows: list[dict[str, Any]]) -> dict[str, Any] | None:
     return min(strong, key=lambda row: abs(row["accuracy_a"] + row["accuracy_b"] - 1), default=None)
 
 
-def answer(row: dict[str, Any] | None, images: int | None) -> str:
+def answer(
+    row: dict[str, Any] | None, images: int | None, *, names: tuple[str, str] = ("A", "B")
+) -> str:
     """Say in one sentence which model stands longer, and whether that may be chance.
 
     Args:
         row: the setting to speak of.
         images: how many images both models were shown.
+        names: of the models.
 
     Returns:
         The sentence.
@@ -107,11 +110,11 @@ def answer(row: dict[str, Any] | None, images: int | None) -> str:
     a, b = row["accuracy_a"], row["accuracy_b"]
     where = f"under {row['variant']} at eps {distance(row['eps'])} in {row['norm']}"
     first = (
-        f"Of the same {count(images)} images, A gets at most {percent(a)} right {where}, "
-        f"B at most {percent(b)}"
+        f"Of the same {count(images)} images, {names[0]} gets at most {percent(a)} right {where}, "
+        f"{names[1]} at most {percent(b)}"
     )
     if a != b:
-        more, less = ("A", "B") if a < b else ("B", "A")
+        more, less = names if a < b else names[::-1]
         first = f"{more} is fooled more easily than {less}. {first}"
     p = row.get("p_value")
     if p is None:
