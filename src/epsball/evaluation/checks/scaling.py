@@ -122,13 +122,15 @@ def check_scaling(
     changes = usual | _turns(images) | (_exchanges(images) if own is None else {})
     if not _can_convince(int((~right).sum()), among=len(changes)):
         return []
-    better = _screened(screening or scores, changes, images, labels, classes, right=right)
+    better = _screened(
+        screening or scores, changes, images, labels, classes, right=right, first=set(usual)
+    )
     predictions = _tried(scores, better, images, labels, classes)
     useful = (1 + 1 / classes) / 2 * len(labels)  # what is less usual has to explain more
     convincing = {
         h: one for h, one in predictions.items() if h in usual or int(one.sum()) >= useful
     }
-    return _found(right, convincing, among=len(changes))
+    return _found(right, convincing, among=len(changes), first=set(usual))
 
 
 def _changes(images: Tensor, *, named: bool, own: Preprocess | None) -> dict[str, Change]:
@@ -199,10 +201,12 @@ def _screened(
     classes: int,
     *,
     right: Tensor,
+    first: set[str],
 ) -> dict[str, Change]:
     """Return the changes under which clearly more of the images that are looked at are right.
 
-    Each screen scores only images that none before it has scored.
+    Changes in `first`, which an option makes, precede others that are not clearly better. Each
+    screen scores only images that none before it has scored.
     """
     order = _nested(len(labels), [count for count, _ in _SCREENS if count is not None])
     seen, known = 0, {how: torch.zeros(0, dtype=torch.bool) for how in changes}
@@ -214,7 +218,7 @@ def _screened(
             known = {how: torch.cat([known[how], more[how]]) for how in more}
         # what convinces on all images is a gain of a quarter of them
         least = int(right[order[:seen]].sum()) + max(1, min(_CLEAR, seen // 4))
-        ranked = sorted(known, key=lambda how: -int(known[how].sum()))[:most]
+        ranked = sorted(known, key=lambda how: -_rank(how, known[how], first))[:most]
         if seen >= _JUDGED:
             ranked = [how for how in ranked if int(known[how].sum()) >= least]
         changes = {how: changes[how] for how in ranked}
@@ -253,10 +257,17 @@ def _can_convince(wrong: int, *, among: int) -> bool:
     return wrong > 0 and mcnemar(wrong, 0) < _SURPRISE / among
 
 
-def _found(right: Tensor, predictions: dict[str, Tensor], among: int) -> list[Finding]:
+def _rank(how: str, predictions: Tensor, first: set[str]) -> int:
+    """Return the images that are right, and a bonus for a change that an option makes."""
+    return int(predictions.sum()) + _CLEAR * (how in first)
+
+
+def _found(
+    right: Tensor, predictions: dict[str, Tensor], *, among: int, first: set[str]
+) -> list[Finding]:
     if not predictions:
         return []
-    how, best = max(predictions.items(), key=lambda item: int(item[1].sum()))
+    how, best = max(predictions.items(), key=lambda item: _rank(*item, first))
     count, before, after = len(right), int(right.sum()), int(best.sum())
     more, fewer = int((best & ~right).sum()), int((right & ~best).sum())
     surprise = mcnemar(more, fewer) if more > fewer else 1.0
