@@ -267,7 +267,7 @@ def _found(
 ) -> list[Finding]:
     if not predictions:
         return []
-    how, best = max(predictions.items(), key=lambda item: _rank(*item, first))
+    how, best = max(predictions.items(), key=lambda item: _rank(item[0], item[1], first))
     count, before, after = len(right), int(right.sum()), int(best.sum())
     more, fewer = int((best & ~right).sum()), int((right & ~best).sum())
     surprise = mcnemar(more, fewer) if more > fewer else 1.0
