@@ -26,8 +26,9 @@ class SoftNeighbours(nn.Module):
     def __init__(self, before: nn.Module, rows: Tensor, labels: Tensor, temperature: float) -> None:
         super().__init__()
         self.before, self.temperature = before, temperature
-        self.register_buffer("rows", rows.float())
-        self.register_buffer("norms", rows.float().square().sum(1))
+        # float64: behind a scaler distances are large, and their differences decide
+        self.register_buffer("rows", rows.double())
+        self.register_buffer("norms", rows.double().square().sum(1))
         order = labels.argsort(stable=True)
         self.register_buffer("order", order)
         self.counts = torch.bincount(labels).tolist()
@@ -59,7 +60,7 @@ class SoftNeighbours(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return log-probabilities, (n, k)."""
-        here = self.before(images.flatten(1).double()).float()
+        here = self.before(images.flatten(1).double())
         apart = here.square().sum(1)[:, None] + self.norms - 2 * here @ self.rows.T
         weights = (-apart / self.temperature)[:, self.order]
         parts = torch.split(weights, self.counts, dim=1)
