@@ -10,6 +10,7 @@ ImageNet sample in EPSBALL_DATA; nothing else should run on the machine.
 """
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -18,14 +19,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ATTACKS = ("default", "pgd", "strongest", "autoattack", "square")
-BUDGETS = (10, 20, 40)  # seconds
+BUDGETS = (20, 40, 10)  # seconds, in the order in which rows are measured
 MODELS = (
     ("zoo:base-cnn-robust", "mnist", "0.3"),
     ("zoo:squeezenet", "imagenet-sample", "4/255"),
 )
 HEADS = (
     *("model", "attack", "budget (s)", "taken (s)", "taken / budget", "share on attacks"),
-    *("images", "cut short", "robust accuracy"),
+    *("images", "cut short", "robust accuracy", "load"),
 )
 TEXT = f"""# What a time budget takes
 
@@ -33,10 +34,11 @@ TEXT = f"""# What a time budget takes
 command to its end, on two hardware threads of one core. "default" leaves `--attack` out. The
 attacks have to get half of the budget, and the command has to end within 1.2 times the budget.
 "cut short" counts the images that an attack had not fooled when the budget ended it: they count
-as right.
-Made by `python benchmarks/budgets.py docs/results/budgets.md`; {
-    ", ".join(f"{model} on {data}, eps {eps} in linf" for model, data, eps in MODELS)
-}.
+as right. "load" is the machine's load average (one minute) at the start of the command: above 1
+the command waits for others, and what it needs beside the attacks (loading, checks, the page)
+takes longer than on a machine of its own.
+Made by `python benchmarks/budgets.py docs/results/budgets.md`, which measures the rows that are
+missing; {", ".join(f"{model} on {data}, eps {eps} in linf" for model, data, eps in MODELS)}.
 """
 
 
@@ -47,26 +49,27 @@ def measure(model: str, data: str, eps: str, attack: str, budget: int) -> list[s
         command = [sys.executable, "-m", "epsball.cli", "audit", model, "--data", data]
         command += ["--eps", eps, "--budget", f"{budget}s", "--out", str(run)]
         command += [] if attack == "default" else ["--attack", attack]
-        started = time.perf_counter()
+        load, started = f"{os.getloadavg()[0]:.1f}", time.perf_counter()
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         taken = time.perf_counter() - started
         row = [model, attack, f"{budget}", f"{taken:.1f}", f"{taken / budget:.2f}"]
         if done.returncode:
-            return [*row, "-", "-", "-", done.stderr.strip().splitlines()[-1]]
+            return [*row, "-", "-", "-", done.stderr.strip().splitlines()[-1], load]
         summary = json.loads((run / "summary.json").read_text(encoding="utf-8"))
     worst = summary["worst_case"][0]
     cut = [one["evidence"] for one in summary["findings"] if one["code"] == "attacks-cut-short"]
     low, high = worst["robust_accuracy_ci"]
     rate = f"{worst['robust_accuracy']:.1%} ({low:.1%} to {high:.1%})"
     share = summary["phases"]["attacks"]["seconds"] / budget
-    return [*row, f"{share:.2f}", f"{worst['n']:,}", f"{cut[0]['ended'] if cut else 0}", rate]
+    ended = cut[0]["ended"] if cut else 0
+    return [*row, f"{share:.2f}", f"{worst['n']:,}", f"{ended:,}", rate, load]
 
 
 def combinations() -> Iterator[tuple[str, str, str, str, int]]:
     """Yield model, data, eps, attack and budget of every row."""
-    for model, data, eps in MODELS:
-        for attack in ATTACKS:
-            for budget in BUDGETS:
+    for budget in BUDGETS:
+        for model, data, eps in MODELS:
+            for attack in ATTACKS:
                 yield model, data, eps, attack, budget
 
 
