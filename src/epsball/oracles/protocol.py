@@ -78,6 +78,6 @@ def check_labels(labels: Tensor, images: int, classes: int) -> Labels:
     if bool(out_of_range.any()):
         raise BrokenContract(
             f"the oracle returned label {int(labels[out_of_range][0])}, labels must be in "
-            f"[0, {classes}): give the number of classes of the oracle with --classes"
+            f"[0, {classes}): give data with the oracle's classes, or in Python their number"
         )
     return labels

@@ -66,8 +66,8 @@ def class_of(label: str, names: Sequence[str], classes: int) -> int:
         )
     if not 0 <= value < classes:
         raise BrokenContract(
-            f"oracle: label {value} is outside [0, {classes}): set the oracle's number of classes "
-            "with --classes"
+            f"oracle: label {value} is outside [0, {classes}), the classes of the data: give "
+            "--data with the oracle's classes, or in Python their number to HttpSettings"
         )
     return value
 
