@@ -153,3 +153,23 @@ def test_a_page_of_long_tails_alone_answers_with_both_ends() -> None:
     assert "keep 87.5 %" in answer
     assert "12.5 % in the two rarest" in answer
     assert "Too few networks" not in answer
+
+
+def test_the_answer_takes_the_largest_dose_that_leaves_half_of_the_classes() -> None:
+    def rows(dose: int, survivals: dict[str, list[int]]) -> list[dict[str, Any]]:
+        own = [
+            probed("under", n, [1] * 4, s, **{"class": n, "dose": dose})
+            for n, s in survivals.items()
+        ]
+        return own + [probed("balanced", n, [1] * 4, [1] * 4) for n in survivals]
+
+    some, none = [1, 1, 0, 0], [0, 0, 0, 0]
+    frame = pl.DataFrame([*rows(2, dict.fromkeys(NAMES, some)), *rows(5, {"ant": none})]).unique(
+        maintain_order=True
+    )
+    data = DataSummary("mnist", "", 60, 40, (1, 28, 28), 4, NAMES)
+    answer = summarise(frame, Options(), data).answer
+    assert "2 times rarer" in answer
+    assert "-50.0 percentage points" in answer
+    two = pl.DataFrame([*rows(2, {"ant": none, "bee": some})])
+    assert "interval -100.0 to +100.0" in summarise(two, Options(), data).answer

@@ -125,12 +125,19 @@ def _tail_answer(probes: Probes, data: DataSummary, remedy: str) -> dict[str, An
 
 
 def _dose_answer(probes: Probes, remedy: str) -> dict[str, Any] | None:
-    """Return what rarity does under PGD, at the largest dose that was probed on two classes."""
-    for dose in sorted((int(dose) for dose in probes.values("dose")), reverse=True):
-        effect = probes.survival(remedy, dose, "target", "pgd")
-        control = probes.survival(remedy, dose, "control", "pgd")
-        if effect is None or effect.classes < 2:
+    """Return what rarity does under PGD, at the largest dose that leaves enough classes.
+
+    Of a class that is very rare no image may be right when clean. At least two classes have to be
+    left, and half of those that the smallest dose leaves.
+    """
+    doses = sorted(int(dose) for dose in probes.values("dose"))
+    effects = {dose: probes.survival(remedy, dose, "target", "pgd") for dose in doses}
+    most = max((effect.classes for effect in effects.values() if effect), default=0)
+    for dose in reversed(doses):
+        effect, control = effects[dose], probes.survival(remedy, dose, "control", "pgd")
+        if effect is None or effect.classes < max(2, most / 2):
             continue
+        effect = effect.within(-1, 1)
         verdict = "is easier to attack" if effect.mean < 0 else "is harder to attack"
         if effect.low <= 0 <= effect.high:
             verdict = "is not measurably easier to attack"

@@ -5,7 +5,7 @@ Imports no torch.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from statistics import fmean, stdev
 from typing import Any
@@ -62,6 +62,11 @@ class Effect:
     classes: int
     clear: int
     each: dict[str, float]
+
+    def within(self, least: float, most: float) -> "Effect":
+        """Return the effect with its interval cut to the values that a mean can have."""
+        low, high = np.clip([self.low, self.high], least, most).tolist()  # NaN stays
+        return replace(self, low=low, high=high)
 
 
 def pair_of(record: Record, reference: Record) -> Pair | None:

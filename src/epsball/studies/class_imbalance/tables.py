@@ -114,7 +114,7 @@ def dose_table(probes: Probes, remedy: str, doses: Sequence[int]) -> TableBlock:
                 rows.append([f"1:{dose}", name, *map(_points, (whole, survival, control)), clear])
         distances = [probes.distance(remedy, dose, role) for role in ("target", "control")]
         if any(distances):
-            texts = map(_points, distances)
+            texts = map(_percent, distances)
             rows.append([f"1:{dose}", "median distance", MISSING, *texts, MISSING])
     heads = (
         "dose|attack|#accuracy, all images|#survival, rare class|#survival, control class"
@@ -143,10 +143,11 @@ def remedy_table(probes: Probes) -> TableBlock:
             probes.accuracy(remedy, dose, "target", "pgd"),
             probes.survival(remedy, dose, "target", "pgd"),
             probes.survival(remedy, dose, "target", "strongest"),
-            probes.distance(remedy, dose, "target"),
         ]
-        if any(effects):
-            rows.append([REMEDIES[remedy].words, *map(_points, effects)])
+        distance = probes.distance(remedy, dose, "target")
+        if any(effects) or distance:
+            texts = (*map(_points, effects), _percent(distance))
+            rows.append([REMEDIES[remedy].words, *texts])
     heads = (
         "remedy|#clean accuracy|#accuracy under PGD|#survival, PGD|#survival, strongest"
         "|#median distance"
@@ -177,7 +178,12 @@ def _survival(share: float | None) -> str:
 
 
 def _points(effect: Effect | None) -> CellText:
-    """Write a change in percentage points with its interval."""
+    """Write a change of a share in percentage points with its interval, which ends at 100."""
+    return _percent(None if effect is None else effect.within(-1, 1))
+
+
+def _percent(effect: Effect | None) -> CellText:
+    """Write a change in percent with its interval."""
     if effect is None:
         return MISSING
     if math.isnan(effect.low):
