@@ -13,7 +13,8 @@ from tests.evaluation.conftest import CLASSES, fit, sample_images
 from torch import Tensor, nn
 
 from epsball import audit
-from epsball.evaluation.checks.scaling import COLOUR, GREY, Scaling, check_scaling
+from epsball.evaluation.checks.scaling import check_scaling
+from epsball.evaluation.checks.usual_scalings import COLOUR, GREY, Scaling
 from epsball.evaluation.result import Audit
 from epsball.models import Pipeline, Preprocess
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from epsball import audit
-from epsball.evaluation.checks.scaling import COLOUR, GREY, Scaling, check_scaling
+from epsball.evaluation.checks.scaling import check_scaling
+from epsball.evaluation.checks.usual_scalings import COLOUR, GREY, Scaling
 from epsball.models import Pipeline
 
 CLASSES = 8
