@@ -77,23 +77,6 @@ def test_bad_norm_steps_and_restarts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("attack", "given", "says"),
-    [
-        ("square", {"steps": 20}, r"steps 20: none of these attacks takes steps \(square\)"),
-        ("pgd", {"queries": 20}, "none of these attacks takes queries"),
-        ("fgsm", {"restarts": 3}, "restarts 3: none of these attacks is random"),
-    ],
-)
-def test_an_option_that_no_attack_takes_is_refused(
-    attack: str, given: dict[str, int], says: str
-) -> None:
-    with pytest.raises(InvalidInput, match=says):
-        make_settings([attack], norm="linf", eps=[0.1], **given)  # type: ignore[arg-type]  # of the options
-    others = {"pgd:random_start=true", "square:queries=9"}
-    assert make_settings([attack, *sorted(others)], norm="linf", eps=[0.1], **given)  # type: ignore[arg-type]  # likewise
-
-
-@pytest.mark.parametrize(
     ("text", "harm"),
     [
         ("fgsm", True),

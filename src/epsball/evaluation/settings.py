@@ -164,27 +164,10 @@ def make_settings(
     )
     if target is not None and not any(setting.target for setting in settings):
         raise InvalidInput(f"target {target!r}: none of these attacks can be told a class to reach")
-    _check_used(settings, steps=steps, queries=queries, restarts=restarts)
     names = [setting.variant for setting in settings]
     if len(set(names)) < len(names):
         raise InvalidInput(f"each attack can be asked for once, got {', '.join(names)}")
     return settings
-
-
-def _check_used(
-    settings: Sequence[AttackSetting], *, steps: int | None, queries: int | None, restarts: int
-) -> None:
-    """Refuse an option that no attack takes: it would be left out in silence."""
-    listed = ", ".join(setting.attack for setting in settings)
-    for name, number in (("steps", steps), ("queries", queries)):
-        if number is not None and not any(name in setting.knobs for setting in settings):
-            raise InvalidInput(
-                f"{name} {number}: none of these attacks takes {name} ({listed}): leave it out"
-            )
-    if restarts > 1 and not any(setting.spec.random for setting in settings):
-        raise InvalidInput(
-            f"restarts {restarts}: none of these attacks is random ({listed}): leave it out"
-        )
 
 
 def _setting(

@@ -115,7 +115,9 @@ def input_gradient(value: Tensor, point: Tensor) -> Tensor:
     gradient = None
     if value.requires_grad:
         # of the sum: torch imports sympy, which takes a second, where it is given grad_outputs
-        (gradient,) = torch.autograd.grad(value.sum(), point, allow_unused=True)
+        with torch.enable_grad():  # the caller may be inside no_grad
+            total = value.sum()
+        (gradient,) = torch.autograd.grad(total, point, allow_unused=True)
     if gradient is None:
         raise InvalidInput(
             "the model gives no gradient with respect to its input, and this attack needs one: "
