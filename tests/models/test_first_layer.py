@@ -1,5 +1,6 @@
 """TorchScript files, and models that want levels, channels last, or give several outputs."""
 
+import os
 import warnings
 from pathlib import Path
 
@@ -102,6 +103,10 @@ def test_what_cannot_be_meant_is_refused(file: Path, refusal: Refusal) -> None:
     assert "input_range must be above 0" in refusal(
         lambda: load_model(f"{file}:Last", input_range=0)
     )
+
+
+@pytest.mark.skipif("EPSBALL_DATA" not in os.environ, reason="EPSBALL_DATA is not set")
+def test_a_model_that_scales_by_itself_takes_no_scaling(refusal: Refusal) -> None:
     assert "leave --mean, --std and --input-range out" in refusal(
         lambda: load_model("zoo:squeezenet", input_range=255)
     )

@@ -1,5 +1,6 @@
 """A cell is what it says, wherever it is done."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -92,6 +93,7 @@ def test_labels_tell_the_cells_of_a_plan_apart() -> None:
     assert list(labels(twice).values()) == ["attack #0", "attack #1"]
 
 
+@pytest.mark.skipif("EPSBALL_DATA" not in os.environ, reason="EPSBALL_DATA is not set")
 @pytest.mark.parametrize("name", STUDIES)
 def test_no_two_cells_of_a_study_look_alike(name: str, tmp_path: Path) -> None:
     plan = make_plan(name, tmp_path)
