@@ -13,7 +13,8 @@ _HEAD = """# A verdict, and what it costs in passes
 (github.com/fra31/auto-attack, {commit}; standard, linf) on the same images of networks that
 `benchmarks/verdicts/networks.py` trains. Cost is passes of an image, f + 2 b: a backward pass
 counts twice. The control (`belief`) is part of our cost; the checks, which look for what is wrong
-with the evaluation and not for adversarial images, stand in a column of their own.
+with the evaluation and not for adversarial images, stand in a column of their own. With three
+classes the reference code's targeted APGD raises an error and is left out.
 
 Made by `{command}`.
 
