@@ -26,6 +26,7 @@ from benchmarks.engine_floor import PAIRS, ratio_to_floor
 from benchmarks.peers.jobs import Job
 from benchmarks.peers.registry import ENTRANTS, attacks_of, why_not
 from benchmarks.peers.timing import timed
+from benchmarks.verdicts.networks import fit
 from torch import Tensor, nn
 
 import epsball
@@ -141,16 +142,13 @@ def trained(case: Case) -> tuple[nn.Module, Tensor, Tensor]:
     chosen = np.flatnonzero(train.labels < case.classes)[:12000]
     images, labels = to_unit(train.read(chosen)), torch.from_numpy(train.labels[chosen])
     model = network(case, images.shape[1:])
-    optimizer = torch.optim.Adam(model.parameters(), 1e-3)
-    for _ in range(2 if case.robust else 3):
-        for rows in torch.randperm(len(images)).split(100):
-            x, y = images[rows], labels[rows]
-            if case.robust:
-                x = pgd(model.eval(), x, y, eps=case.robust, steps=5)
-            loss = nn.functional.cross_entropy(model.train()(x), y)
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-            optimizer.step()
+
+    def attacked(inputs: Tensor, truth: Tensor, _: int) -> Tensor:
+        if not case.robust:
+            return inputs
+        return pgd(model.eval(), inputs, truth, eps=case.robust, steps=5)
+
+    fit(model, images, labels, epochs=2 if case.robust else 3, attacked=attacked)
     chosen = np.flatnonzero(test.labels < case.classes)[: case.images]
     model.eval().requires_grad_(requires_grad=False)
     return model, to_unit(test.read(chosen)), torch.from_numpy(test.labels[chosen])

@@ -199,16 +199,41 @@ def _train(model: nn.Module, case: Case) -> None:
     train = load_data(case.data, split="train")
     rows = (train.labels < case.classes).nonzero()[0][: case.images]
     images, labels = to_unit(train.read(rows)), torch.from_numpy(train.labels[rows])
-    optimizer = torch.optim.Adam(model.parameters(), 1e-3)
-    for epoch in range(case.epochs):
-        for chosen in torch.randperm(len(images)).split(_BATCH):
-            inputs, truth = images[chosen], labels[chosen]
+
+    def attacked(inputs: Tensor, truth: Tensor, epoch: int) -> Tensor:
+        if case.attack == "fgsm":
+            return fgsm(model.train(), inputs, truth, eps=case.trained_at)
+        if case.attack == "pgd":
             eps = case.trained_at * min(1.0, (epoch + 1) / 2)  # a small ball first
-            if case.attack == "fgsm":
-                inputs = fgsm(model.train(), inputs, truth, eps=case.trained_at)
-            elif case.attack == "pgd":
-                inputs = pgd(model.eval(), inputs, truth, eps=eps, steps=5)
+            return pgd(model.eval(), inputs, truth, eps=eps, steps=5)
+        return inputs
+
+    fit(model, images, labels, epochs=case.epochs, attacked=attacked)
+
+
+def fit(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    epochs: int,
+    attacked: Callable[[Tensor, Tensor, int], Tensor],
+) -> None:
+    """Train a network by Adam on what an attack makes of each batch.
+
+    Args:
+        model: changed in place.
+        images: (n, c, h, w).
+        labels: (n,).
+        epochs: passes over the images.
+        attacked: (inputs, labels, epoch) to the inputs that are trained on.
+    """
+    optimizer = torch.optim.Adam(model.parameters(), 1e-3)
+    for epoch in range(epochs):
+        for chosen in torch.randperm(len(images)).split(_BATCH):
+            truth = labels[chosen]
+            inputs = attacked(images[chosen], truth, epoch)
             loss = functional.cross_entropy(model.train()(inputs), truth)
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            torch.autograd.backward(loss)
             optimizer.step()
