@@ -20,7 +20,9 @@ from epsball.attacks import ATTACKS, AttackSpec, fgsm, pgd
 from epsball.evaluation.checks.findings import FINDINGS
 from epsball.evaluation.engine.deadline import OutOfTime
 from epsball.evaluation.planning.budgeting import Clock
+from epsball.evaluation.planning.options import check_effect
 from epsball.evaluation.result import Audit
+from epsball.evaluation.settings import make_settings
 
 DECLARED: set[str] = set()  # by a decorator of a test in this file
 RAISED: set[str] = set()  # in the test that runs
@@ -293,6 +295,28 @@ def test_non_finite_scores(model: nn.Module) -> None:
 def test_low_precision_and_less_than_a_level(model: nn.Module) -> None:
     found = run(model, eps=[0.5 / 255], precision="bfloat16")
     assert {"low-precision-search", "below-8-bit"} <= codes(found)
+
+
+@raises("option-without-effect")
+def test_option_without_effect(model: nn.Module) -> None:
+    found = run(model, attacks=["square:queries=20"], limit=8, steps=3)
+    assert "option-without-effect" in codes(found)
+
+
+@pytest.mark.parametrize(
+    ("attack", "given", "unused"),
+    [
+        ("pgd:steps=2", {"steps": 3, "queries": 9}, ["steps 3", "queries 9"]),
+        ("fgsm", {"restarts": 2}, ["restarts 2"]),
+        ("pgd", {"steps": 3, "restarts": 2}, []),
+        ("square", {"queries": 20}, []),
+    ],
+)
+def test_options_that_no_attack_uses(attack: str, given: dict[str, int], unused: list[str]) -> None:
+    counts: dict[str, Any] = {"steps": None, "queries": None, "restarts": 1} | given
+    settings = make_settings([attack], norm="linf", eps=[0.1], **counts)
+    reported = check_effect(settings, **counts)
+    assert [one.evidence["options"] for one in reported] == ([unused] if unused else [])
 
 
 @raises("checks-cut-short")

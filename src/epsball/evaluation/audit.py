@@ -36,6 +36,7 @@ from epsball.evaluation.planning.options import (
     PRECISIONS,
     attacks_for,
     check_cluster,
+    check_effect,
     check_options,
     default_attacks,
 )
@@ -178,14 +179,15 @@ def audit(
     progress.begin("opening the data", 0)
     images = decoded_once(open_data(data, label=label, most=limit if sample == "first" else None))
     usual = default_attacks(images, steps)
+    counts = {"steps": whole("steps", steps), "queries": whole("queries", queries)}
+    times = whole("restarts", restarts) or 0
     settings_of = partial(
         make_settings,
         norm=norm,
         eps=default_eps(images, norm) if eps is None else radii(eps),
-        steps=whole("steps", steps),
-        restarts=whole("restarts", restarts) or 0,
-        queries=whole("queries", queries),
+        restarts=times,
         target=None if target is None else str(target),
+        **counts,
     )
     settings = settings_of(usual if attacks is None else attack_texts(attacks))
     check_radii(settings, images.shape)
@@ -217,8 +219,8 @@ def audit(
             )
             leaving.callback(subject.restore)  # a refusal leaves the model as it was, too
             if attacks is None:
-                names, queries = attacks_for(subject, usual, whole("queries", queries))
-                request = replace(request, settings=settings_of(names, queries=queries))
+                names, most = attacks_for(subject, usual, counts["queries"])
+                request = replace(request, settings=settings_of(names, queries=most))
             images, noted = fit_labels(subject, images, classes, label_offset)
             aimed = resolve_targets(
                 request.settings, subject.info.classes, images.class_names, len(images)
@@ -230,7 +232,8 @@ def audit(
             planned = make_plan(
                 subject, images, request, begun=begun, phases=phases, progress=progress
             )
-        planned = _foretelling(planned, phases, noted)
+        unused = check_effect(aimed, restarts=times, **counts)
+        planned = _foretelling(planned, phases, (*noted, *unused))
         if plan:
             summary = summary_of(run, planned, planned.findings, (), phases)
             return Audit(summary, read_records(run, ()), None)

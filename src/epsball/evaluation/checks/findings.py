@@ -130,6 +130,11 @@ FINDINGS: dict[str, FindingSpec] = {
         "warning", "check that the scores depend on the image beyond a fixed linear map"
     ),
     "below-8-bit": FindingSpec("info", "an eps of at least 1/255 is what a saved image can hold"),
+    "option-without-effect": FindingSpec(
+        "info",
+        "leave the option out, or add an attack that takes it (`epsball list attacks` shows the "
+        "settings of each)",
+    ),
     # after the attacks
     "eps-zero-differs": FindingSpec(
         "blocking", "mend the attack: with eps = 0 it must return the clean images"

@@ -1,10 +1,14 @@
 """The options of an audit: defaults, and what is refused before anything is opened."""
 
+from collections.abc import Sequence
+
 from epsball.errors import InvalidInput
+from epsball.evaluation.checks.findings import finding
 from epsball.evaluation.distributed import ShardCluster
 from epsball.evaluation.engine.measuring import RequestedPrecision
+from epsball.evaluation.settings import AttackSetting
 from epsball.evaluation.subject import Subject
-from epsball.types import Dataset
+from epsball.types import Dataset, Finding
 
 DEFAULT_ATTACKS = ("fgsm", "pgd", "noise")
 # a gradient of a large image costs some hundred times one of a small image; the finding
@@ -68,3 +72,26 @@ def attacks_for(
     if shows_boxes:
         return DEFAULT_ATTACKS_TREE, queries
     return DEFAULT_ATTACKS_BLIND, _BLIND_QUERIES if queries is None else queries
+
+
+def check_effect(
+    settings: Sequence[AttackSetting],
+    *,
+    steps: int | None,
+    queries: int | None,
+    restarts: int,
+) -> list[Finding]:
+    """Report steps, queries or restarts that no attack of the run uses."""
+    given = {"steps": steps, "queries": queries}
+    unused = [
+        f"{key} {value}"
+        for key, value in given.items()
+        if value is not None and all(setting.knobs.get(key) != value for setting in settings)
+    ]
+    if restarts > 1 and all(setting.restarts != restarts for setting in settings):
+        unused.append(f"restarts {restarts}")
+    if not unused:
+        return []
+    variants = ", ".join(setting.variant for setting in settings)
+    message = f"{' and '.join(unused)}: no attack of this run ({variants}) uses it"
+    return [finding("option-without-effect", message, options=unused)]
