@@ -179,15 +179,16 @@ def audit(
     progress.begin("opening the data", 0)
     images = decoded_once(open_data(data, label=label, most=limit if sample == "first" else None))
     usual = default_attacks(images, steps)
-    counts = {"steps": whole("steps", steps), "queries": whole("queries", queries)}
-    times = whole("restarts", restarts) or 0
+    steps, queries = whole("steps", steps), whole("queries", queries)
+    restarts = whole("restarts", restarts) or 0
     settings_of = partial(
         make_settings,
         norm=norm,
         eps=default_eps(images, norm) if eps is None else radii(eps),
-        restarts=times,
+        steps=steps,
+        restarts=restarts,
+        queries=queries,
         target=None if target is None else str(target),
-        **counts,
     )
     settings = settings_of(usual if attacks is None else attack_texts(attacks))
     check_radii(settings, images.shape)
@@ -219,7 +220,7 @@ def audit(
             )
             leaving.callback(subject.restore)  # a refusal leaves the model as it was, too
             if attacks is None:
-                names, most = attacks_for(subject, usual, counts["queries"])
+                names, most = attacks_for(subject, usual, queries)
                 request = replace(request, settings=settings_of(names, queries=most))
             images, noted = fit_labels(subject, images, classes, label_offset)
             aimed = resolve_targets(
@@ -232,7 +233,7 @@ def audit(
             planned = make_plan(
                 subject, images, request, begun=begun, phases=phases, progress=progress
             )
-        unused = check_effect(aimed, restarts=times, **counts)
+        unused = check_effect(aimed, steps=steps, queries=queries, restarts=restarts)
         planned = _foretelling(planned, phases, (*noted, *unused))
         if plan:
             summary = summary_of(run, planned, planned.findings, (), phases)

@@ -1,6 +1,5 @@
 """Whether the model is right far more often with one of the usual scalings of its images."""
 
-import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -9,7 +8,8 @@ from torch import Tensor
 
 from epsball.errors import EpsballError
 from epsball.evaluation.checks.findings import finding
-from epsball.evaluation.checks.usual_scalings import COLOUR, GREY, NONE, TURNED, Change, Scaling
+from epsball.evaluation.checks.likelihood import fitted_loss, is_likelier, surprise
+from epsball.evaluation.checks.usual_scalings import Change, exchanges, turns, usual_changes
 from epsball.evaluation.metrics.statistics import mcnemar
 from epsball.models import Preprocess
 from epsball.types import Finding, Severity
@@ -20,7 +20,9 @@ _GOOD = 0.9  # a model that is right so often needs no other scaling
 _FACTOR = 2  # times as many right: the number is another model's
 # changes are tried on a few images, the best of them on more, and the best of those on all
 _SCREENS = ((8, 16), (24, 6), (None, 2))  # (images, None: all; changes that go on)
-_LEAST_STD = 1e-3  # of images that are all alike
+# a model that is nearly always right tells scalings apart by likelihood, on more images
+_SCREENS_ACCURATE = ((64, 2), (None, 2))
+_PROMISING = 0.9  # of the cross-entropy, on the images of a screen
 _CLEAR = 2  # more images right, of those of a screen
 _JUDGED = 24  # images on which a change that makes no more of them right is given up
 
@@ -35,7 +37,10 @@ def check_scaling(
     own: Preprocess | None = None,
     screening: Callable[[Tensor], Tensor] | None = None,
 ) -> list[Finding]:
-    """Score a few images in the usual scalings, and report one that is right far more often.
+    """Score a few images in the usual scalings, and report one that suits the model far better.
+
+    It makes far more images right, or, where the model is right already, the labels far likelier:
+    a network that is robust to a forgotten scaling in clean accuracy need not be so under attack.
 
     Args:
         scores: the model, images (n, c, h, w) to scores (n, k).
@@ -47,114 +52,93 @@ def check_scaling(
         screening: scores of a cheaper copy, to choose the changes that the model is asked about;
             None: the model's own.
     """
-    right = _right(scores(images), labels, classes)
-    if int(right.sum()) >= _GOOD * len(labels):
-        return []
-    usual = _changes(images, named=named, own=own)
-    changes = usual | _turns(images) | (_exchanges(images) if own is None else {})
-    if not _can_convince(int((~right).sum()), among=len(changes)):
-        return []
-    better = _screened(
-        screening or scores, changes, images, labels, classes, right=right, first=set(usual)
+    usual = usual_changes(images, named=named, own=own)
+    changes = usual | turns(images) | (exchanges(images) if own is None else {})
+    plain = scores(images)[:, :classes]
+    right = plain.argmax(1) == labels
+    accurate = int(right.sum()) >= _GOOD * len(labels) or not _can_convince(
+        int((~right).sum()), among=len(changes)
     )
-    predictions = _tried(scores, better, images, labels, classes)
-    useful = (1 + 1 / classes) / 2 * len(labels)  # what is less usual has to explain more
-    convincing = {
-        h: one for h, one in predictions.items() if h in usual or int(one.sum()) >= useful
-    }
-    return _found(right, convincing, among=len(changes), first=set(usual))
+    if accurate and len(labels) < _JUDGED:
+        return []
+    tried = _Tried(usual if accurate else changes, images, labels, plain=plain, first=set(usual))
+    for count, most in _SCREENS_ACCURATE if accurate else _SCREENS:
+        tried.keep(screening or scores, count, most, by_loss=accurate)
+    tried.end(scores)
+    return _righter(tried, among=len(changes)) or _likelier(tried, among=len(changes))
 
 
-def _changes(images: Tensor, *, named: bool, own: Preprocess | None) -> dict[str, Change]:
-    """Return the usual scalings by the option that sets them."""
-    mean, std = (own.mean.cpu(), own.std.cpu()) if own is not None else (0.0, 1.0)
-    brightest = 1.0 if own is None else own.input_range
-    changes = {}
-    for scaling in (*_usual(images), *([NONE] if own else [])):
-        if own is not None and own.channels is not None and scaling.channels is not None:
-            continue  # colours are in an order that was asked for
-        how = scaling.options if named else f"Pipeline({scaling.call}, model) of epsball.models"
-        # what the model's own scaling makes of this is what the other scaling would give
-        changes[f"with {how}"] = _scaled(scaling, mean / brightest, std / brightest)
-    return changes
+class _Tried:
+    """Changes of the images that are still tried, and the scores that the model gave under them.
 
-
-def _turns(images: Tensor) -> dict[str, Change]:
-    square = images.shape[2] == images.shape[3]
-    return {how: turn for how, turn in TURNED.items() if square or "rows" not in how}
-
-
-def _scaled(scaling: Scaling, mean: Tensor | float, std: Tensor | float) -> Change:
-    return lambda images: scaling(images) * std + mean
-
-
-def _usual(images: Tensor) -> list[Scaling]:
-    """Return the usual scalings, and the one by mean and standard deviation of these images."""
-    each = images.transpose(0, 1).flatten(1)  # (c, n h w)
-    mean, std = each.mean(1), each.std(1).clamp_min(_LEAST_STD)
-    known = COLOUR if images.shape[1] == 3 else GREY
-    return [*known, Scaling("these images", _rounded(mean), _rounded(std))]
-
-
-def _rounded(values: Tensor) -> tuple[float, ...]:
-    return tuple(round(float(value), 3) for value in values)
-
-
-def _exchanges(images: Tensor) -> dict[str, Change]:
-    """Return every usual scaling in place of every other, for a model that scales by itself."""
-    usual = [one for one in _usual(images) if one.channels is None and one.name != "CIFAR-100"]
-    return {
-        _exchange(wrong, right): _exchanged(wrong, right)
-        for wrong, right in itertools.permutations((*usual, NONE), 2)
-        if wrong is not NONE
-    }
-
-
-def _exchange(wrong: Scaling, right: Scaling) -> str:
-    if right is NONE:
-        return f"with {wrong.call} left out once, as if it were applied twice,"
-    return f"with {right.call} in place of {wrong.call} in the model"
-
-
-def _exchanged(wrong: Scaling, right: Scaling) -> Change:
-    def change(images: Tensor) -> Tensor:
-        mean, std = (torch.tensor(v or (d,)) for v, d in ((wrong.mean, 0.0), (wrong.std, 1.0)))
-        shown = right(images) * std.view(-1, 1, 1) + mean.view(-1, 1, 1)
-        return shown / (wrong.input_range or 1)
-
-    return change
-
-
-def _screened(
-    scores: Callable[[Tensor], Tensor],
-    changes: dict[str, Change],
-    images: Tensor,
-    labels: Tensor,
-    classes: int,
-    *,
-    right: Tensor,
-    first: set[str],
-) -> dict[str, Change]:
-    """Return the changes under which clearly more of the images that are looked at are right.
-
-    Changes in `first`, which an option makes, precede others that are not clearly better. Each
-    screen scores only images that none before it has scored.
+    Args:
+        changes: by how to bring each about.
+        images: (n, c, h, w), in [0, 1].
+        labels: (n,).
+        plain: scores (n, k) of the unchanged images.
+        first: changes that an option makes; they precede others that are not clearly better.
     """
-    order = _nested(len(labels), [count for count, _ in _SCREENS if count is not None])
-    seen, known = 0, {how: torch.zeros(0, dtype=torch.bool) for how in changes}
-    for count, most in _SCREENS:
-        new = order[seen : len(labels) if count is None else max(seen, count)]
-        seen += len(new)
-        if len(new):
-            more = _tried(scores, changes, images[new], labels[new], classes)
-            known = {how: torch.cat([known[how], more[how]]) for how in more}
+
+    def __init__(
+        self,
+        changes: dict[str, Change],
+        images: Tensor,
+        labels: Tensor,
+        *,
+        plain: Tensor,
+        first: set[str],
+    ) -> None:
+        self.changes, self.first = changes, first
+        self.images, self.labels, self.plain = images, labels, plain
+        screens = (*_SCREENS, *_SCREENS_ACCURATE)
+        self.order = _nested(len(labels), [count for count, _ in screens if count is not None])
+        self.scores = dict.fromkeys(changes, plain[:0])  # of the first images of the order
+
+    def keep(
+        self,
+        scores: Callable[[Tensor], Tensor],
+        count: int | None,
+        most: int,
+        *,
+        by_loss: bool,
+    ) -> None:
+        """Score the first images of the order, and keep the changes that do best on them.
+
+        No image is scored twice. On enough images a change is given up where it neither makes
+        clearly more of them right nor, being usual, makes their labels likelier.
+        """
+        seen = min([len(one) for one in self.scores.values()], default=0)
+        rows = self.order[: max(seen, len(self.labels) if count is None else count)]
+        self._score(scores, rows[seen:])
+        right = int((self.plain[rows].argmax(1) == self.labels[rows]).sum())
         # what convinces on all images is a gain of a quarter of them
-        least = int(right[order[:seen]].sum()) + max(1, min(_CLEAR, seen // 4))
-        ranked = sorted(known, key=lambda how: -_rank(how, known[how], first))[:most]
-        if seen >= _JUDGED:
-            ranked = [how for how in ranked if int(known[how].sum()) >= least]
-        changes = {how: changes[how] for how in ranked}
-    return changes
+        least = right + max(1, min(_CLEAR, len(rows) // 4))
+        loss = fitted_loss(self.plain[rows], self.labels[rows])
+        ranks = {}
+        for how, known in self.scores.items():
+            other = fitted_loss(known, self.labels[rows])
+            count_right = int((known.argmax(1) == self.labels[rows]).sum())
+            likelier = how in self.first and is_likelier(other, loss, _PROMISING)
+            if len(rows) < _JUDGED or count_right >= least or likelier:
+                rank = 0 if by_loss else _rank(how, count_right, self.first)
+                ranks[how] = (-rank, float(other.mean()))
+        kept = sorted(ranks, key=ranks.__getitem__)[:most]
+        self.scores = {how: self.scores[how] for how in kept}
+
+    def end(self, scores: Callable[[Tensor], Tensor]) -> None:
+        """Ask the model itself about all images under the changes that are left."""
+        self.order = torch.arange(len(self.labels))
+        self.scores = dict.fromkeys(self.scores, self.plain[:0])
+        self._score(scores, self.order)
+
+    def _score(self, scores: Callable[[Tensor], Tensor], rows: Tensor) -> None:
+        known, self.scores = self.scores, {}
+        for how, before in known.items():
+            try:
+                new = scores(self.changes[how](self.images[rows])) if len(rows) else before[:0]
+            except EpsballError:  # a model may refuse pixels outside [0, 1]
+                continue
+            self.scores[how] = torch.cat([before, new[:, : self.plain.shape[1]]])
 
 
 def _nested(count: int, sizes: Sequence[int]) -> Tensor:
@@ -167,43 +151,37 @@ def _nested(count: int, sizes: Sequence[int]) -> Tensor:
     return chosen
 
 
-def _tried(
-    scores: Callable[[Tensor], Tensor],
-    changes: dict[str, Change],
-    images: Tensor,
-    labels: Tensor,
-    classes: int,
-) -> dict[str, Tensor]:
-    """Return which images are right under each change; one the model refuses is left out."""
-    predictions: dict[str, Tensor] = {}
-    for how, change in changes.items():
-        try:
-            predictions[how] = _right(scores(change(images)), labels, classes)
-        except EpsballError:  # a model may refuse pixels outside [0, 1]
-            continue
-    return predictions
-
-
 def _can_convince(wrong: int, *, among: int) -> bool:
     """Say whether a change under which all images are right would be more than chance."""
     return wrong > 0 and mcnemar(wrong, 0) < _SURPRISE / among
 
 
-def _rank(how: str, predictions: Tensor, first: set[str]) -> int:
+def _rank(how: str, right: int, first: set[str]) -> int:
     """Return the images that are right, and a bonus for a change that an option makes."""
-    return int(predictions.sum()) + _CLEAR * (how in first)
+    return right + _CLEAR * (how in first)
 
 
-def _found(
-    right: Tensor, predictions: dict[str, Tensor], *, among: int, first: set[str]
-) -> list[Finding]:
-    if not predictions:
+def _righter(tried: _Tried, *, among: int) -> list[Finding]:
+    """Report the change under which far more images are right."""
+    labels, first = tried.labels, tried.first
+    right = tried.plain.argmax(1) == labels
+    useful = (
+        (1 + 1 / tried.plain.shape[1]) / 2 * len(labels)
+    )  # what is less usual has to explain more
+    predictions = {how: scores.argmax(1) == labels for how, scores in tried.scores.items()}
+    ranks = {
+        how: _rank(how, int(one.sum()), first)
+        for how, one in predictions.items()
+        if how in first or int(one.sum()) >= useful
+    }
+    if not ranks:
         return []
-    how, best = max(predictions.items(), key=lambda item: _rank(item[0], item[1], first))
+    how = max(ranks, key=ranks.__getitem__)
+    best = predictions[how]
     count, before, after = len(right), int(right.sum()), int(best.sum())
     more, fewer = int((best & ~right).sum()), int((right & ~best).sum())
-    surprise = mcnemar(more, fewer) if more > fewer else 1.0
-    if after - before < _LEAST_GAIN * count or surprise >= _SURPRISE / among:
+    unlikely = mcnemar(more, fewer) if more > fewer else 1.0
+    if after - before < _LEAST_GAIN * count or unlikely >= _SURPRISE / among:
         return []
     severity: Severity = "blocking" if after >= _FACTOR * before else "warning"
     message = (
@@ -214,5 +192,25 @@ def _found(
     return [replace(finding("other-scaling", message, **evidence), severity=severity)]
 
 
-def _right(scores: Tensor, labels: Tensor, classes: int) -> Tensor:
-    return torch.as_tensor(scores[:, :classes].argmax(1) == labels)
+def _likelier(tried: _Tried, *, among: int) -> list[Finding]:
+    """Report the usual scaling under which the labels are far likelier, and no fewer right."""
+    labels = tried.labels
+    loss, right = fitted_loss(tried.plain, labels), int((tried.plain.argmax(1) == labels).sum())
+    losses = {
+        how: fitted_loss(scores, labels)
+        for how, scores in tried.scores.items()
+        if how in tried.first and int((scores.argmax(1) == labels).sum()) >= right
+    }
+    if not losses:
+        return []
+    how = min(losses, key=lambda one: float(losses[one].mean()))
+    if not is_likelier(losses[how], loss) or surprise(losses[how], loss) >= _SURPRISE / among:
+        return []
+    before, after = float(loss.mean()), float(losses[how].mean())
+    message = (
+        f"on {len(labels)} images clean accuracy is {right / len(labels):.0%}, but the labels are "
+        f"far likelier {how} (cross-entropy {after:.2g} instead of {before:.2g} an image, each at "
+        "its best temperature): the model may have been trained with such a scaling, and then its "
+        "robust accuracy here is another model's"
+    )
+    return [finding("other-scaling", message, loss=before, otherwise=after, how=how)]

@@ -1,13 +1,17 @@
 """The usual ways to scale images, and mistakes that images themselves may hold."""
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import torch
 from torch import Tensor
 
 from epsball.models import Preprocess
 from epsball.models.preprocess import Channels
+
+_LEAST_STD = 1e-3  # of images that are all alike
 
 Change: TypeAlias = Callable[[Tensor], Tensor]
 
@@ -80,3 +84,64 @@ TURNED: dict[str, Change] = {
 
 def _listed(values: Sequence[float] | None) -> str:
     return "" if values is None else ",".join(f"{value:g}" for value in values)
+
+
+def usual_changes(images: Tensor, *, named: bool, own: Preprocess | None) -> dict[str, Change]:
+    """Return the usual scalings by the option that sets them."""
+    mean, std = (own.mean.cpu(), own.std.cpu()) if own is not None else (0.0, 1.0)
+    brightest = 1.0 if own is None else own.input_range
+    changes = {}
+    for scaling in (*_usual(images), *([NONE] if own else [])):
+        if own is not None and own.channels is not None and scaling.channels is not None:
+            continue  # colours are in an order that was asked for
+        how = scaling.options if named else f"Pipeline({scaling.call}, model) of epsball.models"
+        # what the model's own scaling makes of this is what the other scaling would give
+        changes[f"with {how}"] = _scaled(scaling, mean / brightest, std / brightest)
+    return changes
+
+
+def turns(images: Tensor) -> dict[str, Change]:
+    """Return the mistakes that images themselves may hold, by how to undo them."""
+    square = images.shape[2] == images.shape[3]
+    return {how: turn for how, turn in TURNED.items() if square or "rows" not in how}
+
+
+def _scaled(scaling: Scaling, mean: Tensor | float, std: Tensor | float) -> Change:
+    return lambda images: scaling(images) * std + mean
+
+
+def _usual(images: Tensor) -> list[Scaling]:
+    """Return the usual scalings, and the one by mean and standard deviation of these images."""
+    each = images.transpose(0, 1).flatten(1)  # (c, n h w)
+    mean, std = each.mean(1), each.std(1).clamp_min(_LEAST_STD)
+    known = COLOUR if images.shape[1] == 3 else GREY
+    return [*known, Scaling("these images", _rounded(mean), _rounded(std))]
+
+
+def _rounded(values: Tensor) -> tuple[float, ...]:
+    return tuple(round(float(value), 3) for value in values)
+
+
+def exchanges(images: Tensor) -> dict[str, Change]:
+    """Return every usual scaling in place of every other, for a model that scales by itself."""
+    usual = [one for one in _usual(images) if one.channels is None and one.name != "CIFAR-100"]
+    return {
+        _exchange(wrong, right): _exchanged(wrong, right)
+        for wrong, right in itertools.permutations((*usual, NONE), 2)
+        if wrong is not NONE
+    }
+
+
+def _exchange(wrong: Scaling, right: Scaling) -> str:
+    if right is NONE:
+        return f"with {wrong.call} left out once, as if it were applied twice,"
+    return f"with {right.call} in place of {wrong.call} in the model"
+
+
+def _exchanged(wrong: Scaling, right: Scaling) -> Change:
+    def change(images: Tensor) -> Tensor:
+        mean, std = (torch.tensor(v or (d,)) for v, d in ((wrong.mean, 0.0), (wrong.std, 1.0)))
+        shown = right(images) * std.view(-1, 1, 1) + mean.view(-1, 1, 1)
+        return shown / (wrong.input_range or 1)
+
+    return change
