@@ -68,10 +68,21 @@ def test_the_page_is_written_from_rows_alone() -> None:
     assert [row[1] for row in table.rows[:3]] == ["800", "2,000", "6,400"]
 
 
+def test_questions_that_are_attacks_stand_beside_the_source_and_decide_no_claim() -> None:
+    source = rows_of(dnn=0.2)
+    attacks = rows_of(dnn=0.9).with_columns(questions=pl.lit("attacks"))
+    both = pl.concat([source, attacks], how="diagonal")
+    assert [v.value for v in judge(Shares(both))] == [v.value for v in judge(Shares(source))]
+    story = summarise(both, Options(seeds=1), MNIST)
+    assert "attacks on the substitute, it is 90.0 %" in story.answer
+    table: Any = story.sections[0].blocks[1]
+    assert [row[2] for row in table.rows[:2]] == ["jacobian", "attacks"]
+
+
 def test_the_plan() -> None:
     cells = plan(Options(seeds=2), MNIST)
     assert [cell.kind for cell in cells].count("train") == 6
-    assert [cell.kind for cell in cells].count("substitute") == 18
+    assert [cell.kind for cell in cells].count("substitute") == 36
 
 
 @pytest.mark.parametrize(
@@ -79,6 +90,7 @@ def test_the_plan() -> None:
     [
         ({"oracle": ("dnm",)}, "oracle must be among"),
         ({"queries": (100,)}, "at least the 150 seed images"),
+        ({"questions": ("attack",)}, "attacks"),
         ({"eps": (0.0,)}, "above 0"),
         ({"eps": (0.1, 0.3)}, "one value of eps"),
     ],
@@ -94,8 +106,11 @@ def test_a_small_run_spends_its_queries_exactly(tmp_path: Path) -> None:
         grid="oracle=lr;queries=60;seed_images=40;substitute_epochs=1;direct_images=5",
     )  # fmt: skip
     frame = pl.read_parquet(tmp_path / "rows.parquet").filter(pl.col("mode") == "fooled")
-    assert frame["how"].to_list() == ["substitute", "momentum", "square", "hopskipjump"]
-    assert frame["spent"].to_list()[0] == 60
-    assert frame["n"].to_list() == [40, 40, 5, 5]
+    source = frame.filter(pl.col("questions").is_null())
+    assert source["how"].to_list() == ["substitute", "momentum", "square", "hopskipjump"]
+    assert source["n"].to_list() == [40, 40, 5, 5]
+    attacks = frame.filter(pl.col("questions") == "attacks")
+    assert attacks["how"].to_list() == ["substitute", "momentum"]
+    assert frame["spent"].drop_nulls().to_list() == [60] * 4
     assert all(asked <= 60 for asked in frame["asked"])
     assert 'id="figure-queries"' in write_study(tmp_path).read_text()

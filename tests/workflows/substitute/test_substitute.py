@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from epsball.data import load_data
 from epsball.errors import BrokenContract, EpsballError, InvalidInput
 from epsball.oracles import LabelOnly
 from epsball.oracles.protocol import Ledger
-from epsball.workflows.substitute.learning import SubstituteSettings, learn_substitute
+from epsball.workflows.substitute.learning import Questions, SubstituteSettings, learn_substitute
 from epsball.workflows.substitute.opening import headers_of, local_oracle
 from epsball.workflows.substitute.run import substitute
 
@@ -65,9 +66,10 @@ def test_rounds_in_between_train_on_the_share_that_is_new() -> None:
 
 
 @pytest.mark.parametrize("queries", [20, 21, 40, 200, 333])
-def test_the_budget_is_met_exactly(queries: int) -> None:
+@pytest.mark.parametrize("questions", get_args(Questions))
+def test_the_budget_is_met_exactly(queries: int, questions: Questions) -> None:
     oracle = Plane()
-    settings = SubstituteSettings(queries=queries, epochs=2, reservoir=50)
+    settings = SubstituteSettings(queries=queries, questions=questions, epochs=2, reservoir=50)
     learned = learn_substitute(oracle, some(20), build, settings, classes=2)
     assert oracle.ledger.paid == len(learned.images) == len(learned.labels) == queries
     assert learned.rounds[-1].queries == queries
@@ -95,12 +97,13 @@ def test_it_learns_the_plane() -> None:
     assert float(same.float().mean()) > 0.9
 
 
-def test_the_same_seed_asks_the_same_questions() -> None:
+@pytest.mark.parametrize("questions", get_args(Questions))
+def test_the_same_seed_asks_the_same_questions(questions: Questions) -> None:
     asked = []
     for _ in range(2):
         oracle = Plane()
         torch.rand(3)  # another global state
-        settings = SubstituteSettings(queries=100, epochs=2, seed=4)
+        settings = SubstituteSettings(queries=100, questions=questions, epochs=2, seed=4)
         learn_substitute(oracle, some(20), build, settings, classes=2)
         asked.append(torch.cat(oracle.asked))
     assert torch.equal(*asked)
@@ -119,11 +122,21 @@ def test_an_oracle_of_other_classes_is_refused() -> None:
         learn_substitute(oracle, some(20), build, SubstituteSettings(queries=30), classes=2)
 
 
-@pytest.mark.parametrize("bad", [{"queries": 0}, {"queries": 5, "period": 0}, {"step": 0.0}])
-def test_bad_settings(bad: dict[str, float]) -> None:
-    given: dict[str, float] = {"queries": 5} | bad
-    with pytest.raises(InvalidInput, match="must be"):
-        SubstituteSettings(**given)  # type: ignore[arg-type]  # wrong on purpose
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [
+        ({"queries": 0}, "must be"),
+        ({"queries": 5, "period": 0}, "must be"),
+        ({"step": 0.0}, "must be"),
+        ({"eps": 0.0}, "must be"),
+        ({"questions": "jacobean"}, "jacobian"),
+        ({"questions": "attacks", "norm": "l0"}, "--questions jacobian"),
+    ],
+)
+def test_bad_settings(bad: dict[str, Any], words: str) -> None:
+    given: dict[str, Any] = {"queries": 5} | bad
+    with pytest.raises(InvalidInput, match=words):
+        SubstituteSettings(**given)
 
 
 def test_headers() -> None:

@@ -18,12 +18,19 @@ def substitute(
         str, typer.Option(help="http(s)://HOST/PATH, or a model of which only labels are used.")
     ],
     queries: Annotated[int, typer.Option(help="Images to learn one substitute with.")],
+    questions: Annotated[
+        str | None,
+        typer.Option(
+            help="attacks: on the substitute, whose answers teach which of them fool the oracle; "
+            "jacobian: along its gradient, as in the source. [attacks in linf and l2]"
+        ),
+    ] = None,
     seed_images: Annotated[int, typer.Option(help="The first questions.")] = 150,
     architecture: Annotated[
         list[str] | None, typer.Option(help="Of a substitute; may be repeated. [zoo:base-cnn]")
     ] = None,
     attack: Annotated[
-        list[str] | None, typer.Option(help="On the substitute; may be repeated. [fgsm, pgd]")
+        list[str] | None, typer.Option(help="On the substitute; may be repeated. [fgsm, mifgsm]")
     ] = None,
     norm: options.NormName = "linf",
     eps: Annotated[str | None, typer.Option(help="Radius, 0.1 or 8/255; by the data.")] = None,
@@ -76,7 +83,12 @@ def substitute(
     from epsball.workflows.substitute.run import substitute as run
 
     images = load_data(data, split="test")
-    settings = SubstituteSettings(queries=queries, epochs=epochs, seed=seed)
+    settings = SubstituteSettings(
+        queries=queries,
+        questions=questions or ("attacks" if norm in {"linf", "l2"} else "jacobian"),  # type: ignore[arg-type]  # checked there
+        epochs=epochs,
+        seed=seed,
+    )
     answers: Oracle
     if oracle.startswith(("http://", "https://")):
         http = HttpSettings(
@@ -105,7 +117,7 @@ def substitute(
             settings=settings,
             seed_images=seed_images,
             architectures=architecture or ("zoo:base-cnn",),
-            attacks=attack or ("fgsm", "pgd"),
+            attacks=attack or ("fgsm", "mifgsm"),
             norm=norm,
             eps=eps,
             score=score,

@@ -19,8 +19,16 @@ from epsball.studies.core.notes import read_notes
 from epsball.studies.substitute.plan import NAME, ORACLES, QUERIES
 
 NOTES = read_notes("epsball.studies.substitute")
+SOURCE = "jacobian"  # the questions of the source, which its claims are about
 # what stands in for the remote platforms of 2016
 STAND_INS = {"metamind": "dnn", "amazon": "lr", "google": "svm"}
+
+
+def asked_as(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return rows in which every one names its questions; those of the source's do not."""
+    if "questions" not in rows.columns:
+        return rows.with_columns(questions=pl.lit(SOURCE))
+    return rows.with_columns(pl.col("questions").fill_null(SOURCE))
 
 
 @dataclass(frozen=True)
@@ -33,26 +41,33 @@ class Shares:
 
     rows: pl.DataFrame
 
-    def at(self, oracle: str, queries: int, how: str = "substitute") -> list[dict[str, Any]]:
+    def at(
+        self, oracle: str, queries: int, how: str = "substitute", questions: str = SOURCE
+    ) -> list[dict[str, Any]]:
         """Return the rows of an oracle, a number of queries and an attack, one a seed."""
         if "how" not in self.rows.columns:
             return []
-        part = self.rows.filter(
+        part = asked_as(self.rows).filter(
             (pl.col("mode") == "fooled")
             & (pl.col("oracle") == oracle)
             & (pl.col("queries") == queries)
             & (pl.col("how") == how)
+            & (pl.col("questions") == questions)
         )
         return part.sort("repeat").to_dicts()
 
-    def raw(self, oracle: str, queries: int, how: str = "substitute") -> Estimate | None:
+    def raw(
+        self, oracle: str, queries: int, how: str = "substitute", questions: str = SOURCE
+    ) -> Estimate | None:
         """Return the share of all images that the oracle misclassifies."""
-        rows = self.at(oracle, queries, how)
+        rows = self.at(oracle, queries, how, questions)
         return over_seeds([r["wrong"] / r["n"] for r in rows], rows[0]["n"]) if rows else None
 
-    def corrected(self, oracle: str, queries: int, how: str = "substitute") -> Estimate | None:
+    def corrected(
+        self, oracle: str, queries: int, how: str = "substitute", questions: str = SOURCE
+    ) -> Estimate | None:
         """Return the share of the images it gets right when clean that it misclassifies."""
-        rows = [row for row in self.at(oracle, queries, how) if row["clean_right"]]
+        rows = [row for row in self.at(oracle, queries, how, questions) if row["clean_right"]]
         if not rows:
             return None
         shares = [row["fooled"] / row["clean_right"] for row in rows]

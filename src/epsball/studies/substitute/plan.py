@@ -1,9 +1,10 @@
 """The cells of study `substitute`. Imports no torch."""
 
+import itertools
 from collections.abc import Mapping
 from typing import Any
 
-from epsball.errors import InvalidInput
+from epsball.errors import InvalidInput, unknown_name
 from epsball.studies.core.cell import Cell, Plain
 from epsball.studies.core.data_summary import DataSummary
 from epsball.studies.core.options import Options
@@ -14,6 +15,7 @@ QUERIES = (800, 2000, 6400)
 KNOWN: Mapping[str, Plain] = {
     "oracle": "dnn",
     "queries": 800,
+    "questions": "jacobian",  # the source's; beside it attacks on the substitute
     "architecture": "zoo:base-cnn",
     "attack": "fgsm",  # the source's; momentum steps are scored beside it
     "eps": 0.3,
@@ -23,7 +25,9 @@ KNOWN: Mapping[str, Plain] = {
     "width": 0.5,  # of that network, times its filters
     "direct_images": 100,
 }
-_OWN: Mapping[str, tuple[Plain, ...]] = {"oracle": ORACLES, "queries": QUERIES}
+_OWN: Mapping[str, tuple[Plain, ...]] = {
+    "oracle": ORACLES, "queries": QUERIES, "questions": ("jacobian", "attacks")
+}  # fmt: skip
 
 
 def plan(options: Options, data: DataSummary) -> list[Cell]:
@@ -51,17 +55,27 @@ def plan(options: Options, data: DataSummary) -> list[Cell]:
         for oracle in values["oracle"]:
             net = Cell(NAME, "train", {**common, **trained, "oracle": oracle}, *given)
             cells.append(net)
-            for queries in values["queries"]:
-                more = {**common, **single, "oracle": oracle, "queries": queries}
-                more["images"] = options.limit
+            for queries, questions in itertools.product(values["queries"], values["questions"]):
+                more = {**common, **single, **_asking(queries, questions)}
+                more |= {"oracle": oracle, "images": options.limit}
                 cells.append(Cell(NAME, "substitute", more, *given, (net.hash,)))
     return cells
+
+
+def _asking(queries: Plain, questions: Plain) -> dict[str, Plain]:
+    """Return what tells cells of an oracle apart; those of the source do not name questions."""
+    if questions == KNOWN["questions"]:
+        return {"queries": queries}
+    return {"queries": queries, "questions": questions}
 
 
 def _check(values: Mapping[str, tuple[Plain, ...]], single: Mapping[str, Any]) -> None:
     unknown = [one for one in values["oracle"] if one not in ORACLES]
     if unknown:
         raise InvalidInput(f"grid: oracle must be among {', '.join(ORACLES)}, got {unknown[0]}")
+    for one in values["questions"]:
+        if one not in _OWN["questions"]:
+            raise unknown_name("grid: questions", str(one), [str(q) for q in _OWN["questions"]])
     numbers: Any = values["queries"]
     for queries in numbers:
         if queries < single["seed_images"]:
@@ -80,4 +94,4 @@ def cost(cell: Cell, data: DataSummary) -> float:
     if cell.kind == "train":
         images = min(values["train_images"] or data.train, data.train)
         return float(images * (1e-3 * values["epochs"] if values["oracle"] == "dnn" else 2e-3))
-    return float(10 + values["queries"] * 0.05)
+    return float(10 + values["queries"] * (0.1 if "questions" in values else 0.05))

@@ -91,7 +91,11 @@ def _substitute(cell: Cell, workspace: Workspace) -> list[Row]:
         return network
 
     settings = SubstituteSettings(
-        queries=values["queries"], epochs=values["substitute_epochs"], seed=cell.seed
+        queries=values["queries"],
+        questions=values.get("questions", "jacobian"),
+        epochs=values["substitute_epochs"],
+        eps=values["eps"],
+        seed=cell.seed,
     )
     learned = learn_substitute(oracle, pixels[:seeds], build, settings, classes=classes)
     before = oracle.ledger.paid
@@ -114,7 +118,11 @@ def _substitute(cell: Cell, workspace: Workspace) -> list[Row]:
         "queries": values["queries"],
         "seed": cell.seed,
     }
-    direct = [directly(oracle, scored[few], labels[few], attack=one, **arguments) for one in DIRECT]
+    # the oracle itself is attacked once for each number of queries
+    attacks = [] if "questions" in values else list(DIRECT)
+    direct = [
+        directly(oracle, scored[few], labels[few], attack=one, **arguments) for one in attacks
+    ]
     names = ("substitute", "momentum")
     own_rows = [{**_row(one, how), **beside} for one, how in zip(through, names, strict=False)]
     return own_rows + [_row(one, one.attack) for one in direct]

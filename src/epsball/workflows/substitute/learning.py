@@ -1,18 +1,20 @@
-"""Jacobian-based augmentation: a substitute is learned from few images and many queries."""
+"""A substitute is learned from few images and many queries about images that it proposes."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from epsball.errors import InvalidInput
+from epsball.errors import InvalidInput, unknown_name
 from epsball.oracles.protocol import Oracle, check_labels
 from epsball.tensors import Images, Labels
+from epsball.workflows.substitute.questions import attack_questions, jacobian_questions
 
-_GREY_LEVELS = 255
+Questions = Literal["jacobian", "attacks"]
 _LEAST_SHARE = 0.2  # of the epochs, in a round that adds few images to many
 
 
@@ -22,12 +24,16 @@ class SubstituteSettings:
 
     Args:
         queries: images that the oracle is asked about in all, the first ones included.
+        questions: "jacobian": known images, moved along the substitute's gradient, as in the
+            source; "attacks": attacks on the substitute, which fool more oracles afterwards.
         epochs: over all known images after the first and the last round of questions; in between
             the share of them that is new, a fifth at least.
-        step: length of an augmentation step, input units.
-        period: rounds after which the step changes its sign.
-        doublings: rounds in which every known image is augmented.
-        reservoir: images that are drawn for augmentation in each later round.
+        step: of "jacobian": length of an augmentation step, input units.
+        period: of "jacobian": rounds after which the step changes its sign.
+        doublings: of "jacobian": rounds in which every known image is augmented.
+        reservoir: images that are drawn for questions in each later round.
+        eps: of "attacks": largest radius, input units.
+        norm: of "attacks": "linf" or "l2".
         batch_size: of training.
         lr: learning rate of Adam.
         seed: of the draws, the order of images and dropout.
@@ -40,11 +46,14 @@ class SubstituteSettings:
     """
 
     queries: int
+    questions: Questions = "jacobian"
     epochs: int = 10
     step: float = 0.1
     period: int = 3
     doublings: int = 3
     reservoir: int = 400
+    eps: float = 0.3
+    norm: str = "linf"
     batch_size: int = 128
     lr: float = 1e-3
     seed: int = 0
@@ -57,7 +66,14 @@ class SubstituteSettings:
                 raise InvalidInput(
                     f"substitute: {name} must be >= {low}, got {getattr(self, name)}"
                 )
-        for name in ("step", "lr"):
+        if self.questions not in get_args(Questions):
+            raise unknown_name("questions", self.questions, get_args(Questions))
+        if self.questions == "attacks" and self.norm not in ("linf", "l2"):
+            raise InvalidInput(
+                f"substitute: questions 'attacks' have norm linf or l2, got {self.norm!r}: choose "
+                "--questions jacobian"
+            )
+        for name in ("step", "lr", "eps"):
             if not getattr(self, name) > 0:
                 raise InvalidInput(f"substitute: {name} must be > 0, got {getattr(self, name)}")
 
@@ -152,30 +168,41 @@ def learn_substitute(
             rounds.append(Round(len(queried), agreement))
             if not left:
                 return Learned(model, queried, labels, tuple(rounds))
-            number = len(rounds) - 1
-            count = len(queried) if number < settings.doublings else settings.reservoir
-            chosen = _reservoir(len(queried), min(count, left), generator)
-            sign = -1 if number // settings.period % 2 else 1
-            new = _augmented(model, queried[chosen], labels[chosen], sign * settings.step)
+            new = _next(model, queried, labels, settings, rounds=rounds, generator=generator)
             queried, labels = torch.cat((queried, new)), torch.cat((labels, ask(new)))
+
+
+def _next(
+    model: nn.Module,
+    queried: Images,
+    labels: Labels,
+    settings: SubstituteSettings,
+    *,
+    rounds: Sequence[Round],
+    generator: torch.Generator,
+) -> Images:
+    """Return the next questions, as many as the budget has left at most."""
+    first, number = rounds[0].queries, len(rounds) - 1
+    left = settings.queries - len(queried)
+    if settings.questions == "attacks":
+        count = min(left, max(first, min(settings.reservoir, len(queried) // 2)))
+        chosen = torch.randint(first, (count,), generator=generator)
+        return attack_questions(
+            model,
+            queried[chosen],
+            norm="l2" if settings.norm == "l2" else "linf",
+            eps=settings.eps,
+            generator=generator,
+        )
+    count = len(queried) if number < settings.doublings else settings.reservoir
+    chosen = _reservoir(len(queried), min(count, left), generator)
+    sign = -1 if number // settings.period % 2 else 1
+    return jacobian_questions(model, queried[chosen], labels[chosen], step=sign * settings.step)
 
 
 def _reservoir(count: int, size: int, generator: torch.Generator) -> Tensor:
     """Draw positions without repetition, every set of them equally likely."""
     return torch.randperm(count, generator=generator)[:size].sort().values
-
-
-def _augmented(model: nn.Module, images: Images, labels: Labels, step: float) -> Images:
-    """Move images along the sign of the gradient of the score of their label, and round them."""
-    parts = []
-    for some, of in zip(torch.split(images, 256), torch.split(labels, 256), strict=True):
-        here = some.detach().requires_grad_()
-        with torch.enable_grad():
-            score = model(here).gather(1, of[:, None]).sum()
-        (gradient,) = torch.autograd.grad(score, here)
-        moved = (some + step * gradient.sign()).clamp(0, 1)
-        parts.append((moved * _GREY_LEVELS).round() / _GREY_LEVELS)
-    return torch.cat(parts)
 
 
 def _fit(

@@ -19,6 +19,7 @@ from epsball.files import write_atomically, write_npz
 from epsball.identity import model_hash
 from epsball.models import load_model
 from epsball.oracles.protocol import Ledger, Oracle, check_labels
+from epsball.radii import parse_eps
 from epsball.tensors import Images, Labels
 from epsball.types import Dataset
 from epsball.workflows.substitute.learning import Learned, SubstituteSettings, learn_substitute
@@ -74,7 +75,7 @@ def substitute(
     settings: SubstituteSettings,
     seed_images: int = 150,
     architectures: Sequence[str] = ("zoo:base-cnn",),
-    attacks: Sequence[str] = ("fgsm", "pgd"),
+    attacks: Sequence[str] = ("fgsm", "mifgsm"),
     norm: str = "linf",
     eps: float | str | None = None,
     score: int = 1000,
@@ -115,6 +116,7 @@ def substitute(
     attack_settings = make_settings(list(attacks), norm=norm, eps=[radius])
     for name in sorted(set(direct) - set(DIRECT)):
         raise InvalidInput(f"substitute: direct attacks are {', '.join(DIRECT)}, got {name!r}")
+    settings = replace(settings, norm=norm, eps=parse_eps(radius))  # questions lie there, too
     seeds, scored, labels = _cut(images, seed_images, score)
     classes = len(images.class_names)
     builders = [_Builder(name, classes, images.shape) for name in architectures]
