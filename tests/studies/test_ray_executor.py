@@ -1,5 +1,6 @@
 """A cell on a node of a cluster: the same rows, artefacts in the storage, images never changed."""
 
+import runpy
 import subprocess
 import sys
 from functools import partial
@@ -22,6 +23,7 @@ from epsball.studies.core.tracker import Tracker
 from epsball.studies.executors import ray as node
 from epsball.studies.executors.base import InProcess
 
+SCRIPT = Path(__file__).parents[2] / "docs" / "examples" / "cluster" / "two_nodes.py"
 SMALL: dict[str, Any] = {
     "grid": "l1=0;l2=0;arm=clean;hidden=8",
     "data": "digits",
@@ -87,12 +89,19 @@ def test_another_version_on_a_node_is_named(tmp_path: Path) -> None:
         node.run_on_node(job, {}, plan.cells[0])
 
 
-@pytest.mark.slow
-def test_a_cluster_that_loses_a_node_gives_the_local_rows(tmp_path: Path) -> None:
+def test_the_example_of_two_nodes_audits_as_it_is(tmp_path: Path) -> None:
     pytest.importorskip("ray")
-    script = Path(__file__).parents[2] / "docs" / "examples" / "cluster" / "two_nodes.py"
+    example = runpy.run_path(str(SCRIPT))
+    example["AUDIT"].update(limit=16, steps=1, attacks=["fgsm"])
+    assert len(example["attack"](tmp_path, None, None)) == 32
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["study", "audit"])
+def test_a_cluster_that_loses_a_node_gives_the_local_rows(tmp_path: Path, what: str) -> None:
+    pytest.importorskip("ray")
     ended = subprocess.run(
-        [sys.executable, str(script), "study", str(tmp_path)],
+        [sys.executable, str(SCRIPT), what, str(tmp_path)],
         capture_output=True,
         text=True,
         timeout=590,

@@ -23,8 +23,8 @@ import ray
 from ray.cluster_utils import Cluster
 
 from epsball import audit
-from epsball.evaluation import plan
 from epsball.evaluation.distributed import ShardCluster
+from epsball.evaluation.planning import sizing
 from epsball.studies import read_rows, run_study
 from epsball.studies.executors.ray import Ray
 
@@ -88,7 +88,7 @@ def attack(directory: Path, address: str | None, log: Log) -> pl.DataFrame:
     """Audit a model, on a cluster if there is an address, and return the records."""
     cluster = ShardCluster(address) if address else None
     # a shard usually takes half a minute; shards of 16 images give both nodes several of them
-    with mock.patch.object(plan, "_SECONDS_A_SHARD", 0.0):
+    with mock.patch.object(sizing, "_SECONDS_A_SHARD", 0.0):
         return audit(out=directory, cluster=cluster, progress=log, **AUDIT).records
 
 

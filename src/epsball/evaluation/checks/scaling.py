@@ -1,5 +1,6 @@
 """Whether the model is right far more often with one of the usual scalings of its images."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -19,7 +20,7 @@ _LEAST_GAIN = 0.1  # of the images looked at
 _GOOD = 0.9  # a model that is right so often needs no other scaling
 _FACTOR = 2  # times as many right: the number is another model's
 # changes are tried on a few images, the best of them on more, and the best of those on all
-_SCREENS = ((8, 16), (24, 6), (None, 2))  # (images, None: all; changes that go on)
+_SCREENS = ((8, 6), (24, 3), (None, 2))  # (images, None: all; changes that go on)
 # a model that is nearly always right tells scalings apart by likelihood, on more images
 _SCREENS_ACCURATE = ((64, 2), (None, 2))
 _PROMISING = 0.9  # of the cross-entropy, on the images of a screen
@@ -63,7 +64,7 @@ def check_scaling(
         return []
     tried = _Tried(usual if accurate else changes, images, labels, plain=plain, first=set(usual))
     for count, most in _SCREENS_ACCURATE if accurate else _SCREENS:
-        tried.keep(screening or scores, count, most, by_loss=accurate)
+        tried.keep(screening or scores, count, most)
     tried.end(scores)
     return _righter(tried, among=len(changes)) or _likelier(tried, among=len(changes))
 
@@ -94,15 +95,8 @@ class _Tried:
         self.order = _nested(len(labels), [count for count, _ in screens if count is not None])
         self.scores = dict.fromkeys(changes, plain[:0])  # of the first images of the order
 
-    def keep(
-        self,
-        scores: Callable[[Tensor], Tensor],
-        count: int | None,
-        most: int,
-        *,
-        by_loss: bool,
-    ) -> None:
-        """Score the first images of the order, and keep the changes that do best on them.
+    def keep(self, scores: Callable[[Tensor], Tensor], count: int | None, most: int) -> None:
+        """Score the first images of the order, and keep the changes that make labels likeliest.
 
         No image is scored twice. On enough images a change is given up where it neither makes
         clearly more of them right nor, being usual, makes their labels likelier.
@@ -120,8 +114,7 @@ class _Tried:
             count_right = int((known.argmax(1) == self.labels[rows]).sum())
             likelier = how in self.first and is_likelier(other, loss, _PROMISING)
             if len(rows) < _JUDGED or count_right >= least or likelier:
-                rank = 0 if by_loss else _rank(how, count_right, self.first)
-                ranks[how] = (-rank, float(other.mean()))
+                ranks[how] = float(other.mean().nan_to_num(math.inf))
         kept = sorted(ranks, key=ranks.__getitem__)[:most]
         self.scores = {how: self.scores[how] for how in kept}
 
