@@ -60,7 +60,9 @@ FINDINGS: dict[str, FindingSpec] = {
     "probabilities-not-logits": FindingSpec(
         "warning", "return logits: leave the final softmax out of the model"
     ),
-    "log-probabilities": FindingSpec("info", "nothing: their softmax is the model's own"),
+    "log-probabilities": FindingSpec(
+        "info", "nothing needs to be done: their softmax is the model's own"
+    ),
     "bounded-scores": FindingSpec(
         "warning", "return what goes into the sigmoid: behind it gradients saturate"
     ),
@@ -101,7 +103,9 @@ FINDINGS: dict[str, FindingSpec] = {
         "that they can have",
     ),
     "classes-matched": FindingSpec(
-        "info", "nothing, if the names mean the same; else list the classes with --classes FILE"
+        "info",
+        "nothing needs to be done if the names mean the same; otherwise list the classes with "
+        "--classes FILE",
     ),
     "class-order-assumed": FindingSpec(
         "info",
