@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from epsball.errors import InvalidInput
+from epsball.fooling import evolution
 from epsball.fooling.contact_sheet import contact_sheet
 from epsball.fooling.encodings import ENCODINGS, Cppn, Direct
 from epsball.fooling.evolution import evolve
@@ -139,3 +140,24 @@ def test_the_sheet_shows_each_image_in_its_place() -> None:
     sheet = contact_sheet(images.numpy(), ["a", "b", "a very long name indeed"], ["1 %"] * 3)
     assert sheet.getpixel((20, 20)) == (0, 0, 0)
     assert sheet.getpixel((20, 8 + 150 + 20)) == (255, 255, 255)
+
+
+def test_climbing_alone_gets_further_than_the_common_search(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shape = (3, 12, 12)
+    patterns = torch.rand((40, 3 * 12 * 12), generator=torch.Generator().manual_seed(3))
+
+    def near(images: Tensor) -> Tensor:
+        return -0.05 * torch.cdist(images.flatten(1), patterns).square()
+
+    def reach() -> Tensor:
+        evolved = evolve(
+            near, torch.tensor([0, 17]), classes=40, shape=shape, encoding="direct",
+            confidence=1 - 1e-9, evaluations=4800,
+        )  # fmt: skip
+        return evolved.confidence
+
+    climbed = reach()
+    monkeypatch.setattr(evolution, "_ALONE_GENES", 0)
+    assert (climbed > 3 * reach()).all()

@@ -19,6 +19,11 @@ class Encoding(Protocol):
         """Return the length of a genome."""
         ...
 
+    @property
+    def spread(self) -> float:
+        """Return the standard deviation of a mutation."""
+        ...
+
     def first(self, count: int, generator: torch.Generator) -> Tensor:
         """Return random genomes, (count, genes)."""
         ...

@@ -11,7 +11,7 @@ from epsball.studies.core.options import Options
 from epsball.studies.core.workspace import Workspace
 from epsball.studies.judge.victim import NOWHERE, identity_of
 
-NAME, VERSION = "fooling", 1
+NAME, VERSION = "fooling", 2
 KNOWN: Mapping[str, Plain] = {
     "model": "zoo:base-cnn-robust",
     "weights": "",
