@@ -70,9 +70,21 @@ def test_more_time_more_images() -> None:
     assert counts == sorted(counts)
     assert counts[0] >= 1
     assert affordable(settings, 1e9, 0.01, 10) == 100  # a tenth of the time is for reading
-    assert first_shard(settings, 1e-3, 1, 64) == 1
-    assert first_shard(settings, 1e9, 60, 64) == 16
-    assert first_shard(settings, 1e9, 60, 8) == 8
+    assert first_shard(settings, 1e-3, 1, 64, keeps=False) == 1
+    assert first_shard(settings, 1e9, 60, 64, keeps=False) == 16
+    assert first_shard(settings, 1e9, 60, 8, keeps=False) == 8
+
+
+def test_an_attack_alone_that_may_be_cut_short_begins_on_a_batch() -> None:
+    def first(attacks: list[str], eps: list[float | str], *, keeps: bool) -> int:
+        settings = make_settings(attacks, norm="linf", eps=eps)
+        return first_shard(settings, 1e-3, 1, 8, keeps=keeps)
+
+    assert first(["autoattack"], [0.1], keeps=True) == 8
+    # an attack or an eps that comes later has to begin, too
+    assert first(["fgsm", "autoattack"], [0.1], keeps=True) == 1
+    assert first(["autoattack"], [0.1, 0.2], keeps=True) == 1
+    assert first(["autoattack"], [0.1], keeps=False) == 1  # a gate counts finished images only
 
 
 def test_the_clock_leaves_half_to_the_attacks_within_the_budget() -> None:

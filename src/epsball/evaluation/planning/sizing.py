@@ -92,7 +92,9 @@ def shard_sizes(config: EngineConfig, rate: float, request: Request) -> dict[str
     shard = max(1, shard // size) * size if shard > size else shard
     first = min(shard, _FIRST_JUDGED) if request.gate is not None else shard
     if request.budget is not None:
-        first = min(first, first_shard(request.settings, rate, request.budget, size))
+        keeps = request.gate is None
+        few = first_shard(request.settings, rate, request.budget, size, keeps=keeps)
+        first = min(first, few)
     if request.budget is None and request.gate is None:
         return {"shard": shard}
     return {"shard": max(shard, first), "first": first}
