@@ -25,7 +25,7 @@ class SubstituteSettings:
     Args:
         queries: images that the oracle is asked about in all, the first ones included.
         questions: "jacobian": known images, moved along the substitute's gradient, as in the
-            source; "attacks": attacks on the substitute, which fool more oracles afterwards.
+            source; "attacks": attacks on the substitute, so that it learns which fool the oracle.
         epochs: over all known images after the first and the last round of questions; in between
             the share of them that is new, a fifth at least.
         step: of "jacobian": length of an augmentation step, input units.
