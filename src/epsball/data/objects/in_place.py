@@ -8,10 +8,10 @@ import numpy as np
 
 from epsball.data.objects.labels import read_labels
 from epsball.data.objects.rows import (
-    as_array,
     channels_leading,
     image_array,
     is_encoded,
+    same_label,
     split_row,
 )
 from epsball.data.objects.spool import differing_shapes, differing_types
@@ -43,7 +43,7 @@ def read_in_place(
     images = []
     for position in probed.tolist():
         image, label = _read_row(data, position)
-        if not _same_label(label, labels[position]):
+        if not same_label(label, labels[position]):
             return None
         images.append(image)
     if not np.array_equal(images[0], _read_row(data, 0)[0]):
@@ -74,7 +74,7 @@ class _Reader:
         images = np.empty((len(positions), *self.shape), self.dtype)
         for slot, position in enumerate(positions.tolist()):
             image, label = _read_row(self.data, position)
-            if not _same_label(label, self.labels[position]):
+            if not same_label(label, self.labels[position]):
                 raise InvalidInput(
                     f"image {position} of the data has label {label}, and the data set states "
                     f"{self.labels[position]} for it: mend its list of labels"
@@ -96,10 +96,3 @@ def _read_row(data: Any, position: int) -> tuple[Pixels, Any]:  # noqa: ANN401 -
     image, label = split_row(data[position], position)
     where = f"image {position} of the data"
     return channels_leading(image_array(image, where)[None], where)[0], label
-
-
-def _same_label(label: Any, stated: Any) -> bool:  # noqa: ANN401 - numbers or names
-    if isinstance(label, str) or isinstance(stated, str):
-        return str(label) == str(stated)
-    read = as_array(label)
-    return read.ndim == 0 and read.item() == as_array(stated).item()

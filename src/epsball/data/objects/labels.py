@@ -11,7 +11,6 @@ from epsball.data.objects.rows import LABELS, as_array, is_scalar_label, key_amo
 from epsball.errors import InvalidInput
 
 Order: TypeAlias = Literal["stated", "names", "numbers"]
-NAMES = ("class_names", "classes", "label_names", "names")
 # where torchvision's data sets keep them
 _ATTRIBUTES = ("targets", "labels", "_labels")
 
@@ -107,47 +106,6 @@ def read_labels(
 def _names_for(labels: NDArray[np.int64], names: tuple[str, ...] | None) -> tuple[str, ...]:
     count = 1 + int(labels.max())
     return names if names is not None and len(names) >= count else tuple(map(str, range(count)))
-
-
-def names_of(data: Any) -> tuple[str, ...] | None:  # noqa: ANN401 - any supported object
-    """Return the class names that a data set, or the one behind a loader or subset, has.
-
-    Raises:
-        InvalidInput: data sets that were joined number their classes differently.
-    """
-    if isinstance(data, Mapping):
-        key = key_among(data, NAMES)
-        names = None if key is None else as_array(data[key])
-        is_list = names is not None and names.ndim == 1 and names.dtype.kind == "U"
-        return tuple(names.tolist()) if names is not None and is_list else None
-    while data is not None:
-        if isinstance(parts := getattr(data, "datasets", None), list | tuple) and parts:
-            return _joined_names([names_of(part) for part in parts])
-        if getattr(data, "target_transform", None) is not None:
-            return None  # its labels are others than those that it names
-        features = getattr(data, "features", None)
-        if isinstance(features, Mapping) and (key := key_among(features, LABELS)) is not None:
-            names = getattr(features[key], "names", None)
-        else:
-            names = getattr(data, "classes", None)
-        if isinstance(names, list | tuple) and all(isinstance(name, str) for name in names):
-            return tuple(names)
-        data = getattr(data, "dataset", None)
-    return None
-
-
-def _joined_names(parts: Sequence[tuple[str, ...] | None]) -> tuple[str, ...] | None:
-    known = [names for names in parts if names is not None]
-    longest = max(known, key=len, default=None)
-    for names in known:
-        for number, (name, other) in enumerate(zip(names, longest or (), strict=False)):
-            if name != other:
-                raise InvalidInput(
-                    f"data sets that are joined must number their classes alike, found class "
-                    f"{number} called {name!r} in one and {other!r} in another: give each a "
-                    "target_transform that maps its classes to one list, or audit them one by one"
-                )
-    return longest
 
 
 def stated_categories(column: Any) -> tuple[str, ...] | None:  # noqa: ANN401 - of pandas or polars

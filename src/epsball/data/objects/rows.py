@@ -82,6 +82,14 @@ def is_scalar_label(label: Any) -> bool:  # noqa: ANN401 - any supported object
     return isinstance(label, str | int | np.integer) or getattr(label, "ndim", 1) == 0
 
 
+def same_label(label: Any, stated: Any) -> bool:  # noqa: ANN401 - numbers or names
+    """Say whether a label that was read is the one that the data set states."""
+    if isinstance(label, str) or isinstance(stated, str):
+        return str(label) == str(stated)
+    read = as_array(label)
+    return read.ndim == 0 and read.item() == as_array(stated).item()
+
+
 def is_encoded(image: Any) -> bool:  # noqa: ANN401 - any supported object
     """Say whether an image is still a file: a path, its bytes, or Hugging Face's mapping."""
     return isinstance(image, str | Path | bytes) or (

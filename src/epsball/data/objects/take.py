@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from epsball.data.arrays import check_labels
 from epsball.data.in_memory import in_memory_dataset
 from epsball.data.objects.in_place import read_in_place
-from epsball.data.objects.labels import known_labels, names_of, read_labels, stated_categories
+from epsball.data.objects.labels import known_labels, read_labels, stated_categories
+from epsball.data.objects.names import is_plain_loader, names_of
 from epsball.data.objects.rows import (
     FORMS,
     IMAGES,
@@ -149,10 +150,14 @@ def _unlike(images: tuple[int, ...], labels: tuple[int, ...]) -> InvalidInput:
 
 def _behind_loader(data: Any) -> Any:  # noqa: ANN401 - any supported object
     """Return the data set that a loader of torch reads in order and joins to batches, as it is."""
-    sampler, join = getattr(data, "sampler", None), getattr(data, "collate_fn", None)
-    if type(sampler).__name__ != "SequentialSampler" or getattr(data, "drop_last", False):
+    if not is_plain_loader(data) or type(data.batch_sampler).__name__ != "BatchSampler":
         return data
-    return data.dataset if getattr(join, "__name__", "") == "default_collate" else data
+    # a loader that was given its batches has a sampler too, which it does not use
+    if data.batch_sampler.drop_last or data.batch_sampler.sampler is not data.sampler:
+        return data
+    in_order = type(data.sampler).__name__ == "SequentialSampler"
+    joins = getattr(data.collate_fn, "__name__", "") == "default_collate"
+    return data.dataset if in_order and joins else data
 
 
 def _streamed(data: Any, names: tuple[str, ...] | None, most: int | None) -> Dataset:  # noqa: ANN401
