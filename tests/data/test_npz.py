@@ -127,7 +127,7 @@ def test_offender_is_named_as_channels_first(file: Path, refusal: Refusal) -> No
         (np.zeros((4, 1, 3, 6, 5), np.uint8), "found shape (4, 1, 3, 6, 5)"),
         (np.zeros((0, 3, 6, 5), np.uint8), "are empty"),
         (np.zeros((4, 3, 0, 5), np.uint8), "are empty"),
-        (np.zeros((4, 3, 6, 5), np.bool_), "found bool"),
+        (np.zeros((4, 3, 6, 5), np.complex64), "found complex64: convert them"),
         (np.zeros((4, 3, 6, 5), np.complex64), "found complex64"),
         (np.full((4, 3, 6, 5), "x"), "found <U1"),
     ],

@@ -21,19 +21,22 @@ def check_pixels(what: str, images: NDArray[Any]) -> Pixels:
 
     Args:
         what: names the images in messages.
-        images: (n, h, w), (n, h, w, c) or (n, c, h, w) with c 1 or 3; integers in [0, 255] or
-            floats in [0, 1].
+        images: (n, h, w), (n, h, w, c) or (n, c, h, w) with c 1 or 3; integers in [0, 255], floats
+            in [0, 1], or bool, false is black and true is white.
 
     Raises:
         InvalidInput: empty, another shape or dtype, or a value out of range, whose place is named.
     """
-    ordered = channels_first(what, images)
+    channels_first(what, images)
     if not images.size:
         raise InvalidInput(f"{what} are empty, of shape {images.shape}: add images")
+    if images.dtype == bool:  # black and white
+        images = images.astype(np.uint8) * _BRIGHTEST
     is_float = np.issubdtype(images.dtype, np.floating)
     if not is_float and not np.issubdtype(images.dtype, np.integer):
         raise InvalidInput(
-            f"{what} must be integers in [0, 255] or floats in [0, 1], found {images.dtype}"
+            f"{what} must be integers in [0, 255] or floats in [0, 1], found {images.dtype}: "
+            "convert them"
         )
     images = within_unit(images) if is_float else images
     ordered = channels_first(what, images)
@@ -115,9 +118,9 @@ def check_labels(what: str, labels: NDArray[Any]) -> NDArray[np.int64]:
     if not labels.size:
         raise InvalidInput(f"{what}: there are none: give at least one image with its label")
     if flat.ndim != 1:
+        remedy = "for one-hot rows take argmax(1)" if flat.ndim > 1 else "put it into a list"
         raise InvalidInput(
-            f"{what} must have one integer an image, found shape {labels.shape}: for one-hot rows "
-            "take argmax(1)"
+            f"{what} must have one integer an image, found shape {labels.shape}: {remedy}"
         )
     if flat.dtype == bool:  # of two classes
         flat = flat.astype(np.int64)

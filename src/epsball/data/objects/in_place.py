@@ -11,6 +11,7 @@ from epsball.data.objects.rows import (
     channels_leading,
     image_array,
     is_encoded,
+    is_of_torch,
     same_label,
     split_row,
 )
@@ -95,4 +96,5 @@ class _Reader:
 def _read_row(data: Any, position: int) -> tuple[Pixels, Any]:  # noqa: ANN401 - as `data` is
     image, label = split_row(data[position], position)
     where = f"image {position} of the data"
-    return channels_leading(image_array(image, where)[None], where)[0], label
+    pixels = image_array(image, where)[None]
+    return channels_leading(pixels, where, first=is_of_torch(image))[0], label

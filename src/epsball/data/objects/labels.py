@@ -1,5 +1,6 @@
 """Labels of data sets that have them without reading an image, and the names of the classes."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
@@ -83,6 +84,7 @@ def read_labels(
     Raises:
         InvalidInput: numbers and names are mixed, or a number is no class.
     """
+    labels = [_known(label, place) for place, label in enumerate(labels)]
     texts = [isinstance(label, str) for label in labels]
     if not any(texts):
         whole = check_labels("labels", np.asarray([as_array(label) for label in labels]))
@@ -101,6 +103,26 @@ def read_labels(
     classes = sorted(set(labels))
     places = {name: place for place, name in enumerate(classes)}
     return np.array([places[label] for label in labels], np.int64), tuple(classes), "names"
+
+
+def flat_labels(labels: NDArray[Any]) -> list[Any]:
+    """Return the labels of an array (n,), or of numbers (n, 1), as a list.
+
+    Raises:
+        InvalidInput: another shape or type, or a number that is no class.
+    """
+    if labels.ndim == 1 and labels.dtype.kind in "OS":  # text, or a column with gaps
+        listed = [_known(label, place) for place, label in enumerate(labels.tolist())]
+        labels = np.array(listed) if listed else labels
+    whole = labels if labels.dtype.kind == "U" else check_labels("labels", labels)
+    return list(whole.tolist())
+
+
+def _known(label: Any, place: int) -> Any:  # noqa: ANN401 - a number or a name
+    """Return a label, of bytes as text; refuse one that is missing."""
+    if label is None or (isinstance(label, float) and math.isnan(label)):
+        raise InvalidInput(f"image {place} of the data has no label: give one or leave it out")
+    return label.decode("utf-8", "replace") if isinstance(label, bytes) else label
 
 
 def _names_for(labels: NDArray[np.int64], names: tuple[str, ...] | None) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from epsball.data.arrays import check_pixels, within_unit
+from epsball.data.arrays import channels_first, check_pixels, within_unit
 from epsball.data.images import decode_any, pixels_of
 from epsball.errors import InvalidInput
 from epsball.types import Pixels
@@ -27,6 +27,7 @@ FORMS = (
     "of a Hugging Face data set, a data frame of paths and labels, or a list of (image, label)"
 )
 CHANNELS = (1, 3)
+_MOST_COLOURS = 4  # channels of an image that is no measurement of many bands
 
 
 def rows_of(data: Any) -> Iterator[Any]:  # noqa: ANN401 - any supported object
@@ -144,16 +145,25 @@ def image_array(image: Any, where: str) -> NDArray[Any]:  # noqa: ANN401 - any s
     return pixels_of(image, where) if isinstance(image, Image.Image) else as_array(image)
 
 
-def channels_leading(images: NDArray[Any], where: str) -> Pixels:
+def is_of_torch(images: Any) -> bool:  # noqa: ANN401 - any supported object
+    """Say whether this is a tensor or a list of tensors."""
+    listed = isinstance(images, list | tuple) and len(images) > 0
+    return hasattr(images[0] if listed else images, "detach")
+
+
+def channels_leading(images: NDArray[Any], where: str, *, first: bool = False) -> Pixels:
     """Return images (m, c, h, w) of uint8 or float32.
 
     Args:
         images: (m, h, w), (m, h, w, c) or (m, c, h, w): bool, integers in [0, 255] or floats, whose
-            range is checked when all is read.
+            range is checked when all is read. Floats may have any number of channels, first.
         where: names them in messages.
+        first: whether the first axis of an image of floats is its channels where the last one may
+            be, too, as the convention of torch is.
 
     Raises:
-        InvalidInput: another shape or type, or integers out of range.
+        InvalidInput: another shape or type, either axis may be the channels, or integers out of
+            range.
     """
     if images.ndim == 3:
         images = images[:, None]
@@ -162,9 +172,21 @@ def channels_leading(images: NDArray[Any], where: str) -> Pixels:
             f"{where} must be (c, h, w), (h, w, c) or (h, w), found shape {images.shape[1:]}: "
             "give one image and one label a row"
         )
-    first, last = (images.shape[axis] in CHANNELS for axis in (1, -1))
-    if last and not first:
-        images = np.moveaxis(images, -1, 1)
-    if np.issubdtype(images.dtype, np.floating):
-        return np.asarray(within_unit(images), dtype=np.float32)
-    return check_pixels(where, images.astype(np.uint8) if images.dtype == bool else images)
+    if not np.issubdtype(images.dtype, np.floating):
+        return check_pixels(where, images)
+    return np.asarray(within_unit(_floats_leading(images, where, first=first)), dtype=np.float32)
+
+
+def _floats_leading(images: NDArray[Any], where: str, *, first: bool) -> NDArray[Any]:
+    _, leading, height, trailing = images.shape
+    if leading in CHANNELS and (first or trailing not in CHANNELS):
+        return images
+    if leading in CHANNELS or trailing in CHANNELS:
+        return channels_first(where, images)
+    square_or_alpha = leading == height or trailing in (2, _MOST_COLOURS)
+    if square_or_alpha and min(leading, height) > max(trailing, _MOST_COLOURS):
+        raise InvalidInput(
+            f"{where} of shape {images.shape[1:]} seem to have {trailing} channels, last: give "
+            "(c, h, w), and leave transparency out"
+        )
+    return images

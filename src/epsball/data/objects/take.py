@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from epsball.data.arrays import check_labels
 from epsball.data.in_memory import in_memory_dataset
 from epsball.data.objects.in_place import read_in_place
-from epsball.data.objects.labels import known_labels, read_labels, stated_categories
+from epsball.data.objects.labels import flat_labels, known_labels, read_labels, stated_categories
 from epsball.data.objects.names import is_plain_loader, names_of
 from epsball.data.objects.rows import (
     FORMS,
@@ -21,6 +20,7 @@ from epsball.data.objects.rows import (
     image_array,
     is_encoded,
     is_image_list,
+    is_of_torch,
     key_among,
     rows_of,
     split_row,
@@ -122,7 +122,7 @@ def _pairs_of(
 
 def _of_arrays(images: Any, labels: Any, names: tuple[str, ...] | None) -> Dataset:  # noqa: ANN401
     if is_image_list(images):
-        known = _flat_labels(as_array(labels))
+        known = flat_labels(as_array(labels))
         if len(images) != len(known):
             raise _unlike((len(images),), (len(known),))
         dataset = read_in_place(list(zip(images, known, strict=True)), known, names)
@@ -131,14 +131,9 @@ def _of_arrays(images: Any, labels: Any, names: tuple[str, ...] | None) -> Datas
     pixels, classes = as_array(images), as_array(labels)
     if pixels.ndim not in (3, 4) or classes.ndim > 2 or classes.shape[:1] != pixels.shape[:1]:
         raise _unlike(pixels.shape, classes.shape)
-    ordered = channels_leading(pixels, "images")
-    whole, shown, order = read_labels(_flat_labels(classes), names)
+    ordered = channels_leading(pixels, "images", first=is_of_torch(images))
+    whole, shown, order = read_labels(flat_labels(classes), names)
     return in_memory_dataset("tensors", ordered, whole, shown, order)
-
-
-def _flat_labels(labels: NDArray[Any]) -> list[Any]:
-    whole = labels if labels.dtype.kind == "U" else check_labels("labels", labels)
-    return list(whole.tolist())
 
 
 def _unlike(images: tuple[int, ...], labels: tuple[int, ...]) -> InvalidInput:
@@ -188,8 +183,19 @@ def _batches(data: Any) -> Iterator[tuple[NDArray[Any], list[Any]]]:  # noqa: AN
         pixels = image_array(image, where)
         batch = pixels[None] if len(several) == 1 and pixels.ndim < 4 else pixels
         if batch.ndim < 3 or len(batch) != len(several):
+            _refuse_rows_of_numbers(np.asarray(classes), pixels)
             raise InvalidInput(
                 f"{where} must be one image or a batch with one label an image, got images "
                 f"{pixels.shape} and {len(several)} labels: give (image, label) or (images, labels)"
             )
-        yield channels_leading(batch, where), several
+        yield channels_leading(batch, where, first=is_of_torch(image)), several
+
+
+def _refuse_rows_of_numbers(labels: NDArray[Any], pixels: NDArray[Any]) -> None:
+    """Refuse the label of an image, or of each of a batch, that is several numbers."""
+    one_image = pixels.ndim < 4 and labels.ndim == 1
+    if (one_image or labels.ndim == 2) and labels.dtype.kind in "biuf":
+        raise InvalidInput(
+            f"labels must be one integer an image, found {labels.shape[-1]} numbers for the first: "
+            "for one-hot rows give the place of the 1, label.argmax(-1)"
+        )
