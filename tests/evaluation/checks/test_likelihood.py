@@ -4,6 +4,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import ttest_1samp
 from torch import Tensor
 
 from epsball.evaluation.checks.likelihood import fitted_loss, is_likelier, surprise
@@ -40,12 +41,12 @@ def test_an_accurate_model_under_a_forgotten_scaling_is_reported(seed: int, fact
     accuracy = (_scores(images, weight=0.57).argmax(1) == labels).float().mean()
     assert 0.9 <= accuracy < 1
 
-    (found,) = check_scaling(
+    (findings,) = check_scaling(
         lambda x: factor * _scores(x, weight=0.57), images, labels, 2, named=True
     )
-    assert found.severity == "warning"
-    assert "--mean 0.5 --std 0.5" in found.message
-    assert found.evidence["otherwise"] < 0.8 * found.evidence["loss"]
+    assert findings.severity == "warning"
+    assert "--mean 0.5 --std 0.5" in findings.message
+    assert findings.evidence["otherwise"] < 0.8 * findings.evidence["loss"]
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.3])
@@ -54,8 +55,8 @@ def test_a_model_that_is_sure_of_all_labels_either_way_is_not_doubted(weight: fl
     # a class apart by more than the noise: no label is unlikely at the best temperature
     apart = images.clone()
     apart[:, 0, 0, 0] = labels.float()
-    found = check_scaling(lambda x: _scores(x, weight=weight), apart, labels, 2, named=True)
-    assert found == []
+    findings = check_scaling(lambda x: _scores(x, weight=weight), apart, labels, 2, named=True)
+    assert findings == []
 
 
 @given(st.floats(1e-3, 1e3), st.integers(0, 1000))
@@ -91,3 +92,6 @@ def test_equal_gains_of_two_images_and_one_image_surprise_nobody() -> None:
     few = surprise(torch.zeros(5), torch.tensor([1.0, 2, 1, 2, 1]))
     many = surprise(torch.zeros(50), torch.tensor([1.0, 2, 1, 2, 1] * 10))
     assert many < few < 0.05
+    drawn = torch.randn(30, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    expected = ttest_1samp(drawn.numpy(), 0, alternative="greater").pvalue
+    assert surprise(torch.zeros(30), drawn) == pytest.approx(expected)
