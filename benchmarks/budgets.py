@@ -82,13 +82,13 @@ def main() -> None:
     for one in combinations():
         model, _, _, attack, budget = one
         start = f"| {model} | {attack} | {budget} |"
-        found = [line for line in known if line.startswith(start)]
-        if not found:
+        result = [line for line in known if line.startswith(start)]
+        if not result:
             if time.monotonic() - started + budget > seconds:
                 continue
-            found = ["| " + " | ".join(measure(*one)) + " |"]
-            print(found[0], flush=True)
-        lines += found
+            result = ["| " + " | ".join(measure(*one)) + " |"]
+            print(result[0], flush=True)
+        lines += result
         rest = [line for line in known if line.startswith("| zoo:") and line not in lines]
         page.write_text("\n".join([TEXT, *lines, *rest, ""]), encoding="utf-8")
 

@@ -89,12 +89,12 @@ class Trial:
 def images(count: int, ball: dict[str, Any]) -> Trial:
     """Read some training images, and the test images."""
     try:
-        held, test = (load_data("mnist", split=split) for split in ("train", "test"))
+        stored, test = (load_data("mnist", split=split) for split in ("train", "test"))
     except EpsballError:
-        held, test = (load_data("digits", split=split) for split in ("train", "test"))
-    rows, few = np.arange(min(count, len(held))), np.arange(min(TESTED, len(test)))
-    pixels, labels = held.read(rows), held.labels[rows]
-    some = Dataset(held.name, labels, held.class_names, held.shape, lambda at: pixels[at])
+        stored, test = (load_data("digits", split=split) for split in ("train", "test"))
+    rows, few = np.arange(min(count, len(stored))), np.arange(min(TESTED, len(test)))
+    pixels, labels = stored.read(rows), stored.labels[rows]
+    some = Dataset(stored.name, labels, stored.class_names, stored.shape, lambda at: pixels[at])
     images = torch.from_numpy(test.read(few)).float() / 255
     return Trial(some, images, torch.from_numpy(test.labels[few]), ball)
 
@@ -134,19 +134,19 @@ def main() -> None:
     parser.add_argument("--eps", type=float, default=2.0)
     parser.add_argument("--norm", default="l2", choices=["l2", "linf"])
     parser.add_argument("--runs", type=int, default=2)
-    asked = parser.parse_args()
-    ball = {"eps": asked.eps, "norm": asked.norm}
-    trial = images(asked.images, ball)
+    options = parser.parse_args()
+    ball = {"eps": options.eps, "norm": options.norm}
+    trial = images(options.images, ball)
     replace(trial, images=trial.images[:8], labels=trial.labels[:8]).outcome(
         SETTINGS.changed(epochs=1)
     )  # the first passes of a process choose kernels
     rounds: dict[str, list[Outcome]] = {way: [] for way in WAYS}
-    for seed in range(asked.runs):
+    for seed in range(options.runs):
         for way, met in rounds.items():
-            met.append(trial.outcome(asked_of(way, ball, epochs=asked.epochs, seed=seed)))
+            met.append(trial.outcome(asked_of(way, ball, epochs=options.epochs, seed=seed)))
     print(
-        f"base-cnn on {len(trial.data)} images of {trial.data.name}, {asked.epochs} epochs, "
-        f"{asked.norm} {asked.eps:g}, {len(trial.labels)} test images, {asked.runs} rounds, "
+        f"base-cnn on {len(trial.data)} images of {trial.data.name}, {options.epochs} epochs, "
+        f"{options.norm} {options.eps:g}, {len(trial.labels)} test images, {options.runs} rounds, "
         f"{torch.get_num_threads()} threads"
     )
     print(table(rounds))

@@ -66,7 +66,7 @@ def audited(model: Any, task: Task) -> dict[str, Any]:  # noqa: ANN401 - a spec 
     data = (task.test[:AUDITED], task.test_labels[:AUDITED])
     report = audit(model, data, attacks=["pgd:steps=10"], eps=[EPS], precision="float32")
     if report.blocked:
-        return {"refusal": " ".join(found.code for found in report.findings)}
+        return {"refusal": " ".join(finding.code for finding in report.findings)}
     robust = report.summary["worst_case"][0]["robust_accuracy"]
     return {"clean": report.summary["clean"]["accuracy"], "robust": robust}
 
@@ -137,8 +137,8 @@ def lines(out: Path, task: Task, done: set[str]) -> Iterator[dict[str, Any]]:
                     if key in done:
                         continue
                     named: dict[str, Any] = {"exporter": exporter, "opset": opset, "batch": batch}
-                    found = through_file(net, task, out, **named)
-                    yield {"key": key, "network": name, "way": "onnx: file", **named, **found}
+                    result = through_file(net, task, out, **named)
+                    yield {"key": key, "network": name, "way": "onnx: file", **named, **result}
 
 
 def page(rows: list[dict[str, Any]]) -> str:

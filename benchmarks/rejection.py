@@ -44,11 +44,11 @@ def images(count: int) -> tuple[Tensor, Tensor, str]:
     """Return training images of MNIST, or of the digits, and the name of the set."""
     for name in ("mnist", "digits"):
         try:
-            held = load_data(name, split="train")
+            dataset = load_data(name, split="train")
         except EpsballError:
             continue
-        rows = np.arange(min(count, len(held)))
-        return to_unit(held.read(rows)), torch.from_numpy(held.labels[rows]), name
+        rows = np.arange(min(count, len(dataset)))
+        return to_unit(dataset.read(rows)), torch.from_numpy(dataset.labels[rows]), name
     raise SystemExit("no images")
 
 
@@ -99,11 +99,11 @@ def fitting(features: Tensor, new: Tensor, labels: Tensor, machines: int) -> lis
     """Compare (a): seconds to fit and to score."""
     ours, svm = timed(lambda: RbfSvm(gamma=GAMMA, c=C).fit(features, labels))
     rows, marks = features.numpy(), labels.numpy()
-    theirs, made = timed(lambda: [PlainMachine(rows, marks == one) for one in range(machines)])
+    theirs, result = timed(lambda: [PlainMachine(rows, marks == one) for one in range(machines)])
     theirs *= CLASSES / machines
     with torch.no_grad():
         quick, values = timed(lambda: svm.decision(new), rounds=3)
-    slow, wanted = timed(lambda: [machine.decision(new.numpy()) for machine in made])
+    slow, wanted = timed(lambda: [machine.decision(new.numpy()) for machine in result])
     slow *= CLASSES / machines
     apart = np.abs(values[:, :machines].numpy() - np.stack(wanted, 1)).max()
     size = f"{len(features)} x {features.shape[1]}"
@@ -118,14 +118,14 @@ class PlainSvm:
     """The machines of an `RbfSvm` in NumPy: each with its own support vectors, for one image."""
 
     def __init__(self, svm: RbfSvm) -> None:
-        held = {name: value.double().numpy() for name, value in svm.state_dict().items()}
+        stored = {name: value.double().numpy() for name, value in svm.state_dict().items()}
         self.gamma = svm.gamma_
-        vectors = held["support"] / held["weight"] + held["shift"]
-        columns = held["coefficients"].T
+        vectors = stored["support"] / stored["weight"] + stored["shift"]
+        columns = stored["coefficients"].T
         self.vectors = [np.ascontiguousarray(vectors[one != 0]) for one in columns]
         self.coefficients = [one[one != 0] for one in columns]
         self.intercept, self.slope, self.offset = (
-            held[name] for name in ("intercept", "slope", "offset")
+            stored[name] for name in ("intercept", "slope", "offset")
         )
 
     def log_odds(self, point: Vector) -> tuple[Vector, Vector]:
@@ -282,14 +282,14 @@ def main() -> None:
     parser.add_argument("--one-by-one", type=int, default=2, help="images the NumPy side gets")
     parser.add_argument("--weights", type=Path, default=None, help="of base-cnn")
     parser.add_argument("--whole", type=int, default=0, help="images DNR is fitted on in (d)")
-    asked = parser.parse_args()
-    images, labels, name = dataset(asked.fit)
-    model = network(images, labels, asked.weights)
+    options = parser.parse_args()
+    images, labels, name = dataset(options.fit)
+    model = network(images, labels, options.weights)
     layers = Features(model, LAYERS[:1])
     features = layers.collect(images.split(256))[LAYERS[0]]
     print(f"base-cnn on {name}, {len(images)} images, {torch.get_num_threads()} threads")
-    table = fitting(features, features[: asked.scored], labels, asked.machines)
-    some, marks = images[: asked.attacked], labels[: asked.attacked]
+    table = fitting(features, features[: options.scored], labels, options.machines)
+    some, marks = images[: options.attacked], labels[: options.attacked]
     for chosen in (LAYERS, LAYERS[1:]):
         seconds, rejector = timed(
             lambda chosen=chosen: DeepNeuralRejection(model, layers=chosen).fit(images, labels)
@@ -297,11 +297,11 @@ def main() -> None:
         counts = [svm.support_count_ for svm in (*rejector.svms_, rejector.combiner_)]
         print(f"DNR on {' + '.join(chosen)}: fitted in {_ms(seconds)}, support vectors {counts}")
         if chosen == LAYERS:
-            table += attacking(rejector, some, marks, asked.one_by_one, asked.batch)
+            table += attacking(rejector, some, marks, options.one_by_one, options.batch)
         else:
-            table += beside_the_network(rejector, model, some, marks, asked.batch)
-    if asked.whole:
-        table += whole(model, *dataset(asked.whole)[:2], (some, marks), asked.batch)
+            table += beside_the_network(rejector, model, some, marks, options.batch)
+    if options.whole:
+        table += whole(model, *dataset(options.whole)[:2], (some, marks), options.batch)
     show(table)
 
 

@@ -37,9 +37,9 @@ SETTINGS = TrainSettings(epochs=1, validation=0, batch_size=128, lr=1e-3, optimi
 def images(model: str, count: int) -> Dataset:
     """Return some images of the model's data set, or random ones where it is not at hand."""
     try:
-        held = load_data(DATA[model], split="train")
-        pixels, labels = held.read(np.arange(count)), held.labels[:count]
-        name = held.name
+        dataset = load_data(DATA[model], split="train")
+        pixels, labels = dataset.read(np.arange(count)), dataset.labels[:count]
+        name = dataset.name
     except EpsballError:
         drawn = np.random.default_rng(0)
         shape = MODELS[model].input_shape
@@ -121,8 +121,8 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=8192)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--model", default="base-cnn", choices=sorted(DATA))
-    asked = parser.parse_args()
-    measure(asked.model, asked.images, asked.runs)
+    options = parser.parse_args()
+    measure(options.model, options.images, options.runs)
 
 
 if __name__ == "__main__":

@@ -14,11 +14,11 @@ EXAMPLES = sorted((ROOT / "docs" / "examples").glob("*.py"))
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda file: file.stem)
 def test_example_runs(example: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    found = runpy.run_path(str(example))
+    result = runpy.run_path(str(example))
     if example.stem == "audit_in_python":
-        assert found["report"].headline in capsys.readouterr().out
-    if "build" in found:
-        assert not found["build"]().training
+        assert result["report"].headline in capsys.readouterr().out
+    if "build" in result:
+        assert not result["build"]().training
 
 
 def load(file: Path) -> ModuleType:

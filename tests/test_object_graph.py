@@ -17,8 +17,8 @@ def net() -> nn.Sequential:
 @pytest.mark.parametrize("name", WRAPPERS)
 def test_module_is_seen_behind_a_wrapper(name: str) -> None:
     inner = net()
-    found = modules_behind(WRAPPERS[name](inner))
-    assert any(inner is part for module in found.values() for part in module.modules())
+    result = modules_behind(WRAPPERS[name](inner))
+    assert any(inner is part for module in result.values() for part in module.modules())
 
 
 @settings(max_examples=30, deadline=None)
@@ -44,8 +44,8 @@ def test_module_of_a_users_own_module_is_seen(monkeypatch: pytest.MonkeyPatch) -
 
 def test_compiled_module_is_told_from_the_machinery_around_it() -> None:
     inner = net()
-    found = modules_behind(torch.compile(inner, backend="eager"))
-    assert list(found) == [""]
+    result = modules_behind(torch.compile(inner, backend="eager"))
+    assert list(result) == [""]
 
 
 def test_objects_that_hold_each_other_come_to_an_end() -> None:

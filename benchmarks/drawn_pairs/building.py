@@ -58,7 +58,7 @@ def build(pair: Pair, task: Task, networks: Path, folder: Path, seed: int) -> Bu
     torch.manual_seed(pair.number)
     chosen = _rows(pair, task, rng)
     images, labels = task.test[chosen], task.test_labels[chosen]
-    model, options, held, truth = _model(pair, task, networks, folder, images)
+    model, options, stored, truth = _model(pair, task, networks, folder, images)
     behaviour, order, change = (
         BEHAVIOURS[pair.behaviour],
         ORDERS[pair.order],
@@ -84,7 +84,7 @@ def build(pair: Pair, task: Task, networks: Path, folder: Path, seed: int) -> Bu
         codes=frozenset(codes),
         mistaken=bool(codes),
         coarse=_COARSE[pair.precision] + behaviour.coarse,
-        held=held,
+        held=stored,
         rounding=behaviour.size * torch.finfo(getattr(torch, pair.precision)).eps,
     )
 
@@ -117,8 +117,8 @@ def _model(
     model = FORMS[pair.form](whole, example, folder)
     options = _options(given[0]) if as_option else {}
     exact = copy.deepcopy(net).double()
-    held = None if isinstance(model, str) else whole
-    return model, options, held, lambda points: exact(points)
+    stored = None if isinstance(model, str) else whole
+    return model, options, stored, lambda points: exact(points)
 
 
 def _named(net: nn.Module, pair: Pair, task: Task) -> nn.Module:

@@ -135,8 +135,8 @@ def _functional(net: nn.Module, *_: Any) -> Any:  # noqa: ANN401
 
 
 def _dictionary(net: nn.Module, *_: Any) -> Any:  # noqa: ANN401
-    held = {"net": net}
-    return lambda inputs: held["net"](inputs)
+    stored = {"net": net}
+    return lambda inputs: stored["net"](inputs)
 
 
 def _ensemble(net: nn.Module, *_: Any) -> Any:  # noqa: ANN401

@@ -122,14 +122,14 @@ def _compared(built: Built, report: Any, captured: _Captured, codes: list[str]) 
         "robust": int((records["prediction"] == records["label"]).sum()) / count,
         "findings": " ".join(codes),
     }
-    told = sorted(built.codes & set(codes))
+    result = sorted(built.codes & set(codes))
     allowed = min(int(near.sum()), 1) if built.mistaken else int(near.sum())
     if abs(numbers["printed"] - numbers["truth"]) * count > allowed + 1e-6:
         surprise = _surprise(numbers["printed"], numbers["truth"], count)
         unseen = built.mistaken and surprise >= SURPRISE
-        verdict = "finding" if told else "no effect" if unseen else "wrong"
-        return Outcome(verdict, f"clean, p = {surprise:.2g}; {' '.join(told)}", **numbers)
-    return _compared_attacked(built, captured, numbers, told, codes)
+        verdict = "finding" if result else "no effect" if unseen else "wrong"
+        return Outcome(verdict, f"clean, p = {surprise:.2g}; {' '.join(result)}", **numbers)
+    return _compared_attacked(built, captured, numbers, result, codes)
 
 
 def _compared_attacked(
@@ -207,7 +207,7 @@ def _state(module: nn.Module | None) -> Any:  # noqa: ANN401
     if module is None:
         return None
     tensors = [*module.named_parameters(), *module.named_buffers()]
-    held = tuple(
+    stored = tuple(
         (
             k,
             None
@@ -218,4 +218,4 @@ def _state(module: nn.Module | None) -> Any:  # noqa: ANN401
         )
         for k, v in tensors
     )
-    return held, tuple(part.training for part in module.modules())
+    return stored, tuple(part.training for part in module.modules())

@@ -104,26 +104,26 @@ def _tell(line: str) -> None:
 
 
 def _asked(given: Sequence[str]) -> Asked:
-    found = _parser().parse_args(given)
+    result = _parser().parse_args(given)
     return Asked(
-        cases=_known("case", found.case, CASES) or tuple(CASES),
-        methods=_known("method", found.method, METHODS),
-        images=found.images,
-        steps=found.steps,
-        threads=found.threads,
-        device=found.device,
-        train=found.train,
-        out=found.out,
-        page=found.page,
-        date=found.date,
+        cases=_known("case", result.case, CASES) or tuple(CASES),
+        methods=_known("method", result.method, METHODS),
+        images=result.images,
+        steps=result.steps,
+        threads=result.threads,
+        device=result.device,
+        train=result.train,
+        out=result.out,
+        page=result.page,
+        date=result.date,
         options=Options(
-            found.weights,
-            found.autoattack,
-            found.rounds,
-            found.once_over,
-            found.too_slow,
-            _known("entrant", found.entrant, ENTRANTS),
-            found.probes,
+            result.weights,
+            result.autoattack,
+            result.rounds,
+            result.once_over,
+            result.too_slow,
+            _known("entrant", result.entrant, ENTRANTS),
+            result.probes,
         ),
     )
 

@@ -92,9 +92,9 @@ class Comparison:
         try:
             work(name)
         except Exception as error:
-            told = str(error).strip().splitlines() or [""]
+            result = str(error).strip().splitlines() or [""]
             kind = "" if isinstance(error, InvalidInput) else f"{type(error).__name__}: "
-            reason = f"{name}: {kind}{told[0]}"
+            reason = f"{name}: {kind}{result[0]}"
             self._add("left-out", entrant=name, reason=reason)
             self.batches.pop(name, None)
 
@@ -132,18 +132,18 @@ class Comparison:
         if slow or any(row["turn"] == turn for row in done):
             return
         job = job_of(self.setup, self.subject, batch=self.batches[name], seed=turn)
-        made, seconds = timed(attacks_of(name)[self.setup.method], job)
+        result, seconds = timed(attacks_of(name)[self.setup.method], job)
         verdict = judge(
             job.model,
             job.images,
-            made,
+            result,
             job.labels,
             norm=job.norm,
             eps=job.eps,
             device=job.device,
         )
-        told = {"turn": turn, "version": version_of(name), "batch": job.batch}
-        self._add("turn", entrant=name, **told, seconds=seconds, **asdict(verdict))
+        answer = {"turn": turn, "version": version_of(name), "batch": job.batch}
+        self._add("turn", entrant=name, **answer, seconds=seconds, **asdict(verdict))
 
     def _probe(self, name: str) -> None:
         """Count passes and watch memory; where a floor is at stake also with more images."""

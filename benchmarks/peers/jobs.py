@@ -60,8 +60,8 @@ Attack: TypeAlias = Callable[[Job], Tensor]  # adversarial images, (n, c, h, w),
 
 def in_batches(job: Job, attack: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
     """Hand the images batch by batch to a library that takes one batch at a time."""
-    made = []
+    results = []
     for first in range(0, len(job.images), job.batch):
         rows = slice(first, first + job.batch)
-        made.append(attack(job.images[rows].to(job.device), job.labels[rows].to(job.device)))
-    return torch.cat([adversarial.detach().cpu() for adversarial in made])
+        results.append(attack(job.images[rows].to(job.device), job.labels[rows].to(job.device)))
+    return torch.cat([adversarial.detach().cpu() for adversarial in results])

@@ -32,8 +32,8 @@ def _processor(device: str) -> str:
 
 def _memory() -> float:
     """Return GiB of memory; 0 where it cannot be told."""
-    told = _field(Path("/proc/meminfo"), "MemTotal")
-    return int(told.split()[0]) / 2**20 if told else 0.0
+    result = _field(Path("/proc/meminfo"), "MemTotal")
+    return int(result.split()[0]) / 2**20 if result else 0.0
 
 
 def _field(file: Path, name: str) -> str | None:

@@ -128,22 +128,22 @@ def _words(table: Table) -> list[str]:
 
 def _held(table: Table, ours: Result) -> list[str]:
     """Hold one of our entrants against the rival."""
-    found = table.standing_of(ours)
-    if found is None:
+    result = table.standing_of(ours)
+    if result is None:
         return []
     who = f" of {ours.entrant}" if len(table.both) > 1 else ""
-    met = _met(found.time, found.target)
-    said = [f"- Time{who}: {found.time:.3f} of the seconds of {found.rival}{met}."]
-    if found.better is None or found.against is None:
+    met = _met(result.time, result.target)
+    said = [f"- Time{who}: {result.time:.3f} of the seconds of {result.rival}{met}."]
+    if result.better is None or result.against is None:
         return said
     if table.method.kind == "minimal":
-        ratio = f"{_number(ours.distance, 'none')} against {found.against:.4g} of the nearest peer"
+        ratio = f"{_number(ours.distance, 'none')} against {result.against:.4g} of the nearest peer"
         said.append(
-            f"- Median distance{who}: {ratio}, at most 1.01 times: {_yes(ok=found.better)}."
+            f"- Median distance{who}: {ratio}, at most 1.01 times: {_yes(ok=result.better)}."
         )
     else:
-        ratio = f"{100 * ours.robust:.1f} % against {100 * found.against:.1f} %"
-        said.append(f"- Robust accuracy{who}: {ratio}; no higher: {_yes(ok=found.better)}.")
+        ratio = f"{100 * ours.robust:.1f} % against {100 * result.against:.1f} %"
+        said.append(f"- Robust accuracy{who}: {ratio}; no higher: {_yes(ok=result.better)}.")
     return said
 
 

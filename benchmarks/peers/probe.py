@@ -41,14 +41,14 @@ def probe_apart(
     Returns:
         forwards and backwards, rows over all images; memory, MiB; or error, a line.
     """
-    asked = {
+    options = {
         "entrant": entrant,
         "setup": asdict(setup),
         "batch": batch,
         "weights": str(weights),
         "autoattack": None if autoattack is None else str(autoattack),
     }
-    command = [sys.executable, "-m", "benchmarks.peers.probe", json.dumps(asked)]
+    command = [sys.executable, "-m", "benchmarks.peers.probe", json.dumps(options)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         return {"error": (done.stderr.strip().splitlines() or ["no message"])[-1]}

@@ -167,13 +167,13 @@ class Table:
 def tables_of(rows: Rows) -> list[Table]:
     """Return the newest comparison of every case and method, in the order of the tables."""
     newest = {(row["case"], row["method"]): row for row in rows.of(what="setup")}
-    found = []
+    results = []
     for case, entry in CASES.items():
         for method in entry.methods:
             setup = newest.get((case, method))
             if setup is not None:
-                found.append(_table(rows, setup))
-    return found
+                results.append(_table(rows, setup))
+    return results
 
 
 def _table(rows: Rows, setup: Row) -> Table:
@@ -181,11 +181,11 @@ def _table(rows: Rows, setup: Row) -> Table:
     results = tuple(result for result in measured if result is not None)
     there = {result.entrant for result in results}
     counted = {result.entrant for result in results if result.memory is not None}
-    told = [
+    answer = [
         *(_reason(row) for row in _of(rows, setup, "left-out") if row["entrant"] not in there),
         *(_reason(row) for row in _of(rows, setup, "unprobed") if row["entrant"] not in counted),
     ]
-    return Table(setup, results, tuple(dict.fromkeys(told)))
+    return Table(setup, results, tuple(dict.fromkeys(answer)))
 
 
 def _of(rows: Rows, setup: Row, what: str) -> list[Row]:

@@ -30,11 +30,11 @@ def timed(attack: Attack, job: Job) -> tuple[Tensor, float]:
         warnings.simplefilter("ignore")
         _wait(job.device)
         started = time.perf_counter()
-        made = attack(job)
+        adversarial = attack(job)
         _wait(job.device)
         seconds = time.perf_counter() - started
     job.model.eval()  # some libraries switch the mode
-    return made.detach(), seconds
+    return adversarial.detach(), seconds
 
 
 def _wait(device: str) -> None:

@@ -37,8 +37,8 @@ def commit_of_checkout() -> str:
     if spec is None or spec.origin is None or git is None:
         return "-"
     command = [git, "-C", str(Path(spec.origin).parent), "rev-parse", "--short=10", "HEAD"]
-    told = subprocess.run(command, capture_output=True, text=True, check=False)
-    return told.stdout.strip() or "-"
+    report = subprocess.run(command, capture_output=True, text=True, check=False)
+    return report.stdout.strip() or "-"
 
 
 def _adversary(job: Job, **knobs: object) -> Any:  # noqa: ANN401 - their class has no types
@@ -54,8 +54,8 @@ def _adversary(job: Job, **knobs: object) -> Any:  # noqa: ANN401 - their class 
 
 
 def _evaluated(job: Job, adversary: Any) -> Tensor:  # noqa: ANN401 - their class has no types
-    made: Tensor = adversary.run_standard_evaluation(job.images, job.labels, bs=job.batch)
-    return made.detach().cpu()
+    result: Tensor = adversary.run_standard_evaluation(job.images, job.labels, bs=job.batch)
+    return result.detach().cpu()
 
 
 def standard(job: Job) -> Tensor:

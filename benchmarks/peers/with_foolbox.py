@@ -20,8 +20,8 @@ def _attacked(job: Job, name: str, **knobs: float | bool) -> Tensor:
     attack = getattr(foolbox.attacks, name)(**knobs)
 
     def one(images: Tensor, labels: Tensor) -> Tensor:
-        _, made, _ = attack(model, images, labels, epsilons=job.eps or None)
-        adversarial: Tensor = made
+        _, attacked, _ = attack(model, images, labels, epsilons=job.eps or None)
+        adversarial: Tensor = attacked
         return adversarial
 
     return in_batches(job, one)

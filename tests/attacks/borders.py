@@ -17,8 +17,8 @@ def nearest_border(model: Linear, inputs: Tensor, labels: Tensor, norm: Norm) ->
     gaps = logits.gather(1, labels[:, None]) - logits
     slopes = (planes[None] - planes[labels][:, None]).flatten(0, 1)
     away = gaps / dual_size(slopes, norm).view_as(gaps).clamp_min(1e-12)
-    found: Tensor = away.scatter(1, labels[:, None], torch.inf).amin(1)
-    return found
+    result: Tensor = away.scatter(1, labels[:, None], torch.inf).amin(1)
+    return result
 
 
 def curved(seed: int) -> tuple[Problem, Tensor, Tensor]:
@@ -59,11 +59,11 @@ class Held(Linear):
         super().__init__(0, 2)
         across = (self.weight[1] - self.weight[0]).detach()
         self.across = across.view(1, *SHAPE)
-        held = (across > 0).float()
-        held[:free] = 1 - held[:free]
-        self.inputs = held.view(1, *SHAPE)
+        stored = (across > 0).float()
+        stored[:free] = 1 - stored[:free]
+        self.inputs = stored.view(1, *SHAPE)
         # the border lies half of the way that the free pixels can go
-        middle = torch.where(torch.arange(24) < free, 0.5, held)
+        middle = torch.where(torch.arange(24) < free, 0.5, stored)
         self.offset = (middle - 0.5) @ across
 
     def forward(self, inputs: Tensor) -> Tensor:

@@ -48,14 +48,14 @@ def check_reaches_targets(attack: Attack) -> None:
         model, inputs, labels = linear_problem(classes, classes)
         for shift in range(1, min(classes, 4)):
             targets = (labels + shift) % classes
-            made = attack(model, inputs, labels, targets=targets)
-            assert (model(made).argmax(1) == targets).all()
+            adversarial = attack(model, inputs, labels, targets=targets)
+            assert (model(adversarial).argmax(1) == targets).all()
 
 
 def check_a_thousand_classes(attack: Attack) -> None:
     model, inputs, labels = far_problem(5, 1000)
-    made = attack(model, inputs, labels)
-    assert (model(made).argmax(1) != labels).all()
+    adversarial = attack(model, inputs, labels)
+    assert (model(adversarial).argmax(1) != labels).all()
     second = model(inputs).topk(2, dim=1).indices[:, 1]
     reached = attack(model, inputs, labels, targets=second)
     assert (model(reached).argmax(1) == second).all()
@@ -67,8 +67,8 @@ def check_rejected_is_no_success(attack: Attack) -> None:
     inputs = torch.rand((8, 2, 3, 4), generator=torch.Generator().manual_seed(0))
     labels = model(inputs)[:, :2].argmax(1)
     assert (model(inputs).argmax(1) == 2).any()
-    made = attack(model, inputs, labels)
-    assert (model(made).argmax(1) == 1 - labels).all()
+    adversarial = attack(model, inputs, labels)
+    assert (model(adversarial).argmax(1) == 1 - labels).all()
 
 
 def check_wrong_ones_cost_one_pass(attack: Attack) -> None:
@@ -77,11 +77,11 @@ def check_wrong_ones_cost_one_pass(attack: Attack) -> None:
     labels = p.model(p.inputs).argmax(1)
     wrong = torch.arange(len(labels)) % 3 == 0
     counting = QueryCounter(p.model, len(labels))
-    made = attack(counting, p.inputs, (labels + wrong) % 3)
-    assert torch.equal(made[wrong], p.inputs[wrong])
+    adversarial = attack(counting, p.inputs, (labels + wrong) % 3)
+    assert torch.equal(adversarial[wrong], p.inputs[wrong])
     assert (counting.forwards[wrong] == 1).all()
     assert (counting.forwards[~wrong] > 1).all()
-    assert (made != p.inputs).flatten(1).any(1)[~wrong].all()
+    assert (adversarial != p.inputs).flatten(1).any(1)[~wrong].all()
 
 
 class Weighted(nn.Module):
@@ -111,14 +111,14 @@ def check_clean_where_nothing_is_found(attack: Attack) -> None:
 
 def check_nearest_of_all_seen(attack: Attack, norm: Norm) -> None:
     """Of all points that a model with many hills was shown, the nearest that fools comes back."""
-    found = 0
+    result = 0
     for seed in range(3):
         for targeted in (False, True):
             p, model = Problem(seed), Wavy(seed)
             row = slice(seed, seed + 1)
             labels = model(p.inputs[row]).argmax(1)
             targets = (labels + 1) % 3 if targeted else None
-            made = attack(model, p.inputs[row], labels, targets=targets)
+            adversarial = attack(model, p.inputs[row], labels, targets=targets)
             shown = torch.cat(model.queried)
             many = labels.expand(len(shown))
             won = is_adversarial(
@@ -126,9 +126,9 @@ def check_nearest_of_all_seen(attack: Attack, norm: Norm) -> None:
             )
             far = size(shown - p.inputs[row], norm)
             nearest = far[won].min() if won.any() else torch.tensor(0.0)
-            assert size(made - p.inputs[row], norm) == nearest
-            found += int(won.any())
-    assert found
+            assert size(adversarial - p.inputs[row], norm) == nearest
+            result += int(won.any())
+    assert result
 
 
 def check_pure(attack: Attack) -> None:

@@ -83,8 +83,8 @@ def test_audit_of_a_users_own_model(
 def test_audit_of_a_model_in_train_mode(
     place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = ("audit", "mine.py:forgetful", "--data", "npz:images.npz", "--out", "run")
-    assert epsball(monkeypatch, *asked) == 3
+    command = ("audit", "mine.py:forgetful", "--data", "npz:images.npz", "--out", "run")
+    assert epsball(monkeypatch, *command) == 3
     printed = capsys.readouterr().out
     assert "blocking: train-mode" in printed
     assert "model.eval()" in printed
@@ -93,7 +93,7 @@ def test_audit_of_a_model_in_train_mode(
     assert summary["headline"] is None
     assert all(result["robust_accuracy"] is None for result in summary["results"])
     assert "train-mode" in (place / "run" / "report.html").read_text(encoding="utf-8")
-    assert epsball(monkeypatch, *asked[:4], "--eval", "--attack", "fgsm") == 0
+    assert epsball(monkeypatch, *command[:4], "--eval", "--attack", "fgsm") == 0
     assert "info: put-in-eval" in capsys.readouterr().out
 
 
@@ -190,10 +190,10 @@ def test_attack_to_npz_and_back(place: Path, monkeypatch: pytest.MonkeyPatch) ->
         "adversarial.csv",
         "adversarial.npz",
     ]
-    with np.load("adv/adversarial.npz") as made, np.load("images.npz") as clean:
-        delta = made["images"][:, 0] - clean["images"][..., 0] / 255
+    with np.load("adv/adversarial.npz") as result, np.load("images.npz") as clean:
+        delta = result["images"][:, 0] - clean["images"][..., 0] / 255
         assert np.abs(delta).max() <= 8 / 255 + 1e-6
-        assert made["class_names"].tolist() == ["ant", "bee", "cat", "dog"]
+        assert result["class_names"].tolist() == ["ant", "bee", "cat", "dog"]
     table = rows_of(place / "adv" / "adversarial.csv")
     again = ("audit", "mine.py:build", "--data", "npz:adv/adversarial.npz")
     assert epsball(monkeypatch, *again, "--attack", "noise", "--eps", "0", "--out", "run") == 0

@@ -302,13 +302,22 @@ def test_bad_options(
 def test_out_dir_that_holds_another_run(
     place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = ["audit", "model.py:good", "--data", "npz:good.npz", "--attack", "fgsm", "--out", "run"]
-    monkeypatch.setattr(sys, "argv", ["epsball", *asked, "--eps", "0.1"])
+    options = [
+        "audit",
+        "model.py:good",
+        "--data",
+        "npz:good.npz",
+        "--attack",
+        "fgsm",
+        "--out",
+        "run",
+    ]
+    monkeypatch.setattr(sys, "argv", ["epsball", *options, "--eps", "0.1"])
     with pytest.raises(SystemExit) as stopped:
         main()
     assert stopped.value.code == 0
     capsys.readouterr()
-    line = fails(capsys, monkeypatch, *asked, "--eps", "0.2")
+    line = fails(capsys, monkeypatch, *options, "--eps", "0.2")
     assert "holds another run: it differs in attacks; choose another --out" in line
 
 

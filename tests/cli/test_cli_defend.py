@@ -129,9 +129,9 @@ def plain():
 """
     (place / "mine.py").write_text(MODEL + more)
     assert epsball(monkeypatch, "layers", *arguments) == 2
-    told = " ".join(capsys.readouterr().err.split())
-    assert says in told
-    assert ("--shape CxHxW" in told) == ("takes no image" in told)  # where it would help
+    result = " ".join(capsys.readouterr().err.split())
+    assert says in result
+    assert ("--shape CxHxW" in result) == ("takes no image" in result)  # where it would help
 
 
 @pytest.mark.parametrize("defence", ["nr:gamma=1,c=10", "dnr:gamma=1,c=10,combiner_c=10", "msp"])
@@ -159,10 +159,10 @@ def test_a_defence_is_fitted_named_and_audited(
 def test_a_wanted_rate_sets_the_threshold(
     place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = ("--with", "msp", "--false-rejection")
-    assert epsball(monkeypatch, *DEFEND, *asked, "25%") == 2  # eight images would set it
+    flags = ("--with", "msp", "--false-rejection")
+    assert epsball(monkeypatch, *DEFEND, *flags, "25%") == 2  # eight images would set it
     assert "fit on about 150 images or more" in capsys.readouterr().err
-    assert epsball(monkeypatch, *DEFEND, *asked, "1/2") == 0
+    assert epsball(monkeypatch, *DEFEND, *flags, "1/2") == 0
     printed = capsys.readouterr().out
     assert "the threshold was set on 8 images to reject 50.0 % of clean ones" in printed
     rejected = printed.partition("accepted and right, ")[2].partition(" %")[0]
@@ -228,9 +228,9 @@ def test_a_defence_may_move_together_with_its_model(
     (new / "mine.py").unlink()
     capsys.readouterr()
     assert epsball(monkeypatch, *audit, "--eps", "0.05", "--out", "again") == 2
-    told = " ".join(capsys.readouterr().err.split())
-    assert "mine.py, which is gone: put it back" in told
-    assert "base.json" in told
+    result = " ".join(capsys.readouterr().err.split())
+    assert "mine.py, which is gone: put it back" in result
+    assert "base.json" in result
 
 
 def test_a_folder_may_be_named_by_a_text_and_a_layer_be_called_combiner(place: Path) -> None:
@@ -244,16 +244,16 @@ def named():
     return nn.Sequential(OrderedDict(zip(names, parts))).eval()
 """
     (place / "other.py").write_text(code)
-    made = defend(
+    report = defend(
         "other.py:named",
         load_data("npz:images.npz"),
         out="guard",
         defence="dnr:batch_size=7",
         layers=("wide", "combiner"),
     )
-    assert made.folder == Path("guard")
-    assert [fact.layer for fact in machine_facts(made)] == ["wide", "combiner", "the combiner"]
-    assert worth_of(made, load_data("npz:images.npz")).images == 80
+    assert report.folder == Path("guard")
+    assert [fact.layer for fact in machine_facts(report)] == ["wide", "combiner", "the combiner"]
+    assert worth_of(report, load_data("npz:images.npz")).images == 80
 
 
 BAD = {
@@ -283,9 +283,9 @@ def test_bad_input_is_told_in_one_line_and_leaves_nothing(
 ) -> None:
     options, says = BAD[name]
     assert epsball(monkeypatch, *DEFEND, *options) == 2
-    told = capsys.readouterr().err
-    assert says in " ".join(told.split())
-    assert "Traceback" not in told
+    result = capsys.readouterr().err
+    assert says in " ".join(result.split())
+    assert "Traceback" not in result
     assert not (place / "guard").exists()
 
 

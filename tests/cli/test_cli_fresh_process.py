@@ -44,8 +44,8 @@ def linear(file: Path) -> tuple[np.ndarray, np.ndarray]:
 def test_an_onnx_file_is_audited(tmp_path: Path) -> None:
     images, labels = linear(tmp_path / "net.onnx")
     np.savez(tmp_path / "data.npz", images=images, labels=labels)
-    asked = ["audit", "onnx:net.onnx", "--data", "npz:data.npz", "--attack", "fgsm"]
-    done = ran("-m", "epsball.cli", *asked, "--eps", "0.02", "--out", "run", cwd=tmp_path)
+    options = ["audit", "onnx:net.onnx", "--data", "npz:data.npz", "--attack", "fgsm"]
+    done = ran("-m", "epsball.cli", *options, "--eps", "0.02", "--out", "run", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "robust accuracy" in done.stdout.lower()
 

@@ -76,8 +76,8 @@ def test_a_hardened_model_its_cost_and_its_page(
     assert "report: run/training.html" in printed.out
     page = (tmp_path / "run" / "training.html").read_text(encoding="utf-8")
     assert "recipe trades" in page
-    held = json.loads((tmp_path / "run" / "training.json").read_text())["settings"]
-    assert (held["awp"], held["ema"], held["attack_steps"]) == (0.005, 0.9, 2)
+    content = json.loads((tmp_path / "run" / "training.json").read_text())["settings"]
+    assert (content["awp"], content["ema"], content["attack_steps"]) == (0.005, 0.9, 2)
     stamp = (tmp_path / "run" / "training.html").read_bytes()
     assert epsball(monkeypatch, "report", "run") == 0
     assert (tmp_path / "run" / "training.html").read_bytes() == stamp
@@ -89,15 +89,15 @@ def test_a_source_is_named_with_its_weights(
     monkeypatch.chdir(tmp_path)
     command = ["train", "zoo:mlp", "--data", "digits", "--epochs", "1", "--batch-size", "64"]
     assert epsball(monkeypatch, *command, "--out", "plain") == 0
-    asked = [*command, "--recipe", "ensemble", "--eps", "0.1", "--watch-every", "0"]
+    options = [*command, "--recipe", "ensemble", "--eps", "0.1", "--watch-every", "0"]
     source = ["--source", "zoo:mlp=plain/model.safetensors"]
-    assert epsball(monkeypatch, *asked, *source, "--out", "run") == 0
-    held = json.loads((tmp_path / "run" / "training.json").read_text())
-    assert list(held["sources"]) == ["1 (Mlp)"]
+    assert epsball(monkeypatch, *options, *source, "--out", "run") == 0
+    content = json.loads((tmp_path / "run" / "training.json").read_text())
+    assert list(content["sources"]) == ["1 (Mlp)"]
     capsys.readouterr()
-    assert epsball(monkeypatch, *asked, "--out", "other") == 2
+    assert epsball(monkeypatch, *options, "--out", "other") == 2
     assert "makes examples on source models, got none" in capsys.readouterr().err
-    assert epsball(monkeypatch, *asked, "--source", "zoo:mlp=none.st", "--out", "other") == 2
+    assert epsball(monkeypatch, *options, "--source", "zoo:mlp=none.st", "--out", "other") == 2
     assert capsys.readouterr().err.count("\n") == 1
     assert not (tmp_path / "other").exists()
 

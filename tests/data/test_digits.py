@@ -32,12 +32,14 @@ def test_train_and_test_together_are_scikit_learns_images() -> None:
     greys = np.rint(stored.images * 255 / 16).astype(np.uint8)
     enlarged = [Image.fromarray(one).resize((28, 28), Image.Resampling.BICUBIC) for one in greys]
     expected = [(one.tobytes(), label) for one, label in zip(enlarged, stored.target, strict=True)]
-    found = []
+    results = []
     for split in SPLITS:
         digits = load_data("digits", split=split)
         pixels = digits.read(np.arange(len(digits)))
-        found += [(one.tobytes(), label) for one, label in zip(pixels, digits.labels, strict=True)]
-    assert sorted(found) == sorted(expected)
+        results += [
+            (one.tobytes(), label) for one, label in zip(pixels, digits.labels, strict=True)
+        ]
+    assert sorted(results) == sorted(expected)
 
 
 def test_pixels_are_bytes_over_the_whole_range() -> None:

@@ -91,24 +91,24 @@ def test_undecoded_rows_of_hugging_face(files: list[str]) -> None:
 
 
 def test_images_of_a_data_set_with_known_labels_are_read_when_needed() -> None:
-    held = _Files(_images(2000), [row % 3 for row in range(2000)])
-    data = from_object(held)
-    assert held.reads < 50
+    stored = _Files(_images(2000), [row % 3 for row in range(2000)])
+    data = from_object(stored)
+    assert stored.reads < 50
     assert data.class_names == ("cat", "dog", "elk")
-    assert np.array_equal(data.read(np.array([1999, 7])), held.images[[1999, 7]])
-    loader = from_object(DataLoader(held, batch_size=7))  # type: ignore[arg-type]  # is one by its methods
-    assert held.reads < 100
-    assert loader.labels.tolist() == held.targets
-    part: Any = Subset(held, [5, 3])  # type: ignore[arg-type]  # likewise
+    assert np.array_equal(data.read(np.array([1999, 7])), stored.images[[1999, 7]])
+    loader = from_object(DataLoader(stored, batch_size=7))  # type: ignore[arg-type]  # is one by its methods
+    assert stored.reads < 100
+    assert loader.labels.tolist() == stored.targets
+    part: Any = Subset(stored, [5, 3])  # type: ignore[arg-type]  # likewise
     assert from_object(part).labels.tolist() == [2, 0]
     joined: Any = ConcatDataset([part, part])
     assert from_object(joined).labels.tolist() == [2, 0, 2, 0]
 
 
 def test_a_target_transform_counts() -> None:
-    held = _Files(_images(5), [0, 1, 2, 0, 1])
-    held.target_transform = lambda label: 2 - label
-    assert from_object(held).labels.tolist() == [2, 1, 0, 2, 1]
+    stored = _Files(_images(5), [0, 1, 2, 0, 1])
+    stored.target_transform = lambda label: 2 - label
+    assert from_object(stored).labels.tolist() == [2, 1, 0, 2, 1]
 
 
 def test_labels_that_rows_contradict_are_read_from_the_rows() -> None:
@@ -120,9 +120,9 @@ def test_labels_that_rows_contradict_are_read_from_the_rows() -> None:
 
 
 def test_a_label_that_turns_out_another_later_is_refused() -> None:
-    held = _Files(_images(2000), [0] * 2000)
-    data = from_object(held)
-    held.targets[3] = 1
+    stored = _Files(_images(2000), [0] * 2000)
+    data = from_object(stored)
+    stored.targets[3] = 1
     with pytest.raises(InvalidInput, match="image 3 of the data has label 1, and the data set"):
         data.read(np.array([3]))
 
@@ -214,6 +214,6 @@ def test_memory_is_flat_over_a_hundred_thousand_images() -> None:
 
 
 def test_tensors_of_a_tensor_dataset_are_known() -> None:
-    held = torch.utils.data.TensorDataset(torch.rand(50, 1, 4, 4), torch.arange(50) % 7)
-    data = from_object(held)
-    assert torch.equal(torch.from_numpy(_read(data)), held.tensors[0])
+    stored = torch.utils.data.TensorDataset(torch.rand(50, 1, 4, 4), torch.arange(50) % 7)
+    data = from_object(stored)
+    assert torch.equal(torch.from_numpy(_read(data)), stored.tensors[0])

@@ -38,9 +38,9 @@ def _one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def digits() -> tuple[Tensor, Tensor]:
-    held = load_digits()
-    images = torch.tensor(held.images[:, None] / 16, dtype=torch.float32)
-    return images, torch.tensor(held.target)
+    dataset = load_digits()
+    images = torch.tensor(dataset.images[:, None] / 16, dtype=torch.float32)
+    return images, torch.tensor(dataset.target)
 
 
 @pytest.fixture(scope="session")

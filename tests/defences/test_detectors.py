@@ -23,12 +23,12 @@ Fitted = Callable[[str], Rejector]
 
 @pytest.fixture(scope="module")
 def fitted(net: nn.Module, digits: tuple[Tensor, Tensor]) -> Fitted:
-    made: dict[str, Rejector] = {}
+    result: dict[str, Rejector] = {}
 
     def get(name: str) -> Rejector:
-        if name not in made:
-            made[name] = REJECTORS[name].build(net).fit(digits[0][FIT], digits[1][FIT])
-        return made[name]
+        if name not in result:
+            result[name] = REJECTORS[name].build(net).fit(digits[0][FIT], digits[1][FIT])
+        return result[name]
 
     return get
 
@@ -73,8 +73,8 @@ def test_autocast_leaves_the_score_as_exact_as_the_model(
     with torch.no_grad():
         wanted = rejector.acceptance(images)
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-        found = rejector.acceptance(images)
-    assert float((found.float() - wanted).abs().mean()) < 0.1 * float(wanted.std())
+        result = rejector.acceptance(images)
+    assert float((result.float() - wanted).abs().mean()) < 0.1 * float(wanted.std())
 
 
 @pytest.mark.parametrize("name", DETECTORS)

@@ -141,8 +141,8 @@ def test_the_last_layers_are_the_last_hidden_activations(
 ) -> None:
     model = MODELS[name].build().eval()
     example = torch.rand((1, *MODELS[name].input_shape))
-    found = last_layers(model, example, 3)
-    assert found == wanted
+    result = last_layers(model, example, 3)
+    assert result == wanted
     assert last_layers(model, example, 1) == wanted[-1:]
 
 

@@ -39,16 +39,16 @@ def test_it_is_the_density_of_the_predicted_class(
     rejector = KernelDensity(net, bandwidth=bandwidth, threshold=-5.0)
     rejector.fit(digits[0][FIT], digits[1][FIT])
     assert rejector.layer_ == LAYER
-    stored, asked = features(net, digits[0][FIT]), features(net, digits[0][HELD])
+    stored, points = features(net, digits[0][FIT]), features(net, digits[0][HELD])
     named = net(digits[0][HELD]).argmax(1)
     constant = normaliser(stored.shape[1], rejector.bandwidth_)
-    found = rejector.acceptance(digits[0][HELD]).detach().double() - constant
+    result = rejector.acceptance(digits[0][HELD]).detach().double() - constant
     for one in range(10):
-        held = stored[digits[1][FIT] == one].double().numpy()
-        reference = Reference(bandwidth=rejector.bandwidth_, rtol=1e-10).fit(held)
+        fixed = stored[digits[1][FIT] == one].double().numpy()
+        reference = Reference(bandwidth=rejector.bandwidth_, rtol=1e-10).fit(fixed)
         mine = named == one
-        wanted = torch.from_numpy(reference.score_samples(asked[mine].double().numpy()))
-        assert torch.allclose(found[mine], wanted, rtol=1e-4, atol=1e-3)
+        wanted = torch.from_numpy(reference.score_samples(points[mine].double().numpy()))
+        assert torch.allclose(result[mine], wanted, rtol=1e-4, atol=1e-3)
 
 
 def test_what_the_attack_asks_is_the_density_of_all_classes(
@@ -56,12 +56,12 @@ def test_what_the_attack_asks_is_the_density_of_all_classes(
 ) -> None:
     kept = ~calibration_mask(digits[1][FIT])
     stored = features(net, digits[0][FIT][kept]).double()
-    asked = features(net, digits[0][HELD]).double()
+    points = features(net, digits[0][HELD]).double()
     reference = Reference(bandwidth=fitted.bandwidth_, rtol=1e-10).fit(stored.numpy())
-    wanted = torch.from_numpy(reference.score_samples(asked.numpy()))
-    found = fitted.log_density(digits[0][HELD]).detach().double()
+    wanted = torch.from_numpy(reference.score_samples(points.numpy()))
+    result = fitted.log_density(digits[0][HELD]).detach().double()
     constant = normaliser(stored.shape[1], fitted.bandwidth_)
-    assert torch.allclose(found - constant, wanted, rtol=1e-4, atol=1e-3)
+    assert torch.allclose(result - constant, wanted, rtol=1e-4, atol=1e-3)
 
 
 @pytest.mark.parametrize("which", ["log_density", "acceptance"])
@@ -125,14 +125,14 @@ def test_a_common_offset_does_not_cancel(digits: tuple[Tensor, Tensor]) -> None:
     torch.manual_seed(0)
     near, far = Shifted(0.0).eval(), Shifted(64.0).eval()
     far.load_state_dict(near.state_dict())
-    made = [
+    result = [
         KernelDensity(model, layer="far", bandwidth=1.0, threshold=-5.0).fit(
             digits[0][FIT], digits[1][FIT]
         )
         for model in (near, far)
     ]
     # sixteenths plus 64 are exact in float32, so only the rejector's own rounding is left
-    one, other = (rejector.log_density(digits[0][HELD]) for rejector in made)
+    one, other = (rejector.log_density(digits[0][HELD]) for rejector in result)
     assert torch.allclose(one, other, atol=1e-4)
 
 

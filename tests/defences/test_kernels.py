@@ -22,11 +22,11 @@ def test_distances_are_those_of_the_definition(seed: int, rows: int, wide: int, 
     wanted = (points[:, None].double() - points[None].double()).square().sum(-1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(kernels, "_BLOCK", block)
-        found = squared_distances(points)
-    assert torch.equal(found, found.T)
-    assert bool((found.diagonal() == 0).all())
-    assert bool((found >= 0).all())
-    assert torch.allclose(found, wanted, atol=1e-5 * float(1 + wanted.max()))
+        result = squared_distances(points)
+    assert torch.equal(result, result.T)
+    assert bool((result.diagonal() == 0).all())
+    assert bool((result >= 0).all())
+    assert torch.allclose(result, wanted, atol=1e-5 * float(1 + wanted.max()))
 
 
 def test_equal_rows_are_at_no_distance_worth_the_name() -> None:

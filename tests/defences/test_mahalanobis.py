@@ -32,15 +32,15 @@ def test_distances_are_those_of_scikit_learn(
     rejector = Mahalanobis(net, shrinkage=shrinkage, threshold=-50.0).fit(images, labels)
     assert rejector.layer_ == LAYER
     with torch.no_grad():
-        stored, asked = (
+        stored, points = (
             Features(net, (LAYER,))(one)[LAYER].double().numpy()
             for one in (images, digits[0][HELD])
         )
-        found = -rejector.acceptance(digits[0][HELD]).double().numpy()
+        result = -rejector.acceptance(digits[0][HELD]).double().numpy()
     means = np.stack([stored[labels.numpy() == one].mean(0) for one in range(10)])
     fitted = reference(shrinkage).fit(stored - means[labels.numpy()])
-    wanted = np.min([fitted.mahalanobis(asked - mean) for mean in means], axis=0)
-    assert np.allclose(found, wanted, rtol=1e-3)
+    wanted = np.min([fitted.mahalanobis(points - mean) for mean in means], axis=0)
+    assert np.allclose(result, wanted, rtol=1e-3)
     if shrinkage == "ledoit-wolf":
         assert rejector.shrinkage_ == pytest.approx(fitted.shrinkage_)
     else:

@@ -13,12 +13,12 @@ NUMBERS = st.floats(-30, 30, width=32)
 @settings(deadline=None, max_examples=60)
 def test_log_odds_are_those_of_the_softmax(rows: list[list[float]]) -> None:
     logits = torch.tensor(rows, dtype=torch.float64).requires_grad_()
-    found = softmax_log_odds(logits)
+    result = softmax_log_odds(logits)
     others = torch.stack(
         [logits[:, [j for j in range(3) if j != i]].logsumexp(1) for i in range(3)], dim=1
     )
-    assert torch.allclose(found, logits - others, atol=1e-9)
-    (gradient,) = torch.autograd.grad(found.sum(), logits)
+    assert torch.allclose(result, logits - others, atol=1e-9)
+    (gradient,) = torch.autograd.grad(result.sum(), logits)
     assert bool(gradient.isfinite().all())
 
 

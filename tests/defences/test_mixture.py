@@ -40,9 +40,9 @@ def test_the_score_is_that_of_scikit_learn(
     noise = torch.rand((100, 1, 8, 8), generator=torch.Generator().manual_seed(0))
     for images in (digits[0][FIT], digits[0][HELD], noise):
         wanted = reference.score_samples(reduced(rejector, images))
-        found = rejector.acceptance(images).detach().numpy()
+        result = rejector.acceptance(images).detach().numpy()
         # relative to its size, which is near 0 for some
-        assert np.all(np.abs(found - wanted) <= 1e-4 * np.maximum(np.abs(wanted), 1))
+        assert np.all(np.abs(result - wanted) <= 1e-4 * np.maximum(np.abs(wanted), 1))
     names = reference.predict(reduced(rejector, digits[0][FIT]))
     assert rejector.effective_components_ == len(set(names.tolist()))
 
@@ -68,11 +68,11 @@ def test_empty_components_stay_empty() -> None:
 def test_the_same_seed_gives_the_same_mixture(
     net: nn.Module, digits: tuple[Tensor, Tensor]
 ) -> None:
-    made = [
+    result = [
         DirichletMixture(net, seed=seed, threshold=-50.0).fit(digits[0][FIT], digits[1][FIT])
         for seed in (3, 3, 4)
     ]
-    scores = [rejector.acceptance(digits[0][HELD]) for rejector in made]
+    scores = [rejector.acceptance(digits[0][HELD]) for rejector in result]
     assert torch.equal(scores[0], scores[1])
     assert not torch.equal(scores[0], scores[2])
 

@@ -57,9 +57,9 @@ def test_deep_neural_rejection_is_an_svm_on_what_svms_say(
     joined = torch.cat([one.sigmoid() for one in said], dim=1)
     top = RbfSvm(gamma=0.5, c=0.1).fit(joined, labels)
     new = digits[0][1200:]
-    found = Features(net, LAYERS).collect([new])
+    result = Features(net, LAYERS).collect([new])
     seen = torch.cat(
-        [svm.log_odds(found[layer]).sigmoid() for svm, layer in zip(svms, LAYERS, strict=True)], 1
+        [svm.log_odds(result[layer]).sigmoid() for svm, layer in zip(svms, LAYERS, strict=True)], 1
     )
     assert seen.shape == (len(new), 30)
     assert torch.allclose(rejector.probabilities(new), seen, atol=1e-4)
@@ -73,13 +73,13 @@ def test_combiners_differ_and_the_honest_one_is_less_sure(
     net: nn.Module, digits: tuple[Tensor, Tensor]
 ) -> None:
     images, labels = digits[0][:FEW], digits[1][:FEW]
-    made = [
+    result = [
         DeepNeuralRejection(net, layers=("conv",), combiner=kind, gamma=1.0, c=10.0).fit(
             images, labels
         )
         for kind in ("out-of-fold", "in-sample")
     ]
-    honest, sure = (float(one.acceptance(images).detach().mean()) for one in made)
+    honest, sure = (float(one.acceptance(images).detach().mean()) for one in result)
     assert honest < sure
 
 
@@ -196,5 +196,5 @@ def test_an_attacker_gets_in_through_network_and_machines(
         net, layers=("first", "second"), gamma=0.02, c=1.0, combiner_gamma=0.5, threshold=0.6
     ).fit(images, labels)
     new, truth = digits[0][1200:1260], digits[1][1200:1260]
-    found = rejector(pgd(rejector, new, truth, eps=2.0, norm="l2", steps=30)).argmax(1)
-    assert int(((found != truth) & (found != 10)).sum()) > 20
+    result = rejector(pgd(rejector, new, truth, eps=2.0, norm="l2", steps=30)).argmax(1)
+    assert int(((result != truth) & (result != 10)).sum()) > 20

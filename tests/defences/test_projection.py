@@ -26,8 +26,8 @@ def test_the_score_is_the_distance_to_the_reconstruction(
     assert rejector.components_ == pca.n_components_
     rows = digits[0][HELD].flatten(1).double().numpy()
     wanted = np.linalg.norm(rows - pca.inverse_transform(pca.transform(rows)), axis=1)
-    found = -rejector.acceptance(digits[0][HELD]).numpy()
-    assert np.allclose(found, wanted, rtol=1e-4)
+    result = -rejector.acceptance(digits[0][HELD]).numpy()
+    assert np.allclose(result, wanted, rtol=1e-4)
 
 
 def test_on_the_plane_the_gradient_is_no_nan() -> None:

@@ -40,11 +40,11 @@ def reference(
     features: NDArray[np.float64], labels: Tensor, new: NDArray[np.float64], **settings: float | str
 ) -> NDArray[np.float64]:
     """Scikit-learn's machines, one against the rest, in float64."""
-    made = [
+    result = [
         SVC(kernel="rbf", tol=EXACT, **settings).fit(features, labels.numpy() == one)
         for one in range(10)
     ]
-    return np.stack([machine.decision_function(new) for machine in made], axis=1)
+    return np.stack([machine.decision_function(new) for machine in result], axis=1)
 
 
 def distance(values: Tensor, wanted: NDArray[np.float64]) -> float:
@@ -125,8 +125,8 @@ def test_probabilities_are_those_of_scikit_learn(
         machine = SVC(kernel="rbf", gamma=0.05, C=1.0, tol=EXACT)
         calibrated = CalibratedClassifierCV(machine, method="sigmoid", cv=cuts, ensemble=False)
         wanted = calibrated.fit(features, labels == one).predict_proba(features)[:, 1]
-        found = fitted.log_odds(rows[0])[:, one].sigmoid().numpy()
-        assert np.abs(found - wanted).max() < 1e-3
+        result = fitted.log_odds(rows[0])[:, one].sigmoid().numpy()
+        assert np.abs(result - wanted).max() < 1e-3
 
 
 def test_out_of_fold_values_come_from_machines_that_saw_nothing(
@@ -134,12 +134,12 @@ def test_out_of_fold_values_come_from_machines_that_saw_nothing(
 ) -> None:
     features, labels = rows[0].double().numpy(), rows[1]
     folds = stratified_folds(labels.numpy(), 5, "test")
-    held = folds == 2
-    values = reference(features[~held], labels[~held], features[held], gamma=0.05, C=1.0)
+    stored = folds == 2
+    values = reference(features[~stored], labels[~stored], features[stored], gamma=0.05, C=1.0)
     assert fitted.slope is not None
     assert fitted.offset is not None
     wanted = -(fitted.slope * torch.tensor(values) + fitted.offset)
-    assert distance(fitted.out_of_fold_[held], wanted.numpy()) < 1e-4
+    assert distance(fitted.out_of_fold_[stored], wanted.numpy()) < 1e-4
 
 
 def test_in_sample_values_are_those_of_the_layer(

@@ -35,13 +35,13 @@ Fitted = Callable[[str], Rejector]
 def fitted(net: nn.Module, digits: tuple[Tensor, Tensor]) -> Fitted:
     """Each rejector, fitted once; tests change copies."""
     images, labels = digits
-    made: dict[str, Rejector] = {}
+    result: dict[str, Rejector] = {}
 
     def get(name: str) -> Rejector:
-        if name not in made:
+        if name not in result:
             built = REJECTORS[name].build(net, **GOOD.get(name, {}))
-            made[name] = built.fit(images[FIT], labels[FIT])
-        return made[name]
+            result[name] = built.fit(images[FIT], labels[FIT])
+        return result[name]
 
     return get
 
@@ -109,8 +109,8 @@ def test_clean_images_are_named_right_and_noise_is_rejected_more(
     assert float((named == labels).float().mean()) > 0.9
     noise = torch.rand((597, 1, 8, 8), generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        told, strange = rejector.acceptance(images), rejector.acceptance(noise)
-    assert float(strange.mean()) < float(told.mean())
+        result, strange = rejector.acceptance(images), rejector.acceptance(noise)
+    assert float(strange.mean()) < float(result.mean())
 
 
 def test_the_model_stays_as_it_is(name: str, net: nn.Module, digits: tuple[Tensor, Tensor]) -> None:
@@ -129,9 +129,9 @@ def test_the_model_stays_as_it_is(name: str, net: nn.Module, digits: tuple[Tenso
 def test_pgd_finds_a_way_in(name: str, fitted: Fitted, digits: tuple[Tensor, Tensor]) -> None:
     rejector = fitted(name)
     images, labels = digits[0][HELD][:40], digits[1][HELD][:40]
-    found = rejector(pgd(rejector, images, labels, eps=0.3, steps=20)).argmax(1)
+    result = rejector(pgd(rejector, images, labels, eps=0.3, steps=20)).argmax(1)
     clean = rejector(images).argmax(1)
-    assert int((found == labels).sum()) < int((clean == labels).sum())
+    assert int((result == labels).sum()) < int((clean == labels).sum())
 
 
 def test_the_gradient_is_that_of_finite_differences(
@@ -361,11 +361,11 @@ def test_probabilities_are_refused_where_scores_are_read(
     name: str, net: nn.Module, digits: tuple[Tensor, Tensor], refusal: Refusal
 ) -> None:
     shares = nn.Sequential(net, nn.Softmax(1)).eval()
-    told = Known(shares, ModelInfo(10, gives="probabilities"))  # and one that does not say so
-    for model, place in ((shares, "0.second"), (told, "0.0.second")):
+    result = Known(shares, ModelInfo(10, gives="probabilities"))  # and one that does not say so
+    for model, place in ((shares, "0.second"), (result, "0.0.second")):
         own: dict[str, dict[str, Any]] = {"nr": {"layer": place}, "dnr": {"layers": (place,)}}
-        asked = own.get(name, {})
-        rejector = REJECTORS[name].build(model, **asked)
+        settings = own.get(name, {})
+        rejector = REJECTORS[name].build(model, **settings)
         if rejector.reads_scores:
             message = refusal(lambda r=rejector: r.fit(digits[0][:200], digits[1][:200]))  # type: ignore[misc]
             assert "this one gives probabilities" in message
@@ -550,14 +550,14 @@ def test_a_rejector_by_a_score(net: nn.Module, digits: tuple[Tensor, Tensor]) ->
     rejector = Brightness(net).fit(images, labels)
     kept = calibration_mask(labels)
     assert rejector.seen == (int((~kept).sum()), int((~kept).sum()), 10)
-    held = images[kept]
-    scores = rejector(held)
+    stored = images[kept]
+    scores = rejector(stored)
     rejected = scores.argmax(1) == 10
-    assert int(rejected.sum()) == int(0.05 * len(held)) > 0
-    assert torch.equal(rejected, rejector.acceptance(held) < rejector.threshold_)
-    assert torch.equal(scores[:, :10], net(held))
+    assert int(rejected.sum()) == int(0.05 * len(stored)) > 0
+    assert torch.equal(rejected, rejector.acceptance(stored) < rejector.threshold_)
+    assert torch.equal(scores[:, :10], net(stored))
     # one standard deviation of the score is one logit
     spread = rejector.acceptance(images[~kept]).std()
-    gap = (rejector.threshold_ - rejector.acceptance(held)) / spread
+    gap = (rejector.threshold_ - rejector.acceptance(stored)) / spread
     assert torch.allclose(scores[:, 10] - scores[:, :10].amax(1), gap, atol=1e-3)
     assert Brightness(net, threshold=-30.0).fit(images, labels).threshold_ == -30.0

@@ -111,8 +111,8 @@ def test_what_lies_beside_the_directions_counts_with_its_length() -> None:
     beside_rows, beside_points = (x - x @ directions @ directions.T for x in (rows, points))
     wanted = -torch.cdist(rows, points).square() - 2 * beside_rows @ beside_points.T
     norms = points.square().sum(1)
-    found = exponents(rows, points @ directions, norms, directions)
-    assert torch.allclose(found, wanted.clamp_max(0))
+    result = exponents(rows, points @ directions, norms, directions)
+    assert torch.allclose(result, wanted.clamp_max(0))
     assert torch.allclose(exponents(rows, points, norms), -torch.cdist(rows, points).square())
 
 
@@ -120,10 +120,10 @@ def test_main_directions_are_those_of_the_singular_values() -> None:
     drawn = torch.Generator().manual_seed(0)
     lengths = torch.tensor([9.0, 5.0, 3.0, 0.1, 0.1, 0.1, 0.1])
     points = torch.randn((200, 7), generator=drawn) * lengths
-    found = main_directions(points, 3, 200)
-    assert torch.allclose(found.T @ found, torch.eye(3), atol=1e-5)
+    result = main_directions(points, 3, 200)
+    assert torch.allclose(result.T @ result, torch.eye(3), atol=1e-5)
     wanted = torch.linalg.svd(points).Vh[:3].T
-    assert torch.allclose((found.T @ wanted).abs(), torch.eye(3), atol=1e-3)
+    assert torch.allclose((result.T @ wanted).abs(), torch.eye(3), atol=1e-3)
 
 
 def test_directions_that_no_point_has_are_not_made_up() -> None:

@@ -26,9 +26,9 @@ INDICATORS = {
 EPS = 0.2
 
 
-def run(model: object, data: object = None, **asked: Any) -> Audit:
-    asked = {"attacks": ["pgd:steps=10"], "eps": [EPS]} | asked
-    return audit(model, data or sample_images(30), **asked)  # type: ignore[arg-type]  # any classifier
+def run(model: object, data: object = None, **options: Any) -> Audit:
+    options = {"attacks": ["pgd:steps=10"], "eps": [EPS]} | options
+    return audit(model, data or sample_images(30), **options)  # type: ignore[arg-type]  # any classifier
 
 
 def raised(found: Audit) -> dict[str, Finding]:

@@ -50,11 +50,11 @@ def by_hand(model: nn.Module, images: Tensor, labels: Tensor, eps: float) -> Ten
 
 
 def test_numbers_equal_those_made_by_hand(model: nn.Module, data: tuple[Tensor, Tensor]) -> None:
-    found = audit(model, data, attacks=["fgsm"], eps=[0.1, 0.2], full_budget=True)
+    report = audit(model, data, attacks=["fgsm"], eps=[0.1, 0.2], full_budget=True)
     images, labels = data
     with torch.no_grad():
         clean = model(images.float() / 255).argmax(1) == labels
-    for result, eps in zip(found.summary["results"], (0.1, 0.2), strict=True):
+    for result, eps in zip(report.summary["results"], (0.1, 0.2), strict=True):
         adv = by_hand(model, images, labels, eps)
         with torch.no_grad():
             scores = model(adv)
@@ -72,7 +72,7 @@ def test_numbers_equal_those_made_by_hand(model: nn.Module, data: tuple[Tensor, 
         assert result["top1_error_all"] == pytest.approx(1 - right.double().mean().item())
         assert result["top5_error"] is None  # five classes
         assert result["forwards"] == result["backwards"] == 60
-        records = found.records.filter(pl.col("eps") == eps).sort("index")
+        records = report.records.filter(pl.col("eps") == eps).sort("index")
         delta = (adv - images.float() / 255).double().flatten(1)
         assert np.allclose(records["linf"], delta.abs().amax(1), atol=1e-6)
         assert np.allclose(records["l2"], delta.norm(dim=1), atol=1e-5)
@@ -85,15 +85,15 @@ def test_top5_error_in_the_sources_sense() -> None:
     torch.manual_seed(1)
     model = fit(nn.Sequential(nn.Flatten(), nn.Linear(36, 12))).eval()
     images, labels = sample_images(80)
-    found = audit(model, (images, labels), attacks=["fgsm"], eps=[0.3], full_budget=True)
+    report = audit(model, (images, labels), attacks=["fgsm"], eps=[0.3], full_budget=True)
     adv = by_hand(model, images, labels, 0.3)
 
     def in_five(x: Tensor) -> Tensor:
-        found: Tensor = (model(x).topk(5).indices == labels[:, None]).any(1)
-        return found
+        report: Tensor = (model(x).topk(5).indices == labels[:, None]).any(1)
+        return report
 
     was, still = in_five(images.float() / 255), in_five(adv)
-    (result,) = found.summary["results"]
+    (result,) = report.summary["results"]
     assert result["top5_error"] == pytest.approx((~still[was]).double().mean().item())
     assert result["top5_error_all"] == pytest.approx((~still).double().mean().item())
 
@@ -163,17 +163,17 @@ def test_rejecting_model(model: nn.Module, data: tuple[Tensor, Tensor], whole: A
             scores = model(inputs)
             return torch.cat([scores, torch.full_like(scores[:, :1], 4.0)], 1)
 
-    found = audit(Rejecting().eval(), data, **ASKED)
-    rejected = found.records["rejected"]
+    report = audit(Rejecting().eval(), data, **ASKED)
+    rejected = report.records["rejected"]
     assert rejected.any()
-    assert found.records.filter(rejected)["safe"].all()
-    assert found.records.filter(rejected)["prediction"].unique().to_list() == [CLASSES]
-    for ours, theirs in zip(found.summary["results"], whole.summary["results"], strict=True):
+    assert report.records.filter(rejected)["safe"].all()
+    assert report.records.filter(rejected)["prediction"].unique().to_list() == [CLASSES]
+    for ours, theirs in zip(report.summary["results"], whole.summary["results"], strict=True):
         assert ours["robust_accuracy"] >= theirs["robust_accuracy"]
-    clean_rejected = found.records["clean_rejected"]
+    clean_rejected = report.records["clean_rejected"]
     assert not (
-        found.records.filter(clean_rejected)["clean_prediction"]
-        == found.records.filter(clean_rejected)["label"]
+        report.records.filter(clean_rejected)["clean_prediction"]
+        == report.records.filter(clean_rejected)["label"]
     ).any()
 
 
@@ -313,8 +313,8 @@ def test_the_phases_add_up_to_the_call_and_count_every_pass(
 
     counting = Counting().eval()
     started = time.perf_counter()
-    asked: dict[str, Any] = {"attacks": ["fgsm", "pgd"], "eps": [0.1, 0.2], "steps": 6}
-    report = audit(counting, data, precision="float32", **asked)
+    options: dict[str, Any] = {"attacks": ["fgsm", "pgd"], "eps": [0.1, 0.2], "steps": 6}
+    report = audit(counting, data, precision="float32", **options)
     took = time.perf_counter() - started
     phases = report.summary["phases"]
     named = ["reading", "planning", "checks", "attacks", "belief", "measuring", "report"]
@@ -331,9 +331,9 @@ def test_the_phases_add_up_to_the_call_and_count_every_pass(
 def test_nothing_is_measured_where_sizes_are_given_or_the_run_is_short(
     model: nn.Module, data: tuple[Tensor, Tensor]
 ) -> None:
-    asked: dict[str, Any] = {"attacks": ["fgsm"], "eps": [0.1], "micro_batch": 16}
+    options: dict[str, Any] = {"attacks": ["fgsm"], "eps": [0.1], "micro_batch": 16}
     for precision in ("float32", "float32-copy"):
-        phases = audit(model, data, precision=precision, **asked).summary["phases"]
+        phases = audit(model, data, precision=precision, **options).summary["phases"]
         assert phases["measuring"]["forwards"] == 0
     for attack, worth in (("fgsm", False), ("bim:steps=100", True)):
         phases = audit(model, data, attacks=[attack], eps=[0.1]).summary["phases"]
@@ -403,7 +403,7 @@ def test_budget_takes_a_fair_sample_and_ends_in_time(model: nn.Module, tmp_path:
     images, labels = sample_images(2000)
     order = labels.argsort(stable=True)
     started = time.monotonic()
-    found = audit(
+    report = audit(
         Slow().eval(),
         (images[order], labels[order]),
         attacks=["bim"],
@@ -414,14 +414,14 @@ def test_budget_takes_a_fair_sample_and_ends_in_time(model: nn.Module, tmp_path:
         progress=Hearing(),
     )
     took = time.monotonic() - started
-    n = found.summary["results"][0]["n"]
+    n = report.summary["results"][0]["n"]
     sys.stdout.write(f"{n} of 2000 images in {took:.1f} s of 8\n")
     assert took < 16  # a busy machine takes longer than it was given
     assert 10 < n < 2000
-    counts = found.records["label"].value_counts()["count"]
+    counts = report.records["label"].value_counts()["count"]
     assert counts.max() - counts.min() <= 1  # type: ignore[operator]  # integers
     assert sum(text.startswith("so far: Robust accuracy is at most") for text in said) >= 1
-    assert found.headline is not None
+    assert report.headline is not None
 
 
 @pytest.mark.parametrize("budget", [0, -1.0])
@@ -431,8 +431,8 @@ def test_bad_budget(model: nn.Module, data: tuple[Tensor, Tensor], budget: float
 
 
 def test_one_eps_and_one_attack_need_no_list(model: nn.Module, data: tuple[Tensor, Tensor]) -> None:
-    found = audit(model, data, attacks="fgsm", eps=0)
-    assert [(r["attack"], r["eps"]) for r in found.summary["results"]] == [("fgsm", 0.0)]
+    report = audit(model, data, attacks="fgsm", eps=0)
+    assert [(r["attack"], r["eps"]) for r in report.summary["results"]] == [("fgsm", 0.0)]
     assert audit(model, data, attacks="fgsm", eps="8/255").records["eps"][0] == 8 / 255
 
 

@@ -35,7 +35,7 @@ def test_train_mode_is_seen_without_asking(names: list[str], batch_norm: bool) -
     truth = labels(model)
     before = [value.clone() for value in model.train().state_dict().values()]
     report = audit(wrapped(model, names), (IMAGES, truth), attacks=["fgsm"], eps=[0.05])
-    assert [found.code for found in report.findings] == ["train-mode"]
+    assert [finding.code for finding in report.findings] == ["train-mode"]
     assert report.headline is None
     assert all(map(torch.equal, before, model.state_dict().values()))
 
@@ -56,7 +56,7 @@ def test_buffers_that_a_wrapper_moves_are_put_back() -> None:
 
     model = Counts().eval()
     report = audit(lambda x: model(x), (IMAGES, labels(model.inner)), attacks=["fgsm"], eps=[0.01])
-    assert "state-moved" in [found.code for found in report.findings]
+    assert "state-moved" in [finding.code for finding in report.findings]
     assert float(model.asked) == 0
 
 
@@ -69,7 +69,7 @@ def test_tensors_that_no_module_holds_are_put_back() -> None:
         return scores
 
     report = audit(counts, (IMAGES, labels(model)), attacks=["fgsm"], eps=[0.01])
-    assert "state-moved" in [found.code for found in report.findings]
+    assert "state-moved" in [finding.code for finding in report.findings]
     assert float(state["asked"]) == 0
 
 
@@ -104,13 +104,13 @@ def test_a_run_is_not_continued_by_a_model_whose_scores_changed(tmp_path: Path) 
         return scores
 
     file.write_text("1.0")
-    asked = {"attacks": ["fgsm"], "eps": [0.02], "out": tmp_path / "run"}
-    first = audit(scaled, (IMAGES, truth), **asked)  # type: ignore[arg-type]
-    again = audit(scaled, (IMAGES, truth), **asked)  # type: ignore[arg-type]
+    options = {"attacks": ["fgsm"], "eps": [0.02], "out": tmp_path / "run"}
+    first = audit(scaled, (IMAGES, truth), **options)  # type: ignore[arg-type]
+    again = audit(scaled, (IMAGES, truth), **options)  # type: ignore[arg-type]
     assert again.headline == first.headline
     file.write_text("1.5")
     with pytest.raises(InvalidInput, match=r"differs in model.scores"):
-        audit(scaled, (IMAGES, truth), **asked)  # type: ignore[arg-type]
+        audit(scaled, (IMAGES, truth), **options)  # type: ignore[arg-type]
 
 
 @pytest.mark.slow
@@ -140,8 +140,8 @@ def test_scores_of_the_images_themselves_are_compared_on_resume(tmp_path: Path) 
         return scores
 
     file.write_text("1.0")
-    asked = {"attacks": ["fgsm"], "eps": [0.02], "out": tmp_path / "run"}
-    audit(scaled, (dark, labels(model)), **asked)  # type: ignore[arg-type]
+    options = {"attacks": ["fgsm"], "eps": [0.02], "out": tmp_path / "run"}
+    audit(scaled, (dark, labels(model)), **options)  # type: ignore[arg-type]
     file.write_text("-1.0")
     with pytest.raises(InvalidInput, match=r"differs in model.scores"):
-        audit(scaled, (dark, labels(model)), **asked)  # type: ignore[arg-type]
+        audit(scaled, (dark, labels(model)), **options)  # type: ignore[arg-type]

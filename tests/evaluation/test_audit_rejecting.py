@@ -96,7 +96,7 @@ def whole(
 
 @pytest.mark.slow
 def test_an_honest_rejecting_model_raises_no_doubt(whole: Audit) -> None:
-    assert {found.code for found in whole.findings} <= HARMLESS
+    assert {finding.code for finding in whole.findings} <= HARMLESS
 
 
 def test_what_is_rejected_counts_for_the_model_only_under_attack(whole: Audit) -> None:
@@ -133,21 +133,21 @@ def test_confidence_is_the_sigmoid_of_the_winning_column(
 
 
 def test_the_summary_tells_attacked_from_clean(whole: Audit) -> None:
-    told = whole.summary["rejection"]
-    assert [(t["variant"], t["eps"]) for t in told] == [
+    result = whole.summary["rejection"]
+    assert [(t["variant"], t["eps"]) for t in result] == [
         (r["variant"], r["eps"]) for r in whole.summary["results"]
     ]
     own = whole.records.filter(variant="rejection", eps=0.8)
     named = own.filter(own["clean_top5"].list.first() == own["label"])
-    entry = next(t for t in told if t["variant"] == "rejection" and t["eps"] == 0.8)
+    entry = next(t for t in result if t["variant"] == "rejection" and t["eps"] == 0.8)
     assert entry["n"] == len(named)
     assert entry["auroc"] == auroc(named["clean_acceptance"], named["acceptance"])
-    noise = next(t for t in told if t["variant"] == "noise" and t["eps"] == 0.8)
+    noise = next(t for t in result if t["variant"] == "noise" and t["eps"] == 0.8)
     assert noise["auroc_ci"][0] < 0.5 < noise["auroc_ci"][1]
     for at in entry["at"]:
         below = (named["clean_acceptance"] < at["threshold"]).mean()
         assert below <= at["false_rejection"]
-    json.dumps(told)
+    json.dumps(result)
 
 
 def test_the_attack_that_knows_beats_the_one_on_the_bare_network(
@@ -175,24 +175,24 @@ def test_report_of_a_rejecting_model(whole: Audit) -> None:
 def test_verdicts_agree_with_the_full_budget(
     whole: Audit, model: nn.Module, few: tuple[Tensor, Tensor]
 ) -> None:
-    found = audit(model, few, attacks=["pgd", "rejection", "noise"], norm="l2", eps=[0.3, 0.8])
-    assert {doubt.code for doubt in found.findings} <= HARMLESS
-    assert found.summary["rejection"] == []
-    assert found.records["acceptance"].null_count() == len(found.records)
+    report = audit(model, few, attacks=["pgd", "rejection", "noise"], norm="l2", eps=[0.3, 0.8])
+    assert {doubt.code for doubt in report.findings} <= HARMLESS
+    assert report.summary["rejection"] == []
+    assert report.records["acceptance"].null_count() == len(report.records)
     # a clean image that is rejected is attacked as well: it may yet be accepted as another class
-    clean = found.records.filter("clean_rejected", variant="pgd", eps=0.3)
+    clean = report.records.filter("clean_rejected", variant="pgd", eps=0.3)
     assert (clean["forwards"] > 0).all()
-    for ours, theirs in zip(found.summary["results"], whole.summary["results"], strict=True):
+    for ours, theirs in zip(report.summary["results"], whole.summary["results"], strict=True):
         assert ours["robust_accuracy"] == pytest.approx(theirs["robust_accuracy"], abs=0.03)
 
 
 @pytest.mark.slow
 def test_strongest_and_blind_attacks(model: nn.Module, few: tuple[Tensor, Tensor]) -> None:
-    asked = ["rejection", "square:queries=300", "strongest"]
-    found = audit(model, few, attacks=asked, norm="l2", eps=[0.8], limit=40)
-    left = {r["variant"]: r["robust_accuracy"] for r in found.summary["results"]}
+    options = ["rejection", "square:queries=300", "strongest"]
+    report = audit(model, few, attacks=options, norm="l2", eps=[0.8], limit=40)
+    left = {r["variant"]: r["robust_accuracy"] for r in report.summary["results"]}
     assert left["strongest"] <= min(left.values())
-    assert not {"noise-as-strong", "black-box-stronger"} & {f.code for f in found.findings}
+    assert not {"noise-as-strong", "black-box-stronger"} & {f.code for f in report.findings}
 
 
 def test_clean_accuracy_counts_no_rejection(model: nn.Module, few: tuple[Tensor, Tensor]) -> None:
@@ -233,12 +233,12 @@ def test_labels_alone_are_enough_where_noise_is_rejected(
             return torch.cat((scores[:, :-1], scores[:, -1:] + 1e3 * noisy[:, None]), 1)
 
     wary, images, labels = Wary().eval(), *few
-    made = hopskipjump(
+    adversarial = hopskipjump(
         wary, images, labels, queries=300, generator=torch.Generator().manual_seed(0)
     )
-    found = audit(wary, few, attacks=["hopskipjump:queries=300"], norm="l2", eps=[28.0])
-    right = found.records.filter(found.records["clean_prediction"] == found.records["label"])
-    by_itself = (made != images).flatten(1).any(1)[torch.tensor(right["index"].to_list())]
+    report = audit(wary, few, attacks=["hopskipjump:queries=300"], norm="l2", eps=[28.0])
+    right = report.records.filter(report.records["clean_prediction"] == report.records["label"])
+    by_itself = (adversarial != images).flatten(1).any(1)[torch.tensor(right["index"].to_list())]
     assert by_itself.double().mean() < 0.5
     assert right["safe"].sum() == 0
 

@@ -132,8 +132,8 @@ def test_a_masked_network_raises_the_alarm(
 ) -> None:
     monkeypatch.setattr(belief, "CONTROL", "autoattack:steps=3,queries=200")
     masked = quantised_and_rippled(model)
-    asked: dict[str, Any] = {"attacks": ["pgd:steps=5"], "eps": [0.2], "out": tmp_path / "run"}
-    report = audit(masked, sample_images(20), belief=8, micro_batch=32, **asked)
+    options: dict[str, Any] = {"attacks": ["pgd:steps=5"], "eps": [0.2], "out": tmp_path / "run"}
+    report = audit(masked, sample_images(20), belief=8, micro_batch=32, **options)
     codes = {one.code: one for one in report.findings}
     assert codes["verdict-too-high"].evidence["fallen"] > 0
     rates = {row["variant"]: row["robust_accuracy"] for row in report.summary["results"]}
@@ -149,8 +149,8 @@ def test_a_masked_network_raises_the_alarm(
 @pytest.mark.usefixtures("short")
 def test_controls_without_a_gradient_are_a_finding_and_no_number() -> None:
     stepped = Around(Brightness(), before=quantised)
-    asked = ASKED | {"attacks": ["square:queries=20"]}
-    report = audit(stepped, bright(12), belief=6, **asked)
+    options = ASKED | {"attacks": ["square:queries=20"]}
+    report = audit(stepped, bright(12), belief=6, **options)
     assert "control-without-gradient" in {one.code for one in report.findings}
     assert report.summary["belief"]["at_most_lower"] is None
     assert "no gradient" in report.summary["belief"]["sentence"]

@@ -112,17 +112,17 @@ def test_an_audit_ends_with_its_budget_and_answers_for_a_fair_sample(
     attack: str, budget: str, tmp_path: Path
 ) -> None:
     order = LABELS.argsort(stable=True)
-    asked = {"attacks": [attack], "eps": [0.02], "out": tmp_path / "run"}
+    options = {"attacks": [attack], "eps": [0.02], "out": tmp_path / "run"}
     data = (IMAGES[order], LABELS[order])
-    found = audit(Slow(0.0003).eval(), data, budget=budget, **asked)  # type: ignore[arg-type]  # options of audit
-    n = found.summary["clean"]["n"]
-    assert found.headline is not None
+    report = audit(Slow(0.0003).eval(), data, budget=budget, **options)  # type: ignore[arg-type]  # options of audit
+    n = report.summary["clean"]["n"]
+    assert report.headline is not None
     assert 0 < n < 400
-    assert not found.summary["complete"]
-    labels = found.records["label"].to_numpy()
+    assert not report.summary["complete"]
+    labels = report.records["label"].to_numpy()
     shares = np.bincount(LABELS.numpy(), minlength=4) * n / 400
     assert np.abs(np.bincount(labels, minlength=4) - shares).max() <= 1
-    more = audit(Slow(0.0).eval(), data, budget=budget, **(asked | {"out": None}))  # type: ignore[arg-type]  # likewise
+    more = audit(Slow(0.0).eval(), data, budget=budget, **(options | {"out": None}))  # type: ignore[arg-type]  # likewise
     assert more.summary["clean"]["n"] >= n  # on a busy machine both may end after the first images
 
 
@@ -138,12 +138,12 @@ def test_what_an_attack_has_reached_when_the_time_is_over_counts(tmp_path: Path)
             return torch.where(near[:, None], scores * 0 + never, scores)
 
     few = (IMAGES[:4], LABELS[:4])
-    asked = {"attacks": "pgd:steps=2000", "eps": 0.25, "budget": 3.0, "out": tmp_path / "run"}
-    found = audit(Stubborn(0.005).eval(), few, **asked)  # type: ignore[arg-type]  # options of audit
-    assert "attacks-cut-short" in {one.code for one in found.findings}
-    assert not found.summary["complete"]
-    rows = found.records
-    assert rows["index"].n_unique() == found.summary["clean"]["n"]
+    options = {"attacks": "pgd:steps=2000", "eps": 0.25, "budget": 3.0, "out": tmp_path / "run"}
+    report = audit(Stubborn(0.005).eval(), few, **options)  # type: ignore[arg-type]  # options of audit
+    assert "attacks-cut-short" in {one.code for one in report.findings}
+    assert not report.summary["complete"]
+    rows = report.records
+    assert rows["index"].n_unique() == report.summary["clean"]["n"]
     kept = rows.filter(rows["index"] == 0)
     assert kept["prediction"].to_list() == [int(LABELS[0])]
 
@@ -152,8 +152,8 @@ def test_a_run_that_was_cut_short_continues(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, few = Slow(0.0).eval(), (IMAGES[:60], LABELS[:60])
-    asked = {"attacks": "pgd:steps=20", "eps": 0.02, "budget": 60.0}
-    whole = audit(model, few, **asked, out=tmp_path / "whole")  # type: ignore[arg-type]  # options of audit
+    options = {"attacks": "pgd:steps=20", "eps": 0.02, "budget": 60.0}
+    whole = audit(model, few, **options, out=tmp_path / "whole")  # type: ignore[arg-type]  # options of audit
     calls = []
 
     def late(deadline: float) -> None:
@@ -163,14 +163,14 @@ def test_a_run_that_was_cut_short_continues(
 
     with monkeypatch.context() as patch:
         patch.setattr("epsball.evaluation.engine.recorder.check_deadline", late)
-        part = audit(model, few, **asked, out=tmp_path / "run")  # type: ignore[arg-type]  # likewise
+        part = audit(model, few, **options, out=tmp_path / "run")  # type: ignore[arg-type]  # likewise
     assert 0 < part.summary["clean"]["n"] <= 60
     assert not part.summary["complete"]
     parts = list((tmp_path / "run" / "records").glob("*.part.parquet"))
     assert len(parts) == 1
     upper = whole.summary["worst_case"][0]["robust_accuracy"]
     assert upper is not None
-    again = audit(model, few, **asked, out=tmp_path / "run")  # type: ignore[arg-type]  # likewise
+    again = audit(model, few, **options, out=tmp_path / "run")  # type: ignore[arg-type]  # likewise
     assert again.summary["complete"]
     assert not list((tmp_path / "run" / "records").glob("*.part.*"))
     assert again.records.equals(whole.records)
@@ -190,12 +190,12 @@ def test_kept_points_are_the_nearest_adversarial_ones() -> None:
         kept(points[rows], rows, BODY(points[rows]))
     outside = images + 2.0
     kept(outside, torch.arange(8), 1 - BODY(outside))
-    found = kept.within(0.1)
-    moved = (found != images).flatten(1).any(1)
+    result = kept.within(0.1)
+    moved = (result != images).flatten(1).any(1)
     assert torch.equal(
-        BODY(found[moved]).argmax(1) == labels[moved], torch.zeros(int(moved.sum())) > 0
+        BODY(result[moved]).argmax(1) == labels[moved], torch.zeros(int(moved.sum())) > 0
     )
-    assert (found - images).abs().amax() <= 0.1 + 1e-6
+    assert (result - images).abs().amax() <= 0.1 + 1e-6
     assert torch.equal(kept.within(1.0) != images, kept.nearest != images)
     fooled = kept.sizes.isfinite()
     assert bool(fooled.any())

@@ -95,18 +95,20 @@ def test_several_runs_are_ranked_at_the_strongest_attack(
     audit(third, data, attacks=["fgsm", "noise"], eps=[0.1, 0.2], out=tmp_path / "c")
     three = [*runs, tmp_path / "c"]
     ranked = rank(three)
-    told = ranked["of"]
-    assert told["variant"] == "fgsm"
+    result = ranked["of"]
+    assert result["variant"] == "fgsm"
     assert [run["dir"] for run in ranked["runs"]] == [str(run) for run in three]
-    accuracies = [told["accuracies"][at] for at in ranked["order"]]
+    accuracies = [result["accuracies"][at] for at in ranked["order"]]
     assert accuracies == sorted(accuracies)
     pairs = [(duel["a"], duel["b"]) for duel in ranked["pairs"]]
     assert pairs == [(0, 1), (0, 2), (1, 2)]
     for duel in ranked["pairs"]:
         compared = compare(three[duel["a"]], three[duel["b"]])
-        (row,) = [r for r in compared["rows"] if (r["variant"], r["eps"]) == ("fgsm", told["eps"])]
+        (row,) = [
+            r for r in compared["rows"] if (r["variant"], r["eps"]) == ("fgsm", result["eps"])
+        ]
         assert duel["p_value"] == row["p_value"]
-        assert row["accuracy_a"] == told["accuracies"][duel["a"]]
-        assert row["accuracy_b"] == told["accuracies"][duel["b"]]
+        assert row["accuracy_a"] == result["accuracies"][duel["a"]]
+        assert row["accuracy_b"] == result["accuracies"][duel["b"]]
     assert [d["p_holm"] for d in ranked["pairs"]] == holm([d["p_value"] for d in ranked["pairs"]])
     assert len(ranked["rows"]) == 1 + 2 * 2

@@ -39,12 +39,12 @@ def _images(codes: Tensor, each: int) -> tuple[Tensor, Tensor]:
     return 0.25 + 0.5 * codes[labels], labels
 
 
-def _run(model: object, data: Any, **asked: Any) -> Audit:
-    return audit(model, data, **{"attacks": ["noise"], "eps": ["1/255"]} | asked)  # type: ignore[arg-type]  # any classifier
+def _run(model: object, data: Any, **options: Any) -> Audit:
+    return audit(model, data, **{"attacks": ["noise"], "eps": ["1/255"]} | options)  # type: ignore[arg-type]  # any classifier
 
 
 def _codes(audited: Audit) -> set[str]:
-    return {found.code for found in audited.findings}
+    return {finding.code for finding in audited.findings}
 
 
 def _folder(root: Path, codes: Tensor, names: list[str], each: int = 2) -> Path:
@@ -66,11 +66,11 @@ def test_labels_moved_by_one_are_told_and_the_offset_mends_it(step: int) -> None
     images, labels = _images(codes[1:-1], 8)
     wrong = labels + 1 - step
     audited = _run(Coded(codes).eval(), (images, wrong))
-    (told,) = [found for found in audited.findings if found.code == "class-order"]
-    assert told.severity == "blocking"
+    (result,) = [finding for finding in audited.findings if finding.code == "class-order"]
+    assert result.severity == "blocking"
     assert audited.headline is None
-    assert f"add --label-offset {step}" in told.message
-    assert "would be 100.0%" in told.message
+    assert f"add --label-offset {step}" in result.message
+    assert "would be 100.0%" in result.message
     mended = _run(Coded(codes).eval(), (images, wrong), label_offset=step)
     assert _accuracy(mended) == 1.0
     assert "class-order" not in _codes(mended)
@@ -84,8 +84,8 @@ def test_a_model_in_the_order_of_text_is_told_and_a_list_mends_it(tmp_path: Path
     model = Coded(codes[by_text]).eval()
     audited = _run(model, f"folder:{root}")
     assert {"class-order", "class-order-assumed"} <= _codes(audited)
-    told = next(found for found in audited.findings if found.code == "class-order")
-    assert "class names sorted as text (0, 1, 10, 11 ...)" in told.message
+    result = next(finding for finding in audited.findings if finding.code == "class-order")
+    assert "class names sorted as text (0, 1, 10, 11 ...)" in result.message
     assert audited.headline is None
     (tmp_path / "list.txt").write_text("\n".join(sorted(names)))
     assert _accuracy(_run(model, f"folder:{root}", classes=tmp_path / "list.txt")) == 1.0
@@ -116,17 +116,17 @@ def test_any_other_order_is_found_and_the_usual_one_is_not_doubted(classes: int,
     other = random.permutation(classes)
     while np.mean(other == np.arange(classes)) > 0.5:
         other = random.permutation(classes)
-    (told,) = check_class_order(labels, other[usual], names, classes)
-    assert told.code == "class-order"
-    assert told.evidence["otherwise"] > told.evidence["accuracy"]
+    (findings,) = check_class_order(labels, other[usual], names, classes)
+    assert findings.code == "class-order"
+    assert findings.evidence["otherwise"] > findings.evidence["accuracy"]
 
 
 def test_two_classes_exchanged_are_a_warning() -> None:
     labels = np.arange(1000) % 10
     other = np.array([0, 1, 2, 5, 4, 3, 6, 7, 8, 9])
-    (told,) = check_class_order(labels, other[labels], [str(n) for n in range(10)], 10)
-    assert told.severity == "warning"
-    assert "3 as 5, 5 as 3" in told.message
+    (findings,) = check_class_order(labels, other[labels], [str(n) for n in range(10)], 10)
+    assert findings.severity == "warning"
+    assert "3 as 5, 5 as 3" in findings.message
 
 
 def test_one_image_a_class_shows_no_order() -> None:
@@ -157,8 +157,8 @@ def test_images_scaled_twice_block(top: int, dtype: str) -> None:
     audited = _run(Coded(codes).eval(), (pixels, labels))
     assert "images-nearly-black" in _codes(audited)
     assert audited.headline is None
-    told = next(found for found in audited.findings if found.code == "images-nearly-black")
-    assert "divide by the largest value" in told.remedy
+    result = next(finding for finding in audited.findings if finding.code == "images-nearly-black")
+    assert "divide by the largest value" in result.remedy
     mended = pixels.astype(np.float32) / pixels.max()
     assert "images-nearly-black" not in _codes(_run(Coded(codes).eval(), (mended, labels)))
 

@@ -179,6 +179,6 @@ def test_drawn_orders_are_right_refused_or_told(
         report = _run(model, data)
     except EpsballError:
         return
-    told = {found.code for found in report.findings}
-    if not report.blocked and not told & {"class-order", "class-shares", "near-chance"}:
+    result = {finding.code for finding in report.findings}
+    if not report.blocked and not result & {"class-order", "class-shares", "near-chance"}:
         assert _numbers(report) == pytest.approx(expected)

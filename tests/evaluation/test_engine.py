@@ -23,8 +23,8 @@ CONFIG = EngineConfig(device="cpu", micro_batch=16, threads=1)
 INFO = ModelInfo(CLASSES)
 
 
-def one(text: str, eps: float = 0.2, **asked: Any) -> AttackSetting:
-    return make_settings([text], norm="linf", eps=[eps], **asked)[0]
+def one(text: str, eps: float = 0.2, **options: Any) -> AttackSetting:
+    return make_settings([text], norm="linf", eps=[eps], **options)[0]
 
 
 def shard(count: int = 40) -> Examples:

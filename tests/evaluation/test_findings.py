@@ -50,10 +50,10 @@ def codes(found: Audit) -> set[str]:
     return raised
 
 
-def run(model: object, data: object = None, **asked: Any) -> Audit:
-    asked = {"attacks": ["fgsm", "pgd", "noise"], "eps": [0.1, 0.2], "steps": 10} | asked
-    asked = {"full_budget": True} | asked
-    return audit(model, data or sample_images(60), **asked)  # type: ignore[arg-type]  # any classifier
+def run(model: object, data: object = None, **options: Any) -> Audit:
+    options = {"attacks": ["fgsm", "pgd", "noise"], "eps": [0.1, 0.2], "steps": 10} | options
+    options = {"full_budget": True} | options
+    return audit(model, data or sample_images(60), **options)  # type: ignore[arg-type]  # any classifier
 
 
 class Around(nn.Module):
@@ -73,10 +73,10 @@ class Around(nn.Module):
 
 
 def test_a_healthy_model_raises_nothing_serious(model: nn.Module) -> None:
-    found = run(model)
-    serious = [f for f in found.findings if f.severity != "info"]
+    report = run(model)
+    serious = [f for f in report.findings if f.severity != "info"]
     assert serious == []
-    assert found.headline is not None
+    assert report.headline is not None
 
 
 @raises("train-mode")
@@ -84,17 +84,17 @@ def test_train_mode_blocks_and_touches_nothing(model: nn.Module) -> None:
     model.train()
     try:
         before = {k: v.clone() for k, v in model.state_dict().items()}
-        found = run(model)
-        assert codes(found) == {"train-mode"}
+        report = run(model)
+        assert codes(report) == {"train-mode"}
         assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
         assert model.training
     finally:
         model.eval()
-    assert found.headline is None
-    assert found.blocked
-    assert all(row["robust_accuracy"] is None for row in found.summary["results"])
-    assert len(found.summary["results"]) == 3 * 2
-    assert found.summary["worst_case"] == []
+    assert report.headline is None
+    assert report.blocked
+    assert all(row["robust_accuracy"] is None for row in report.summary["results"])
+    assert len(report.summary["results"]) == 3 * 2
+    assert report.summary["worst_case"] == []
 
 
 @raises("train-mode")
@@ -115,25 +115,25 @@ def test_a_class_is_put_into_eval_mode(tmp_path: Path) -> None:
         "    return nn.Sequential(nn.Flatten(), nn.BatchNorm1d(36), nn.Linear(36, 5))\n"
     )
     spec = f"{tmp_path / 'net.py'}:Net"
-    found = audit(spec, sample_images(30), attacks=["fgsm"], eps=[0.1])
-    assert "put-in-eval" in codes(found)
-    assert "train-mode" not in codes(found)
+    report = audit(spec, sample_images(30), attacks=["fgsm"], eps=[0.1])
+    assert "put-in-eval" in codes(report)
+    assert "train-mode" not in codes(report)
 
 
 @pytest.mark.parametrize("shift", [-0.5, 0.5])
 @raises("inputs-out-of-range")
 def test_inputs_out_of_range(model: nn.Module, shift: float) -> None:
     images, labels = sample_images(60)
-    found = run(model, (images.float() / 255 + shift, labels))
-    assert "inputs-out-of-range" in codes(found)
-    assert found.blocked
+    report = run(model, (images.float() / 255 + shift, labels))
+    assert "inputs-out-of-range" in codes(report)
+    assert report.blocked
 
 
 @raises("batch-dependent")
 def test_batch_dependent(model: nn.Module) -> None:
-    found = run(Around(model, after=lambda z: z - z.mean(0)).eval())
-    assert "batch-dependent" in codes(found)
-    assert found.blocked
+    report = run(Around(model, after=lambda z: z - z.mean(0)).eval())
+    assert "batch-dependent" in codes(report)
+    assert report.blocked
 
 
 @raises("state-moved")
@@ -152,9 +152,9 @@ def test_state_moved(model: nn.Module) -> None:
             return scores
 
     counting = Counts().eval()
-    found = run(counting)
-    assert "state-moved" in codes(found)
-    assert not found.blocked
+    report = run(counting)
+    assert "state-moved" in codes(report)
+    assert not report.blocked
     assert float(counting.asked) == 0
     assert "state-moved" not in codes(run(model))
 
@@ -162,9 +162,9 @@ def test_state_moved(model: nn.Module) -> None:
 @raises("random-forward")
 def test_random_forward(model: nn.Module) -> None:
     noisy = Around(model, before=lambda x: x + 0.05 * torch.randn_like(x)).eval()
-    found = run(noisy)
-    assert "random-forward" in codes(found)
-    assert not found.blocked
+    report = run(noisy)
+    assert "random-forward" in codes(report)
+    assert not report.blocked
 
 
 @raises("probabilities-not-logits", "log-probabilities")
@@ -196,21 +196,21 @@ def test_scores_that_overflow_only_under_attack(model: nn.Module) -> None:
         return torch.where(odd.view(-1, 1, 1, 1), x * float("inf"), x)
 
     assert images.max() < 0.9 * 255
-    found = run(Around(model, before=fragile).eval(), (images, labels), eps=[0.3])
-    assert "non-finite-scores" in codes(found)
-    assert found.blocked
+    report = run(Around(model, before=fragile).eval(), (images, labels), eps=[0.3])
+    assert "non-finite-scores" in codes(report)
+    assert report.blocked
 
 
 @raises("accuracy-mismatch")
 def test_records_that_do_not_come_from_this_model(
     model: nn.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: dict[str, Any] = {"attacks": ["fgsm"], "eps": [0.2], "out": tmp_path / "run"}
-    run(model, **asked)
+    options: dict[str, Any] = {"attacks": ["fgsm"], "eps": [0.2], "out": tmp_path / "run"}
+    run(model, **options)
     (file,) = (tmp_path / "run" / "records").glob("*.parquet")
     records = pl.read_parquet(file)
     records.with_columns(safe=~pl.col("safe")).write_parquet(file)
-    assert "accuracy-mismatch" in codes(run(model, **asked))
+    assert "accuracy-mismatch" in codes(run(model, **options))
 
 
 @raises("train-mode")
@@ -255,16 +255,16 @@ def test_few_classes() -> None:
 
 @raises("no-gradient")
 def test_no_gradient_behind_rounding(model: nn.Module) -> None:
-    found = run(Around(model, before=lambda x: (x * 8).round() / 8).eval())
-    assert "no-gradient" in codes(found)
-    assert found.blocked
+    report = run(Around(model, before=lambda x: (x * 8).round() / 8).eval())
+    assert "no-gradient" in codes(report)
+    assert report.blocked
 
 
 @raises("zero-gradient")
 def test_zero_gradient_of_a_saturated_softmax(model: nn.Module) -> None:
-    found = run(Around(model, after=lambda z: 1e4 * z).eval())
-    assert "zero-gradient" in codes(found)
-    assert not found.blocked
+    report = run(Around(model, after=lambda z: 1e4 * z).eval())
+    assert "zero-gradient" in codes(report)
+    assert not report.blocked
 
 
 @raises("constant-gradient")
@@ -286,21 +286,21 @@ def test_non_finite_scores(model: nn.Module) -> None:
 
     images, labels = sample_images(60)
     order = torch.argsort((labels == 0).int(), stable=True)  # the first are finite
-    found = run(Around(model, before=overflow).eval(), (images[order], labels[order]))
-    assert "non-finite-scores" in codes(found)
-    assert found.blocked
+    report = run(Around(model, before=overflow).eval(), (images[order], labels[order]))
+    assert "non-finite-scores" in codes(report)
+    assert report.blocked
 
 
 @raises("low-precision-search", "below-8-bit")
 def test_low_precision_and_less_than_a_level(model: nn.Module) -> None:
-    found = run(model, eps=[0.5 / 255], precision="bfloat16")
-    assert {"low-precision-search", "below-8-bit"} <= codes(found)
+    report = run(model, eps=[0.5 / 255], precision="bfloat16")
+    assert {"low-precision-search", "below-8-bit"} <= codes(report)
 
 
 @raises("option-without-effect")
 def test_option_without_effect(model: nn.Module) -> None:
-    found = run(model, attacks=["square:queries=20"], limit=8, steps=3)
-    assert "option-without-effect" in codes(found)
+    report = run(model, attacks=["square:queries=20"], limit=8, steps=3)
+    assert "option-without-effect" in codes(report)
 
 
 @pytest.mark.parametrize(
@@ -322,9 +322,9 @@ def test_options_that_no_attack_uses(attack: str, given: dict[str, int], unused:
 @raises("checks-cut-short")
 def test_checks_end_with_the_time_budget(model: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Clock, "checks", 0.0)
-    found = run(model, budget=60.0, limit=20)
-    assert "checks-cut-short" in codes(found)
-    assert found.headline is not None
+    report = run(model, budget=60.0, limit=20)
+    assert "checks-cut-short" in codes(report)
+    assert report.headline is not None
 
 
 @raises("attacks-cut-short")
@@ -339,9 +339,9 @@ def test_attacks_end_with_the_time_budget(
             raise OutOfTime("over")
 
     monkeypatch.setattr("epsball.evaluation.engine.recorder.check_deadline", late)
-    found = run(model, budget=60.0, limit=20, attacks=["pgd:steps=400"])
-    assert "attacks-cut-short" in codes(found)
-    assert found.headline is not None
+    report = run(model, budget=60.0, limit=20, attacks=["pgd:steps=400"])
+    assert "attacks-cut-short" in codes(report)
+    assert report.headline is not None
 
 
 @raises("lost-at-8-bits")
@@ -356,10 +356,10 @@ def test_lost_at_8_bits() -> None:
     images = torch.full((40, 1, 4, 4), 100, dtype=torch.uint8)
     images[20:] = 90
     labels = (torch.arange(40) >= 20).long()
-    found = run(Narrow().eval(), (images, labels), eps=[0.9 / 255], attacks=["fgsm"])
-    assert "lost-at-8-bits" in codes(found)
-    assert found.summary["results"][0]["robust_accuracy"] == 0.5
-    assert found.summary["results"][0]["survives_8bit"] == 0.0
+    report = run(Narrow().eval(), (images, labels), eps=[0.9 / 255], attacks=["fgsm"])
+    assert "lost-at-8-bits" in codes(report)
+    assert report.summary["results"][0]["robust_accuracy"] == 0.5
+    assert report.summary["results"][0]["survives_8bit"] == 0.0
 
 
 # attacks that are wrong in one way each
@@ -393,24 +393,24 @@ def test_outside_the_ball(model: nn.Module, broken_attack: Callable[..., None]) 
         return inputs + 1.01 * (fgsm(model, inputs, labels, **k) - inputs)
 
     broken_attack("fgsm", too_far)
-    found = run(model, attacks=["fgsm"])
-    assert "outside-ball" in codes(found)
-    assert found.blocked
+    report = run(model, attacks=["fgsm"])
+    assert "outside-ball" in codes(report)
+    assert report.blocked
 
 
 @raises("outside-box")
 def test_outside_the_box(model: nn.Module, broken_attack: Callable[..., None]) -> None:
     broken_attack("fgsm", lambda m, x, y, **k: fgsm(m, x, y, **k | {"clip": False}))
-    found = run(model, attacks=["fgsm"])
-    assert "outside-box" in codes(found)
-    assert found.blocked
+    report = run(model, attacks=["fgsm"])
+    assert "outside-box" in codes(report)
+    assert report.blocked
 
 
 @raises("unclipped")
 def test_unclipped_on_purpose_is_no_fault(model: nn.Module) -> None:
-    found = run(model, attacks=["fgsm:clip=false"])
-    assert "unclipped" in codes(found)
-    assert not found.blocked
+    report = run(model, attacks=["fgsm:clip=false"])
+    assert "unclipped" in codes(report)
+    assert not report.blocked
 
 
 @raises("eps-zero-differs")
@@ -419,9 +419,9 @@ def test_eps_zero_differs(model: nn.Module, broken_attack: Callable[..., None]) 
         return fgsm(model, inputs, labels, **k | {"eps": max(k["eps"], 1e-4)})
 
     broken_attack("fgsm", restless)
-    found = run(model, attacks=["fgsm"])
-    assert "eps-zero-differs" in codes(found)
-    assert found.blocked
+    report = run(model, attacks=["fgsm"])
+    assert "eps-zero-differs" in codes(report)
+    assert report.blocked
 
 
 @raises("larger-eps-helps")
@@ -447,14 +447,14 @@ def test_more_steps_help(model: nn.Module, broken_attack: Callable[..., None]) -
 @raises("one-step-stronger")
 def test_one_step_stronger(model: nn.Module, broken_attack: Callable[..., None]) -> None:
     broken_attack("pgd", lambda m, x, y, **k: x.clone())
-    found = run(model, eps=[0.3])
-    assert {"one-step-stronger", "black-box-stronger"} & codes(found) >= {"one-step-stronger"}
+    report = run(model, eps=[0.3])
+    assert {"one-step-stronger", "black-box-stronger"} & codes(report) >= {"one-step-stronger"}
 
 
 @raises("not-converged")
 def test_not_converged(model: nn.Module) -> None:
-    found = run(model, attacks=["bim:steps=5,step_size=0.01"], eps=[0.3])
-    assert "not-converged" in codes(found)
+    report = run(model, attacks=["bim:steps=5,step_size=0.01"], eps=[0.3])
+    assert "not-converged" in codes(report)
 
 
 @raises("black-box-stronger", "noise-as-strong")
@@ -497,9 +497,9 @@ def test_accuracy_mismatch(model: nn.Module) -> None:
 
     images, labels = sample_images(60)
     order = images.flatten(1).sum(1).argsort(descending=True)
-    found = run(Ordered().eval(), (images[order], labels[order]), attacks=["pgd"], eps=[0.001])
-    assert "accuracy-mismatch" in codes(found)
-    assert found.blocked
+    report = run(Ordered().eval(), (images[order], labels[order]), attacks=["pgd"], eps=[0.001])
+    assert "accuracy-mismatch" in codes(report)
+    assert report.blocked
 
 
 def test_what_fools_only_within_a_smaller_ball_is_no_mismatch(
@@ -511,10 +511,10 @@ def test_what_fools_only_within_a_smaller_ball_is_no_mismatch(
         return whole(model, inputs, labels, **k) if k["eps"] < 0.3 else inputs.clone()
 
     broken_attack("pgd", near)
-    found = run(model, attacks=["pgd"], eps=[0.2, 0.4], full_budget=False)
-    rates = [result["robust_accuracy"] for result in found.summary["results"]]
+    report = run(model, attacks=["pgd"], eps=[0.2, 0.4], full_budget=False)
+    rates = [result["robust_accuracy"] for result in report.summary["results"]]
     assert rates[0] == rates[1] < 0.5
-    assert "accuracy-mismatch" not in codes(found)
+    assert "accuracy-mismatch" not in codes(report)
 
 
 def test_every_code_is_raised_by_a_test_and_explained() -> None:

@@ -17,9 +17,9 @@ from epsball.types import Passes
 
 def both(report: Audit, phase: str) -> tuple[float, float]:
     """Return the passes that were spent, and those that were foretold."""
-    spent, told = (report.summary[key][phase] for key in ("phases", "foretold"))
+    spent, result = (report.summary[key][phase] for key in ("phases", "foretold"))
     return Passes(spent["forwards"], spent["backwards"]).cost, Passes(
-        told["forwards"], told["backwards"]
+        result["forwards"], result["backwards"]
     ).cost
 
 
@@ -54,22 +54,22 @@ def test_the_cost_of_strongest_is_that_of_its_stages() -> None:
 def test_with_the_full_budget_gradients_are_foretold_exactly(
     model: nn.Module, data: tuple[Tensor, Tensor]
 ) -> None:
-    asked: dict[str, Any] = {"attacks": ["pgd", "fgsm"], "eps": [0.1, 0.2], "steps": 6}
-    report = audit(model, data, full_budget=True, micro_batch=16, **asked)
-    spent, told = report.summary["phases"]["attacks"], report.summary["foretold"]["attacks"]
-    assert told["backwards"] == spent["backwards"] == 60 * (2 * 6 + 1)
-    assert told["forwards"] == pytest.approx(spent["forwards"], rel=0.3)
-    assert told["seconds"] > 0
+    options: dict[str, Any] = {"attacks": ["pgd", "fgsm"], "eps": [0.1, 0.2], "steps": 6}
+    report = audit(model, data, full_budget=True, micro_batch=16, **options)
+    spent, result = report.summary["phases"]["attacks"], report.summary["foretold"]["attacks"]
+    assert result["backwards"] == spent["backwards"] == 60 * (2 * 6 + 1)
+    assert result["forwards"] == pytest.approx(spent["forwards"], rel=0.3)
+    assert result["seconds"] > 0
 
 
 @pytest.mark.parametrize("within", [0, 8, 16])
 def test_images_within_the_ball_cost_little(within: int) -> None:
     leads = [0.02] * within + [0.3] * (16 - within)
-    asked: dict[str, Any] = {"attacks": ["pgd:steps=50"], "eps": [0.1], "micro_batch": 16}
-    report = audit(Steep().eval(), leading(*leads), **asked)
+    options: dict[str, Any] = {"attacks": ["pgd:steps=50"], "eps": [0.1], "micro_batch": 16}
+    report = audit(Steep().eval(), leading(*leads), **options)
     assert report.summary["worst_case"][0]["robust_accuracy"] == 1 - within / 16
-    told = report.summary["foretold"]["attacks"]["backwards"]
-    assert told == 50 * (16 - within) + 8 * within
+    result = report.summary["foretold"]["attacks"]["backwards"]
+    assert result == 50 * (16 - within) + 8 * within
     spent, cost = both(report, "attacks")
     assert cost == pytest.approx(spent, rel=0.15, abs=8 * 3 * within)
 
@@ -77,15 +77,15 @@ def test_images_within_the_ball_cost_little(within: int) -> None:
 def test_a_plan_attacks_nothing_and_foretells_what_the_audit_foretells(
     model: nn.Module, tmp_path: Path
 ) -> None:
-    asked: dict[str, Any] = {"attacks": ["strongest"], "eps": [0.05], "micro_batch": 16}
-    plan = audit(model, sample_images(60), plan=True, out=tmp_path / "run", **asked)
+    options: dict[str, Any] = {"attacks": ["strongest"], "eps": [0.05], "micro_batch": 16}
+    plan = audit(model, sample_images(60), plan=True, out=tmp_path / "run", **options)
     assert not (tmp_path / "run").exists()
     assert plan.headline is None
     assert len(plan.records) == 0
     assert "Nothing was attacked" in repr(plan)
     assert plan.summary["phases"]["attacks"]["forwards"] == 0
-    report = audit(model, sample_images(60), **asked)
+    report = audit(model, sample_images(60), **options)
     for phase in ("attacks", "checks"):
         for key in ("forwards", "backwards"):
-            told = plan.summary["foretold"][phase][key]
-            assert told == report.summary["foretold"][phase][key]
+            result = plan.summary["foretold"][phase][key]
+            assert result == report.summary["foretold"][phase][key]

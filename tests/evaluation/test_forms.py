@@ -27,22 +27,22 @@ def _problem() -> tuple[nn.Module, Tensor, Tensor]:
     return model.eval(), images, model(images).argmax(1).detach()
 
 
-def _robust(data: Any, **asked: Any) -> list[float]:
+def _robust(data: Any, **options: Any) -> list[float]:
     model = _problem()[0]
     plain: dict[str, Any] = {"attacks": ["pgd:steps=3"], "eps": [0.1]}
-    report = audit(model, data, **plain | asked)
+    report = audit(model, data, **plain | options)
     return [row["robust_accuracy"] for row in report.summary["results"]]
 
 
 def test_every_form_is_the_same_audit() -> None:
     _, x, y = _problem()
     expected = _robust((x, y))
-    held = TensorDataset(x, y)
-    rows = [held[number] for number in range(len(held))]
-    for data in (held, DataLoader(held, batch_size=7), rows, (x.double(), y.int())):
+    stored = TensorDataset(x, y)
+    rows = [stored[number] for number in range(len(stored))]
+    for data in (stored, DataLoader(stored, batch_size=7), rows, (x.double(), y.int())):
         assert _robust(data) == expected
     three = functools.partial(attacks.pgd, steps=3)
-    asked: list[dict[str, Any]] = [
+    options: list[dict[str, Any]] = [
         {"eps": "0.1"},
         {"eps": np.array([0.1])},
         {"eps": torch.tensor(0.1, dtype=torch.float64)},
@@ -50,7 +50,7 @@ def test_every_form_is_the_same_audit() -> None:
         {"attacks": ["pgd"], "steps": np.int64(3)},
         {"attacks": [attacks.pgd], "steps": torch.tensor(3)},
     ]
-    for form in asked:
+    for form in options:
         assert _robust((x, y), **form) == expected
 
 

@@ -44,14 +44,14 @@ from epsball.types import ModelInfo
 def test_honest_models_raise_none(model: nn.Module) -> None:
     attacks = ["pgd:steps=10", "bim", "mifgsm", "apgd:steps=10"]
     for number, good in enumerate((model, *other_models())):
-        found = run(good, attacks=attacks, eps=[0.02, EPS], full_budget=number % 2 == 0)
-        assert raised(found) == {}
+        report = run(good, attacks=attacks, eps=[0.02, EPS], full_budget=number % 2 == 0)
+        assert raised(report) == {}
 
 
 @pytest.mark.parametrize("full_budget", [False, True])
 def test_an_honest_copy_in_low_precision_raises_none(model: nn.Module, full_budget: bool) -> None:
-    found = run(model, eps=[0.1, EPS], precision="fast", full_budget=full_budget)
-    assert raised(found) == {}
+    report = run(model, eps=[0.1, EPS], precision="fast", full_budget=full_budget)
+    assert raised(report) == {}
 
 
 @pytest.mark.parametrize(("norm", "eps"), [("l2", 1.0), ("l1", 3.0)])
@@ -76,32 +76,32 @@ def test_what_is_wrong_when_clean_is_not_looked_at(model: nn.Module) -> None:
 
 @pytest.mark.parametrize("attack", ["pgd:steps=10", "bim", "apgd:steps=10"])
 def test_saturated_logits(model: nn.Module, attack: str) -> None:
-    found = run(saturated(model), attacks=[attack])
-    assert {"zero-gradient", "unconstrained-failure"} <= raised(found).keys()
-    assert rate(found) == 1
+    report = run(saturated(model), attacks=[attack])
+    assert {"zero-gradient", "unconstrained-failure"} <= raised(report).keys()
+    assert rate(report) == 1
     for code in ("zero-gradient", "unconstrained-failure"):
-        assert "objective=margin" in raised(found)[code].remedy
-    left = raised(found)["unconstrained-failure"].evidence
+        assert "objective=margin" in raised(report)[code].remedy
+    left = raised(report)["unconstrained-failure"].evidence
     assert (left["left"], left["of"]) == (16, 16)
 
 
 def test_the_margin_sees_through_saturation(model: nn.Module) -> None:
-    found = run(saturated(model), attacks=["pgd:steps=10,objective=margin"])
-    assert "unconstrained-failure" not in raised(found)
-    assert rate(found) < 0.1
+    report = run(saturated(model), attacks=["pgd:steps=10,objective=margin"])
+    assert "unconstrained-failure" not in raised(report)
+    assert rate(report) < 0.1
 
 
 def test_strongest_warns_where_only_its_squares_can_see(model: nn.Module) -> None:
-    found = run(Around(model, before=quantised), attacks=["strongest"])
-    assert "zero-gradient" in raised(found)
-    assert not found.blocked
+    report = run(Around(model, before=quantised), attacks=["strongest"])
+    assert "zero-gradient" in raised(report)
+    assert not report.blocked
 
 
 def test_quantised_input(model: nn.Module) -> None:
-    found = run(Around(model, before=quantised))
-    assert raised(found).keys() == {"no-gradient"}
-    assert found.blocked
-    remedy = raised(found)["no-gradient"].remedy
+    report = run(Around(model, before=quantised))
+    assert raised(report).keys() == {"no-gradient"}
+    assert report.blocked
+    remedy = raised(report)["no-gradient"].remedy
     assert "bpda" in remedy
     assert "--attack square" in remedy
     mended = run(Around(model, before=bpda(quantised)))
@@ -115,15 +115,15 @@ def test_a_step_that_is_not_differentiable_is_refused(model: nn.Module) -> None:
 
 
 def test_a_gradient_that_leads_downhill(model: nn.Module) -> None:
-    found = run(Around(model, before=downhill))
-    assert {"gradient-noise", "unconstrained-failure"} <= raised(found).keys()
-    assert rate(found) == 1
+    report = run(Around(model, before=downhill))
+    assert {"gradient-noise", "unconstrained-failure"} <= raised(report).keys()
+    assert rate(report) == 1
 
 
 def test_a_minimal_attack_that_finds_nothing_at_any_distance(model: nn.Module) -> None:
-    found = run(Around(model, before=downhill), attacks=["deepfool"])
-    assert raised(found)["unconstrained-failure"].evidence["of"] == 30
-    assert "--attack square" in raised(found)["unconstrained-failure"].remedy
+    report = run(Around(model, before=downhill), attacks=["deepfool"])
+    assert raised(report)["unconstrained-failure"].evidence["of"] == 30
+    assert "--attack square" in raised(report)["unconstrained-failure"].remedy
 
 
 # 2. unstable predictions
@@ -131,32 +131,32 @@ def test_a_minimal_attack_that_finds_nothing_at_any_distance(model: nn.Module) -
 
 def test_random_layer(model: nn.Module) -> None:
     noisy = Around(model, before=lambda x: x + 0.05 * torch.randn_like(x))
-    found = raised(run(noisy))
+    result = raised(run(noisy))
     # a walk that is judged by chance may also look unfinished
-    assert found.keys() - {"not-converged"} == {"random-forward"}
-    assert "EoT" in found["random-forward"].remedy
-    assert "expectation" in found["random-forward"].remedy
+    assert result.keys() - {"not-converged"} == {"random-forward"}
+    assert "EoT" in result["random-forward"].remedy
+    assert "expectation" in result["random-forward"].remedy
 
 
 def test_the_mean_of_many_draws_of_a_random_layer(model: nn.Module) -> None:
     noisy = Around(model, before=lambda x: x + 0.05 * torch.randn_like(x))
-    found = run(noisy, draws=8)
-    assert raised(found).keys() - {"not-converged"} == {"few-draws"}
-    assert raised(found)["few-draws"].evidence["draws"] == 8
-    assert not found.blocked
+    report = run(noisy, draws=8)
+    assert raised(report).keys() - {"not-converged"} == {"few-draws"}
+    assert raised(report)["few-draws"].evidence["draws"] == 8
+    assert not report.blocked
     plain = {one.code: one for one in run(noisy).findings}["random-forward"].evidence["difference"]
-    assert raised(found)["few-draws"].evidence["difference"] < plain
+    assert raised(report)["few-draws"].evidence["difference"] < plain
 
 
 @pytest.mark.parametrize("masked", [rippled, quantised_and_rippled])
 def test_a_loss_with_ripples(model: nn.Module, masked: Callable[..., nn.Module]) -> None:
-    found = run(masked(model), attacks=["pgd:steps=10", "square:queries=150"])
-    assert rate(found) > 0.9
-    noise = raised(found)["gradient-noise"]
+    report = run(masked(model), attacks=["pgd:steps=10", "square:queries=150"])
+    assert rate(report) > 0.9
+    noise = raised(report)["gradient-noise"]
     assert noise.evidence["images"] == noise.evidence["of"] == 16
     assert "EoT: epsball.attacks.expectation" in noise.remedy
     assert "--attack square or strongest" in noise.remedy
-    assert rate(found, 1) < 0.2  # square, the remedy
+    assert rate(report, 1) < 0.2  # square, the remedy
 
 
 def test_the_mean_over_small_noise_sees_beyond_the_ripples(model: nn.Module) -> None:
@@ -167,8 +167,8 @@ def test_the_mean_over_small_noise_sees_beyond_the_ripples(model: nn.Module) -> 
 
     def wrong(search: Callable[[Tensor], Tensor]) -> int:
         generator = torch.Generator().manual_seed(0)
-        made = pgd(search, inputs, labels, eps=EPS, steps=10, generator=generator)
-        return int((masked(made).argmax(1) != labels).sum())
+        adversarial = pgd(search, inputs, labels, eps=EPS, steps=10, generator=generator)
+        return int((masked(adversarial).argmax(1) != labels).sum())
 
     torch.manual_seed(0)
     assert wrong(masked) <= 2
@@ -176,24 +176,24 @@ def test_the_mean_over_small_noise_sees_beyond_the_ripples(model: nn.Module) -> 
 
 
 def test_ripples_are_reported_once(model: nn.Module) -> None:
-    found = run(rippled(model), attacks=["pgd:steps=5", "fgsm", "bim"])
-    assert [one.code for one in found.findings].count("gradient-noise") == 1
+    report = run(rippled(model), attacks=["pgd:steps=5", "fgsm", "bim"])
+    assert [one.code for one in report.findings].count("gradient-noise") == 1
 
 
 # 3. silent success
 
 
 def test_a_success_that_is_passed_over() -> None:
-    asked: dict[str, Any] = {"attacks": ["bim:steps=10,step_size=0.12"], "eps": [0.4]}
-    found = run(Shells().eval(), two_tones(20, 6), full_budget=True, **asked)
-    assert rate(found) == 1
-    silent = raised(found)["silent-success"]
+    options: dict[str, Any] = {"attacks": ["bim:steps=10,step_size=0.12"], "eps": [0.4]}
+    report = run(Shells().eval(), two_tones(20, 6), full_budget=True, **options)
+    assert rate(report) == 1
+    silent = raised(report)["silent-success"]
     assert silent.evidence["images"] == 16
     assert "best point" in silent.remedy
     assert "pgd" in silent.remedy
     assert "--full-budget" in silent.remedy
     # either remedy: a walk that ends at its success, an attack that keeps its best point
-    early = run(Shells().eval(), two_tones(20, 6), **asked)
+    early = run(Shells().eval(), two_tones(20, 6), **options)
     best = run(Shells().eval(), two_tones(20, 6), eps=[0.4], full_budget=True)
     for mended in (early, best):
         assert "silent-success" not in raised(mended)
@@ -205,11 +205,11 @@ def test_a_success_that_is_passed_over() -> None:
 
 @pytest.mark.parametrize("attack", ["pgd:steps=10,step_size=0.0005", "bim:steps=2,step_size=0.03"])
 def test_too_few_steps(model: nn.Module, attack: str) -> None:
-    found = run(model, attacks=[attack])
-    assert raised(found).keys() == {"not-converged"}
-    assert [one.code for one in found.findings].count("not-converged") == 1
-    assert "--steps" in raised(found)["not-converged"].remedy
-    assert "--restarts" in raised(found)["not-converged"].remedy
+    report = run(model, attacks=[attack])
+    assert raised(report).keys() == {"not-converged"}
+    assert [one.code for one in report.findings].count("not-converged") == 1
+    assert "--steps" in raised(report)["not-converged"].remedy
+    assert "--restarts" in raised(report)["not-converged"].remedy
 
 
 def test_short_steps_where_longer_ones_win_nothing_are_enough(model: nn.Module) -> None:
@@ -221,29 +221,29 @@ def test_short_steps_where_longer_ones_win_nothing_are_enough(model: nn.Module) 
 
 @pytest.mark.parametrize("full_budget", [False, True])
 def test_a_copy_in_low_precision_that_does_not_transfer(full_budget: bool) -> None:
-    asked: dict[str, Any] = {"eps": [0.05], "full_budget": full_budget}
-    found = run(TwoFaced(0.0).eval(), two_tones(20, 20), precision="bfloat16", **asked)
-    assert rate(found) == 1
-    transfer = raised(found)["transfer-failure"]
+    options: dict[str, Any] = {"eps": [0.05], "full_budget": full_budget}
+    report = run(TwoFaced(0.0).eval(), two_tones(20, 20), precision="bfloat16", **options)
+    assert rate(report) == 1
+    transfer = raised(report)["transfer-failure"]
     assert transfer.evidence["lost"] == transfer.evidence["fooled"] == 16
     assert "--precision float32" in transfer.remedy
-    mended = run(TwoFaced(0.0).eval(), two_tones(20, 20), precision="float32", **asked)
+    mended = run(TwoFaced(0.0).eval(), two_tones(20, 20), precision="float32", **options)
     assert raised(mended) == {}
 
 
 @pytest.mark.slow
 def test_a_stand_in_that_does_not_transfer() -> None:
     hiding = Hiding(Brightness(0.0), before=quantised)
-    found = run(hiding, two_tones(20, 20), attacks=["strongest"], eps=[0.03], limit=2)
-    assert "relaxed()" in raised(found)["transfer-failure"].message
-    assert "bpda" in raised(found)["transfer-failure"].remedy
+    report = run(hiding, two_tones(20, 20), attacks=["strongest"], eps=[0.03], limit=2)
+    assert "relaxed()" in raised(report)["transfer-failure"].message
+    assert "bpda" in raised(report)["transfer-failure"].remedy
 
 
 @pytest.mark.slow
 def test_a_stand_in_with_the_scores_of_its_model_transfers(model: nn.Module) -> None:
-    found = run(defended(model, BitDepth(bits=3)), sample_images(10), attacks=["strongest"])
-    assert raised(found) == {}
-    assert rate(found) < 0.1
+    report = run(defended(model, BitDepth(bits=3)), sample_images(10), attacks=["strongest"])
+    assert raised(report) == {}
+    assert rate(report) < 0.1
 
 
 def test_only_points_in_the_ball_of_their_own_image_count() -> None:

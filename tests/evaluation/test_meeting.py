@@ -20,7 +20,7 @@ from epsball.models import Pipeline, Preprocess
 
 
 def _codes(audited: Audit) -> set[str]:
-    return {found.code for found in audited.findings}
+    return {finding.code for finding in audited.findings}
 
 
 class _Near(nn.Module):
@@ -65,9 +65,9 @@ def test_a_forgotten_scaling_is_named_and_no_right_one_is_doubted(
     before = int((scores(images).argmax(1) == labels).sum())
     if before > 32:
         return  # this scaling happens not to matter
-    (told,) = check_scaling(scores, images, labels, 8, named=True)
-    assert told.severity == "blocking"
-    assert told.evidence["otherwise"] > told.evidence["accuracy"]
+    (findings,) = check_scaling(scores, images, labels, 8, named=True)
+    assert findings.severity == "blocking"
+    assert findings.evidence["otherwise"] > findings.evidence["accuracy"]
     assert pipeline.preprocess is not None
 
 
@@ -98,13 +98,13 @@ def test_the_options_that_are_named_give_the_accuracy_that_is_promised(tmp_path:
         )
 
     forgotten = run()
-    (told,) = [found for found in forgotten.findings if found.code == "other-scaling"]
+    (result,) = [finding for finding in forgotten.findings if finding.code == "other-scaling"]
     assert forgotten.headline is None
-    given_options = dict(re.findall(r"--(mean|std) ([\d.,]+)", told.message))
+    given_options = dict(re.findall(r"--(mean|std) ([\d.,]+)", result.message))
     loading = {key: tuple(map(float, text.split(","))) for key, text in given_options.items()}
     mended = run(**loading)
     assert "other-scaling" not in _codes(mended)
-    promised = float(re.findall(r"would be (\d+)%", told.message)[0])
+    promised = float(re.findall(r"would be (\d+)%", result.message)[0])
     assert mended.summary["clean"]["accuracy"] == pytest.approx(promised / 100, abs=0.01)
     wrong = run(mean=(0.1307,), std=(0.05,))
     assert "other-scaling" in _codes(wrong)

@@ -93,11 +93,11 @@ def test_ties_reject_fewer() -> None:
 def test_rates_add_up() -> None:
     draw = np.random.default_rng(1)
     scores, right = draw.normal(size=200), draw.random(200) < 0.6
-    told = rates_at(0.3, scores, right)
-    assert told["safe"] == pytest.approx(told["accuracy"] + told["rejected"])
-    accepted = 1 - told["rejected"]
-    assert told["accuracy"] == pytest.approx(told["accepted_accuracy"] * accepted)
-    assert told["rejected_ci"][0] < told["rejected"] < told["rejected_ci"][1]
+    result = rates_at(0.3, scores, right)
+    assert result["safe"] == pytest.approx(result["accuracy"] + result["rejected"])
+    accepted = 1 - result["rejected"]
+    assert result["accuracy"] == pytest.approx(result["accepted_accuracy"] * accepted)
+    assert result["rejected_ci"][0] < result["rejected"] < result["rejected_ci"][1]
     none = rates_at(np.inf, scores, right)
     assert none["accepted_accuracy"] is None
     assert none["safe"] == 1
@@ -116,10 +116,10 @@ def test_rejections_need_what_they_need() -> None:
         "acceptance": [1.0, 3.0, -1.0, -2.0],
     }
     schema = {name: SCHEMA[name] for name in columns}
-    (told,) = rejections(pl.DataFrame(columns, schema=schema), [0.4])
-    assert told["n"] == 3  # the last is of another class before the attack
-    assert told["auroc"] == pytest.approx((2 + 1 + 1) / 9 + 0.5 / 9)
-    (at,) = told["at"]
+    (result,) = rejections(pl.DataFrame(columns, schema=schema), [0.4])
+    assert result["n"] == 3  # the last is of another class before the attack
+    assert result["auroc"] == pytest.approx((2 + 1 + 1) / 9 + 0.5 / 9)
+    (at,) = result["at"]
     assert at["threshold"] == 1.0
     assert (at["clean_accuracy"], at["clean_rejected"]) == (0.5, 0.5)
     assert (at["safe"], at["rejected"], at["accepted_accuracy"]) == (0.75, 0.5, 0.5)

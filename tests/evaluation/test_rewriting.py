@@ -55,8 +55,8 @@ class Twice(nn.Module):
         self.conv, self.norm = nn.Conv2d(3, 3, 3, padding=1), nn.BatchNorm2d(3)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        made: Tensor = self.norm(self.conv(self.conv(inputs)))
-        return made.flatten(1)
+        result: Tensor = self.norm(self.conv(self.conv(inputs)))
+        return result.flatten(1)
 
 
 class Branching(nn.Module):
@@ -65,8 +65,8 @@ class Branching(nn.Module):
         self.body = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU())
 
     def forward(self, inputs: Tensor) -> Tensor:
-        made: Tensor = self.body(inputs)
-        return (made if made.mean() > 0 else -made).flatten(1)
+        result: Tensor = self.body(inputs)
+        return (result if result.mean() > 0 else -result).flatten(1)
 
 
 def block() -> nn.Sequential:
@@ -83,9 +83,9 @@ def block() -> nn.Sequential:
 @pytest.mark.parametrize("make", [block, Residual, Twice, Branching])
 def test_same_scores_and_gradients(make: Callable[[], nn.Module]) -> None:
     module, inputs = settled(make()), IMAGES.double()
-    made = rewritten(module, IMAGES.double())
-    assert torch.allclose(made(inputs), module(inputs), rtol=0, atol=1e-12)
-    assert torch.allclose(gradient(made, inputs), gradient(module, inputs), rtol=0, atol=1e-10)
+    rewrite = rewritten(module, IMAGES.double())
+    assert torch.allclose(rewrite(inputs), module(inputs), rtol=0, atol=1e-12)
+    assert torch.allclose(gradient(rewrite, inputs), gradient(module, inputs), rtol=0, atol=1e-10)
 
 
 def test_folds_batch_norm_and_pools_before_relu() -> None:
@@ -128,8 +128,8 @@ def test_what_is_drawn_in_forward_is_not_frozen(draw: Callable[[], Tensor | floa
         def forward(self, inputs: Tensor) -> Tensor:
             return (inputs + draw()).flatten(1)
 
-    made = rewritten(Noisy().eval(), IMAGES)
-    assert not torch.equal(made(IMAGES), made(IMAGES))
+    rewrite = rewritten(Noisy().eval(), IMAGES)
+    assert not torch.equal(rewrite(IMAGES), rewrite(IMAGES))
 
 
 def test_hooks_still_fire() -> None:
@@ -153,8 +153,8 @@ class Own(nn.Module):
         self.body = block()
 
     def forward(self, inputs: Tensor) -> Tensor:
-        made: Tensor = self.body(downhill(inputs))
-        return made
+        result: Tensor = self.body(downhill(inputs))
+        return result
 
 
 class Cut(nn.Module):
@@ -167,15 +167,15 @@ class Cut(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         with torch.no_grad():
             mask = inputs.square()
-        made: Tensor = self.body(inputs * mask)
-        return made
+        result: Tensor = self.body(inputs * mask)
+        return result
 
 
 @pytest.mark.parametrize("make", [Own, Cut])
 def test_gradients_are_those_of_the_module(make: Callable[[], nn.Module]) -> None:
     module, inputs = settled(make()), IMAGES.double()
-    made = rewritten(module, inputs)
-    assert torch.allclose(gradient(made, inputs), gradient(module, inputs), rtol=0, atol=1e-10)
+    rewrite = rewritten(module, inputs)
+    assert torch.allclose(gradient(rewrite, inputs), gradient(module, inputs), rtol=0, atol=1e-10)
 
 
 def test_a_view_is_reshaped_so_that_channels_last_will_do() -> None:

@@ -18,9 +18,9 @@ RADII = [0.05, 0.1, 0.2]
 DATA = sample_images(120)
 
 
-def run(model: nn.Module, attacks: list[str], **asked: Any) -> Audit:
-    asked = {"eps": RADII, "precision": "float32"} | asked
-    return audit(model, DATA, attacks=attacks, **asked)
+def run(model: nn.Module, attacks: list[str], **options: Any) -> Audit:
+    options = {"eps": RADII, "precision": "float32"} | options
+    return audit(model, DATA, attacks=attacks, **options)
 
 
 def robust(found: Audit, variant: str) -> list[float]:
@@ -29,8 +29,8 @@ def robust(found: Audit, variant: str) -> list[float]:
 
 
 def right_and_safe(found: Audit, variant: str, eps: float) -> set[int]:
-    held = found.records.filter(variant=variant, eps=eps)
-    kept = held.filter(pl.col("safe") & (pl.col("clean_prediction") == pl.col("label")))
+    stored = found.records.filter(variant=variant, eps=eps)
+    kept = stored.filter(pl.col("safe") & (pl.col("clean_prediction") == pl.col("label")))
     return set(kept["index"])
 
 
@@ -53,10 +53,10 @@ def test_verdicts_are_those_of_the_full_budget_for_less(model: nn.Module) -> Non
 def test_images_wrong_when_clean_are_not_attacked(model: nn.Module) -> None:
     labels = DATA[1].clone()
     labels[::10] = (labels[::10] + 1) % 5
-    found = audit(
+    report = audit(
         model, (DATA[0], labels), attacks=["pgd:steps=5", "fgsm", "square:queries=20"], eps=RADII
     )
-    wrong = found.records.filter(pl.col("clean_prediction") != pl.col("label"))
+    wrong = report.records.filter(pl.col("clean_prediction") != pl.col("label"))
     assert len(wrong) > 0
     assert wrong["safe"].sum() == 0
     assert wrong["forwards"].sum() == 0
@@ -64,22 +64,22 @@ def test_images_wrong_when_clean_are_not_attacked(model: nn.Module) -> None:
 
 
 def test_what_is_fooled_stays_fooled_in_larger_balls(model: nn.Module) -> None:
-    found = run(model, ["pgd:steps=5"])
-    assert robust(found, "pgd:steps=5") == sorted(robust(found, "pgd:steps=5"), reverse=True)
-    small = found.records.filter(eps=RADII[0]).filter(~pl.col("safe"))["index"]
-    later = found.records.filter(eps=RADII[-1]).filter(pl.col("index").is_in(small.implode()))
+    report = run(model, ["pgd:steps=5"])
+    assert robust(report, "pgd:steps=5") == sorted(robust(report, "pgd:steps=5"), reverse=True)
+    small = report.records.filter(eps=RADII[0]).filter(~pl.col("safe"))["index"]
+    later = report.records.filter(eps=RADII[-1]).filter(pl.col("index").is_in(small.implode()))
     assert later["safe"].sum() == 0
     assert later["backwards"].sum() == 0
 
 
 def test_what_retirement_makes_meaningless_is_null(model: nn.Module) -> None:
-    found = run(model, ["pgd:steps=5"])
+    report = run(model, ["pgd:steps=5"])
     for column in MEANINGLESS_WHEN_RETIRED:
-        assert found.records[column].null_count() == len(found.records), column
-    result = found.summary["results"][0]
+        assert report.records[column].null_count() == len(report.records), column
+    result = report.summary["results"][0]
     assert result["confidence"] is None
     assert result["sizes"]["l2"] is None
-    assert found.summary["full_budget"] is False
+    assert report.summary["full_budget"] is False
 
 
 def test_a_fast_search_claims_nothing_the_model_does_not_confirm(model: nn.Module) -> None:
@@ -120,29 +120,29 @@ def test_a_surrogate_leaves_the_model_alone(model: nn.Module) -> None:
 
 
 def test_thresholds_are_read_off_the_distances_of_a_minimal_attack(model: nn.Module) -> None:
-    found = run(model, ["deepfool", "pgd"])
-    held = found.records.filter(variant="deepfool")
-    right = held.filter(pl.col("clean_prediction") == pl.col("label"))
+    report = run(model, ["deepfool", "pgd"])
+    stored = report.records.filter(variant="deepfool")
+    right = stored.filter(pl.col("clean_prediction") == pl.col("label"))
     assert (right["safe"] == (right["distance"] > right["eps"] * (1 + 1e-6))).all()
-    rows = [r for r in found.summary["results"] if r["variant"] == "deepfool"]
+    rows = [r for r in report.summary["results"] if r["variant"] == "deepfool"]
     assert rows[0]["median_distance"] == right.filter(eps=RADII[0])["distance"].median()
     assert rows[0]["forwards"] > 0
     assert rows[1]["forwards"] == 0
-    assert {row["eps"] for row in found.summary["worst_case"]} == set(RADII)
+    assert {row["eps"] for row in report.summary["worst_case"]} == set(RADII)
 
 
 def test_an_attack_without_a_ball_stands_beside_the_others(model: nn.Module) -> None:
-    found = run(model, ["spatial:angles=3,shifts=3", "fgsm"])
-    (beside,) = [r for r in found.summary["results"] if r["norm"] == "none"]
+    report = run(model, ["spatial:angles=3,shifts=3", "fgsm"])
+    (beside,) = [r for r in report.summary["results"] if r["norm"] == "none"]
     assert beside["eps"] is None
     assert 0 <= beside["robust_accuracy"] <= beside["clean_accuracy"]
-    assert all(row["norm"] == "linf" for row in found.summary["worst_case"])
+    assert all(row["norm"] == "linf" for row in report.summary["worst_case"])
 
 
 def test_the_query_budget_holds(model: nn.Module) -> None:
-    found = run(model, ["square", "spsa"], queries=30)
-    assert found.records["forwards"].max() <= 30  # type: ignore[operator]  # integers
-    assert found.records["backwards"].sum() == 0
+    report = run(model, ["square", "spsa"], queries=30)
+    assert report.records["forwards"].max() <= 30  # type: ignore[operator]  # integers
+    assert report.records["backwards"].sum() == 0
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_the_query_budget_holds(model: nn.Module) -> None:
     [pytest.param("strongest", marks=pytest.mark.slow), "autoattack:queries=50,steps=10"],
 )
 def test_ensembles_are_no_weaker_than_their_parts(model: nn.Module, attack: str) -> None:
-    found = run(model, ["apgd:steps=10", attack], eps=[0.1])
-    parts, whole = (r["robust_accuracy"] for r in found.summary["results"])
+    report = run(model, ["apgd:steps=10", attack], eps=[0.1])
+    parts, whole = (r["robust_accuracy"] for r in report.summary["results"])
     assert whole <= parts
     assert not math.isnan(whole)

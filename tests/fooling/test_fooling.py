@@ -22,26 +22,26 @@ def model(images: Tensor) -> Tensor:
 
 
 def test_the_gradient_reaches_every_class_from_black() -> None:
-    made = ascend_class(model, torch.zeros(4, *SHAPE), TARGETS, confidence=0.999)
-    assert made.reached(0.999) == 4
-    assert torch.equal(made.images, to_levels(made.images))
-    assert torch.allclose(made.confidence, target_confidence(model, made.images, TARGETS))
-    assert (made.queries > 0).all()
+    fooling = ascend_class(model, torch.zeros(4, *SHAPE), TARGETS, confidence=0.999)
+    assert fooling.reached(0.999) == 4
+    assert torch.equal(fooling.images, to_levels(fooling.images))
+    assert torch.allclose(fooling.confidence, target_confidence(model, fooling.images, TARGETS))
+    assert (fooling.queries > 0).all()
 
 
 def test_an_image_that_is_done_with_costs_no_more() -> None:
     start = torch.zeros(2, *SHAPE)
     start[0] = (WEIGHTS[1] > 0).float().view(SHAPE)
-    made = ascend_class(model, start, torch.tensor([1, 2]), confidence=0.9)
-    assert made.queries[0] < made.queries[1]
-    assert torch.equal(made.images[0], start[0])
+    fooling = ascend_class(model, start, torch.tensor([1, 2]), confidence=0.9)
+    assert fooling.queries[0] < fooling.queries[1]
+    assert torch.equal(fooling.images[0], start[0])
 
 
 def test_regularised_ascent_approaches_the_image_that_the_class_means() -> None:
     best = (WEIGHTS[0] > 0).float().view(SHAPE)
     generator = torch.Generator().manual_seed(0)
     start, target = torch.full((1, *SHAPE), 0.5), TARGETS[:1]
-    made = ascend_class(
+    fooling = ascend_class(
         model, start, target, steps=60, step_size=0.05, regularised=True, generator=generator
     )
     plain = ascend_class(model, start, target, steps=60, step_size=0.05, confidence=0.9)
@@ -49,30 +49,30 @@ def test_regularised_ascent_approaches_the_image_that_the_class_means() -> None:
     def roughness(image: Tensor) -> float:
         return float(image.diff(dim=-1).abs().mean() + image.diff(dim=-2).abs().mean())
 
-    assert float(((made.images[0] - 0.5) * (best - 0.5)).mean()) > 0.05
-    assert made.queries[0] == 121
-    assert plain.queries[0] < made.queries[0]
-    assert roughness(made.images) < roughness(best[None])
+    assert float(((fooling.images[0] - 0.5) * (best - 0.5)).mean()) > 0.05
+    assert fooling.queries[0] == 121
+    assert plain.queries[0] < fooling.queries[0]
+    assert roughness(fooling.images) < roughness(best[None])
 
 
 def test_without_a_gradient_the_search_moves_all_the_same() -> None:
     def dead_when_black(images: Tensor) -> Tensor:
         return 300 * (images - 0.02).relu().flatten(1) @ WEIGHTS.T
 
-    made = ascend_class(dead_when_black, torch.zeros(1, *SHAPE), TARGETS[:1])
-    assert made.reached(0.99) == 1
+    fooling = ascend_class(dead_when_black, torch.zeros(1, *SHAPE), TARGETS[:1])
+    assert fooling.reached(0.99) == 1
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_evolution_reaches_every_class(encoding: str) -> None:
-    made = evolve(
+    fooling = evolve(
         model, TARGETS, classes=4, shape=SHAPE, encoding=encoding, confidence=0.95,
         evaluations=6400,
     )  # fmt: skip
-    assert made.reached(0.95) == 4
-    assert torch.allclose(made.confidence, target_confidence(model, made.images, TARGETS))
-    assert int(made.queries[0]) % 64 == 0
-    assert int(made.queries[0]) <= 6400
+    assert fooling.reached(0.95) == 4
+    assert torch.allclose(fooling.confidence, target_confidence(model, fooling.images, TARGETS))
+    assert int(fooling.queries[0]) % 64 == 0
+    assert int(fooling.queries[0]) <= 6400
 
 
 def test_evolution_shows_no_more_images_than_it_may() -> None:
@@ -82,9 +82,9 @@ def test_evolution_shows_no_more_images_than_it_may() -> None:
         shown.append(len(images))
         return torch.zeros(len(images), 4)
 
-    made = evolve(counting, TARGETS, classes=4, shape=SHAPE, evaluations=200)
-    assert sum(shown) == int(made.queries[0]) == 192
-    assert torch.allclose(made.confidence, torch.full((4,), 0.25, dtype=torch.float64))
+    fooling = evolve(counting, TARGETS, classes=4, shape=SHAPE, evaluations=200)
+    assert sum(shown) == int(fooling.queries[0]) == 192
+    assert torch.allclose(fooling.confidence, torch.full((4,), 0.25, dtype=torch.float64))
 
 
 def test_the_same_seed_gives_the_same_images() -> None:

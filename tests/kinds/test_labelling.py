@@ -38,8 +38,8 @@ def test_shares_are_of_the_fooled_images() -> None:
         {"label": [0] * 4, "clean_top5": [TOP] * 4, "prediction": [0, 1, 7, 7], "eps": [0.1] * 4}
     )
     shares = kind_shares(label_records(records, RELATED), ["eps"])
-    found = {row["kind"]: (row["count"], row["share"]) for row in shares.iter_rows(named=True)}
-    assert found == {"not fooled": (1, None), "co-natural": (1, 1 / 3), "true": (2, 2 / 3)}
+    result = {row["kind"]: (row["count"], row["share"]) for row in shares.iter_rows(named=True)}
+    assert result == {"not fooled": (1, None), "co-natural": (1, 1 / 3), "true": (2, 2 / 3)}
 
 
 def test_confusion_needs_more_than_one_mistake() -> None:

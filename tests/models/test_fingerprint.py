@@ -190,8 +190,8 @@ def test_lambdas_in_one_line_are_told_apart() -> None:
 
 def test_what_a_weak_reference_a_context_or_a_generator_holds_counts() -> None:
     def weak(model: nn.Module) -> Callable[[Tensor], Any]:
-        held = weakref.ref(model)
-        return lambda x: held()(x)  # type: ignore[misc]  # alive
+        stored = weakref.ref(model)
+        return lambda x: stored()(x)  # type: ignore[misc]  # alive
 
     def in_context(model: nn.Module) -> Callable[[Tensor], Any]:
         variable = contextvars.ContextVar("variable", default=model)

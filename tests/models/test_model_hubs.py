@@ -15,9 +15,9 @@ from epsball.models import Pipeline, class_names_of, load_model
 
 
 def module(monkeypatch: pytest.MonkeyPatch, name: str, **names: object) -> None:
-    made = ModuleType(name)
-    vars(made).update(names)
-    monkeypatch.setitem(sys.modules, name, made)
+    result = ModuleType(name)
+    vars(result).update(names)
+    monkeypatch.setitem(sys.modules, name, result)
 
 
 def unreachable(*_: object, **__: object) -> nn.Module:
@@ -111,8 +111,8 @@ def test_timm_without_network_names_the_remedy(
 def test_pretrained_model_keeps_its_classes(
     timm: Any, monkeypatch: pytest.MonkeyPatch, refusal: Refusal
 ) -> None:
-    made = timm.create_model("test_resnet")  # 1000 classes
-    monkeypatch.setattr(timm, "create_model", lambda *_, **__: made)
+    result = timm.create_model("test_resnet")  # 1000 classes
+    monkeypatch.setattr(timm, "create_model", lambda *_, **__: result)
     message = refusal(lambda: load_model("timm:test_resnet", classes=7))
     assert "names 1000 classes, 7 are wanted" in message
 
@@ -120,8 +120,8 @@ def test_pretrained_model_keeps_its_classes(
 def test_published_timm_models_name_their_classes(
     timm: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = timm.create_model("test_resnet")
-    monkeypatch.setattr(timm, "create_model", lambda *_, **__: made)
+    result = timm.create_model("test_resnet")
+    monkeypatch.setattr(timm, "create_model", lambda *_, **__: result)
     names = class_names_of(load_model("timm:test_resnet").model)
     assert names is not None
     assert (len(names), names[0]) == (1000, "n01440764\ttench, Tinca tinca")
@@ -292,10 +292,10 @@ class Threat(enum.Enum):
 
 
 def bench(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, object]]:
-    asked: list[dict[str, object]] = []
+    calls: list[dict[str, object]] = []
 
     def load(**settings: object) -> nn.Module:
-        asked.append(settings)
+        calls.append(settings)
         if settings["model_name"] == "Lost":
             unreachable()
         return Small()
@@ -304,7 +304,7 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, object]]:
     tables = {Data.CIFAR: {Threat.LINF: entries, Threat.L2: {"Other": {"model": Small}}}}
     module(monkeypatch, "robustbench", load_model=load)
     module(monkeypatch, "robustbench.model_zoo", model_dicts=tables)
-    return asked
+    return calls
 
 
 @pytest.mark.parametrize(
@@ -318,23 +318,23 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, object]]:
 def test_robustbench_names_are_found(
     name: str, model: str, threat: Threat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = bench(monkeypatch)
+    calls = bench(monkeypatch)
     loaded = load_model(f"robustbench:{name}")
     assert loaded.model(inputs()).shape == (2, 3)
     assert not getattr(loaded.model, "training", True)
-    assert (asked[0]["model_name"], asked[0]["threat_model"]) == (model, threat)
+    assert (calls[0]["model_name"], calls[0]["threat_model"]) == (model, threat)
     assert loaded.name == model
 
 
 def test_robustbench_takes_own_weights_without_a_download(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    asked = bench(monkeypatch)
+    calls = bench(monkeypatch)
     trained = Small().eval()
     save_file(trained.state_dict(), tmp_path / "w.safetensors")
     loaded = load_model("robustbench:Standard", weights=tmp_path / "w.safetensors")
     assert torch.equal(loaded.model(inputs()), trained(inputs()))
-    assert not asked
+    assert not calls
 
 
 @pytest.mark.parametrize(

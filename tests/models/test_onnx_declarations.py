@@ -28,7 +28,7 @@ def saved(
     weights = {"matrix": COLOURS, "two": np.array([2, 3])}
     model = helper.make_model(
         helper.make_graph(
-            [helper.make_node(kind, names, made, **rest) for kind, names, made, rest in nodes],
+            [helper.make_node(kind, names, result, **rest) for kind, names, result, rest in nodes],
             "net",
             [helper.make_tensor_value_info("x", *given)],
             [helper.make_tensor_value_info(name, *form) for name, form in outputs.items()],

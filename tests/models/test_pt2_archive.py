@@ -55,10 +55,10 @@ def test_the_command_line_asks_for_trust(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    asked = ["epsball", "layers", f"pt2:{archive[1]}", "--shape", "1x8x8"]
+    options = ["epsball", "layers", f"pt2:{archive[1]}", "--shape", "1x8x8"]
     codes = []
     for more in ([], ["--trust"]):
-        monkeypatch.setattr(sys, "argv", [*asked, *more])
+        monkeypatch.setattr(sys, "argv", [*options, *more])
         with pytest.raises(SystemExit) as ended:
             main()
         codes.append(ended.value.code)

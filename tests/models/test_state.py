@@ -152,4 +152,4 @@ def test_train_mode_behind_a_generator_is_seen() -> None:
     model = Around(lambda _: None).train()
     data = (IMAGES, torch.tensor([0, 1, 2, 0]))
     report = audit(behind_generator(model), data, attacks=["fgsm"], eps=[0.1])
-    assert [found.code for found in report.findings] == ["train-mode"]
+    assert [finding.code for finding in report.findings] == ["train-mode"]

@@ -39,7 +39,7 @@ def test_weights_that_train_writes_carry_their_scaling(
     images = torch.rand(3, 1, 28, 28)
     assert torch.equal(loaded.model(images), given.model(images))
     report = audit("zoo:mlp", "digits", weights=weights, attacks=["noise"], eps=[0.01], limit=50)
-    assert "other-scaling" not in {found.code for found in report.findings}
+    assert "other-scaling" not in {finding.code for finding in report.findings}
 
 
 def test_what_is_given_wins_and_plain_weights_state_nothing(

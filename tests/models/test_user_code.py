@@ -77,9 +77,9 @@ def test_a_factory_that_forgot_its_mode_gives_a_model_in_eval_mode(write: Write)
     behind = load_model(f"{file}:partly").model
     assert isinstance(behind, nn.Module)
     assert parts_in_training(behind) == ["norm"]  # on purpose, as it seems
-    told = load_model(f"{file}:partly", eval=True)
-    assert parts_in_training(told.model) == []
-    assert told.put_in_eval
+    result = load_model(f"{file}:partly", eval=True)
+    assert parts_in_training(result.model) == []
+    assert result.put_in_eval
     assert parts_in_training(load_model(f"{file}:busy").model)
 
 

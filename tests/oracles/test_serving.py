@@ -42,8 +42,8 @@ def test_every_form_gives_the_models_labels_and_the_same_count(request_form: str
     images = torch.randint(256, (9, *SHAPE)) / 255
     counter = Counter(None)
     with serving(build_app(bright, SHAPE, counter=counter)) as url:
-        asked = HttpSettings(f"{url}/classify", classes=2, request=request_form, batch_size=4)
-        with HttpOracle(asked) as oracle:
+        settings = HttpSettings(f"{url}/classify", classes=2, request=request_form, batch_size=4)
+        with HttpOracle(settings) as oracle:
             assert torch.equal(oracle(images), LabelOnly(bright)(images))
             said = httpx.get(f"{url}/ledger", trust_env=False).json()
             assert said["queries"] == oracle.ledger.paid == 9

@@ -29,12 +29,12 @@ def test_it_returns_images_within_the_ball(name: str, method: str, subject: Subj
         pytest.skip(reason)
     steps = max(METHODS[method].light, 3)
     job = job_of(setup_of(method, images=4, steps=steps), subject, batch=3)
-    made, seconds = timed(attacks_of(name)[method], job)
-    assert made.shape == job.images.shape
+    result, seconds = timed(attacks_of(name)[method], job)
+    assert result.shape == job.images.shape
     assert seconds > 0
     assert not job.model.training
-    found = judge(job.model, job.images, made, job.labels, norm=job.norm, eps=job.eps)
-    assert found.outside_ball + found.broken == 0
+    verdicts = judge(job.model, job.images, result, job.labels, norm=job.norm, eps=job.eps)
+    assert verdicts.outside_ball + verdicts.broken == 0
 
 
 def test_every_method_has_a_peer() -> None:

@@ -84,14 +84,14 @@ def test_who_failed_at_first_is_not_missing_afterwards(
 
 @pytest.mark.slow
 def test_the_bare_passes_are_as_many_as_the_steps(toy: Path) -> None:
-    asked = {
+    options = {
         "entrant": "bare-passes",
         "setup": vars(setup_of("floor")),
         "batch": 5,
         "weights": str(toy),
         "autoattack": None,
     }
-    seen = probe(asked)
+    seen = probe(options)
     assert (seen["forwards"], seen["backwards"]) == (IMAGES * STEPS, IMAGES * STEPS)
     assert seen["memory"] >= 0
 

@@ -23,41 +23,43 @@ LABELS = torch.tensor([0, 0, 0, 0])  # the last is wrong before any attack
 
 
 def test_robust_is_right_before_and_after() -> None:
-    made = images((0.4, 0.6), (0.6, 0.4), (0.5, 0.45), (0.9, 0.1))
-    found = judge(Brighter(), CLEAN, made, LABELS, norm="linf", eps=0.2)
-    assert found.clean == 0.75
-    assert found.robust == 0.5, "the last is right now, but was not before"
-    assert math.isclose(found.found, 1 / 3)
+    result = images((0.4, 0.6), (0.6, 0.4), (0.5, 0.45), (0.9, 0.1))
+    verdicts = judge(Brighter(), CLEAN, result, LABELS, norm="linf", eps=0.2)
+    assert verdicts.clean == 0.75
+    assert verdicts.robust == 0.5, "the last is right now, but was not before"
+    assert math.isclose(verdicts.found, 1 / 3)
 
 
 def test_distance_is_of_what_was_right_before_and_infinite_where_nothing_is_found() -> None:
-    made = images((0.4, 0.6), (0.4, 0.7), (0.6, 0.4), (0.0, 1.0))
-    found = judge(Brighter(), CLEAN, made, LABELS, norm="linf", eps=0.0)
-    assert found.distance is not None
-    assert math.isclose(found.distance, 0.3, rel_tol=1e-6), "the middle of 0.2, 0.3 and infinity"
+    result = images((0.4, 0.6), (0.4, 0.7), (0.6, 0.4), (0.0, 1.0))
+    verdicts = judge(Brighter(), CLEAN, result, LABELS, norm="linf", eps=0.0)
+    assert verdicts.distance is not None
+    assert math.isclose(verdicts.distance, 0.3, rel_tol=1e-6), "the middle of 0.2, 0.3 and infinity"
     nothing = judge(Brighter(), CLEAN, CLEAN, LABELS, norm="linf", eps=0.0)
     assert nothing.distance == math.inf
 
 
 def test_distance_of_an_even_number_is_the_mean_of_the_middle_ones() -> None:
-    made = images((0.4, 0.6), (0.2, 0.8))
-    found = judge(Brighter(), CLEAN[:2], made, LABELS[:2], norm="linf", eps=0.0)
-    assert found.distance is not None
-    assert math.isclose(found.distance, 0.3, rel_tol=1e-6)
+    result = images((0.4, 0.6), (0.2, 0.8))
+    verdicts = judge(Brighter(), CLEAN[:2], result, LABELS[:2], norm="linf", eps=0.0)
+    assert verdicts.distance is not None
+    assert math.isclose(verdicts.distance, 0.3, rel_tol=1e-6)
 
 
 def test_violations_are_counted_one_a_image() -> None:
-    made = images((0.4, 0.61), (-0.1, 0.5), (0.8 + 5e-7, 0.2), (0.5, math.nan))
-    found = judge(Brighter(), CLEAN, made, LABELS, norm="linf", eps=0.2)
-    assert (found.outside_ball, found.outside_box, found.broken) == (2, 1, 1)
+    result = images((0.4, 0.61), (-0.1, 0.5), (0.8 + 5e-7, 0.2), (0.5, math.nan))
+    verdicts = judge(Brighter(), CLEAN, result, LABELS, norm="linf", eps=0.2)
+    assert (verdicts.outside_ball, verdicts.outside_box, verdicts.broken) == (2, 1, 1)
 
 
 def test_a_broken_image_fools_nobody() -> None:
-    made = images((math.nan, math.nan), (0.6, 0.4), (0.6, 0.4), (0.4, 0.6))
-    found = judge(Brighter(), CLEAN, made, LABELS + torch.tensor([0, 0, 0, 1]), norm="l2", eps=1)
-    assert found.robust == 1
+    result = images((math.nan, math.nan), (0.6, 0.4), (0.6, 0.4), (0.4, 0.6))
+    verdicts = judge(
+        Brighter(), CLEAN, result, LABELS + torch.tensor([0, 0, 0, 1]), norm="l2", eps=1
+    )
+    assert verdicts.robust == 1
 
 
 def test_no_ball_no_violation_of_it() -> None:
-    made = images((0.0, 1.0)).expand(4, -1, -1, -1)
-    assert judge(Brighter(), CLEAN, made, LABELS, norm="l2", eps=0.0).outside_ball == 0
+    result = images((0.0, 1.0)).expand(4, -1, -1, -1)
+    assert judge(Brighter(), CLEAN, result, LABELS, norm="l2", eps=0.0).outside_ball == 0

@@ -25,11 +25,11 @@ def test_every_entry_keeps_its_ball(name: str, method: str, subject: Subject) ->
         pytest.skip(reason)
     setup = setup_of(method, images=4)
     job = job_of(setup, subject, batch=3)
-    made = attacks_of(name)[method](job)
+    result = attacks_of(name)[method](job)
     again = attacks_of(name)[method](job)
-    found = judge(job.model, job.images, made, job.labels, norm=job.norm, eps=job.eps)
-    assert found.outside_ball + found.outside_box + found.broken == 0
-    assert torch.equal(made, again), "same seed, same images"
+    verdicts = judge(job.model, job.images, result, job.labels, norm=job.norm, eps=job.eps)
+    assert verdicts.outside_ball + verdicts.outside_box + verdicts.broken == 0
+    assert torch.equal(result, again), "same seed, same images"
     assert (job.eps == 0) == (METHODS[method].kind == "minimal")
 
 

@@ -46,10 +46,10 @@ def rows(toy: Path) -> Rows:
 
 def test_budget_attacks_are_held_against_the_fastest_and_the_strongest(rows: Rows) -> None:
     table = written(rows, "pgd", epsball=(1, 0.30, 0), foolbox=(5, 0.31, 0), art=(9, 0.29, 0))
-    found = table.standing
-    assert found is not None
-    assert (found.rival, found.time, found.target) == ("foolbox", 0.2, 0.25)
-    assert (found.better, found.against) == (False, 0.29)
+    result = table.standing
+    assert result is not None
+    assert (result.rival, result.time, result.target) == ("foolbox", 0.2, 0.25)
+    assert (result.better, result.against) == (False, 0.29)
     text = page([table], MACHINE, date="2030-01-02", precision="float32")
     assert "Time: 0.200 of the seconds of foolbox; target at most 0.25: met." in text
     assert "Robust accuracy: 30.0 % against 29.0 %; no higher: **missed**." in text
@@ -60,9 +60,9 @@ def test_budget_attacks_are_held_against_the_fastest_and_the_strongest(rows: Row
 
 def test_distances_are_held_against_the_nearest(rows: Rows) -> None:
     table = written(rows, "fmn-l2", epsball=(2, 0, 1.005), foolbox=(1, 0, 1.5), adv_lib=(4, 0, 1.0))
-    found = table.standing
-    assert found is not None
-    assert (found.rival, found.time, found.better) == ("adv-lib", 0.5, True)
+    result = table.standing
+    assert result is not None
+    assert (result.rival, result.time, result.better) == ("adv-lib", 0.5, True)
     far = written(rows, "fmn-l2", epsball=(2, 0, None), foolbox=(1, 0, 1.5))
     assert far.standing is not None
     assert far.standing.better is False

@@ -49,9 +49,9 @@ def rendered(page: Image.Image, *, tilt: float = 0.08, noise: float = 3.0, turn:
 def test_what_was_printed_comes_back(tilt: float, turn: int) -> None:
     sheet = sheet_of(3)
     page = draw_pages(sheet, CLEAN[:3], MOVED[:3])[0]
-    found = cut_out(rendered(page, tilt=tilt, turn=turn), sheet, "photo")
-    assert [one.pair for one in found] == [0, 1, 2]
-    for one, clean, moved in zip(found, CLEAN, MOVED, strict=False):
+    result = cut_out(rendered(page, tilt=tilt, turn=turn), sheet, "photo")
+    assert [one.pair for one in result] == [0, 1, 2]
+    for one, clean, moved in zip(result, CLEAN, MOVED, strict=False):
         for got, put in ((one.clean, clean), (one.adversarial, moved)):
             assert got.shape == put.shape
             assert np.abs(got.astype(int) - put.astype(int)).mean() < 6
@@ -68,9 +68,9 @@ def test_the_second_page_is_known_by_its_markers() -> None:
 def test_grey_images_come_back_grey() -> None:
     grey = smooth(1, channels=1)
     sheet = sheet_of(1, (1, 32, 32))
-    found = cut_out(rendered(draw_pages(sheet, grey, grey)[0]), sheet, "photo")
-    assert found[0].clean.shape == (1, 32, 32)
-    assert np.abs(found[0].clean.astype(int) - grey[0].astype(int)).mean() < 6
+    result = cut_out(rendered(draw_pages(sheet, grey, grey)[0]), sheet, "photo")
+    assert result[0].clean.shape == (1, 32, 32)
+    assert np.abs(result[0].clean.astype(int) - grey[0].astype(int)).mean() < 6
 
 
 def test_a_missing_marker_is_named() -> None:

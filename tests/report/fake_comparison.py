@@ -29,11 +29,11 @@ def compare(a: Path, b: Path) -> dict[str, Any]:
         setting = dict(zip(KEY, key, strict=True))
         rows.append(setting | _paired(group, blocked=blocked))
         for (label,), part in group.sort("label").group_by("label", maintain_order=True):
-            found = _paired(part, blocked=blocked)
-            p = found["p_value"]
+            result = _paired(part, blocked=blocked)
+            p = result["p_value"]
             holm = None if p is None else min(1.0, 10 * p)
             named = {"class": label, "name": f"digit {label}", "n": len(part), "p_holm": holm}
-            classes.append(setting | found | named)
+            classes.append(setting | result | named)
     sides = [{"name": name, "dir": str(run)} for name, run in zip(names, (a, b), strict=True)]
     return {"a": sides[0], "b": sides[1], "n": len(clean), "rows": rows, "per_class": classes}
 
@@ -50,10 +50,10 @@ def _paired(rows: pl.DataFrame, *, blocked: bool) -> dict[str, Any]:
         int((rows["kept"] & ~rows["kept_b"]).sum()),
         int((~rows["kept"] & rows["kept_b"]).sum()),
     )
-    found: dict[str, Any] = {"only_a_right": only_a, "only_b_right": only_b}
-    found["p_value"] = None if blocked else mcnemar(only_a, only_b)
+    result: dict[str, Any] = {"only_a_right": only_a, "only_b_right": only_b}
+    result["p_value"] = None if blocked else mcnemar(only_a, only_b)
     for side, column in (("a", "kept"), ("b", "kept_b")):
         right = int(rows[column].sum())
-        found[f"accuracy_{side}"] = None if blocked else right / n
-        found[f"ci_{side}"] = None if blocked else wilson(right, n)
-    return found
+        result[f"accuracy_{side}"] = None if blocked else right / n
+        result[f"ci_{side}"] = None if blocked else wilson(right, n)
+    return result

@@ -55,8 +55,8 @@ def build(plan: Plan, path: Path) -> Path:
             budgets = [eps * 10 if norm == "l2" else eps for eps in plan.eps]
             images = [_attack(plan, variant, norm, eps) for eps in budgets]
             rows = [
-                _records(plan, variant, norm, eps, made)
-                for eps, made in zip(budgets, images, strict=True)
+                _records(plan, variant, norm, eps, result)
+                for eps, result in zip(budgets, images, strict=True)
             ]
             frame = pl.concat(rows)
             stem = f"00000-{re.sub('[^a-z0-9]', '_', variant)}-{norm}"
@@ -69,7 +69,7 @@ def build(plan: Plan, path: Path) -> Path:
                 variant=np.array(variant),
                 norm=np.array(norm),
                 eps=np.array(budgets),
-                adversarial=np.stack([made[: plan.shown] for made in images]),
+                adversarial=np.stack([result[: plan.shown] for result in images]),
             )
             frames.append(frame)
     records = pl.concat(frames)
@@ -100,10 +100,10 @@ def _attack(plan: Plan, variant: str, norm: str, eps: float) -> Floats:
     best, best_margin = x, np.full(len(x), np.inf)
     others = np.stack([row[row != label][:tries] for row, label in zip(order, y, strict=True)])
     for rank in range(tries):
-        made = _moved(x, plan.templates[others[:, rank]] - plan.templates[y], norm, eps)
-        margin = _margin(_scores(plan, made)[:, :k], y)
+        result = _moved(x, plan.templates[others[:, rank]] - plan.templates[y], norm, eps)
+        margin = _margin(_scores(plan, result)[:, :k], y)
         better = margin < best_margin
-        best = np.where(better[:, None, None, None], made, best)
+        best = np.where(better[:, None, None, None], result, best)
         best_margin = np.where(better, margin, best_margin)
     return best.astype(np.float32)
 

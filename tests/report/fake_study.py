@@ -77,7 +77,7 @@ def story() -> Story:
 
 def _claims() -> list[dict[str, Any]]:
     interval = (0.1, 0.2)
-    found = [
+    result = [
         (
             "value",
             Verdict(
@@ -135,12 +135,12 @@ def _claims() -> list[dict[str, Any]]:
             ),
         ),
     ]
-    return [{**asdict(v), "kind": kind, "text": f"claim {VILLAIN}"} for kind, v in found]
+    return [{**asdict(v), "kind": kind, "text": f"claim {VILLAIN}"} for kind, v in result]
 
 
 def _summary() -> dict[str, Any]:
-    told = story().as_dict()
-    del told["verdicts"]
+    result = story().as_dict()
+    del result["verdicts"]
     return {
         "schema": 2,
         "study": "s",
@@ -150,7 +150,7 @@ def _summary() -> dict[str, Any]:
         "failed": [{"cell": "abc", "label": "judge #0", "error": "ValueError", "message": VILLAIN}],
         "claims": _claims(),
         "verdicts": {"match": 1, "refuted": 1, "not run": 1, "holds": 1},
-        "story": told,
+        "story": result,
         "manifest": {
             "study": "s",
             "command": "epsball study s --out there",

@@ -137,10 +137,10 @@ def _worst(records: pl.DataFrame) -> list[dict[str, Any]]:
 
 
 def _classes(rows: pl.DataFrame) -> list[dict[str, Any]]:
-    found = []
+    results = []
     for (label,), group in rows.sort("label").group_by("label", maintain_order=True):
         n, right, kept = len(group), int(group["right"].sum()), int(group["kept"].sum())
-        found.append(
+        results.append(
             {
                 "class": label,
                 "n": n,
@@ -151,7 +151,7 @@ def _classes(rows: pl.DataFrame) -> list[dict[str, Any]]:
                 "relative_difference": (right - kept) / right if right else None,
             }
         )
-    return found
+    return results
 
 
 def _cells(rows: pl.DataFrame, field: str) -> list[list[int]]:
@@ -160,18 +160,18 @@ def _cells(rows: pl.DataFrame, field: str) -> list[list[int]]:
 
 
 def _comparisons(records: pl.DataFrame) -> list[dict[str, Any]]:
-    found = []
+    results = []
     for (norm, eps), rows in records.group_by("norm", "eps", maintain_order=True):
         wide = rows.pivot("variant", index="index", values="safe")
         for a, b in combinations([name for name in wide.columns if name != "index"], 2):
             only_a = int((~wide[a] & wide[b]).sum())
             only_b = int((wide[a] & ~wide[b]).sum())
             p = mcnemar(only_a, only_b)
-            found.append(
+            results.append(
                 {"a": a, "b": b, "norm": norm, "eps": eps, "only_a": only_a, "only_b": only_b}
                 | {"p_value": p, "p_holm": min(1.0, 3 * p)}
             )
-    return found
+    return results
 
 
 def mcnemar(a: int, b: int) -> float:

@@ -18,7 +18,7 @@ class Read:
 
     def having(self, tag: str, name: str) -> list[str]:
         """Values of an attribute, in page order."""
-        return [found[name] for kind, found in self.attributes if kind == tag and name in found]
+        return [one[name] for kind, one in self.attributes if kind == tag and name in one]
 
 
 class _Reader(HTMLParser):

@@ -43,9 +43,9 @@ def page(request: pytest.FixtureRequest) -> tuple[str, str, Read]:
 
 
 def test_sections_stand_in_the_agreed_order(page: tuple[str, str, Read]) -> None:
-    found = page[2].having("section", "id")
-    assert found == [name for name in ORDER if name in found]
-    assert {"answer", "findings", "reproduce"} <= set(found)
+    result = page[2].having("section", "id")
+    assert result == [name for name in ORDER if name in result]
+    assert {"answer", "findings", "reproduce"} <= set(result)
     assert "Not measured" not in page[1]  # a section without content is left out
 
 
@@ -58,7 +58,7 @@ def test_the_page_is_semantic(page: tuple[str, str, Read]) -> None:
     assert len(read.having("th", "scope")) == read.tags["th"] > 0
     assert all(read.having("img", "alt"))
     assert len(read.having("img", "alt")) == read.tags["img"] > 0
-    ids = [found["id"] for _, found in read.attributes if "id" in found]
+    ids = [one["id"] for _, one in read.attributes if "id" in one]
     assert len(set(ids)) == len(ids)
     for target in re.findall(r'(?:url\(#|href="#)([^)"]+)', html.split("<script")[0]):
         assert target in ids
@@ -85,9 +85,9 @@ def test_every_figure_has_words_numbers_and_two_stills(page: tuple[str, str, Rea
 
 def test_the_page_loads_nothing_and_is_not_large(page: tuple[str, str, Read]) -> None:
     _, html, read = page
-    for _, found in read.attributes:
+    for _, one in read.attributes:
         for name in ("src", "href", "data", "poster", "action", "srcset", "xlink:href"):
-            assert re.match(BESIDE, found.get(name, "")), found
+            assert re.match(BESIDE, one.get(name, "")), one
     assert not re.search(r"url\((?!#)|@import", html.split("<script")[0])
     assert "default-src 'none'" in read.having("meta", "content")[0]
     assert len(html.encode()) < 3_000_000
@@ -98,7 +98,7 @@ def test_only_our_script_may_run(page: tuple[str, str, Read]) -> None:
     assert read.tags["script"] == 2  # the specifications, which do not run, and the bundle
     digest = base64.b64encode(hashlib.sha256(read.scripts[1].encode()).digest()).decode()
     assert f"script-src 'sha256-{digest}';" in read.having("meta", "content")[0]
-    events = [name for _, found in page[2].attributes for name in found if name.startswith("on")]
+    events = [name for _, one in page[2].attributes for name in one if name.startswith("on")]
     assert events == []
 
 
@@ -129,14 +129,14 @@ def test_a_rejecting_model_tells_what_it_rejects(
     summary = json.loads((rejecting / "summary.json").read_text(encoding="utf-8"))
     text = read_page(rejecting_page.read_text(encoding="utf-8")).text.replace("\u00a0", " ")
     assert "What is rejected, with 95 % intervals" in text
-    told = text[text.index("What is rejected") :]
+    result = text[text.index("What is rejected") :]
     for entry in (summary["clean"], summary["results"][-1]):
         low, high = entry["rejected_ci"]
-        assert f"{100 * entry['rejected']:.1f} %{100 * low:.1f} to {100 * high:.1f} %" in told
-        assert f"{100 * entry['accepted_accuracy']:.1f} %" in told
+        assert f"{100 * entry['rejected']:.1f} %{100 * low:.1f} to {100 * high:.1f} %" in result
+        assert f"{100 * entry['accepted_accuracy']:.1f} %" in result
     last = summary["rejection"][-1]
-    assert f"{last['auroc']:.3f}" in told
-    assert f"{100 * last['at'][1]['safe']:.1f} %" in told
+    assert f"{last['auroc']:.3f}" in result
+    assert f"{100 * last['at'][1]['safe']:.1f} %" in result
     assert "rejected" not in read_page(digits_page.read_text(encoding="utf-8")).text.lower()
 
 
@@ -200,10 +200,10 @@ def test_a_summary_that_lacks_its_results_is_refused(digits: Path, tmp_path: Pat
 
 def test_how_to_reproduce_names_command_versions_and_hashes(digits_page: Path) -> None:
     text = read_page(digits_page.read_text(encoding="utf-8")).text
-    told = text[text.index("How to reproduce The same command") :]
+    result = text[text.index("How to reproduce The same command") :]
     for words in ("epsball audit zoo:base-cnn", "torch 2.13.0", "ab" * 32, "cd" * 32, "seed 0"):
-        assert words in told
-    assert "pgd linf 0.05, 0.1 and 0.2, restarts 1, steps 9" in told
+        assert words in result
+    assert "pgd linf 0.05, 0.1 and 0.2, restarts 1, steps 9" in result
 
 
 def test_two_classes_of_one_name_stay_apart(thousand_page: Path) -> None:

@@ -21,9 +21,9 @@ MODULES = ("", *(f".drawing.{name}" for name in ("numbers", "document", "figure"
 
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_in_docstrings_are_true(name: str) -> None:
-    found = doctest.testmod(importlib.import_module(f"epsball.report{name}"))
-    assert found.attempted > 0
-    assert found.failed == 0
+    result = doctest.testmod(importlib.import_module(f"epsball.report{name}"))
+    assert result.attempted > 0
+    assert result.failed == 0
 
 
 @given(st.integers(1, 255))

@@ -62,17 +62,17 @@ def rows(changes: Changes | None = None) -> list[dict[str, Any]]:
             values[kind, name, gradient] = value / 100
     # the table's own truck, under the balanced network's gradient, is no higher than balanced
     values |= changes or {}
-    made = [row(k, n, None if g == "none" else g, v) for (k, n, g), v in values.items()]
-    made.append({**row("over", "cat", None, 0.9), "label": "dog"})
+    result = [row(k, n, None if g == "none" else g, v) for (k, n, g), v in values.items()]
+    result.append({**row("over", "cat", None, 0.9), "label": "dog"})
     whole = {"set": "balanced", "remedy": "none", "repeat": 0, "n": 10_000, "accuracy": 0.8345}
-    made.append({**whole, "mode": "judged", "loss": 0.5033, "loss_error": 0.01})
-    made.append({**whole, "mode": "trained", "parameters": 1_525_738})
-    return made
+    result.append({**whole, "mode": "judged", "loss": 0.5033, "loss_error": 0.01})
+    result.append({**whole, "mode": "trained", "parameters": 1_525_738})
+    return result
 
 
 def probes(slope: float = -1.0) -> Probes:
     """The balanced network's distances: shorter for classes whose index is higher, or longer."""
-    made = [
+    result = [
         {
             "mode": "probed", "remedy": "none", "set": "balanced", "dose": 1, "role": "reference",
             "attack": "fmn", "scale": "own", "label": name, "repeat": 0, "n": 3, "class": None,
@@ -81,7 +81,7 @@ def probes(slope: float = -1.0) -> Probes:
         }
         for i, name in enumerate(NAMES)
     ]  # fmt: skip
-    return Probes(pl.DataFrame(made))
+    return Probes(pl.DataFrame(result))
 
 
 def verdicts(
@@ -89,31 +89,31 @@ def verdicts(
 ) -> dict[str, Verdict]:
     frame = pl.DataFrame(rows(changes), infer_schema_length=None)
     schedule = more.pop("schedule", "source")
-    found = judge(Measured(frame, NAMES), probes(slope), data, Options(**more), schedule)
-    return {verdict.id.removeprefix("imbalance."): verdict for verdict in found}
+    judged = judge(Measured(frame, NAMES), probes(slope), data, Options(**more), schedule)
+    return {verdict.id.removeprefix("imbalance."): verdict for verdict in judged}
 
 
 def test_the_thesis_own_table_matches_itself_and_contradicts_its_text() -> None:
-    found = verdicts()
-    assert len(found) == len(load_claims("class-imbalance")) == 70
+    judged = verdicts()
+    assert len(judged) == len(load_claims("class-imbalance")) == 70
     values = [c for c in load_claims("class-imbalance") if c.kind == "value"]
-    words = {c.id.removeprefix("imbalance."): found[c.id[10:]].verdict for c in values}
+    words = {c.id.removeprefix("imbalance."): judged[c.id[10:]].verdict for c in values}
     differing = {name for name, word in words.items() if word != "match"}
     # the text calls 25.8 % the mean of a column whose mean is 14.2 %
     assert differing == {"text.same-under-mean"}
-    assert found["text.same-under-mean"].verdict == "differs"
-    assert found["under.same-gradient.mean"].value == pytest.approx(0.1417, abs=1e-4)
+    assert judged["text.same-under-mean"].verdict == "differs"
+    assert judged["under.same-gradient.mean"].value == pytest.approx(0.1417, abs=1e-4)
 
 
 def test_the_orderings_of_the_table() -> None:
-    found = {name: v.verdict for name, v in verdicts().items()}
-    assert found["under-below-balanced"] == "holds"
-    assert found["over-above-balanced"] == "holds"  # nine of ten: deer is equal
-    assert found["relative-difference"] == "holds"
-    assert found["transfer-weaker"] == "holds"
-    assert found["clean-shift"] == "holds"
+    result = {name: v.verdict for name, v in verdicts().items()}
+    assert result["under-below-balanced"] == "holds"
+    assert result["over-above-balanced"] == "holds"  # nine of ten: deer is equal
+    assert result["relative-difference"] == "holds"
+    assert result["transfer-weaker"] == "holds"
+    assert result["clean-shift"] == "holds"
     # in the table truck keeps 49 of a clean 83: less than half is lost
-    assert found["all-drop"] == "refuted"
+    assert result["all-drop"] == "refuted"
 
 
 @pytest.mark.parametrize(
@@ -132,9 +132,9 @@ def test_each_ordering_can_be_refuted(change: Changes, name: str) -> None:
 
 
 def test_one_class_against_it_does_not_refute_nearly_all() -> None:
-    found = verdicts({("over", "deer", "same"): 0.0})
-    assert found["over-above-balanced"].verdict == "holds"
-    assert "9 of 10" in found["over-above-balanced"].note
+    judged = verdicts({("over", "deer", "same"): 0.0})
+    assert judged["over-above-balanced"].verdict == "holds"
+    assert "9 of 10" in judged["over-above-balanced"].note
 
 
 def test_small_steps_follow_the_rank_correlation() -> None:
@@ -144,17 +144,17 @@ def test_small_steps_follow_the_rank_correlation() -> None:
 
 
 def test_the_fast_schedule_is_said_with_every_verdict_and_decides() -> None:
-    found = verdicts(schedule="fast")["balanced.accuracy"]
-    assert (found.verdict, found.same_setting) == ("match", False)
-    assert "one cycle of Adam" in found.differs[0]
+    judged = verdicts(schedule="fast")["balanced.accuracy"]
+    assert (judged.verdict, judged.same_setting) == ("match", False)
+    assert "one cycle of Adam" in judged.differs[0]
 
 
 def test_other_data_decide_nothing_about_numbers() -> None:
     other = DataSummary("mnist", "a-b", 50_000, 10_000, (1, 28, 28), 10, NAMES)
-    found = verdicts(data=other)
-    assert found["balanced.accuracy"].verdict == "undecided"
-    assert found["balanced.accuracy"].value == pytest.approx(0.8345)
-    assert found["under-below-balanced"].verdict == "holds"
+    judged = verdicts(data=other)
+    assert judged["balanced.accuracy"].verdict == "undecided"
+    assert judged["balanced.accuracy"].value == pytest.approx(0.8345)
+    assert judged["under-below-balanced"].verdict == "holds"
     assert (
         verdicts({("under", "frog", "same"): 0.9}, data=other)["under-below-balanced"].verdict
         == "undecided"
@@ -162,15 +162,15 @@ def test_other_data_decide_nothing_about_numbers() -> None:
 
 
 def test_part_of_the_images_is_not_the_source() -> None:
-    found = verdicts(train_limit=1000)["balanced.accuracy"]
-    assert found.verdict == "undecided"
-    assert "trained on 1,000 of 50,000 images" in found.differs
+    judged = verdicts(train_limit=1000)["balanced.accuracy"]
+    assert judged.verdict == "undecided"
+    assert "trained on 1,000 of 50,000 images" in judged.differs
 
 
 def test_what_was_not_run_says_so() -> None:
     frame = pl.DataFrame(rows()).filter((pl.col("set") != "over") | (pl.col("class") != "cat"))
-    found = judge(Measured(frame, NAMES), probes(), CIFAR, OPTIONS, "source")
-    words = {v.id.removeprefix("imbalance."): v.verdict for v in found}
+    judged = judge(Measured(frame, NAMES), probes(), CIFAR, OPTIONS, "source")
+    words = {v.id.removeprefix("imbalance."): v.verdict for v in judged}
     assert words["over.same-gradient.cat"] == "not run"
     assert words["over.same-gradient.mean"] == "not run"
     assert words["over-above-balanced"] == "not run"
@@ -179,5 +179,5 @@ def test_what_was_not_run_says_so() -> None:
 
 def test_nothing_at_all_is_seventy_times_not_run() -> None:
     empty = pl.DataFrame()
-    found = judge(Measured(empty, NAMES), Probes(empty), CIFAR, OPTIONS, "fast")
-    assert [v.verdict for v in found] == ["not run"] * 70
+    judged = judge(Measured(empty, NAMES), Probes(empty), CIFAR, OPTIONS, "fast")
+    assert [v.verdict for v in judged] == ["not run"] * 70

@@ -72,9 +72,9 @@ def probed(kind: str, label: str, right: list[int], safe: list[int], **more: Any
         "role": "reference" if kind in ("balanced", "long-tail") else "target", "attack": "pgd",
         "scale": "own", "label": label, "class": None, "repeat": 0,
     }  # fmt: skip
-    found = record(right, safe, **usual)
+    result = record(right, safe, **usual)
     accuracy = sum(safe) / len(safe)
-    return {**found, "accuracy": accuracy, "named": "0 0 0 0", "distances": None, **more}
+    return {**result, "accuracy": accuracy, "named": "0 0 0 0", "distances": None, **more}
 
 
 def test_survival_is_paired_by_class_and_seed_and_kind_of_training() -> None:

@@ -45,7 +45,7 @@ def test_networks_of_a_repetition_share_their_seed_and_repetitions_do_not() -> N
     seeds = {cell.repeat: set() for cell in nets}  # type: ignore[var-annotated]
     for cell in nets:
         seeds[cell.repeat].add(cell.shared_seed("content"))
-    assert [len(found) for found in seeds.values()] == [1, 1]
+    assert [len(one) for one in seeds.values()] == [1, 1]
     assert seeds[0] != seeds[1]
 
 

@@ -32,8 +32,8 @@ WITHOUT_SCHEDULE = {k.replace("-", "_"): v for k, v in SMALL.items() if k != "sc
 def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("study") / "out"
     flags = [f for k, v in SMALL.items() for f in (f"--{k}", str(v))]
-    asked = ["study", "class-imbalance", "--out", str(out), *flags]
-    result = CliRunner().invoke(app, asked, catch_exceptions=False)
+    options = ["study", "class-imbalance", "--out", str(out), *flags]
+    result = CliRunner().invoke(app, options, catch_exceptions=False)
     assert result.exit_code == 0
     return out
 
@@ -46,16 +46,16 @@ def test_every_network_has_its_training_set_and_as_many_updates(done: Path) -> N
     assert counts["under"] == whole[:3] + fifth[3:4] + whole[4:]
     assert counts["over"] == fifth[:3] + whole[3:4] + fifth[4:]
     epochs = {net["set"]: net["epochs_run"] for net in nets}
-    longer = {kind: round(sum(whole) / sum(found)) for kind, found in counts.items()}
+    longer = {kind: round(sum(whole) / sum(one)) for kind, one in counts.items()}
     assert epochs == longer
     assert longer["over"] >= 3
 
 
 def test_attacks_follow_both_gradients_and_only_the_target_class(done: Path) -> None:
     rows = read_rows(done).filter(mode="judged", attack="fgsm")
-    found = {(r["set"], r["gradient"]) for r in rows.to_dicts() if r["label"] == "3"}
+    result = {(r["set"], r["gradient"]) for r in rows.to_dicts() if r["label"] == "3"}
     sets = {("under", "same"), ("under", "different"), ("over", "same"), ("over", "different")}
-    assert found == {("balanced", "same"), *sets}
+    assert result == {("balanced", "same"), *sets}
     assert set(rows.filter(pl.col("set") != "balanced")["label"]) == {"3"}
     assert rows.filter(set="balanced")["label"].n_unique() == 10
 
@@ -82,11 +82,11 @@ def test_the_page_names_all_claims_and_what_decides_nothing(done: Path) -> None:
 
 def test_going_on_repeats_nothing_and_another_plan_is_refused(done: Path) -> None:
     before = {file: file.stat().st_mtime_ns for file in (done / "rows").iterdir()}
-    asked = dict(WITHOUT_SCHEDULE)
-    run_study("class-imbalance", done, **asked)  # type: ignore[arg-type]
+    grid = dict(WITHOUT_SCHEDULE)
+    run_study("class-imbalance", done, **grid)  # type: ignore[arg-type]
     assert {file: file.stat().st_mtime_ns for file in (done / "rows").iterdir()} == before
     with pytest.raises(InvalidInput, match="train_limit"):
-        run_study("class-imbalance", done, **asked | {"train_limit": 100})  # type: ignore[arg-type]
+        run_study("class-imbalance", done, **grid | {"train_limit": 100})  # type: ignore[arg-type]
 
 
 def test_a_class_that_does_not_exist_writes_nothing(tmp_path: Path) -> None:

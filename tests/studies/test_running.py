@@ -41,9 +41,9 @@ def test_a_cell_computes_with_its_threads_and_without_denormals(
 
 
 def test_what_is_not_asked_for_is_the_studys_own() -> None:
-    asked = {"seeds": 5, "limit": None, "data": None}
+    arguments = {"seeds": 5, "limit": None, "data": None}
     options = make_options(
-        replace(RED_BLUE, options=replace(RED_BLUE.options, limit=7)), None, asked
+        replace(RED_BLUE, options=replace(RED_BLUE.options, limit=7)), None, arguments
     )
     assert (options.seeds, options.limit, options.data) == (5, 7, "mnist")
 

@@ -67,8 +67,8 @@ def test_less_than_half_a_level_vanishes_and_more_does_not() -> None:
 
 
 def test_examples_carry_over_to_the_same_model_and_help_the_opposite_one(tmp_path: Path) -> None:
-    made, other, file = linear(), linear(-1), tmp_path / "examples" / "abc.npz"
-    spent = make_examples(made, grey(), ["fgsm"], [0.2], seed=0, file=file)
+    result, other, file = linear(), linear(-1), tmp_path / "examples" / "abc.npz"
+    spent = make_examples(result, grey(), ["fgsm"], [0.2], seed=0, file=file)
     assert [(row["n"], row["backwards"]) for row in spent] == [(4, 4)]
 
     def right(judged: nn.Module) -> object:
@@ -76,7 +76,7 @@ def test_examples_carry_over_to_the_same_model_and_help_the_opposite_one(tmp_pat
         assert (row["attack"], row["eps"], row["n"]) == ("transfer:fgsm", 0.2, 4)
         return row["accuracy"]
 
-    assert right(made) == 0
+    assert right(result) == 0
     assert right(other) == 1
 
 

@@ -40,11 +40,11 @@ def verdicts(frame: pl.DataFrame) -> dict[str, str]:
 
 
 def test_a_value_of_a_stand_in_decides_nothing_and_is_shown() -> None:
-    told = {v.id.partition(".")[2]: v for v in judge(Shares(rows_of(dnn=0.8424, lr=0.5)))}
+    result = {v.id.partition(".")[2]: v for v in judge(Shares(rows_of(dnn=0.8424, lr=0.5)))}
     for platform, share in (("metamind", 0.842), ("amazon", 0.5), ("google", 0.5)):
-        assert told[platform].verdict == "undecided"
-        assert told[platform].value == pytest.approx(share)
-        assert "stands in" in told[platform].differs[0]
+        assert result[platform].verdict == "undecided"
+        assert result[platform].value == pytest.approx(share)
+        assert "stands in" in result[platform].differs[0]
 
 
 def test_networks_that_need_more_queries_are_fooled_less_at_first() -> None:
@@ -54,8 +54,8 @@ def test_networks_that_need_more_queries_are_fooled_less_at_first() -> None:
 
 def test_what_was_not_run_is_said() -> None:
     few = rows_of().filter(pl.col("oracle") != "svm")
-    told = verdicts(few)
-    assert told["google"] == told["dnn-queries"] == "not run"
+    judged = verdicts(few)
+    assert judged["google"] == judged["dnn-queries"] == "not run"
     assert set(verdicts(pl.DataFrame({"mode": ["x"]})).values()) == {"not run"}
 
 
@@ -112,5 +112,5 @@ def test_a_small_run_spends_its_queries_exactly(tmp_path: Path) -> None:
     attacks = frame.filter(pl.col("questions") == "attacks")
     assert attacks["how"].to_list() == ["substitute", "momentum"]
     assert frame["spent"].drop_nulls().to_list() == [60] * 4
-    assert all(asked <= 60 for asked in frame["asked"])
+    assert all(one <= 60 for one in frame["asked"])
     assert 'id="figure-queries"' in write_study(tmp_path).read_text()

@@ -65,32 +65,32 @@ INTRA = {"dnn": 0.5, "lr": 0.6, "svm": 0.2, "dt": 0.1, "knn": 0.3}
 
 
 def verdicts(frame: pl.DataFrame, options: Options | None = None) -> dict[str, str]:
-    asked = options or Options(seeds=1)
-    return {v.id.partition(".")[2]: v.verdict for v in judge(Rates(frame), asked, MNIST)}
+    chosen = options or Options(seeds=1)
+    return {v.id.partition(".")[2]: v.verdict for v in judge(Rates(frame), chosen, MNIST)}
 
 
 def test_the_sources_own_numbers_are_confirmed() -> None:
     cross = {s: dict(zip((*KINDS, VOTE), row, strict=True)) for s, row in SOURCE.items()}
-    told = verdicts(rows_of(cross, INTRA))
-    assert told.pop("dt-low") == "differs"  # the lowest share of its own table is another
+    judged = verdicts(rows_of(cross, INTRA))
+    assert judged.pop("dt-low") == "differs"  # the lowest share of its own table is another
     # kNN's column is below the DNN's there too: the source's words and its table differ
-    assert told.pop("dnn-most-robust") in ("holds", "refuted")
-    assert set(told.values()) == {"match", "holds"}
+    assert judged.pop("dnn-most-robust") in ("holds", "refuted")
+    assert set(judged.values()) == {"match", "holds"}
 
 
 def test_every_finding_can_be_refuted() -> None:
     intra = {"dnn": 0.1, "lr": 0.2, "svm": 0.3, "dt": 0.1, "knn": 0.1}
-    told = verdicts(rows_of(table(dnn=0.9, dt=0.1, vote=0.05), intra))
+    judged = verdicts(rows_of(table(dnn=0.9, dt=0.1, vote=0.05), intra))
     findings = ("robust-kinds", "dnn-most-robust", "dt-most-vulnerable", "ensemble-vulnerable")
-    assert {told[name] for name in findings} == {"refuted"}
-    assert told["dnn-low"] == told["dt-high"] == "differs"
+    assert {judged[name] for name in findings} == {"refuted"}
+    assert judged["dnn-low"] == judged["dt-high"] == "differs"
     assert verdicts(rows_of(table(dnn=0.1), INTRA))["dnn-most-robust"] == "holds"
     assert verdicts(rows_of(table(dt=0.9), INTRA))["dt-most-vulnerable"] == "holds"
 
 
 def test_another_setting_decides_nothing() -> None:
-    told = verdicts(rows_of(table(dnn=0.9), INTRA), Options(seeds=1, limit=100))
-    assert told["dnn-low"] == told["dnn-most-robust"] == "undecided"
+    judged = verdicts(rows_of(table(dnn=0.9), INTRA), Options(seeds=1, limit=100))
+    assert judged["dnn-low"] == judged["dnn-most-robust"] == "undecided"
     few = rows_of(table(), INTRA).filter(pl.col("source") != "knn")
     assert set(verdicts(few).values()) == {"not run"}
 
@@ -100,10 +100,10 @@ def test_corrected_rates_have_their_own_denominator() -> None:
     frame = frame.with_columns(fooled=pl.lit(1000))
     rates = Rates(frame)
     for kind, share in (("raw", 0.3), ("corrected", 0.2)):
-        found = rates.cross("lr", "dnn", kind)
-        assert found is not None
-        assert found.value == pytest.approx(share)
-        assert found.low < share < found.high
+        result = rates.cross("lr", "dnn", kind)
+        assert result is not None
+        assert result.value == pytest.approx(share)
+        assert result.low < share < result.high
 
 
 def test_similar_sources_stand_together() -> None:
@@ -176,10 +176,10 @@ def test_a_small_run_keeps_its_images_and_its_marginals_agree(tmp_path: Path) ->
         & (pl.col("source") == pl.col("technique"))
         & (pl.col("source_subset") == pl.col("subset"))
     )
-    made = {(r["technique"], r["subset"]): r["own_wrong"] for r in attacks.iter_rows(named=True)}
+    output = {(r["technique"], r["subset"]): r["own_wrong"] for r in attacks.iter_rows(named=True)}
     assert len(own) == 10
     for row in own.iter_rows(named=True):
-        assert row["wrong"] == made[row["technique"], row["subset"]]
+        assert row["wrong"] == output[row["technique"], row["subset"]]
         assert row["agree"] == row["n"]
         assert row["fooled"] <= row["both_right"] <= row["n"]
     assert frame.filter(pl.col("kind") == "train")["weights_sha256"].n_unique() == 10

@@ -13,9 +13,9 @@ from epsball.types import Dataset
 
 
 def digits_8x8(count: int) -> Dataset:
-    held = load_digits()
-    pixels = np.rint(held.images[:count] * 15.9375).astype(np.uint8)[:, None]
-    labels = held.target[:count].astype(np.int64)
+    digits = load_digits()
+    pixels = np.rint(digits.images[:count] * 15.9375).astype(np.uint8)[:, None]
+    labels = digits.target[:count].astype(np.int64)
     names = tuple("0123456789")
     return Dataset("tiny-digits", labels, names, (1, 8, 8), lambda rows: pixels[rows])
 

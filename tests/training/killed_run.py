@@ -25,9 +25,9 @@ CHANGES: dict[str, dict[str, Any]] = {
 
 
 def main(recipe: str, out: Path, epoch: int) -> None:
-    held = load_digits()
-    pixels = (held.images[:150] * 15).astype(np.uint8)[:, None]
-    labels = held.target[:150].astype(np.int64)
+    dataset = load_digits()
+    pixels = (dataset.images[:150] * 15).astype(np.uint8)[:, None]
+    labels = dataset.target[:150].astype(np.int64)
     data = Dataset("d", labels, tuple("0123456789"), (1, 8, 8), lambda rows: pixels[rows])
     settings = TrainSettings(recipe=recipe, epochs=3, batch_size=5, validation=0.1)
     settings = settings.changed(**CHANGES.get(recipe, {}))

@@ -20,8 +20,8 @@ def model(images: Tensor) -> Tensor:
 
 
 def test_the_table_says_what_the_model_says_of_the_files(tmp_path: Path) -> None:
-    made = fool(model, ["3", "7"], out=tmp_path / "out", data="digits")
-    assert made.reached == 2
+    fooling = fool(model, ["3", "7"], out=tmp_path / "out", data="digits")
+    assert fooling.reached == 2
     with (tmp_path / "out" / "fooling.csv").open() as stream:
         rows = list(csv.DictReader(stream))
     assert [row["class_name"] for row in rows] == ["3", "7"]
@@ -39,8 +39,8 @@ def test_the_table_says_what_the_model_says_of_the_files(tmp_path: Path) -> None
 def test_the_search_starts_at_an_image_of_any_size(tmp_path: Path) -> None:
     start = tmp_path / "start.png"
     Image.new("CMYK", (60, 40), (0, 255, 255, 0)).convert("RGB").save(start)
-    made = fool(model, ["0"], out=tmp_path / "out", data="digits", start=str(start), steps=1)
-    assert abs(float(made.fooling.images.mean()) - 76 / 255) < 0.03  # the grey of pure red
+    fooling = fool(model, ["0"], out=tmp_path / "out", data="digits", start=str(start), steps=1)
+    assert abs(float(fooling.fooling.images.mean()) - 76 / 255) < 0.03  # the grey of pure red
 
 
 @pytest.mark.parametrize(

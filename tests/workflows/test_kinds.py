@@ -27,16 +27,16 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_record_has_a_kind_and_counts_add_up(run: Path) -> None:
-    found = label_kinds(run)
-    assert found.related == "confusion"
-    table = pl.read_parquet(found.files[0])
+    result = label_kinds(run)
+    assert result.related == "confusion"
+    table = pl.read_parquet(result.files[0])
     assert len(table) == 120
     assert table["kind"].null_count() == 0
-    counts = found.shares.group_by("eps").agg(pl.col("count").sum())
+    counts = result.shares.group_by("eps").agg(pl.col("count").sum())
     assert counts["count"].to_list() == [60, 60]
-    shares = found.shares.group_by("eps").agg(pl.col("share").sum())
+    shares = result.shares.group_by("eps").agg(pl.col("share").sum())
     assert all(abs(total - 1) < 1e-9 for total in shares["share"])
-    matrix = pl.read_csv(found.files[1])
+    matrix = pl.read_csv(result.files[1])
     right = table.filter((pl.col("label") == pl.col("clean_prediction")) & (pl.col("eps") > 0.1))
     assert matrix.filter(pl.col("eps") > 0.1)["images"].sum() == len(right)
 

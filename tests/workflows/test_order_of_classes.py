@@ -71,9 +71,9 @@ def test_a_sheet_names_its_pairs(folder: str, tmp_path: Path) -> None:
 def test_fooling_climbs_the_class_that_was_named(folder: str, tmp_path: Path) -> None:
     for number, data in enumerate((folder, None)):
         out = tmp_path / str(number)
-        made = fool(SPEC, ["zebra"], out=out, data=data, steps=5, step_size=0.1)
-        assert made.fooling.targets.tolist() == [0]
-        assert int(made.fooling.images[0].mean((1, 2)).argmax()) == 0
+        fooling = fool(SPEC, ["zebra"], out=out, data=data, steps=5, step_size=0.1)
+        assert fooling.fooling.targets.tolist() == [0]
+        assert int(fooling.fooling.images[0].mean((1, 2)).argmax()) == 0
 
 
 def test_labels_that_are_served_have_the_names_of_the_model(folder: str) -> None:

@@ -64,10 +64,10 @@ def test_photographs_of_large_perturbations_fool_the_model_still(
     photographs = [tmp_path / f"{number}.jpg" for number in (1, 2)]
     for number, file in enumerate(photographs, start=1):
         shoot(sheet / f"page-{number}.png", file)
-    made = score_photographs(sheet, photographs, model=MODEL, out=tmp_path / "out")
-    assert (made.pairs, made.clean_right, made.destroyed) == (4, 4, 0)
-    assert made.destruction_rate == 0
-    with made.path.open() as stream:
+    report = score_photographs(sheet, photographs, model=MODEL, out=tmp_path / "out")
+    assert (report.pairs, report.clean_right, report.destroyed) == (4, 4, 0)
+    assert report.destruction_rate == 0
+    with report.path.open() as stream:
         rows = list(csv.DictReader(stream))
     assert [row["photographed"] for row in rows] == [row["prediction_of_the_file"] for row in rows]
     assert len(list((tmp_path / "out").glob("*-clean.png"))) == 4
@@ -85,9 +85,9 @@ class Rejecting(nn.Module):
 
 def test_a_rejected_photograph_is_named_and_harmless(sheet: Path, tmp_path: Path) -> None:
     page = sheet / "page-1.png"
-    made = score_photographs(sheet, [page], model=Rejecting().eval(), out=tmp_path / "out")
-    assert (made.clean_right, made.destroyed) == (0, made.pairs)
-    with made.path.open() as stream:
+    report = score_photographs(sheet, [page], model=Rejecting().eval(), out=tmp_path / "out")
+    assert (report.clean_right, report.destroyed) == (0, report.pairs)
+    with report.path.open() as stream:
         assert {row["photographed"] for row in csv.DictReader(stream)} == {"reject"}
 
 

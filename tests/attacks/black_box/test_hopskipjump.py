@@ -43,15 +43,15 @@ def test_query_budget_holds(norm: Norm, queries: int, targeted: bool) -> None:
     plain, inputs, labels = _right()
     model = Asked(plain, ROWS)
     targets = (labels + 1) % 3 if targeted else None
-    made = hopskipjump(
+    adversarial = hopskipjump(
         model, inputs, labels, norm=norm, queries=queries, targets=targets, generator=seeded()
     )
     assert (model.asked <= queries).all()
     # what is left over would not have made a jump and brought it to the border
     assert (model.asked >= queries - 12).all()
-    answer = plain(made).argmax(1)
+    answer = plain(adversarial).argmax(1)
     fooled = answer != labels if targets is None else answer == targets
-    assert (fooled | (made == inputs).flatten(1).all(1)).all()
+    assert (fooled | (adversarial == inputs).flatten(1).all(1)).all()
     assert queries < 100 or fooled.any()
     assert queries > 1 or not fooled.any()
 
@@ -60,9 +60,9 @@ def test_query_budget_holds(norm: Norm, queries: int, targeted: bool) -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_linear_oracle(norm: Norm, seed: int) -> None:
     model, inputs, labels = linear_problem(seed, classes=2)
-    made = hopskipjump(model, inputs, labels, norm=norm, queries=2000, generator=seeded())
-    assert (model(made).argmax(1) != labels).all()
-    ratio = size(made - inputs, norm) / model.distance(inputs, labels, norm)
+    adversarial = hopskipjump(model, inputs, labels, norm=norm, queries=2000, generator=seeded())
+    assert (model(adversarial).argmax(1) != labels).all()
+    ratio = size(adversarial - inputs, norm) / model.distance(inputs, labels, norm)
     assert ratio.min() >= 1 - 1e-4
     assert ratio.max() <= (1.05 if norm == "l2" else 1.15)
 
@@ -71,13 +71,13 @@ def test_linear_oracle(norm: Norm, seed: int) -> None:
 @pytest.mark.parametrize("classes", [2, 3, 1000])
 def test_any_number_of_classes(norm: Norm, classes: int) -> None:
     model, inputs, labels = many_classes(classes)
-    made = hopskipjump(model, inputs, labels, norm=norm, queries=400, generator=seeded())
-    assert (model(made).argmax(1) != labels).all()
+    adversarial = hopskipjump(model, inputs, labels, norm=norm, queries=400, generator=seeded())
+    assert (model(adversarial).argmax(1) != labels).all()
     # noise seldom is of the very class; an image of it is a start
     targets = (labels + 1) % classes
     starts = (0.5 + model.weight.detach()[targets].view_as(inputs)).clamp(0, 1)
     assert (model(starts).argmax(1) == targets).all()
-    made = hopskipjump(
+    adversarial = hopskipjump(
         model,
         inputs,
         labels,
@@ -87,21 +87,21 @@ def test_any_number_of_classes(norm: Norm, classes: int) -> None:
         starts=starts,
         generator=seeded(),
     )
-    assert (model(made).argmax(1) == targets).all()
-    assert (size(made - inputs, norm) < 0.9 * size(starts - inputs, norm)).all()
+    assert (model(adversarial).argmax(1) == targets).all()
+    assert (size(adversarial - inputs, norm) < 0.9 * size(starts - inputs, norm)).all()
 
 
 @pytest.mark.parametrize("norm", NORMS)
 def test_returns_the_nearest_point_seen(norm: Norm) -> None:
     plain, inputs, labels = _right()
     model = Asked(plain, ROWS)
-    made = hopskipjump(model, inputs, labels, norm=norm, queries=300, generator=seeded())
+    adversarial = hopskipjump(model, inputs, labels, norm=norm, queries=300, generator=seeded())
     for row in range(ROWS):
         shown = torch.cat([points[rows == row] for rows, points in model.shown])
         fooled = (plain(shown).argmax(1) != labels[row]) & _is_clear(plain(shown))
         nearest = size(shown[fooled] - inputs[row], norm).min()
-        assert size(made - inputs, norm)[row] == nearest
-    assert _is_clear(plain(made)).all()  # another batch finds it as well
+        assert size(adversarial - inputs, norm)[row] == nearest
+    assert _is_clear(plain(adversarial)).all()  # another batch finds it as well
 
 
 def test_more_queries_come_nearer() -> None:
@@ -134,8 +134,8 @@ def test_only_the_class_is_read(norm: Norm) -> None:
 def test_needs_no_gradient(norm: Norm) -> None:
     model, inputs, labels = linear_problem(0, classes=3)
     blind = Blind(model)
-    made = hopskipjump(blind, inputs, labels, norm=norm, queries=300, generator=seeded())
-    assert (blind(made).argmax(1) != labels).all()
+    adversarial = hopskipjump(blind, inputs, labels, norm=norm, queries=300, generator=seeded())
+    assert (blind(adversarial).argmax(1) != labels).all()
 
 
 @pytest.mark.parametrize("norm", NORMS)
@@ -144,43 +144,45 @@ def test_beats_a_model_that_rounds_its_input(norm: Norm, shades: int) -> None:
     model, inputs, labels = linear_problem(0, classes=2)
     masked = Rounded(model, shades)
     labels = masked(inputs).argmax(1)
-    made = hopskipjump(masked, inputs, labels, norm=norm, queries=2000, generator=seeded())
-    assert (masked(made).argmax(1) != labels).all()
+    adversarial = hopskipjump(masked, inputs, labels, norm=norm, queries=2000, generator=seeded())
+    assert (masked(adversarial).argmax(1) != labels).all()
     # half a shade a pixel is what rounding may cost
     hidden = 0.5 / shades * (24**0.5 if norm == "l2" else 1)
-    assert (size(made - inputs, norm) <= 1.3 * model.distance(inputs, labels, norm) + hidden).all()
+    assert (
+        size(adversarial - inputs, norm) <= 1.3 * model.distance(inputs, labels, norm) + hidden
+    ).all()
 
 
 def test_wrong_images_cost_one_query_and_stay() -> None:
     plain, inputs, labels = _right()
     labels[:3] = (labels[:3] + 1) % 3
     model = Asked(plain, ROWS)
-    made = hopskipjump(model, inputs, labels, queries=100, generator=seeded())
+    adversarial = hopskipjump(model, inputs, labels, queries=100, generator=seeded())
     assert model.asked[:3].tolist() == [1, 1, 1]
-    assert torch.equal(made[:3], inputs[:3])
-    assert (made[3:] != inputs[3:]).flatten(1).any(1).all()
+    assert torch.equal(adversarial[:3], inputs[:3])
+    assert (adversarial[3:] != inputs[3:]).flatten(1).any(1).all()
 
 
 def test_a_model_that_cannot_be_fooled_costs_the_budget() -> None:
     p, model = Problem(0), Asked(Never(), ROWS)
     labels = torch.zeros(ROWS, dtype=torch.int64)
-    made = hopskipjump(model, p.inputs, labels, queries=50, generator=seeded())
-    assert torch.equal(made, p.inputs)
+    adversarial = hopskipjump(model, p.inputs, labels, queries=50, generator=seeded())
+    assert torch.equal(adversarial, p.inputs)
     assert (model.asked == 50).all()
 
 
 def test_being_rejected_is_no_success() -> None:
     model, inputs, labels = rejecting()
-    made = hopskipjump(model, inputs, labels, queries=300, generator=seeded())
-    assert (model(made).argmax(1) == 1 - labels).all()
+    adversarial = hopskipjump(model, inputs, labels, queries=300, generator=seeded())
+    assert (model(adversarial).argmax(1) == 1 - labels).all()
 
 
 def test_probes_grow_in_number() -> None:
     plain, inputs, labels = linear_problem(0, classes=2)
     model = Asked(plain, 1)
     hopskipjump(model, inputs[:1], labels[:1], queries=600, samples=50, generator=seeded())
-    asked = [len(points) for _, points in model.shown if len(points) > 1]
-    assert asked[:4] == [50, 70, 86, 100]  # 50 times the root of 1, 2, 3, 4
+    queries = [len(points) for _, points in model.shown if len(points) > 1]
+    assert queries[:4] == [50, 70, 86, 100]  # 50 times the root of 1, 2, 3, 4
 
 
 @pytest.mark.parametrize("norm", NORMS)

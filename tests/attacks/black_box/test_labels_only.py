@@ -30,9 +30,11 @@ class Unsure(nn.Module):
 
 def test_a_lead_like_rounding_counts_where_there_is_no_other() -> None:
     inputs, labels = torch.full((2, *SHAPE), 0.5), torch.zeros(2, dtype=torch.int64)
-    made = hopskipjump(Unsure(), inputs, labels, norm="linf", queries=200, generator=seeded())
-    assert (Unsure()(made).argmax(1) == 1).all()
-    assert size(made - inputs, "linf").max() < 0.15
+    adversarial = hopskipjump(
+        Unsure(), inputs, labels, norm="linf", queries=200, generator=seeded()
+    )
+    assert (Unsure()(adversarial).argmax(1) == 1).all()
+    assert size(adversarial - inputs, "linf").max() < 0.15
 
 
 class Bright(nn.Module):
@@ -46,10 +48,10 @@ class Bright(nn.Module):
 def test_noise_of_many_kinds_finds_a_start() -> None:
     inputs = torch.rand((4, 1, 16, 16), generator=seeded()) * 0.5
     inputs[:, 0, 0, 0] = 1
-    made = hopskipjump(
+    adversarial = hopskipjump(
         Bright(), inputs, torch.zeros(4, dtype=torch.int64), queries=200, generator=seeded()
     )
-    assert (Bright()(made).argmax(1) == 1).all()
+    assert (Bright()(adversarial).argmax(1) == 1).all()
 
 
 def test_a_given_start_is_asked_first_and_noise_only_where_it_does_not_fool() -> None:
@@ -57,12 +59,12 @@ def test_a_given_start_is_asked_first_and_noise_only_where_it_does_not_fool() ->
     starts = inputs.clone()
     starts[:3] = 1 - inputs[:3]  # the model is linear about grey: that is the other class
     model = Asked(plain, 6)
-    made = hopskipjump(model, inputs, labels, starts=starts, queries=60, generator=seeded())
-    assert (plain(made).argmax(1) != labels).all()
+    adversarial = hopskipjump(model, inputs, labels, starts=starts, queries=60, generator=seeded())
+    assert (plain(adversarial).argmax(1) != labels).all()
     rows, points = model.shown[1]
     assert rows.tolist() == list(range(6))
     assert torch.equal(points, starts)
     rows, _ = model.shown[2]
     assert rows.tolist() == [3, 4, 5]
-    near = size(made[:3] - inputs[:3], "l2") / plain.distance(inputs, labels, "l2")[:3]
+    near = size(adversarial[:3] - inputs[:3], "l2") / plain.distance(inputs, labels, "l2")[:3]
     assert near.max() < 3

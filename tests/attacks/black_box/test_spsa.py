@@ -48,17 +48,17 @@ def test_fooled_images_are_left_alone(norm: Norm) -> None:
     labels = p.model(p.inputs).argmax(1)
     labels[:3] = (labels[:3] + 1) % 3  # wrong from the start
     model = Asked(p.model, ROWS)
-    made = spsa(
+    adversarial = spsa(
         model, p.inputs, labels, eps=0.2, norm=norm, queries=400, samples=4, generator=seeded()
     )
     assert torch.equal(model.asked[:3], torch.ones(3, dtype=torch.int64))
-    assert torch.equal(made[:3], p.inputs[:3])
+    assert torch.equal(adversarial[:3], p.inputs[:3])
     gone: set[int] = set()
     for rows, points in model.shown:
         assert gone.isdisjoint(rows.tolist())
         gone.update(rows[p.model(points).argmax(1) != labels[rows]].tolist())
     assert 3 < len(gone) < ROWS
-    fooled = (p.model(made).argmax(1) != labels).nonzero()[:, 0]
+    fooled = (p.model(adversarial).argmax(1) != labels).nonzero()[:, 0]
     assert gone == set(fooled.tolist())
 
 
@@ -101,15 +101,17 @@ def test_the_scale_of_scores_does_not_matter(norm: Norm) -> None:
 @pytest.mark.parametrize("norm", NORMS)
 def test_being_rejected_is_no_success(norm: Norm) -> None:
     model, inputs, labels = rejecting()
-    asked = Asked(model, len(inputs))
+    counting = Asked(model, len(inputs))
     eps = 0.2 if norm == "linf" else 0.8
-    made = spsa(asked, inputs, labels, eps=eps, norm=norm, queries=100, generator=seeded())
-    fooled = model(made).argmax(1) == 1 - labels
+    adversarial = spsa(
+        counting, inputs, labels, eps=eps, norm=norm, queries=100, generator=seeded()
+    )
+    fooled = model(adversarial).argmax(1) == 1 - labels
     assert int(fooled.sum()) > len(labels) / 2
-    for rows, points in asked.shown:
+    for rows, points in counting.shown:
         answer = model(points).argmax(1)
         assert fooled[rows[answer == 1 - labels[rows]]].all()
-    assert any((model(points).argmax(1) == 2).any() for _, points in asked.shown)
+    assert any((model(points).argmax(1) == 2).any() for _, points in counting.shown)
 
 
 def _visited(model: Asked, count: int) -> Tensor:

@@ -30,7 +30,7 @@ def test_query_budget_is_spent_exactly(norm: Norm, queries: int, targeted: bool)
     labels = p.model(p.inputs).argmax(1)
     targets = (labels + 1) % 3 if targeted else None
     model = Asked(p.model, ROWS)
-    made = square(
+    adversarial = square(
         model,
         p.inputs,
         labels,
@@ -40,7 +40,7 @@ def test_query_budget_is_spent_exactly(norm: Norm, queries: int, targeted: bool)
         targets=targets,
         generator=seeded(),
     )
-    answer = p.model(made).argmax(1)
+    answer = p.model(adversarial).argmax(1)
     fooled = answer != labels if targets is None else answer == targets
     assert model.asked.max() <= queries
     assert (model.asked[~fooled] == queries).all()
@@ -53,13 +53,15 @@ def test_fooled_images_are_left_alone(norm: Norm) -> None:
     labels = p.model(p.inputs).argmax(1)
     labels[:3] = (labels[:3] + 1) % 3  # wrong from the start
     model = Asked(p.model, ROWS)
-    made = square(model, p.inputs, labels, eps=0.2, norm=norm, queries=200, generator=seeded())
+    adversarial = square(
+        model, p.inputs, labels, eps=0.2, norm=norm, queries=200, generator=seeded()
+    )
     assert torch.equal(model.asked[:3], torch.ones(3, dtype=torch.int64))
-    assert torch.equal(made[:3], p.inputs[:3])
-    for row, asked in enumerate(model.asked.tolist()):
+    assert torch.equal(adversarial[:3], p.inputs[:3])
+    for row, one in enumerate(model.asked.tolist()):
         last = [points[rows == row] for rows, points in model.shown if (rows == row).any()][-1]
-        if asked < 200:
-            assert torch.equal(made[row], last[0])
+        if one < 200:
+            assert torch.equal(adversarial[row], last[0])
             assert p.model(last).argmax(1) != labels[row]  # and so it was asked about no more
     assert 1 < model.asked[3:].min() < 200
 
@@ -100,8 +102,8 @@ class Grey(nn.Module):
 def test_begins_at_the_stripes_even_where_they_are_worse_than_the_image() -> None:
     inputs, labels = torch.full((1, 1, 8, 8), 0.5), torch.zeros(1, dtype=torch.int64)
     model = Asked(Grey(), 1)
-    made = square(model, inputs, labels, eps=0.25, queries=20, generator=seeded())
-    assert torch.equal(made, inputs)
+    adversarial = square(model, inputs, labels, eps=0.25, queries=20, generator=seeded())
+    assert torch.equal(adversarial, inputs)
     for _, points in model.shown[1:]:
         assert ((points - 0.5).abs() == 0.25).all()
 
@@ -109,7 +111,7 @@ def test_begins_at_the_stripes_even_where_they_are_worse_than_the_image() -> Non
 @pytest.mark.parametrize("norm", NORMS)
 def test_being_rejected_is_no_success(norm: Norm) -> None:
     model, inputs, labels = rejecting()
-    made = square(
+    adversarial = square(
         model,
         inputs,
         labels,
@@ -118,7 +120,7 @@ def test_being_rejected_is_no_success(norm: Norm) -> None:
         queries=300,
         generator=seeded(),
     )
-    assert (model(made).argmax(1) == 1 - labels).all()
+    assert (model(adversarial).argmax(1) == 1 - labels).all()
 
 
 class Hasty(Rounded):
@@ -135,7 +137,7 @@ class Hasty(Rounded):
 def test_confirmed_by_the_exact_model_within_the_budget(norm: Norm, queries: int) -> None:
     model, inputs, labels = linear_problem(1, classes=2)
     cheap, exact = Asked(Hasty(model, 256), 6), Asked(model, 6)
-    made = square(
+    adversarial = square(
         cheap,
         inputs,
         labels,
@@ -148,7 +150,7 @@ def test_confirmed_by_the_exact_model_within_the_budget(norm: Norm, queries: int
     assert (cheap.asked + exact.asked).max() <= queries
     assert all(len(points) <= 4 for _, points in cheap.shown + exact.shown)
     if queries == 600:
-        assert (model(made).argmax(1) != labels).all()
+        assert (model(adversarial).argmax(1) != labels).all()
 
 
 def test_ends_on_the_exact_model() -> None:

@@ -32,12 +32,12 @@ def test_paint_is_one_square_of_one_colour_a_channel(
     clean, eps, randomness = _images(shape, seed), 0.1, streams(3)
     point = first_stripes(clean, eps, randomness)
     assert torch.equal((point - clean).sign(), (point - clean).sign()[:, :, :1].expand(clean.shape))
-    made = next_paint(clean, point, eps, share, randomness)
-    assert (made - clean).abs().max() <= eps + 1e-6
+    result = next_paint(clean, point, eps, share, randomness)
+    assert (result - clean).abs().max() <= eps + 1e-6
     _, height, width = shape
     side = min(max(1, round(math.sqrt(share * height * width))), height, width)
     for row in range(3):
-        changed = made[row] != point[row]
+        changed = result[row] != point[row]
         assert changed.any()
         _, down, across = changed.nonzero().unbind(1)
         assert down.max() - down.min() < side
@@ -49,13 +49,13 @@ def test_paint_is_one_square_of_one_colour_a_channel(
 def test_tiles_use_the_whole_length(shape: tuple[int, int, int], seed: int, share: float) -> None:
     clean, eps, randomness = 0.4 + 0.2 * _images(shape, seed), 0.3, streams(3)
     point = first_tiles(clean, eps, randomness)
-    made = next_tiles(clean, point, eps, share, randomness)
-    for points in (point, made):
+    result = next_tiles(clean, point, eps, share, randomness)
+    for points in (point, result):
         assert points.isfinite().all()
         assert torch.allclose(size(points - clean, "l2"), torch.full((3,), eps), atol=1e-5)
     corner = _images(shape, seed).round()
-    made = next_tiles(corner, first_tiles(corner, eps, randomness), eps, share, randomness)
-    assert (size(made - corner, "l2") <= eps + 1e-5).all()
+    result = next_tiles(corner, first_tiles(corner, eps, randomness), eps, share, randomness)
+    assert (size(result - corner, "l2") <= eps + 1e-5).all()
 
 
 def test_squares_come_everywhere() -> None:

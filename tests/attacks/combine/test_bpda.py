@@ -27,17 +27,17 @@ def coarse(inputs: Tensor) -> Tensor:
 
 def slope(step: Callable[[Tensor], Tensor], inputs: Tensor, weights: Tensor) -> Tensor:
     point = inputs.clone().requires_grad_()
-    (found,) = torch.autograd.grad((weights * step(point)).sum(), point)
-    return found
+    (result,) = torch.autograd.grad((weights * step(point)).sum(), point)
+    return result
 
 
 @settings(deadline=None, max_examples=30)
 @given(seed=st.integers(0, 100))
 def test_values_are_those_of_forward_to_the_last_bit(seed: int) -> None:
     inputs = images(seed)
-    for asked in (inputs, inputs.clone().requires_grad_()):
-        assert torch.equal(bpda(coarse)(asked).detach(), coarse(inputs))
-        assert torch.equal(bpda(coarse, torch.sin)(asked).detach(), coarse(inputs))
+    for one in (inputs, inputs.clone().requires_grad_()):
+        assert torch.equal(bpda(coarse)(one).detach(), coarse(inputs))
+        assert torch.equal(bpda(coarse, torch.sin)(one).detach(), coarse(inputs))
 
 
 def test_gradient_goes_straight_through() -> None:
@@ -47,13 +47,13 @@ def test_gradient_goes_straight_through() -> None:
 
 def test_gradient_is_that_of_backward_at_the_image() -> None:
     weights = images(1)
-    found = slope(bpda(coarse, torch.sin), images(), weights)
-    assert torch.allclose(found, weights * images().cos())
+    result = slope(bpda(coarse, torch.sin), images(), weights)
+    assert torch.allclose(result, weights * images().cos())
 
 
 def test_what_follows_is_differentiated_at_the_values_of_forward() -> None:
-    found = slope(lambda x: bpda(coarse)(x) ** 2, images(), torch.ones_like(images()))
-    assert torch.equal(found, 2 * coarse(images()))
+    result = slope(lambda x: bpda(coarse)(x) ** 2, images(), torch.ones_like(images()))
+    assert torch.equal(result, 2 * coarse(images()))
 
 
 def test_same_function_twice_has_its_own_derivative() -> None:
@@ -98,11 +98,11 @@ def test_shape_may_change_when_backward_changes_it_likewise() -> None:
 
 def test_forward_may_answer_in_another_precision() -> None:
     inputs = images().float().requires_grad_()
-    made = bpda(lambda x: coarse(x.double()))(inputs)
-    (found,) = torch.autograd.grad(made.sum(), inputs)
-    assert made.dtype == torch.float64
-    assert found.dtype == torch.float32
-    assert (found == 1).all()
+    result = bpda(lambda x: coarse(x.double()))(inputs)
+    (value,) = torch.autograd.grad(result.sum(), inputs)
+    assert result.dtype == torch.float64
+    assert value.dtype == torch.float32
+    assert (value == 1).all()
 
 
 def test_plain_pgd_stands_still_where_pgd_through_bpda_wins() -> None:
@@ -116,8 +116,10 @@ def test_plain_pgd_stands_still_where_pgd_through_bpda_wins() -> None:
     eps = 1.3 * float(model.distance(inputs, labels, "linf").max()) + 1 / 63
     robust = []
     for step in (rounded, bpda(rounded)):
-        made = pgd(nn.Sequential(_Lambda(step), model), inputs, labels, eps=eps, random_start=False)
-        robust.append(int((model(rounded(made)).argmax(1) == labels).sum()))
+        adversarial = pgd(
+            nn.Sequential(_Lambda(step), model), inputs, labels, eps=eps, random_start=False
+        )
+        robust.append(int((model(rounded(adversarial)).argmax(1) == labels).sum()))
     assert robust == [len(labels), 0]
 
 

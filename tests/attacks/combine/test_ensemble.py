@@ -85,11 +85,11 @@ def test_attack_on_the_mean_fools_all_and_one_it_never_saw() -> None:
     one, two, unseen = Corner(1, -0.5, 0.3), Corner(-0.5, 1, 0.3), Corner(0.3, 0.3, 1)
     models = (one, two, unseen)
     x, y = torch.full((1, 1, 1, 3), 0.1), torch.tensor([0])
-    asked: dict[str, Any] = {"eps": 0.2, "random_start": False}
+    options: dict[str, Any] = {"eps": 0.2, "random_start": False}
 
     def fooled(surrogate: nn.Module) -> list[bool]:
-        made = pgd(surrogate, x, y, **asked)
-        return [bool(model(made).argmax() == 1) for model in models]
+        adversarial = pgd(surrogate, x, y, **options)
+        return [bool(model(adversarial).argmax() == 1) for model in models]
 
     assert fooled(one) == [True, False, True]
     assert fooled(two) == [False, True, True]

@@ -90,26 +90,26 @@ def test_column_that_rejects_is_no_target() -> None:
 def test_images_that_are_fooled_are_not_attacked_again() -> None:
     def answer(inputs: Tensor, targets: Tensor) -> Tensor:
         """Fool whoever is sent to class 2."""
-        made = inputs.clone()
-        made[targets == 2, :, :, 2] = 1
-        return made
+        adversarial = inputs.clone()
+        adversarial[targets == 2, :, :, 2] = 1
+        return adversarial
 
     attack = Recorded(answer)
-    made = over_targets(attack)(FLAT, INPUTS, LABELS, eps=0.1)
+    adversarial = over_targets(attack)(FLAT, INPUTS, LABELS, eps=0.1)
     assert attack.asked == [([0, 1, 2], [2, 1, 1]), ([1], [2])]
-    assert FLAT(made).argmax(1).tolist() == [2, 2, 1]
+    assert FLAT(adversarial).argmax(1).tolist() == [2, 2, 1]
 
 
 def test_best_by_margin_is_kept_where_nothing_wins() -> None:
     gains = torch.tensor([0.0, 0.05, 0.02, 0.15])  # towards 3 gets nearest, though it fools nobody
 
     def answer(inputs: Tensor, targets: Tensor) -> Tensor:
-        made = inputs.clone()
-        made[:, 0, 0, 0] -= gains[targets]
-        return made
+        adversarial = inputs.clone()
+        adversarial[:, 0, 0, 0] -= gains[targets]
+        return adversarial
 
-    made = over_targets(Recorded(answer))(FLAT, INPUTS[:1], LABELS[:1], eps=0.2)
-    assert torch.allclose(made, answer(INPUTS[:1], torch.tensor([3])))
+    adversarial = over_targets(Recorded(answer))(FLAT, INPUTS[:1], LABELS[:1], eps=0.2)
+    assert torch.allclose(adversarial, answer(INPUTS[:1], torch.tensor([3])))
 
 
 def test_result_is_never_weaker_than_the_clean_image() -> None:
@@ -120,9 +120,9 @@ def test_result_is_never_weaker_than_the_clean_image() -> None:
 def test_given_targets_are_the_only_ones() -> None:
     attack = Recorded(lambda inputs, _: inputs + 0.5)
     targets = torch.tensor([1, 0, 3])
-    made = over_targets(attack)(FLAT, INPUTS, LABELS, eps=0.1, targets=targets)
+    adversarial = over_targets(attack)(FLAT, INPUTS, LABELS, eps=0.1, targets=targets)
     assert attack.asked == [([0, 1, 2], [1, 0, 3])]
-    assert torch.equal(made, INPUTS + 0.5)
+    assert torch.equal(adversarial, INPUTS + 0.5)
 
 
 def distances(model: Linear, inputs: Tensor, labels: Tensor, dual: int) -> Tensor:
@@ -130,20 +130,20 @@ def distances(model: Linear, inputs: Tensor, labels: Tensor, dual: int) -> Tenso
     scores, weight = model(inputs).detach(), model.weight.detach()
     lead = scores.gather(1, labels[:, None]) - scores
     across: Tensor = torch.linalg.vector_norm(weight - weight[labels][:, None], dual, dim=2)
-    found: Tensor = lead / across
-    return found.nan_to_num(torch.inf)  # 0 / 0 for the label
+    result: Tensor = lead / across
+    return result.nan_to_num(torch.inf)  # 0 / 0 for the label
 
 
 @pytest.mark.parametrize("classes", [2, 3, 7])
 @pytest.mark.parametrize("count", [1, "all"])
 def test_attack_without_eps_keeps_the_nearest(classes: int, count: int | Literal["all"]) -> None:
     model, inputs, labels = linear_problem(classes, classes)
-    made = over_targets(Nearest(model.weight.detach()), count=count)(model, inputs, labels)
+    adversarial = over_targets(Nearest(model.weight.detach()), count=count)(model, inputs, labels)
     wrong = model(inputs).detach().scatter(1, labels[:, None], -torch.inf)
     tried = wrong.argsort(1, descending=True)[:, : 1 if count == 1 else classes - 1]
     expected = distances(model, inputs, labels, 2).gather(1, tried).amin(1)
-    assert (model(made).argmax(1) != labels).all()
-    assert torch.allclose(size(made - inputs, "l2"), expected, rtol=1e-3)
+    assert (model(adversarial).argmax(1) != labels).all()
+    assert torch.allclose(size(adversarial - inputs, "l2"), expected, rtol=1e-3)
 
 
 def test_attack_without_eps_leaves_images_alone_that_are_wrong() -> None:
@@ -158,8 +158,8 @@ def test_attack_without_eps_leaves_images_alone_that_are_wrong() -> None:
         calls.append(len(inputs))
         return nearest(model, inputs, labels, **settings)
 
-    made = over_targets(counted)(model, inputs, wrong)
-    assert torch.equal(made[2], inputs[2])
+    adversarial = over_targets(counted)(model, inputs, wrong)
+    assert torch.equal(adversarial[2], inputs[2])
     assert calls == [5, 5]
 
 
@@ -171,9 +171,9 @@ def hills(inputs: Tensor) -> Tensor:
 
 def test_reaches_what_untargeted_ascent_walks_away_from() -> None:
     x, y = torch.full((1, 1, 1, 1), 0.5), torch.tensor([0])
-    asked: dict[str, Any] = {"eps": 0.3, "random_start": False, "objective": "margin"}
-    assert hills(pgd(hills, x, y, **asked)).argmax() == 0
-    assert hills(over_targets(pgd)(hills, x, y, **asked)).argmax() == 2
+    options: dict[str, Any] = {"eps": 0.3, "random_start": False, "objective": "margin"}
+    assert hills(pgd(hills, x, y, **options)).argmax() == 0
+    assert hills(over_targets(pgd)(hills, x, y, **options)).argmax() == 2
 
 
 @pytest.mark.slow
@@ -186,9 +186,9 @@ def test_keeps_the_contract_of_an_attack() -> None:
 
 def test_two_classes_have_one_way_to_go() -> None:
     model, inputs, labels = linear_problem(0, 2)
-    asked: dict[str, Any] = {"eps": 0.1, "random_start": False}
-    made = over_targets(pgd)(model, inputs, labels, **asked)
-    assert torch.equal(made, pgd(model, inputs, labels, targets=1 - labels, **asked))
+    options: dict[str, Any] = {"eps": 0.1, "random_start": False}
+    adversarial = over_targets(pgd)(model, inputs, labels, **options)
+    assert torch.equal(adversarial, pgd(model, inputs, labels, targets=1 - labels, **options))
 
 
 def test_search_goes_with_the_rows() -> None:
@@ -196,7 +196,7 @@ def test_search_goes_with_the_rows() -> None:
     reach = distances(model, inputs, labels, 1).amin(1)
     eps = float(reach.sort().values[2:4].mean())  # three images can be fooled, three cannot
     judge = QueryCounter(model)
-    made = over_targets(pgd)(
+    adversarial = over_targets(pgd)(
         QueryCounter(model),
         inputs,
         labels,
@@ -204,7 +204,7 @@ def test_search_goes_with_the_rows() -> None:
         generator=streams(),
         search=Search(retire=True, confirm=judge),
     )
-    won = model(made).argmax(1) != labels
+    won = model(adversarial).argmax(1) != labels
     assert torch.equal(won, reach < eps)
     # the caller's model sees the clean image, and each class that is tried in vain to its end
     assert (judge.asked[won] < judge.asked[~won].min()).all()
@@ -255,8 +255,8 @@ def test_eps_may_be_bound_beforehand() -> None:
     attack = Recorded(stay)
     for bound in (functools.partial(attack, eps=0.1), best_of(attack, restarts=2)):
         settings = {} if isinstance(bound, functools.partial) else {"eps": 0.1}
-        made = over_targets(bound)(FLAT, INPUTS, LABELS, **settings)
-        assert torch.equal(made, INPUTS)
+        adversarial = over_targets(bound)(FLAT, INPUTS, LABELS, **settings)
+        assert torch.equal(adversarial, INPUTS)
     unnamed = over_targets(functools.partial(best_of(attack, restarts=2), eps=0.1))
     assert torch.equal(unnamed(FLAT, INPUTS, LABELS), INPUTS)
 

@@ -39,10 +39,10 @@ def test_a_success_that_the_model_does_not_confirm_is_none(
     model, inputs, labels = linear_problem(0, classes=2)
     far = float(model.distance(inputs, labels, "linf").max())
     search = Search(confirm=model, precision="bfloat16")
-    made = attack(
+    adversarial = attack(
         Liar(model, labels), inputs, labels, eps=1.1 * far, search=search, generator=seeded()
     )
-    assert is_adversarial(model(made), labels).all()
+    assert is_adversarial(model(adversarial), labels).all()
 
 
 @pytest.mark.parametrize("attack", WALKS)
@@ -51,8 +51,8 @@ def test_fooled_images_leave_and_the_others_go_on(attack: Callable[..., Tensor])
     far = model.distance(inputs, labels, "linf")
     eps = float(far.sort().values[2:4].mean())
     counted = QueryCounter(model, len(inputs))
-    made = attack(counted, inputs, labels, eps=eps, search=Search(), generator=seeded())
-    fooled = is_adversarial(model(made), labels)
+    adversarial = attack(counted, inputs, labels, eps=eps, search=Search(), generator=seeded())
+    fooled = is_adversarial(model(adversarial), labels)
     assert torch.equal(fooled, far < eps)
     assert int(counted.queries[fooled].max()) < int(counted.queries[~fooled].min())
 
@@ -72,11 +72,11 @@ def test_restarts_go_to_those_who_are_left() -> None:
     p = Problem(0)
     counted = QueryCounter(p.model, len(p.inputs))
     thorough = best_of(pgd, restarts=4)
-    made = thorough(
+    result = thorough(
         counted, p.inputs, p.labels, eps=0.05, steps=5, search=Search(), generator=seeded()
     )
     with torch.no_grad():
-        fooled = is_adversarial(p.model(made), p.labels)
+        fooled = is_adversarial(p.model(result), p.labels)
     assert 0 < int(fooled.sum()) < len(fooled)
     assert int(counted.queries[fooled].max()) < int(counted.queries[~fooled].min())
 
@@ -85,5 +85,7 @@ def test_a_hair_is_no_reason_to_stop() -> None:
     model = nn.Flatten()
     inputs = torch.tensor([[[[0.5, 0.5000001]]]])
     # fooled by the last bit only: the walk goes on and finds a lead that every batch confirms
-    made = pgd(model, inputs, torch.tensor([0]), eps=0.1, search=Search(), generator=seeded())
-    assert float(made.flatten()[1] - made.flatten()[0]) > 1e-3
+    adversarial = pgd(
+        model, inputs, torch.tensor([0]), eps=0.1, search=Search(), generator=seeded()
+    )
+    assert float(adversarial.flatten()[1] - adversarial.flatten()[0]) > 1e-3

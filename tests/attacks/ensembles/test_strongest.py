@@ -61,8 +61,8 @@ def test_a_fooled_image_is_not_asked_about_again() -> None:
     model, inputs, labels = linear_problem(0, classes=2)
     far = model.distance(inputs, labels, "linf").sort().values
     counted = QueryCounter(model, len(inputs))
-    made = strongest(counted, inputs, labels, eps=float(far[2:4].mean()), generator=seeded())
-    won = is_adversarial(model(made), labels)
+    adversarial = strongest(counted, inputs, labels, eps=float(far[2:4].mean()), generator=seeded())
+    won = is_adversarial(model(adversarial), labels)
     assert won.any()
     assert not won.all()
     assert int(counted.queries[won].max()) < int(counted.queries[~won].min())
@@ -106,8 +106,8 @@ def test_the_scale_of_the_scores_does_not_change_the_verdict(norm: Any, eps: flo
     for factor in (0.01, 1, 100):
         model = Times(p.model, factor).eval()
         streams = ImageStreams.of(range(len(p.inputs)), seed=0, purpose="strongest")
-        made = strongest(model, p.inputs, p.labels, eps=eps, norm=norm, generator=streams)
-        verdicts.append(is_adversarial(model(made), p.labels))
+        adversarial = strongest(model, p.inputs, p.labels, eps=eps, norm=norm, generator=streams)
+        verdicts.append(is_adversarial(model(adversarial), p.labels))
     assert 0 < int(verdicts[1].sum()) < len(p.inputs)
     assert torch.equal(verdicts[0], verdicts[1])
     assert torch.equal(verdicts[2], verdicts[1])
@@ -129,10 +129,10 @@ def test_a_defence_falls_through_its_stand_in(norm: Any, eps: float) -> None:
     hidden = defended(p.model, BitDepth(bits=4))
     given: dict[str, Any] = {"eps": eps, "norm": norm, "generator": seeded()}
     plain = apgd(hidden, p.inputs, p.labels, **given)
-    made = strongest(hidden, p.inputs, p.labels, **given)
+    adversarial = strongest(hidden, p.inputs, p.labels, **given)
     through = apgd(hidden.relaxed(), p.inputs, p.labels, **given)
-    assert fooled(hidden, made, p.labels) >= fooled(hidden, through, p.labels)
-    assert fooled(hidden, made, p.labels) > fooled(hidden, plain, p.labels)
+    assert fooled(hidden, adversarial, p.labels) >= fooled(hidden, through, p.labels)
+    assert fooled(hidden, adversarial, p.labels) > fooled(hidden, plain, p.labels)
 
 
 def without_gradient(model: nn.Module) -> Callable[[Tensor], Tensor]:
@@ -146,8 +146,10 @@ def without_gradient(model: nn.Module) -> Callable[[Tensor], Tensor]:
 
 def test_a_model_without_any_gradient_is_attacked_all_the_same() -> None:
     p = Problem(0)
-    made = strongest(without_gradient(p.model), p.inputs, p.labels, eps=0.3, generator=seeded())
-    assert fooled(p.model, made, p.labels) > fooled(p.model, p.inputs, p.labels)
+    adversarial = strongest(
+        without_gradient(p.model), p.inputs, p.labels, eps=0.3, generator=seeded()
+    )
+    assert fooled(p.model, adversarial, p.labels) > fooled(p.model, p.inputs, p.labels)
 
 
 @pytest.mark.parametrize("hide", [without_gradient, lambda model: Stepped(model).eval()])
@@ -164,9 +166,9 @@ def test_images_without_a_gradient_get_the_stages_for_masked_models(hide: Any) -
 def test_the_standard_composition_wins_what_its_parts_win() -> None:
     p = Problem(3, classes=4)
     given: dict[str, Any] = {"eps": 0.05, "steps": 20}
-    made = autoattack(p.model, p.inputs, p.labels, queries=100, generator=seeded(), **given)
+    adversarial = autoattack(p.model, p.inputs, p.labels, queries=100, generator=seeded(), **given)
     alone = apgd(p.model, p.inputs, p.labels, generator=seeded(), **given)
-    assert fooled(p.model, made, p.labels) >= fooled(p.model, alone, p.labels)
+    assert fooled(p.model, adversarial, p.labels) >= fooled(p.model, alone, p.labels)
 
 
 @pytest.mark.slow
@@ -192,8 +194,8 @@ def test_a_defence_around_a_masked_model_has_no_stand_in_and_is_attacked_all_the
     guard = MaxSoftmax(masked, threshold=0.34).fit(p.inputs, p.labels)  # hardly ever rejects
     counted = Recorder(guard, guard.info, len(p.inputs), "cpu")
     assert counted.relaxed() is None
-    made = strongest(counted, p.inputs, p.labels, eps=0.1, generator=seeded())
-    assert fooled(masked, made, p.labels) > fooled(masked, p.inputs, p.labels)
+    adversarial = strongest(counted, p.inputs, p.labels, eps=0.1, generator=seeded())
+    assert fooled(masked, adversarial, p.labels) > fooled(masked, p.inputs, p.labels)
 
 
 def test_methods_against_rejection_are_for_models_that_reject() -> None:
@@ -201,6 +203,6 @@ def test_methods_against_rejection_are_for_models_that_reject() -> None:
     for model in (p.model, ThresholdRejector(p.model, 3, threshold=1e3).eval()):
         counted = QueryCounter(model, len(p.inputs))
         strongest(counted, p.inputs, p.labels, eps=1e-6, generator=seeded())
-        asked = int(counted.queries.max())
+        queries = int(counted.queries.max())
         # nothing is won: no image comes near, and only stages for all images are run
-        assert (asked > 300) == (model is not p.model), asked
+        assert (queries > 300) == (model is not p.model), queries

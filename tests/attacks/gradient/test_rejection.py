@@ -66,11 +66,11 @@ def test_it_fools_what_the_margin_of_the_classes_alone_does_not(norm: Norm) -> N
 
 def test_without_a_rejection_it_is_a_margin_attack() -> None:
     p = Problem(0)
-    made = rejection(p.model, p.inputs, p.labels, eps=0.3, generator=seeded())
+    adversarial = rejection(p.model, p.inputs, p.labels, eps=0.3, generator=seeded())
     usual = pgd(
         p.model, p.inputs, p.labels, eps=0.3, norm="l2", objective="margin", generator=seeded()
     )
-    ours, theirs = margin(p.model(made), p.labels), margin(p.model(usual), p.labels)
+    ours, theirs = margin(p.model(adversarial), p.labels), margin(p.model(usual), p.labels)
     assert (ours > theirs - 0.05 * theirs.abs() - 0.05).all()
 
 
@@ -82,7 +82,7 @@ def test_targets_are_reached_past_the_rejection() -> None:
     for shift in (1, 2):
         targets = (labels + shift) % 3
         for objective in ("reject-margin", "reject-hinge", "reject-hinge-one", "cross-entropy"):
-            made = rejection(
+            adversarial = rejection(
                 model,
                 inputs,
                 labels,
@@ -91,7 +91,7 @@ def test_targets_are_reached_past_the_rejection() -> None:
                 objective=objective,
                 generator=seeded(),
             )
-            assert (model(made).argmax(1) == targets).all(), objective
+            assert (model(adversarial).argmax(1) == targets).all(), objective
 
 
 def test_the_hinge_goes_towards_the_second_class_of_the_clean_image() -> None:
@@ -100,7 +100,7 @@ def test_the_hinge_goes_towards_the_second_class_of_the_clean_image() -> None:
     ranked = model(inputs)[:, :3].topk(2, dim=1).indices
     labels = ranked[:, 0]
     for objective in ("reject-hinge", "reject-hinge-one"):
-        made = rejection(
+        adversarial = rejection(
             model,
             inputs,
             labels,
@@ -113,13 +113,15 @@ def test_the_hinge_goes_towards_the_second_class_of_the_clean_image() -> None:
             scale="scores",
             generator=seeded(),
         )
-        assert (model(made).argmax(1) == ranked[:, 1]).all(), objective
+        assert (model(adversarial).argmax(1) == ranked[:, 1]).all(), objective
     # the sum also lowers the machines of the other classes, the one machine's hinge does not
     together, alone = (
         rejection(model, inputs, labels, eps=0.5, objective=name, steps=200, generator=seeded())
         for name in ("reject-hinge", "reject-hinge-one")
     )
-    own = [model(made).gather(1, labels[:, None]).mean() for made in (together, alone)]
+    own = [
+        model(adversarial).gather(1, labels[:, None]).mean() for adversarial in (together, alone)
+    ]
     assert own[0] < own[1] - 0.2
 
 
@@ -143,9 +145,11 @@ def test_probabilities_vanish_where_scores_do_not() -> None:
 
 def test_probabilities_of_other_models_are_their_softmax() -> None:
     p, model = rejecting_problem(3, threshold=4.0)
-    made = rejection(model, p.inputs, p.labels, eps=0.5, scale="probabilities", generator=seeded())
+    adversarial = rejection(
+        model, p.inputs, p.labels, eps=0.5, scale="probabilities", generator=seeded()
+    )
     before = is_adversarial(model(p.inputs), p.labels, classes=3).sum()
-    assert is_adversarial(model(made), p.labels, classes=3).sum() > before
+    assert is_adversarial(model(adversarial), p.labels, classes=3).sum() > before
 
 
 def test_a_tolerance_ends_walks() -> None:
@@ -177,7 +181,7 @@ def test_last_is_where_the_walk_ends(step_size: float | None) -> None:
     given: dict[str, Any] = {"eps": 0.4, "steps": 30, "step_size": step_size}
     last = rejection(model, p.inputs, p.labels, keep="last", generator=seeded(), **given)
     best = rejection(model, p.inputs, p.labels, keep="best", generator=seeded(), **given)
-    won = [is_adversarial(model(made), p.labels, classes=3) for made in (last, best)]
+    won = [is_adversarial(model(result), p.labels, classes=3) for result in (last, best)]
     assert (won[1] | ~won[0]).all()
     assert (size(last - p.inputs, "l2") <= 0.4 + 1e-6).all()
     if step_size is None:  # a line search only goes up: the last point that it stood at is high
@@ -214,7 +218,7 @@ def test_a_density_draws_the_walk_to_where_images_are() -> None:
 
     far = {}
     for weight in (0.0, 1.0, 1e4):
-        made = rejection(
+        adversarial = rejection(
             model,
             p.inputs,
             p.labels,
@@ -224,7 +228,7 @@ def test_a_density_draws_the_walk_to_where_images_are() -> None:
             keep="last",
             generator=seeded(),
         )
-        far[weight] = float((made - p.inputs[:1]).flatten(1).norm(dim=1).mean())
+        far[weight] = float((adversarial - p.inputs[:1]).flatten(1).norm(dim=1).mean())
         assert bool(calls) == (weight > 0)
     assert far[1e4] < far[1.0] <= far[0.0]
     assert max(calls) <= len(p.inputs)
@@ -241,9 +245,11 @@ def test_a_cheaper_model_never_decides() -> None:
             return scores
 
     search = Search(confirm=model)
-    made = rejection(Cheaper(), p.inputs, p.labels, eps=0.4, search=search, generator=seeded())
+    adversarial = rejection(
+        Cheaper(), p.inputs, p.labels, eps=0.4, search=search, generator=seeded()
+    )
     whole = rejection(model, p.inputs, p.labels, eps=0.4, generator=seeded())
-    won = [int(is_adversarial(model(m), p.labels, classes=3).sum()) for m in (made, whole)]
+    won = [int(is_adversarial(model(m), p.labels, classes=3).sum()) for m in (adversarial, whole)]
     before = int(is_adversarial(model(p.inputs), p.labels, classes=3).sum())
     assert before < won[0] >= won[1] - 2
 
@@ -251,8 +257,10 @@ def test_a_cheaper_model_never_decides() -> None:
 def test_a_fooled_image_costs_no_more() -> None:
     p, model = rejecting_problem(4)
     counting = QueryCounter(model, len(p.inputs))
-    made = rejection(counting, p.inputs, p.labels, eps=0.5, search=Search(), generator=seeded())
-    won = is_adversarial(model(made), p.labels, classes=3)
+    adversarial = rejection(
+        counting, p.inputs, p.labels, eps=0.5, search=Search(), generator=seeded()
+    )
+    won = is_adversarial(model(adversarial), p.labels, classes=3)
     assert won.any()
     assert counting.queries[won].float().mean() < 50
 

@@ -39,10 +39,10 @@ def test_linear_models_are_fooled_exactly_where_they_can_be(norm: str) -> None:
     lead = logits.gather(1, labels[:, None]) - logits
     nearest = (lead / length).nan_to_num(torch.inf).where(lead > 0, torch.inf).amin(1)
     eps = float(nearest.median())
-    found = relaxation(
+    adversarial = relaxation(
         linear(), inputs, labels, eps=eps, norm=norm, generator=streams(list(range(200)))
     )
-    fooled = linear()(found).argmax(1) != labels
+    fooled = linear()(adversarial).argmax(1) != labels
     assert not bool(fooled[nearest > eps * 1.001].any())
     assert bool(fooled[nearest < eps * 0.98].all())
 
@@ -79,7 +79,7 @@ def test_an_image_alone_gets_what_it_gets_among_others() -> None:
         relaxation(linear(), inputs[i : i + 1], labels[i : i + 1], eps=0.02, generator=streams([i]))
         for i in range(40)
     ]
-    fooled = [linear()(found).argmax(1) != labels for found in (whole, torch.cat(alone))]
+    fooled = [linear()(one).argmax(1) != labels for one in (whole, torch.cat(alone))]
     assert torch.equal(*fooled)
     assert size(whole - inputs, "linf").max() <= 0.02 * (1 + 1e-6)
 

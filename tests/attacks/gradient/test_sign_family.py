@@ -69,8 +69,8 @@ def slope(reference: int) -> Tensor:
     model = Weights()
     p = model(INPUTS).softmax(1)[0].detach()
     p[reference] -= 1
-    found: Tensor = (model.weight.T @ p).detach()
-    return found
+    result: Tensor = (model.weight.T @ p).detach()
+    return result
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_every_member_steps_where_its_formula_says(
     g = slope(followed)
     form = {"sign": g.sign(), "l2": g / g.norm(), "raw": g}[gradient]
     expected = 0.5 + (1 if direction == "ascent" else -1) * 0.05 * form
-    made = fgsm(
+    adversarial = fgsm(
         model,
         INPUTS,
         label,
@@ -115,7 +115,7 @@ def test_every_member_steps_where_its_formula_says(
         targets=targets if reference == "given" else None,
     )
     cut = size((expected - 0.5)[None], "l2").clamp_min(0.05) / 0.05 if gradient == "raw" else 1
-    assert torch.allclose(made.flatten(), 0.5 + (expected - 0.5) / cut, atol=1e-6)
+    assert torch.allclose(adversarial.flatten(), 0.5 + (expected - 0.5) / cut, atol=1e-6)
 
 
 def test_targets_alone_mean_descent_towards_them() -> None:
@@ -134,9 +134,11 @@ def test_bim_of_one_step_is_fgsm() -> None:
 def test_bim_keeps_the_class_it_chose_when_clean() -> None:
     """Towards the runner-up for many steps: it becomes first, and is still followed."""
     model, label = Weights(), torch.tensor([1])
-    made = bim(model, INPUTS, label, eps=0.5, steps=20, direction="descent", reference="second")
+    adversarial = bim(
+        model, INPUTS, label, eps=0.5, steps=20, direction="descent", reference="second"
+    )
     second = int(model(INPUTS)[0].argsort(descending=True)[1])
-    assert int(model(made).argmax()) == second
+    assert int(model(adversarial).argmax()) == second
 
 
 def test_unclipped_reaches_beyond_the_box() -> None:
@@ -168,8 +170,8 @@ def test_bad_steps(changes: dict[str, Any]) -> None:
 def test_pgd_takes_every_objective(objective: Any) -> None:
     inputs = torch.rand((8, 1, 1, 3), generator=torch.Generator().manual_seed(0))
     labels = Weights()(inputs).argmax(1)
-    made = pgd(Weights(), inputs, labels, eps=0.5, objective=objective)
-    assert (Weights()(made).argmax(1) != labels).float().mean() > 0.7
+    adversarial = pgd(Weights(), inputs, labels, eps=0.5, objective=objective)
+    assert (Weights()(adversarial).argmax(1) != labels).float().mean() > 0.7
 
 
 def test_pgd_of_a_saturated_model_needs_the_margin() -> None:
@@ -179,9 +181,9 @@ def test_pgd_of_a_saturated_model_needs_the_margin() -> None:
 
     inputs = torch.rand((20, 1, 1, 3), generator=torch.Generator().manual_seed(0))
     labels = Saturated()(inputs).argmax(1)
-    asked: dict[str, Any] = {"eps": 0.3, "random_start": False}
-    blind = pgd(Saturated(), inputs, labels, **asked)
-    seeing = pgd(Saturated(), inputs, labels, objective="margin", **asked)
+    options: dict[str, Any] = {"eps": 0.3, "random_start": False}
+    blind = pgd(Saturated(), inputs, labels, **options)
+    seeing = pgd(Saturated(), inputs, labels, objective="margin", **options)
     fooled = [int((Saturated()(x).argmax(1) != labels).sum()) for x in (blind, seeing)]
     assert fooled[1] > fooled[0]
 
@@ -191,12 +193,14 @@ def test_restarts_are_never_weaker() -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(16, 24), nn.Tanh(), nn.Linear(24, 4))
     inputs, labels = torch.rand(60, 1, 4, 4), torch.arange(60) % 4
     labels = model(inputs).argmax(1)
-    asked: dict[str, Any] = {"eps": 0.12, "steps": 2}
+    options: dict[str, Any] = {"eps": 0.12, "steps": 2}
     fooled = []
     for restarts in (1, 8):
         generator = torch.Generator().manual_seed(5)
-        made = best_of(pgd, restarts=restarts)(model, inputs, labels, generator=generator, **asked)
-        fooled.append(int((model(made).argmax(1) != labels).sum()))
+        adversarial = best_of(pgd, restarts=restarts)(
+            model, inputs, labels, generator=generator, **options
+        )
+        fooled.append(int((model(adversarial).argmax(1) != labels).sum()))
     assert fooled[1] >= fooled[0]
     assert fooled[1] > 0
     with pytest.raises(InvalidInput, match="restarts must be >= 1, got 0"):
@@ -209,12 +213,12 @@ def test_noise_has_the_size_it_says(distribution: Any) -> None:
     labels = torch.zeros(50, dtype=torch.int64)
     model = nn.Flatten()
     generator = torch.Generator().manual_seed(0)
-    asked: dict[str, Any] = {"distribution": distribution, "generator": generator}
-    delta = noise(model, inputs, labels, eps=0.1, **asked) - inputs
+    options: dict[str, Any] = {"distribution": distribution, "generator": generator}
+    delta = noise(model, inputs, labels, eps=0.1, **options) - inputs
     spread = {"sign": 0.1, "uniform": 0.1 / 3**0.5, "gaussian": 0.048}[distribution]
     assert abs(float(delta.std()) - spread) < 0.002
     assert delta.abs().max() <= 0.1 + 1e-6
-    delta = noise(model, inputs, labels, eps=2.0, norm="l2", **asked) - inputs
+    delta = noise(model, inputs, labels, eps=2.0, norm="l2", **options) - inputs
     assert torch.allclose(size(delta, "l2"), torch.tensor(2.0), atol=1e-4)
 
 

@@ -50,12 +50,12 @@ def test_momentum_and_look_ahead(net: nn.Module, images: Tensor, ahead: bool) ->
         seen = point + EPS / 6 * 0.9 * momentum if ahead else point
         momentum = 0.9 * momentum + by_mean(slope(net, seen))
         point = step(point, momentum, images, EPS / 6)
-    asked = transfer(
+    report = transfer(
         net, images, LABELS, eps=EPS, steps=6, decay=0.9, views="none", lookahead=ahead
     )
-    assert torch.allclose(asked, point)
+    assert torch.allclose(report, point)
     if ahead:
-        assert torch.equal(asked, nifgsm(net, images, LABELS, eps=EPS, steps=6, decay=0.9))
+        assert torch.equal(report, nifgsm(net, images, LABELS, eps=EPS, steps=6, decay=0.9))
 
 
 def test_variance_tuning(net: nn.Module, images: Tensor) -> None:
@@ -70,11 +70,11 @@ def test_variance_tuning(net: nn.Module, images: Tensor) -> None:
         momentum = momentum + by_mean(plain + correction)
         correction = near / 4 - plain
         point = step(point, momentum, images, EPS / 3)
-    asked = transfer(
+    report = transfer(
         net, images, LABELS, eps=EPS, steps=3, views="none", estimate="variance", neighbours=4,
         generator=torch.Generator().manual_seed(5),
     )  # fmt: skip
-    assert torch.allclose(asked, point, atol=1e-6)
+    assert torch.allclose(report, point, atol=1e-6)
 
 
 def test_flat_maxima(net: nn.Module, images: Tensor) -> None:
@@ -90,11 +90,11 @@ def test_flat_maxima(net: nn.Module, images: Tensor) -> None:
             total += gradient / 4
         momentum = 0.5 * momentum + by_mean(total)
         point = step(point, momentum, images, EPS / 3)
-    asked = mef(
+    adversarial = mef(
         net, images, LABELS, eps=EPS, steps=3, neighbours=4,
         generator=torch.Generator().manual_seed(5),
     )  # fmt: skip
-    assert torch.allclose(asked, point, atol=1e-6)
+    assert torch.allclose(adversarial, point, atol=1e-6)
 
 
 def test_a_kernel_smooths_as_scipy_does() -> None:

@@ -103,10 +103,10 @@ class Cliff(nn.Module):
 
 @pytest.mark.parametrize("border", [0.03, 0.3, 0.77])
 def test_pull_back_where_scores_are_a_step(border: float) -> None:
-    inputs, found = torch.zeros(1, 1, 2, 2), torch.ones(1, 1, 2, 2)
+    inputs, result = torch.zeros(1, 1, 2, 2), torch.ones(1, 1, 2, 2)
     goal = LeadGoal(Cliff(border), torch.tensor([0]), None)
     drawn = [
-        float(pull_back(goal.model, inputs, found, rows(1), goal, steps=steps).mean())
+        float(pull_back(goal.model, inputs, result, rows(1), goal, steps=steps).mean())
         for steps in (0, 4, 12, 30)
     ]
     assert drawn[0] == 1
@@ -118,10 +118,10 @@ def test_pull_back_where_scores_are_a_step(border: float) -> None:
 def test_pull_back_meets_a_plane_at_once_and_stays_clear_of_it() -> None:
     model = Scores([[1.0, 0.0], [0.0, 1.0]])
     inputs = torch.tensor([[0.75, 0.25], [0.5, 0.375]]).view(2, 1, 1, 2)
-    found = torch.tensor([[0.25, 0.75], [0.0, 1.0]]).view(2, 1, 1, 2)
+    result = torch.tensor([[0.25, 0.75], [0.0, 1.0]]).view(2, 1, 1, 2)
     goal = LeadGoal(model, torch.tensor([0, 0]), None)
     for steps in (1, 5):
-        drawn = pull_back(model, inputs, found, rows(2), goal, steps=steps)
+        drawn = pull_back(model, inputs, result, rows(2), goal, steps=steps)
         lead, lacked = goal.value(model(drawn)), -goal.value(model(inputs))
         assert (lead > 1e-4 * lacked).all()
         assert (lead < 1e-3 * lacked).all()
@@ -135,9 +135,9 @@ def test_pull_back_keeps_what_it_cannot_better() -> None:
             near = (inputs.flatten(1).mean(1) > 0.999).float()
             return torch.stack((1 - near, near), 1)
 
-    inputs, found = torch.zeros(1, 1, 2, 2), torch.ones(1, 1, 2, 2)
+    inputs, result = torch.zeros(1, 1, 2, 2), torch.ones(1, 1, 2, 2)
     goal = LeadGoal(Shell(), torch.tensor([0]), None)
-    assert torch.equal(pull_back(goal.model, inputs, found, rows(1), goal, steps=5), found)
+    assert torch.equal(pull_back(goal.model, inputs, result, rows(1), goal, steps=5), result)
 
 
 class Curve(nn.Module):
@@ -163,9 +163,9 @@ def test_pull_back_follows_a_curve_from_either_side(
     lead: Callable[[Tensor], Tensor], border: float
 ) -> None:
     """A line between the ends meets the border from the same side again and again."""
-    inputs, found = torch.zeros(1, 1, 2, 2), torch.ones(1, 1, 2, 2)
+    inputs, result = torch.zeros(1, 1, 2, 2), torch.ones(1, 1, 2, 2)
     goal = LeadGoal(Curve(lead), torch.tensor([0]), None)
-    drawn = pull_back(goal.model, inputs, found, rows(1), goal, steps=14)
+    drawn = pull_back(goal.model, inputs, result, rows(1), goal, steps=14)
     assert border < drawn.mean() < 1.1 * border
 
 
@@ -175,9 +175,9 @@ def test_pull_back_keeps_the_nearest_though_it_looks_for_a_clearer_one() -> None
     def lead(mean: Tensor) -> Tensor:
         return -1 + 1.0001 * (mean > 0.4) + 0.9999 * (mean > 0.9)
 
-    inputs, found = torch.zeros(1, 1, 2, 2), torch.ones(1, 1, 2, 2)
+    inputs, result = torch.zeros(1, 1, 2, 2), torch.ones(1, 1, 2, 2)
     goal = LeadGoal(Curve(lead), torch.tensor([0]), None)
-    drawn = pull_back(goal.model, inputs, found, rows(1), goal, steps=6)
+    drawn = pull_back(goal.model, inputs, result, rows(1), goal, steps=6)
     assert drawn.mean() < 0.51
 
 
@@ -187,8 +187,8 @@ def test_pull_back_survives_scores_that_are_no_numbers() -> None:
             inside = (inputs.flatten(1).mean(1) - 0.5).abs() < 0.1
             return super().forward(inputs).masked_fill(inside[:, None], torch.nan)
 
-    inputs, found = torch.zeros(1, 1, 2, 2), torch.ones(1, 1, 2, 2)
+    inputs, result = torch.zeros(1, 1, 2, 2), torch.ones(1, 1, 2, 2)
     goal = LeadGoal(Hole(0.3), torch.tensor([0]), None)
-    drawn = pull_back(goal.model, inputs, found, rows(1), goal, steps=12)
+    drawn = pull_back(goal.model, inputs, result, rows(1), goal, steps=12)
     assert goal.success(goal.model(drawn)).all()
     assert drawn.mean() < 0.7

@@ -21,11 +21,11 @@ short = partial(cw, searches=4, steps=30)
 @pytest.mark.parametrize("seed", range(4))
 def test_finds_the_border_of_a_linear_model(seed: int) -> None:
     model, inputs, labels = linear_problem(seed, 2)
-    made = cw(model, inputs, labels)
-    assert (model(made).argmax(1) != labels).all()
-    found, true = size(made - inputs, "l2"), nearest_border(model, inputs, labels, "l2")
-    assert (found > 0.9999 * true).all()
-    assert (found <= 1.02 * true + ROUNDING).all()
+    adversarial = cw(model, inputs, labels)
+    assert (model(adversarial).argmax(1) != labels).all()
+    result, true = size(adversarial - inputs, "l2"), nearest_border(model, inputs, labels, "l2")
+    assert (result > 0.9999 * true).all()
+    assert (result <= 1.02 * true + ROUNDING).all()
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -35,29 +35,29 @@ def test_walls_of_the_box(seed: int) -> None:
     slope = (planes[1 - labels] - planes[labels]).view_as(inputs)
     gap = logits.gather(1, labels[:, None]) - logits.gather(1, 1 - labels[:, None])
     true = size(step_to_plane(inputs, slope, gap[:, 0], "l2"), "l2")
-    made = cw(model, inputs, labels)
-    assert (model(made).argmax(1) != labels).all()
-    assert (size(made - inputs, "l2") <= 1.02 * true).all()
-    assert made.min() >= 0
-    assert made.max() <= 1
+    adversarial = cw(model, inputs, labels)
+    assert (model(adversarial).argmax(1) != labels).all()
+    assert (size(adversarial - inputs, "l2") <= 1.02 * true).all()
+    assert adversarial.min() >= 0
+    assert adversarial.max() <= 1
 
 
 def test_black_and_white_pixels_move_as_well() -> None:
     """Where the source's tanh has no slope."""
     model, inputs, labels = held_by_the_box()
     assert ((inputs == 0) | (inputs == 1)).all()
-    made = cw(model, inputs, labels)
-    assert (model(made).argmax(1) != labels).all()
-    assert (size(made - inputs, "l2") <= 1.02 * model.distance(inputs, labels, "l2")).all()
+    adversarial = cw(model, inputs, labels)
+    assert (model(adversarial).argmax(1) != labels).all()
+    assert (size(adversarial - inputs, "l2") <= 1.02 * model.distance(inputs, labels, "l2")).all()
 
 
 @pytest.mark.parametrize("seed", range(2))
 def test_curved_borders(seed: int) -> None:
     p, labels, wrong = curved(seed)
-    made = cw(p.model, p.inputs, labels)
-    assert (p.model(made).argmax(1) != labels).all()
-    assert torch.equal(made[wrong], p.inputs[wrong])
-    assert (made != p.inputs).flatten(1).any(1)[~wrong].all()
+    adversarial = cw(p.model, p.inputs, labels)
+    assert (p.model(adversarial).argmax(1) != labels).all()
+    assert torch.equal(adversarial[wrong], p.inputs[wrong])
+    assert (adversarial != p.inputs).flatten(1).any(1)[~wrong].all()
 
 
 def test_the_constant_is_searched_for() -> None:
@@ -120,8 +120,8 @@ def test_giving_up_saves_passes() -> None:
     spent = []
     for abort_early in (False, True):
         counting = QueryCounter(model, len(inputs))
-        made = cw(counting, inputs, labels, steps=400, abort_early=abort_early)
-        assert (model(made).argmax(1) != labels).all()
+        adversarial = cw(counting, inputs, labels, steps=400, abort_early=abort_early)
+        assert (model(adversarial).argmax(1) != labels).all()
         spent.append(int(counting.forwards.sum()))
     assert spent[1] < 0.9 * spent[0]
 

@@ -22,11 +22,11 @@ short = partial(ddn, steps=40)
 def test_finds_the_border_of_a_linear_model(seed: int) -> None:
     """Much nearer than the 5 % by which a radius would swing whose changes never fall."""
     model, inputs, labels = linear_problem(seed, 2)
-    made = ddn(model, inputs, labels)
-    assert (model(made).argmax(1) != labels).all()
-    found, true = size(made - inputs, "l2"), nearest_border(model, inputs, labels, "l2")
-    assert (found > 0.9999 * true).all()
-    assert (found <= 1.002 * true + ROUNDING).all()
+    adversarial = ddn(model, inputs, labels)
+    assert (model(adversarial).argmax(1) != labels).all()
+    result, true = size(adversarial - inputs, "l2"), nearest_border(model, inputs, labels, "l2")
+    assert (result > 0.9999 * true).all()
+    assert (result <= 1.002 * true + ROUNDING).all()
 
 
 @pytest.mark.parametrize(
@@ -37,10 +37,10 @@ def test_finds_the_nearest_of_many_borders_mostly(classes: int) -> None:
     ratios = []
     for seed in range(3):
         model, inputs, labels = linear_problem(seed, classes)
-        made = ddn(model, inputs, labels)
-        assert (model(made).argmax(1) != labels).all()
+        adversarial = ddn(model, inputs, labels)
+        assert (model(adversarial).argmax(1) != labels).all()
         true = nearest_border(model, inputs, labels, "l2")
-        ratios.append((size(made - inputs, "l2") - ROUNDING) / true)
+        ratios.append((size(adversarial - inputs, "l2") - ROUNDING) / true)
     assert torch.cat(ratios).quantile(0.8) <= 1.02
     assert torch.cat(ratios).max() < 1.5
 
@@ -52,34 +52,34 @@ def test_walls_of_the_box(seed: int) -> None:
     slope = (planes[1 - labels] - planes[labels]).view_as(inputs)
     gap = logits.gather(1, labels[:, None]) - logits.gather(1, 1 - labels[:, None])
     true = size(step_to_plane(inputs, slope, gap[:, 0], "l2"), "l2")
-    made = ddn(model, inputs, labels)
-    assert (model(made).argmax(1) != labels).all()
-    assert (size(made - inputs, "l2") <= 1.02 * true).all()
-    assert made.min() >= 0
-    assert made.max() <= 1
+    adversarial = ddn(model, inputs, labels)
+    assert (model(adversarial).argmax(1) != labels).all()
+    assert (size(adversarial - inputs, "l2") <= 1.02 * true).all()
+    assert adversarial.min() >= 0
+    assert adversarial.max() <= 1
 
 
 def test_images_held_by_the_box() -> None:
     model, inputs, labels = held_by_the_box()
-    made = ddn(model, inputs, labels)
-    assert (model(made).argmax(1) != labels).all()
-    assert (size(made - inputs, "l2") <= 1.02 * model.distance(inputs, labels, "l2")).all()
+    adversarial = ddn(model, inputs, labels)
+    assert (model(adversarial).argmax(1) != labels).all()
+    assert (size(adversarial - inputs, "l2") <= 1.02 * model.distance(inputs, labels, "l2")).all()
 
 
 def test_more_steps_come_nearer() -> None:
     p, labels, wrong = curved(0)
     rough, fine = (ddn(p.model, p.inputs, labels, steps=steps) for steps in (5, 100))
-    for made in (rough, fine):
-        assert (p.model(made).argmax(1) != labels).all()
-        assert torch.equal(made[wrong], p.inputs[wrong])
+    for result in (rough, fine):
+        assert (p.model(result).argmax(1) != labels).all()
+        assert torch.equal(result[wrong], p.inputs[wrong])
     assert size(fine - p.inputs, "l2").sum() < 0.99 * size(rough - p.inputs, "l2").sum()
 
 
 def test_one_step_is_enough_for_a_linear_model() -> None:
     """The last point is scored, and the first one lies beyond the border."""
     model, inputs, labels = linear_problem(1, 2)
-    made = ddn(model, inputs, labels, steps=1)
-    assert (model(made).argmax(1) != labels).all()
+    adversarial = ddn(model, inputs, labels, steps=1)
+    assert (model(adversarial).argmax(1) != labels).all()
 
 
 def test_a_model_that_is_very_sure() -> None:
@@ -94,8 +94,8 @@ def test_a_model_that_is_very_sure() -> None:
     loss = nn.functional.cross_entropy(sure(here), labels, reduction="sum")
     (slope,) = torch.autograd.grad(loss, here)
     assert (slope == 0).flatten(1).all(1).sum() >= 4
-    found = size(ddn(sure, inputs, labels) - inputs, "l2")
-    assert (found <= 1.002 * nearest_border(model, inputs, labels, "l2") + ROUNDING).all()
+    result = size(ddn(sure, inputs, labels) - inputs, "l2")
+    assert (result <= 1.002 * nearest_border(model, inputs, labels, "l2") + ROUNDING).all()
 
 
 def test_passes_are_what_the_knobs_say() -> None:
@@ -126,6 +126,6 @@ def test_bad_input() -> None:
 def test_a_tie_is_left() -> None:
     model, inputs = Linear(0, 3), torch.full((1, *SHAPE), 0.5)
     labels = torch.tensor([0])
-    made = short(model, inputs, labels)
-    assert (model(made).argmax(1) != labels).all()
-    assert size(made - inputs, "l2") < 1e-3
+    result = short(model, inputs, labels)
+    assert (model(result).argmax(1) != labels).all()
+    assert size(result - inputs, "l2") < 1e-3

@@ -30,11 +30,11 @@ from epsball.types import Norm
 @pytest.mark.parametrize("seed", range(4))
 def test_finds_the_nearest_border_of_linear_classes(norm: Norm, classes: int, seed: int) -> None:
     model, inputs, labels = linear_problem(seed, classes)
-    made = deepfool(model, inputs, labels, norm=norm)
-    assert (model(made).argmax(1) != labels).all()
-    found, true = size(made - inputs, norm), nearest_border(model, inputs, labels, norm)
-    assert (found > 0.9999 * true).all()
-    assert (found <= 1.03 * true + ROUNDING).all()
+    adversarial = deepfool(model, inputs, labels, norm=norm)
+    assert (model(adversarial).argmax(1) != labels).all()
+    result, true = size(adversarial - inputs, norm), nearest_border(model, inputs, labels, norm)
+    assert (result > 0.9999 * true).all()
+    assert (result <= 1.03 * true + ROUNDING).all()
 
 
 @pytest.mark.parametrize("norm", NORMS)
@@ -46,11 +46,14 @@ def test_reaches_targets(norm: Norm, classes: int) -> None:
     for shift in range(1, min(classes, 4)):
         model, inputs, labels = linear_problem(shift, classes)
         targets = (labels + shift) % classes
-        made = deepfool(model, inputs, labels, norm=norm, targets=targets)
-        assert (model(made).argmax(1) == targets).all()
+        adversarial = deepfool(model, inputs, labels, norm=norm, targets=targets)
+        assert (model(adversarial).argmax(1) == targets).all()
         if classes == 2:
-            found, true = size(made - inputs, norm), nearest_border(model, inputs, labels, norm)
-            assert (found <= 1.03 * true + ROUNDING).all()
+            result, true = (
+                size(adversarial - inputs, norm),
+                nearest_border(model, inputs, labels, norm),
+            )
+            assert (result <= 1.03 * true + ROUNDING).all()
 
 
 @pytest.mark.parametrize("norm", NORMS)
@@ -58,14 +61,14 @@ def test_reaches_targets(norm: Norm, classes: int) -> None:
 def test_curved_borders(norm: Norm, seed: int) -> None:
     """Images all over the box: each comes back fooled, and those that are wrong as they were."""
     p, labels, wrong = curved(seed)
-    made = deepfool(p.model, p.inputs, labels, norm=norm)
-    assert (p.model(made).argmax(1) != labels).all()
-    assert made.min() >= 0
-    assert made.max() <= 1
-    assert torch.equal(made[wrong], p.inputs[wrong])
-    assert (made != p.inputs).flatten(1).any(1)[~wrong].all()
+    adversarial = deepfool(p.model, p.inputs, labels, norm=norm)
+    assert (p.model(adversarial).argmax(1) != labels).all()
+    assert adversarial.min() >= 0
+    assert adversarial.max() <= 1
+    assert torch.equal(adversarial[wrong], p.inputs[wrong])
+    assert (adversarial != p.inputs).flatten(1).any(1)[~wrong].all()
     rough = deepfool(p.model, p.inputs, labels, norm=norm, shrink=0)
-    near, far = size(made - p.inputs, norm), size(rough - p.inputs, norm)
+    near, far = size(adversarial - p.inputs, norm), size(rough - p.inputs, norm)
     assert (near <= far).all()
     if norm == "linf":
         assert near[~wrong].sum() < 0.999 * far[~wrong].sum()
@@ -73,19 +76,19 @@ def test_curved_borders(norm: Norm, seed: int) -> None:
 
 def test_many_classes_with_few_candidates() -> None:
     model, inputs, labels = linear_problem(0, 1000)
-    made = deepfool(model, inputs, labels, candidates=10)
-    assert (model(made).argmax(1) != labels).all()
-    found, true = size(made - inputs, "linf"), nearest_border(model, inputs, labels, "linf")
-    assert (found <= 1.03 * true + ROUNDING).all()
+    adversarial = deepfool(model, inputs, labels, candidates=10)
+    assert (model(adversarial).argmax(1) != labels).all()
+    result, true = size(adversarial - inputs, "linf"), nearest_border(model, inputs, labels, "linf")
+    assert (result <= 1.03 * true + ROUNDING).all()
 
 
 @pytest.mark.parametrize("norm", NORMS)
 def test_images_held_by_the_box(norm: Norm) -> None:
     """Steps that are cut by the box have to go further where they still can."""
     model, inputs, labels = held_by_the_box()
-    made = deepfool(model, inputs, labels, norm=norm)
-    assert (model(made).argmax(1) != labels).all()
-    assert (size(made - inputs, norm) <= 1.03 * model.distance(inputs, labels, norm)).all()
+    adversarial = deepfool(model, inputs, labels, norm=norm)
+    assert (model(adversarial).argmax(1) != labels).all()
+    assert (size(adversarial - inputs, norm) <= 1.03 * model.distance(inputs, labels, norm)).all()
 
 
 @pytest.mark.parametrize("norm", NORMS)
@@ -93,18 +96,18 @@ def test_rejection_is_no_success(norm: Norm) -> None:
     for seed in range(4):
         model, (_, inputs, _) = Rejecting(seed, 3), linear_problem(seed, 3)
         labels = model(inputs)[:, :2].argmax(1)
-        made = deepfool(model, inputs, labels, norm=norm)
-        assert (model(made).argmax(1) == 1 - labels).all()
+        adversarial = deepfool(model, inputs, labels, norm=norm)
+        assert (model(adversarial).argmax(1) == 1 - labels).all()
 
 
 def test_a_tie_is_left() -> None:
     """A grey image lies on the border of all classes, and argmax calls it class 0."""
     model, inputs = QueryCounter(Linear(0, 3), 1), torch.full((1, *SHAPE), 0.5)
     labels = torch.tensor([0])
-    made = deepfool(model, inputs, labels, norm="l2", shrink=1)
+    adversarial = deepfool(model, inputs, labels, norm="l2", shrink=1)
     assert model.forwards.item() == 3 + 3
-    assert (model.model(made).argmax(1) != labels).all()
-    assert size(made - inputs, "l2") < 1e-3
+    assert (model.model(adversarial).argmax(1) != labels).all()
+    assert size(adversarial - inputs, "l2") < 1e-3
 
 
 def test_spends_nothing_on_images_that_are_done() -> None:
@@ -120,8 +123,8 @@ def test_spends_nothing_on_images_that_are_done() -> None:
 def test_the_last_point_is_judged(steps: int) -> None:
     """One step fools a linear model, however few there are."""
     model, inputs, labels = linear_problem(0, 3)
-    made = deepfool(model, inputs, labels, steps=steps)
-    assert (model(made).argmax(1) != labels).all()
+    adversarial = deepfool(model, inputs, labels, steps=steps)
+    assert (model(adversarial).argmax(1) != labels).all()
 
 
 @pytest.mark.parametrize("norm", NORMS)
@@ -133,8 +136,8 @@ def test_what_cannot_be_fooled_comes_back_clean(norm: Norm) -> None:
         return torch.stack((1.5 + 0 * mean, mean), 1)
 
     inputs = torch.rand((2, *SHAPE), generator=torch.Generator().manual_seed(0)) / 4
-    made = deepfool(safe, inputs, torch.tensor([0, 0]), norm=norm, steps=5)
-    assert torch.equal(made, inputs)
+    adversarial = deepfool(safe, inputs, torch.tensor([0, 0]), norm=norm, steps=5)
+    assert torch.equal(adversarial, inputs)
 
 
 @pytest.mark.parametrize("value", [0.0, torch.nan])
@@ -143,8 +146,8 @@ def test_without_slope_the_clean_image_comes_back(value: float) -> None:
         return (value * inputs.flatten(1))[:, :3] + torch.tensor([1.0, 0.0, 0.0])
 
     inputs = torch.rand((2, *SHAPE), generator=torch.Generator().manual_seed(0))
-    made = deepfool(flat, inputs, torch.tensor([0, 0]))
-    assert torch.equal(made, inputs)
+    adversarial = deepfool(flat, inputs, torch.tensor([0, 0]))
+    assert torch.equal(adversarial, inputs)
 
 
 def test_a_row_does_not_see_its_batch() -> None:

@@ -33,11 +33,11 @@ from epsball.types import Norm
 def test_finds_the_nearest_border_of_linear_classes(norm: Norm, classes: int, shrink: int) -> None:
     for seed in range(3):
         model, inputs, labels = linear_problem(seed, classes)
-        made = fab(model, inputs, labels, norm=norm, steps=30, shrink=shrink)
-        assert (model(made).argmax(1) != labels).all()
-        found, true = size(made - inputs, norm), nearest_border(model, inputs, labels, norm)
-        assert (found > 0.9999 * true).all()
-        assert (found <= 1.01 * true + ROUNDING).all()
+        adversarial = fab(model, inputs, labels, norm=norm, steps=30, shrink=shrink)
+        assert (model(adversarial).argmax(1) != labels).all()
+        result, true = size(adversarial - inputs, norm), nearest_border(model, inputs, labels, norm)
+        assert (result > 0.9999 * true).all()
+        assert (result <= 1.01 * true + ROUNDING).all()
 
 
 @pytest.mark.parametrize("norm", NORMS)
@@ -51,17 +51,17 @@ def test_finds_the_nearest_border_within_the_box(norm: Norm, seed: int) -> None:
     labels = logits.argmax(1)
     across = (model.weight[1] - model.weight[0]).detach().expand(12, -1).reshape(inputs.shape)
     shortest = step_to_plane(inputs, across, logits[:, 0] - logits[:, 1], norm)
-    made = fab(model, inputs, labels, norm=norm, steps=50)
-    assert (model(made).argmax(1) != labels).all()
-    assert (size(made - inputs, norm) <= 1.01 * size(shortest, norm) + ROUNDING).all()
+    adversarial = fab(model, inputs, labels, norm=norm, steps=50)
+    assert (model(adversarial).argmax(1) != labels).all()
+    assert (size(adversarial - inputs, norm) <= 1.01 * size(shortest, norm) + ROUNDING).all()
 
 
 @pytest.mark.parametrize("norm", NORMS)
 def test_images_held_by_the_box(norm: Norm) -> None:
     model, inputs, labels = held_by_the_box()
-    made = fab(model, inputs, labels, norm=norm)
-    assert (model(made).argmax(1) != labels).all()
-    assert (size(made - inputs, norm) <= 1.01 * model.distance(inputs, labels, norm)).all()
+    adversarial = fab(model, inputs, labels, norm=norm)
+    assert (model(adversarial).argmax(1) != labels).all()
+    assert (size(adversarial - inputs, norm) <= 1.01 * model.distance(inputs, labels, norm)).all()
 
 
 @pytest.mark.parametrize("norm", NORMS)
@@ -73,11 +73,14 @@ def test_reaches_targets(norm: Norm, classes: int) -> None:
     for shift in range(1, min(classes, 4)):
         model, inputs, labels = linear_problem(shift, classes)
         targets = (labels + shift) % classes
-        made = fab(model, inputs, labels, norm=norm, targets=targets, steps=30)
-        assert (model(made).argmax(1) == targets).all()
+        adversarial = fab(model, inputs, labels, norm=norm, targets=targets, steps=30)
+        assert (model(adversarial).argmax(1) == targets).all()
         if classes == 2:
-            found, true = size(made - inputs, norm), nearest_border(model, inputs, labels, norm)
-            assert (found <= 1.01 * true + ROUNDING).all()
+            result, true = (
+                size(adversarial - inputs, norm),
+                nearest_border(model, inputs, labels, norm),
+            )
+            assert (result <= 1.01 * true + ROUNDING).all()
 
 
 def test_one_target_costs_one_backward_pass() -> None:
@@ -106,15 +109,17 @@ def test_one_target_costs_one_backward_pass() -> None:
 def test_curved_borders(norm: Norm, seed: int) -> None:
     """Each comes back fooled, those that are wrong as they were; never farther than DeepFool."""
     p, labels, wrong = curved(seed)
-    made = fab(p.model, p.inputs, labels, norm=norm, steps=40)
-    assert (p.model(made).argmax(1) != labels).all()
-    assert made.min() >= 0
-    assert made.max() <= 1
-    assert torch.equal(made[wrong], p.inputs[wrong])
-    assert (made != p.inputs).flatten(1).any(1)[~wrong].all()
+    adversarial = fab(p.model, p.inputs, labels, norm=norm, steps=40)
+    assert (p.model(adversarial).argmax(1) != labels).all()
+    assert adversarial.min() >= 0
+    assert adversarial.max() <= 1
+    assert torch.equal(adversarial[wrong], p.inputs[wrong])
+    assert (adversarial != p.inputs).flatten(1).any(1)[~wrong].all()
     if norm != "l1":
         straight = deepfool(p.model, p.inputs, labels, norm=norm)
-        assert size(made - p.inputs, norm).sum() < 0.99 * size(straight - p.inputs, norm).sum()
+        assert (
+            size(adversarial - p.inputs, norm).sum() < 0.99 * size(straight - p.inputs, norm).sum()
+        )
 
 
 @pytest.mark.parametrize("norm", ["linf", "l1"])
@@ -132,14 +137,14 @@ def test_returns_the_nearest_of_all_that_it_saw(norm: Norm) -> None:
     model, (_, inputs, _) = Wavy(1), linear_problem(1, 3)
     labels = model(inputs).argmax(1)
     model.queried.clear()
-    made = fab(model, inputs, labels, norm=norm, steps=20, random_start=True, shrink=0)
+    adversarial = fab(model, inputs, labels, norm=norm, steps=20, random_start=True, shrink=0)
     shown = [points for points in model.queried if len(points) == len(inputs)]
     assert len(shown) == 41
-    found = size(made - inputs, norm)
-    assert (model(made).argmax(1) != labels).all()
+    result = size(adversarial - inputs, norm)
+    assert (model(adversarial).argmax(1) != labels).all()
     for points in shown:
         fooled = model(points).argmax(1) != labels
-        assert (found[fooled] <= size(points - inputs, norm)[fooled]).all()
+        assert (result[fooled] <= size(points - inputs, norm)[fooled]).all()
 
 
 @pytest.mark.parametrize("norm", NORMS)
@@ -147,24 +152,24 @@ def test_rejection_is_no_success(norm: Norm) -> None:
     for seed in range(3):
         model, (_, inputs, _) = Rejecting(seed, 3), linear_problem(seed, 3)
         labels = model(inputs)[:, :2].argmax(1)
-        made = fab(model, inputs, labels, norm=norm, steps=30)
-        assert (model(made).argmax(1) == 1 - labels).all()
+        adversarial = fab(model, inputs, labels, norm=norm, steps=30)
+        assert (model(adversarial).argmax(1) == 1 - labels).all()
 
 
 def test_many_classes_with_few_candidates() -> None:
     model, inputs, labels = linear_problem(0, 1000)
-    made = fab(model, inputs, labels, candidates=10, steps=30)
-    assert (model(made).argmax(1) != labels).all()
-    found, true = size(made - inputs, "linf"), nearest_border(model, inputs, labels, "linf")
-    assert (found <= 1.05 * true + ROUNDING).all()
+    adversarial = fab(model, inputs, labels, candidates=10, steps=30)
+    assert (model(adversarial).argmax(1) != labels).all()
+    result, true = size(adversarial - inputs, "linf"), nearest_border(model, inputs, labels, "linf")
+    assert (result <= 1.05 * true + ROUNDING).all()
 
 
 def test_a_tie_is_left() -> None:
     model, inputs = Linear(0, 3), torch.full((1, *SHAPE), 0.5)
     labels = torch.tensor([0])
-    made = fab(model, inputs, labels, norm="l2", steps=20)
-    assert (model(made).argmax(1) != labels).all()
-    assert size(made - inputs, "l2") < 1e-3
+    adversarial = fab(model, inputs, labels, norm="l2", steps=20)
+    assert (model(adversarial).argmax(1) != labels).all()
+    assert size(adversarial - inputs, "l2") < 1e-3
 
 
 def test_spends_nothing_on_images_that_are_wrong_when_clean() -> None:
@@ -174,9 +179,9 @@ def test_spends_nothing_on_images_that_are_wrong_when_clean() -> None:
     assert set(model.forwards[wrong].tolist()) == {1}
     assert set(model.forwards[~wrong].tolist()) == {1 + 2 * 20 + 2 + 4}
     model = QueryCounter(p.model, len(p.inputs))
-    made = fab(model, p.inputs, p.model(p.inputs).argmin(1), steps=20)
+    adversarial = fab(model, p.inputs, p.model(p.inputs).argmin(1), steps=20)
     assert set(model.forwards.tolist()) == {1}
-    assert torch.equal(made, p.inputs)
+    assert torch.equal(adversarial, p.inputs)
 
 
 @pytest.mark.parametrize("norm", NORMS)
@@ -219,7 +224,7 @@ def test_restarts_find_nearer_borders() -> None:
             fab(model, inputs, labels, steps=10, random_start=True, generator=streams.restarted(i))
             for i in range(restarts)
         ]
-        return torch.stack([size(made - inputs, "linf") for made in tries]).amin(0)
+        return torch.stack([size(result - inputs, "linf") for result in tries]).amin(0)
 
     assert (tried(6) <= tried(1)).all()
     assert tried(6).mean() < tried(1).mean()
@@ -234,8 +239,8 @@ def test_what_cannot_be_fooled_comes_back_clean(norm: Norm) -> None:
         return torch.stack((1.5 + 0 * mean, mean), 1)
 
     inputs = torch.rand((2, *SHAPE), generator=torch.Generator().manual_seed(0)) / 4
-    made = fab(safe, inputs, torch.tensor([0, 0]), norm=norm, steps=5)
-    assert torch.equal(made, inputs)
+    adversarial = fab(safe, inputs, torch.tensor([0, 0]), norm=norm, steps=5)
+    assert torch.equal(adversarial, inputs)
 
 
 @pytest.mark.parametrize("value", [0.0, torch.nan])
@@ -244,8 +249,8 @@ def test_without_slope_the_clean_image_comes_back(value: float) -> None:
         return (value * inputs.flatten(1))[:, :3] + torch.tensor([1.0, 0.0, 0.0])
 
     inputs = torch.rand((2, *SHAPE), generator=torch.Generator().manual_seed(0))
-    made = fab(flat, inputs, torch.tensor([0, 0]), steps=5)
-    assert torch.equal(made, inputs)
+    adversarial = fab(flat, inputs, torch.tensor([0, 0]), steps=5)
+    assert torch.equal(adversarial, inputs)
 
 
 def test_a_row_does_not_see_its_batch() -> None:

@@ -29,11 +29,11 @@ short = partial(fmn, steps=40)
 @pytest.mark.parametrize("seed", range(4))
 def test_finds_the_border_of_a_linear_model(norm: Norm, seed: int) -> None:
     model, inputs, labels = linear_problem(seed, 2)
-    made = fmn(model, inputs, labels, norm=norm)
-    assert (model(made).argmax(1) != labels).all()
-    found, true = size(made - inputs, norm), nearest_border(model, inputs, labels, norm)
-    assert (found > 0.9999 * true).all()
-    assert (found <= 1.02 * true + ROUNDING).all()
+    adversarial = fmn(model, inputs, labels, norm=norm)
+    assert (model(adversarial).argmax(1) != labels).all()
+    result, true = size(adversarial - inputs, norm), nearest_border(model, inputs, labels, norm)
+    assert (result > 0.9999 * true).all()
+    assert (result <= 1.02 * true + ROUNDING).all()
 
 
 @pytest.mark.parametrize("norm", SMOOTH)
@@ -46,10 +46,10 @@ def test_finds_the_nearest_of_many_borders_mostly(norm: Norm, classes: int) -> N
     ratios = []
     for seed in range(3):
         model, inputs, labels = linear_problem(seed, classes)
-        made = fmn(model, inputs, labels, norm=norm)
-        assert (model(made).argmax(1) != labels).all()
+        adversarial = fmn(model, inputs, labels, norm=norm)
+        assert (model(adversarial).argmax(1) != labels).all()
         true = nearest_border(model, inputs, labels, norm)
-        ratios.append((size(made - inputs, norm) - ROUNDING) / true)
+        ratios.append((size(adversarial - inputs, norm) - ROUNDING) / true)
     assert torch.cat(ratios).quantile(0.8) <= 1.02
     assert torch.cat(ratios).max() < 1.5
 
@@ -60,38 +60,40 @@ def box_distance(norm: Norm, seed: int) -> tuple[Tensor, Tensor]:
     planes, logits = model.weight.detach(), model(inputs).detach()
     slope = (planes[1 - labels] - planes[labels]).view_as(inputs)
     gap = logits.gather(1, labels[:, None]) - logits.gather(1, 1 - labels[:, None])
-    made = fmn(model, inputs, labels, norm=norm)
-    assert (model(made).argmax(1) != labels).all()
-    assert made.min() >= 0
-    assert made.max() <= 1
-    return size(made - inputs, norm), size(step_to_plane(inputs, slope, gap[:, 0], norm), norm)
+    adversarial = fmn(model, inputs, labels, norm=norm)
+    assert (model(adversarial).argmax(1) != labels).all()
+    assert adversarial.min() >= 0
+    assert adversarial.max() <= 1
+    return size(adversarial - inputs, norm), size(
+        step_to_plane(inputs, slope, gap[:, 0], norm), norm
+    )
 
 
 @pytest.mark.parametrize("norm", SMOOTH)
 @pytest.mark.parametrize("seed", range(3))
 def test_walls_of_the_box(norm: Norm, seed: int) -> None:
-    found, true = box_distance(norm, seed)
-    assert (found > 0.9999 * true).all()
-    assert (found <= 1.02 * true).all()
+    result, true = box_distance(norm, seed)
+    assert (result > 0.9999 * true).all()
+    assert (result <= 1.02 * true).all()
 
 
 @pytest.mark.parametrize("norm", SMOOTH)
 def test_images_held_by_the_box(norm: Norm) -> None:
     """Most pixels cannot go where the gradient points: the border is beyond the linear guess."""
     model, inputs, labels = held_by_the_box()
-    made = fmn(model, inputs, labels, norm=norm)
-    assert (model(made).argmax(1) != labels).all()
-    assert (size(made - inputs, norm) <= 1.02 * model.distance(inputs, labels, norm)).all()
+    adversarial = fmn(model, inputs, labels, norm=norm)
+    assert (model(adversarial).argmax(1) != labels).all()
+    assert (size(adversarial - inputs, norm) <= 1.02 * model.distance(inputs, labels, norm)).all()
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_needs_hardly_more_entries_than_needed(seed: int) -> None:
     model, inputs, labels = far_problem(seed)
-    made = fmn(model, inputs, labels, norm="l0")
-    assert (model(made).argmax(1) != labels).all()
-    best, found = fewest(model, inputs, labels), changed(made, inputs)
-    assert (found >= best).all()
-    assert (found <= best + 1).all()
+    adversarial = fmn(model, inputs, labels, norm="l0")
+    assert (model(adversarial).argmax(1) != labels).all()
+    best, result = fewest(model, inputs, labels), changed(adversarial, inputs)
+    assert (result >= best).all()
+    assert (result <= best + 1).all()
 
 
 def test_entries_that_are_worth_the_same() -> None:
@@ -102,8 +104,8 @@ def test_entries_that_are_worth_the_same() -> None:
         return torch.stack((2.5 + 0 * total, total), 1)
 
     inputs = torch.zeros(1, 1, 4, 4)
-    made = fmn(mean, inputs, torch.tensor([0]), norm="l0")
-    assert changed(made, inputs).item() == 3
+    adversarial = fmn(mean, inputs, torch.tensor([0]), norm="l0")
+    assert changed(adversarial, inputs).item() == 3
 
 
 class Bowl(nn.Module):
@@ -119,20 +121,20 @@ def test_a_curved_border() -> None:
     generator = torch.Generator().manual_seed(0)
     inputs = 0.5 + 0.05 * torch.randn((6, 1, 4, 4), generator=generator)
     labels = torch.zeros(6, dtype=torch.int64)
-    made = fmn(Bowl(), inputs, labels, norm="l2")
+    adversarial = fmn(Bowl(), inputs, labels, norm="l2")
     true = 0.5 - (inputs - 0.5).flatten(1).norm(dim=1)
-    found = size(made - inputs, "l2")
-    assert (found >= true - 1e-6).all()
-    assert (found <= 1.002 * true).all()
+    result = size(adversarial - inputs, "l2")
+    assert (result >= true - 1e-6).all()
+    assert (result <= 1.002 * true).all()
 
 
 @pytest.mark.parametrize("norm", NORMS)
 def test_more_steps_come_nearer(norm: Norm) -> None:
     p, labels, wrong = curved(0)
     rough, fine = (fmn(p.model, p.inputs, labels, norm=norm, steps=steps) for steps in (5, 100))
-    for made in (rough, fine):
-        assert (p.model(made).argmax(1) != labels).all()
-        assert torch.equal(made[wrong], p.inputs[wrong])
+    for result in (rough, fine):
+        assert (p.model(result).argmax(1) != labels).all()
+        assert torch.equal(result[wrong], p.inputs[wrong])
     assert size(fine - p.inputs, norm).sum() < 0.99 * size(rough - p.inputs, norm).sum()
 
 
@@ -140,8 +142,8 @@ def test_more_steps_come_nearer(norm: Norm) -> None:
 def test_one_step_is_enough_for_a_linear_model(norm: Norm) -> None:
     """The last point is scored, and the first one moves across the border."""
     model, inputs, labels = linear_problem(1, 2)
-    made = fmn(model, inputs, labels, norm=norm, steps=1)
-    assert (model(made).argmax(1) != labels).all()
+    adversarial = fmn(model, inputs, labels, norm=norm, steps=1)
+    assert (model(adversarial).argmax(1) != labels).all()
 
 
 @pytest.mark.parametrize("norm", NORMS)
@@ -228,7 +230,7 @@ def test_nearest_of_all_seen(norm: Norm, targeted: bool) -> None:
         row = slice(seed, seed + 1)
         labels = model(p.inputs[row]).argmax(1)
         targets = (labels + 1) % 3 if targeted else None
-        made = fmn(model, p.inputs[row], labels, norm=norm, steps=20, targets=targets)
+        adversarial = fmn(model, p.inputs[row], labels, norm=norm, steps=20, targets=targets)
         shown = torch.cat(model.queried[1:])
         many = labels.expand(len(shown))
         scores = model(shown)
@@ -237,7 +239,7 @@ def test_nearest_of_all_seen(norm: Norm, targeted: bool) -> None:
         firmly = won & (first - second > ROUNDING * scores.abs().amax(1))
         assert firmly.any()
         nearest = size(shown - p.inputs[row], norm)[firmly].min()
-        assert size(made - p.inputs[row], norm) <= (1 + 1e-6) * nearest
+        assert size(adversarial - p.inputs[row], norm) <= (1 + 1e-6) * nearest
 
 
 @pytest.mark.parametrize(
@@ -267,6 +269,6 @@ def test_no_other_norm() -> None:
 def test_a_tie_is_left(norm: Norm) -> None:
     model, inputs = Linear(0, 3), torch.full((1, *SHAPE), 0.5)
     labels = torch.tensor([0])
-    made = short(model, inputs, labels, norm=norm)
-    assert (model(made).argmax(1) != labels).all()
-    assert size(made - inputs, norm) < 1e-3
+    result = short(model, inputs, labels, norm=norm)
+    assert (model(result).argmax(1) != labels).all()
+    assert size(result - inputs, norm) < 1e-3

@@ -50,9 +50,9 @@ def linear_program(x: Row, w: Row, rise: float, norm: Norm) -> float:
         cost = np.append(np.zeros(2 * d), 1)
         limits = np.hstack([one, one, -np.ones((d, 1))])
     limit = None if limits is None else np.zeros(d)
-    found = linprog(cost, A_ub=limits, b_ub=limit, A_eq=equal, b_eq=[rise], bounds=bounds)
-    assert found.success, found.message
-    return float(found.fun)
+    result = linprog(cost, A_ub=limits, b_ub=limit, A_eq=equal, b_eq=[rise], bounds=bounds)
+    assert result.success, result.message
+    return float(result.fun)
 
 
 def bisection(x: Row, w: Row, rise: float) -> float:

@@ -19,9 +19,9 @@ VARIANTS = [{}, {"pair": True}, {"saliency": "product"}, {"saliency": "product",
 @pytest.mark.parametrize("seed", range(4))
 def test_needs_no_more_entries_than_needed(seed: int, pair: bool) -> None:
     model, inputs, labels = far_problem(seed)
-    made = jsma(model, inputs, labels, pair=pair)
-    assert (model(made).argmax(1) != labels).all()
-    assert torch.equal(changed(made, inputs), fewest(model, inputs, labels))
+    adversarial = jsma(model, inputs, labels, pair=pair)
+    assert (model(adversarial).argmax(1) != labels).all()
+    assert torch.equal(changed(adversarial, inputs), fewest(model, inputs, labels))
 
 
 def test_a_pair_too_many_is_pruned() -> None:
@@ -39,11 +39,11 @@ def test_a_pair_too_many_is_pruned() -> None:
 @pytest.mark.parametrize("seed", range(2))
 def test_curved_borders_are_crossed_by_few_entries(knobs: dict[str, Any], seed: int) -> None:
     p, labels, wrong = curved(seed)
-    made = jsma(p.model, p.inputs, labels, **knobs)
-    fooled = p.model(made).argmax(1) != labels
+    adversarial = jsma(p.model, p.inputs, labels, **knobs)
+    fooled = p.model(adversarial).argmax(1) != labels
     assert fooled.float().mean() > 0.8
-    assert torch.equal(made[wrong | ~fooled], p.inputs[wrong | ~fooled])
-    assert changed(made, p.inputs).max() < 16  # of 24
+    assert torch.equal(adversarial[wrong | ~fooled], p.inputs[wrong | ~fooled])
+    assert changed(adversarial, p.inputs).max() < 16  # of 24
 
 
 @pytest.mark.parametrize("theta", [0.3, -0.3])
@@ -80,22 +80,22 @@ def test_more_candidates_find_fewer_entries() -> None:
 def test_small_steps_go_on_where_they_were() -> None:
     """With a small theta the best entry is changed again and again, not one entry after another."""
     model, inputs, labels = linear_problem(0, 2)
-    made = jsma(model, inputs, labels, theta=0.02)
-    assert (model(made).argmax(1) != labels).all()
-    assert (changed(made, inputs) == 1).all()
+    adversarial = jsma(model, inputs, labels, theta=0.02)
+    assert (model(adversarial).argmax(1) != labels).all()
+    assert (changed(adversarial, inputs) == 1).all()
 
 
 def test_at_the_limit_changed_entries_may_change_more() -> None:
     model, inputs, labels = linear_problem(0, 2)
-    made = jsma(model, inputs, labels, theta=0.02, gamma=1 / 24)
-    assert (model(made).argmax(1) != labels).all()
+    adversarial = jsma(model, inputs, labels, theta=0.02, gamma=1 / 24)
+    assert (model(adversarial).argmax(1) != labels).all()
 
 
 def test_where_nothing_helps_nothing_is_done() -> None:
     """Every entry that grows speaks for the label: one look, and the walk is over."""
     counting = QueryCounter(Weighted([[0.3, 0.2, 0.1, 0.4], [0.0] * 4], [0.0, 0.0]), 1)
-    made = jsma(counting, GREY, FIRST, both_ways=False)
-    assert torch.equal(made, GREY)
+    adversarial = jsma(counting, GREY, FIRST, both_ways=False)
+    assert torch.equal(adversarial, GREY)
     assert counting.forwards.tolist() == [2]
 
 
@@ -120,9 +120,9 @@ def test_a_candidate_that_needs_more_is_given_up() -> None:
 def test_an_image_that_is_fooled_costs_no_more() -> None:
     model, inputs, labels = far_problem(1)
     counting = QueryCounter(model, len(labels))
-    made = jsma(counting, inputs, labels, pruned=False)
+    adversarial = jsma(counting, inputs, labels, pruned=False)
     # one pass for the clean image, one before and one after each change
-    assert torch.equal(counting.forwards, 2 + changed(made, inputs))
+    assert torch.equal(counting.forwards, 2 + changed(adversarial, inputs))
 
 
 def test_steps_are_a_limit() -> None:
@@ -137,7 +137,7 @@ def test_a_large_image_stays_in_memory() -> None:
     inputs = torch.rand((2, 3, 224, 224), generator=torch.Generator().manual_seed(0))
     plane = torch.randn((2, inputs[0].numel()), generator=torch.Generator().manual_seed(1))
     logits = (inputs - 0.5).flatten(1) @ plane.T
-    made = jsma(
+    adversarial = jsma(
         lambda x: (x - 0.5).flatten(1) @ plane.T,
         inputs,
         logits.argmax(1),
@@ -145,7 +145,7 @@ def test_a_large_image_stays_in_memory() -> None:
         pair=True,
         steps=3,
     )
-    assert changed(made, inputs).max() <= 6
+    assert changed(adversarial, inputs).max() <= 6
 
 
 @pytest.mark.parametrize("knobs", VARIANTS)

@@ -25,18 +25,18 @@ PAPER: dict[str, Any] = {"saliency": "product", "pair": True, "both_ways": False
 )
 def test_which_entry_is_chosen(knobs: dict[str, Any], entries: dict[int, float]) -> None:
     model = Weighted([[5.0, -0.1, -1.2, 0.0], [0.0, 2.9, 1.2, 0.0]], [1.2, 0.0])
-    made = jsma(model, GREY, FIRST, pruned=False, **knobs).flatten()
+    adversarial = jsma(model, GREY, FIRST, pruned=False, **knobs).flatten()
     expected = GREY.flatten().clone()
     for entry, value in entries.items():
         expected[entry] = value
-    assert torch.equal(made, expected)
+    assert torch.equal(adversarial, expected)
 
 
 def test_the_paper_changes_pairs() -> None:
     """No single entry raises class 1 and lowers class 0, but the first two together do both."""
     model = Weighted([[-3.0, 1.0, 0.5, 0.0], [-0.5, 2.0, 0.0, 0.0]], [3.0, 0.0])
-    made = jsma(model, GREY, FIRST, **PAPER).flatten()
-    assert torch.equal(made, torch.tensor([1.0, 1.0, 0.5, 0.5]))
+    adversarial = jsma(model, GREY, FIRST, **PAPER).flatten()
+    assert torch.equal(adversarial, torch.tensor([1.0, 1.0, 0.5, 0.5]))
     alone = jsma(model, GREY, FIRST, **(PAPER | {"pair": False}))
     assert torch.equal(alone, GREY)
 

@@ -61,15 +61,15 @@ def test_what_is_found_fools_the_model_and_is_as_near(
 ) -> None:
     model, inputs, labels = linear_problem(seed, 3)
     search = Search(confirm=model, precision="bfloat16", micro_batch=4)
-    made = attack(askew(model, 0.02), inputs, labels, norm=norm, search=search)
-    assert (model(made).argmax(1) != labels).all()
+    adversarial = attack(askew(model, 0.02), inputs, labels, norm=norm, search=search)
+    assert (model(adversarial).argmax(1) != labels).all()
     plain = attack(model, inputs, labels, norm=norm)
-    found, alone = size(made - inputs, norm), size(plain - inputs, norm)
+    result, alone = size(adversarial - inputs, norm), size(plain - inputs, norm)
     # all together: a border that is next to an image is elsewhere on a copy that is a little off
-    assert found.sum() <= 1.05 * alone.sum() + (len(found) if norm == "l0" else ROUNDING)
+    assert result.sum() <= 1.05 * alone.sum() + (len(result) if norm == "l0" else ROUNDING)
     if norm != "l0":
         true = nearest_border(model, inputs, labels, norm)
-        assert (found > 0.999 * true - ROUNDING).all()
+        assert (result > 0.999 * true - ROUNDING).all()
 
 
 @pytest.mark.parametrize(("attack", "norm"), CASES)
@@ -87,9 +87,9 @@ def test_a_copy_that_is_fooled_everywhere_finds_nothing_by_itself(
             return lifted
 
     search = Search(confirm=model, precision="bfloat16")
-    made = attack(Fooled(), inputs, labels, norm=norm, search=search)
-    moved = (made != inputs).flatten(1).any(1)
-    assert (model(made).argmax(1) != labels)[moved].all()
+    adversarial = attack(Fooled(), inputs, labels, norm=norm, search=search)
+    moved = (adversarial != inputs).flatten(1).any(1)
+    assert (model(adversarial).argmax(1) != labels)[moved].all()
 
 
 @pytest.mark.parametrize(("attack", "norm"), CASES)

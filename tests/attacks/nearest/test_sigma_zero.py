@@ -18,20 +18,20 @@ short = partial(sigma_zero, steps=60)
 @pytest.mark.parametrize("seed", range(4))
 def test_needs_hardly_more_entries_than_needed(seed: int, pruned: bool) -> None:
     model, inputs, labels = far_problem(seed)
-    made = sigma_zero(model, inputs, labels, pruned=pruned)
-    assert (model(made).argmax(1) != labels).all()
-    best, found = fewest(model, inputs, labels), changed(made, inputs)
-    assert (found >= best).all()
-    assert (found <= best + 1).all()
-    assert (found == best).float().mean() >= 0.75
+    adversarial = sigma_zero(model, inputs, labels, pruned=pruned)
+    assert (model(adversarial).argmax(1) != labels).all()
+    best, result = fewest(model, inputs, labels), changed(adversarial, inputs)
+    assert (result >= best).all()
+    assert (result <= best + 1).all()
+    assert (result == best).float().mean() >= 0.75
 
 
 def test_curved_borders_are_crossed_by_few_entries() -> None:
     p, labels, wrong = curved(0)
-    made = short(p.model, p.inputs, labels)
-    assert (p.model(made).argmax(1) != labels).all()
-    assert torch.equal(made[wrong], p.inputs[wrong])
-    assert changed(made, p.inputs).max() < 12  # of 24
+    result = short(p.model, p.inputs, labels)
+    assert (p.model(result).argmax(1) != labels).all()
+    assert torch.equal(result[wrong], p.inputs[wrong])
+    assert changed(result, p.inputs).max() < 12  # of 24
 
 
 def test_pruning_helps_where_steps_are_few() -> None:

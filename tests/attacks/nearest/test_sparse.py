@@ -75,11 +75,11 @@ def test_rows_without_a_result_are_not_asked() -> None:
         counting, LeadGoal(counting, labels, None), inputs, torch.arange(8), "l0"
     )
     nearest.read(torch.where(torch.arange(8)[:, None, None, None] < 2, 1 - inputs, inputs))
-    found = nearest.distance.isfinite()
-    assert found.tolist() == [True, True] + 6 * [False]
+    result = nearest.distance.isfinite()
+    assert result.tolist() == [True, True] + 6 * [False]
     before = counting.forwards.clone()
     prune(nearest, saturate=False)
-    assert ((counting.forwards > before) == found).all()
+    assert ((counting.forwards > before) == result).all()
     prune(
         NearestSearch(counting, LeadGoal(counting, labels, None), inputs, torch.arange(8), "l0"),
         saturate=True,

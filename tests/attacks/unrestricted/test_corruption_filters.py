@@ -49,28 +49,28 @@ def test_gaussian_blur_is_scipys(sigma: float, truncate: int, border: Border) ->
     expected = scipy.ndimage.gaussian_filter(
         x.numpy(), (0, 0, sigma, sigma), truncate=truncate, mode=SCIPY[border]
     )
-    made = gaussian_blur(x, sigma, truncate=truncate, border=border)
-    np.testing.assert_allclose(made.numpy(), expected, atol=1e-12)
+    result = gaussian_blur(x, sigma, truncate=truncate, border=border)
+    np.testing.assert_allclose(result.numpy(), expected, atol=1e-12)
 
 
 def test_convolve_is_scipys_correlation_even_where_the_kernel_is_larger() -> None:
     x, kernel = drawn(1, 2, 7, 5), drawn(17, 9)
-    made = convolve(x, kernel)
+    result = convolve(x, kernel)
     for channel in (0, 1):
         expected = scipy.ndimage.correlate(x[0, channel].numpy(), kernel.numpy(), mode="mirror")
-        np.testing.assert_allclose(made[0, channel].numpy(), expected, atol=1e-10)
+        np.testing.assert_allclose(result[0, channel].numpy(), expected, atol=1e-10)
 
 
 @pytest.mark.parametrize("border", SCIPY)
 def test_sample_is_scipys(border: Border) -> None:
     x = drawn(2, 1, 9, 7)
     rows, columns = 40 * drawn(2, 9, 7, seed=1) - 15, 40 * drawn(2, 9, 7, seed=2) - 15
-    made = sample(x, rows, columns, border)
+    result = sample(x, rows, columns, border)
     for i in (0, 1):
         expected = scipy.ndimage.map_coordinates(
             x[i, 0].numpy(), [rows[i].numpy(), columns[i].numpy()], order=1, mode=SCIPY[border]
         )
-        np.testing.assert_allclose(made[i, 0].numpy(), expected, atol=1e-12)
+        np.testing.assert_allclose(result[i, 0].numpy(), expected, atol=1e-12)
 
 
 @pytest.mark.parametrize("factor", [1.0, 1.03, 1.2, 1.75, 4.5])
@@ -90,11 +90,11 @@ def test_clipped_zoom_is_the_middle_of_scipys_zoom(factor: float) -> None:
 def test_motion_blur_leaves_a_fading_trail(degrees: float, row: int, column: int) -> None:
     x = torch.zeros(1, 1, 21, 21)
     x[0, 0, 10, 10] = 1
-    made = motion_blur(x, 3, 2.0, torch.tensor([degrees]))
-    trail = torch.stack([made[0, 0, 10 + i * row, 10 + i * column] for i in range(7)])
+    result = motion_blur(x, 3, 2.0, torch.tensor([degrees]))
+    trail = torch.stack([result[0, 0, 10 + i * row, 10 + i * column] for i in range(7)])
     expected = torch.exp(-0.5 * (torch.arange(7.0) / 2) ** 2)
     torch.testing.assert_close(trail, expected / expected.sum())
-    assert float(made.sum()) == pytest.approx(1)
+    assert float(result.sum()) == pytest.approx(1)
 
 
 def test_each_image_moves_its_own_way() -> None:
@@ -112,7 +112,7 @@ def test_each_image_moves_its_own_way() -> None:
 )
 def test_shuffling_is_the_loop_of_the_reference_code(seed: int, reach: int, h: int, w: int) -> None:
     x = drawn(1, 2, h, w, seed=seed)
-    made = shuffled(x, reach, torch.Generator().manual_seed(seed))
+    result = shuffled(x, reach, torch.Generator().manual_seed(seed))
     chance = uniform(x.new_empty((1, 2, h, w)), torch.Generator().manual_seed(seed))
     away = (chance[0] * 2 * reach).long() - reach
     expected = x[0].clone()
@@ -120,7 +120,7 @@ def test_shuffling_is_the_loop_of_the_reference_code(seed: int, reach: int, h: i
         for column in range(w - reach, reach, -1):
             down, right = away[:, row, column].tolist()
             expected[:, row, column] = expected[:, row + down, column + right].clone()
-    assert torch.equal(made[0], expected)
+    assert torch.equal(result[0], expected)
 
 
 def test_poisson_numbers_are_the_exact_quantiles() -> None:
@@ -168,7 +168,7 @@ def test_elastic_is_the_reference_codes(
 ) -> None:
     strength, smoothness, jolt = pixels
     x = drawn(1, 1, side, side)
-    made = elastic_transform(x, severity, torch.Generator().manual_seed(4))[0, 0].numpy()
+    result = elastic_transform(x, severity, torch.Generator().manual_seed(4))[0, 0].numpy()
     generator = torch.Generator().manual_seed(4)
     chance = uniform(x.new_empty((1, 3, 2)), generator)[0].numpy()
     noise = 2 * uniform(x.new_empty((1, 2, side, side)), generator)[0].numpy() - 1
@@ -185,4 +185,4 @@ def test_elastic_is_the_reference_codes(
     expected = scipy.ndimage.map_coordinates(
         shifted, [places[0] + bend[0], places[1] + bend[1]], order=1, mode="reflect"
     )
-    np.testing.assert_allclose(made, expected, atol=1e-8)
+    np.testing.assert_allclose(result, expected, atol=1e-8)

@@ -64,9 +64,9 @@ def test_results_are_images(kind: str) -> None:
 @pytest.mark.parametrize("kind", CORRUPTIONS)
 def test_large_images_work(kind: str) -> None:
     x = scenes(1, 1, 300, 290)
-    made = corrupt(x, kind, 5, seeded())
-    assert made.shape == x.shape
-    assert made.isfinite().all()
+    adversarial = corrupt(x, kind, 5, seeded())
+    assert adversarial.shape == x.shape
+    assert adversarial.isfinite().all()
 
 
 @pytest.mark.parametrize("kind", CORRUPTIONS)
@@ -103,8 +103,8 @@ def test_severity_adds_distance(kind: str, side: int) -> None:
 @pytest.mark.parametrize("side", [64, 65])
 def test_large_images_have_parameters_of_their_own(side: int) -> None:
     x = torch.full((1, 1, side, 16), 0.2)
-    made = corrupt(x, "brightness", 5)
-    torch.testing.assert_close(made, x + (0.3 if side == 64 else 0.5))
+    adversarial = corrupt(x, "brightness", 5)
+    torch.testing.assert_close(adversarial, x + (0.3 if side == 64 else 0.5))
 
 
 @pytest.mark.parametrize(("side", "spread"), [(64, 0.08), (80, 0.18)])
@@ -115,18 +115,18 @@ def test_gaussian_noise_has_its_spread(side: int, spread: float) -> None:
 
 
 def test_shot_noise_counts_photons() -> None:
-    made = corrupt(torch.full((8, 1, 64, 64), 0.4), "shot_noise", 5, seeded())
-    counts = made * 50
+    adversarial = corrupt(torch.full((8, 1, 64, 64), 0.4), "shot_noise", 5, seeded())
+    counts = adversarial * 50
     torch.testing.assert_close(counts, counts.round(), atol=1e-4, rtol=0)
     assert float(counts.mean()) == pytest.approx(20, rel=0.01)
     assert float(counts.var()) == pytest.approx(20, rel=0.05)
 
 
 def test_impulse_noise_is_black_or_white_in_its_share() -> None:
-    made = corrupt(torch.full((8, 3, 64, 64), 0.5), "impulse_noise", 5, seeded())
-    assert float((made == 0).float().mean()) == pytest.approx(0.035, rel=0.1)
-    assert float((made == 1).float().mean()) == pytest.approx(0.035, rel=0.1)
-    assert ((made == 0) | (made == 0.5) | (made == 1)).all()
+    adversarial = corrupt(torch.full((8, 3, 64, 64), 0.5), "impulse_noise", 5, seeded())
+    assert float((adversarial == 0).float().mean()) == pytest.approx(0.035, rel=0.1)
+    assert float((adversarial == 1).float().mean()) == pytest.approx(0.035, rel=0.1)
+    assert ((adversarial == 0) | (adversarial == 0.5) | (adversarial == 1)).all()
 
 
 @pytest.mark.parametrize(
@@ -151,17 +151,17 @@ def test_nothing_to_blur_in_an_even_image(kind: str) -> None:
 
 def test_brightness_keeps_hue_and_saturation() -> None:
     x = torch.tensor([0.2, 0.4, 0.5]).view(1, 3, 1, 1)
-    made = corrupt(x, "brightness", 5).flatten()
-    torch.testing.assert_close(made, x.flatten() * 0.8 / 0.5)
+    adversarial = corrupt(x, "brightness", 5).flatten()
+    torch.testing.assert_close(adversarial, x.flatten() * 0.8 / 0.5)
     black = corrupt(torch.zeros(1, 3, 1, 1), "brightness", 5)
     torch.testing.assert_close(black, torch.full_like(black, 0.3))
 
 
 def test_contrast_shrinks_around_the_mean_of_each_channel() -> None:
     x = scenes(2, 3, 16, 16)
-    made = corrupt(x, "contrast", 5)
-    torch.testing.assert_close(made.mean((2, 3)), x.mean((2, 3)))
-    torch.testing.assert_close(made.std((2, 3)), 0.15 * x.std((2, 3)))
+    adversarial = corrupt(x, "contrast", 5)
+    torch.testing.assert_close(adversarial.mean((2, 3)), x.mean((2, 3)))
+    torch.testing.assert_close(adversarial.std((2, 3)), 0.15 * x.std((2, 3)))
 
 
 @pytest.mark.parametrize(("shape", "share"), [((32, 28), 0.65), ((90, 70), 0.25)])
@@ -171,8 +171,8 @@ def test_pixelate_is_pillows(shape: tuple[int, int], share: float) -> None:
     image = Image.fromarray(x[0, 0].numpy(), mode="F")
     coarse = image.resize((int(width * share), int(height * share)), Image.Resampling.BOX)
     expected = np.asarray(coarse.resize((width, height), Image.Resampling.BOX))
-    made = corrupt(x, "pixelate", 5)[0, 0]
-    np.testing.assert_allclose(made.numpy(), expected, atol=1e-5)
+    adversarial = corrupt(x, "pixelate", 5)[0, 0]
+    np.testing.assert_allclose(adversarial.numpy(), expected, atol=1e-5)
 
 
 def test_jpeg_is_pillows() -> None:
@@ -186,10 +186,10 @@ def test_jpeg_is_pillows() -> None:
 
 def test_fog_hides_the_image_behind_clouds_it_cannot_outshine() -> None:
     x = torch.cat((scenes(1, 1, 32, 32), torch.zeros(1, 1, 32, 32)))
-    made = corrupt(x, "fog", 5, seeded())
-    clouds = made[0] / x[0].max() * (x[0].max() + 1.5) - x[0]
+    adversarial = corrupt(x, "fog", 5, seeded())
+    clouds = adversarial[0] / x[0].max() * (x[0].max() + 1.5) - x[0]
     assert -1e-5 < float(clouds.min()) < float(clouds.max()) < 1.5 + 1e-5
-    assert (made[1] == 0).all()
+    assert (adversarial[1] == 0).all()
 
 
 def test_frost_and_snow_add_light() -> None:
@@ -200,6 +200,6 @@ def test_frost_and_snow_add_light() -> None:
 
 def test_elastic_bends_but_adds_no_colour() -> None:
     x = scenes(3, 3, 32, 32)
-    made = corrupt(x, "elastic_transform", 5, seeded())
-    assert (made.amax((2, 3)) <= x.amax((2, 3)) + 1e-5).all()
-    assert (made.amin((2, 3)) >= x.amin((2, 3)) - 1e-5).all()
+    adversarial = corrupt(x, "elastic_transform", 5, seeded())
+    assert (adversarial.amax((2, 3)) <= x.amax((2, 3)) + 1e-5).all()
+    assert (adversarial.amin((2, 3)) >= x.amin((2, 3)) - 1e-5).all()

@@ -28,8 +28,10 @@ def test_there_are_fifteen() -> None:
 @pytest.mark.parametrize("search", [None, Search()])
 def test_one_kind_gives_that_kind(search: Search | None) -> None:
     p = Problem(0)
-    made = corruptions(p.model, p.inputs, p.labels, kind="contrast", severity=2, search=search)
-    assert torch.equal(made, corrupt(p.inputs, "contrast", 2))
+    adversarial = corruptions(
+        p.model, p.inputs, p.labels, kind="contrast", severity=2, search=search
+    )
+    assert torch.equal(adversarial, corrupt(p.inputs, "contrast", 2))
 
 
 @settings(deadline=None, max_examples=10)
@@ -37,7 +39,7 @@ def test_one_kind_gives_that_kind(search: Search | None) -> None:
 def test_all_gives_the_worst_of_fifteen(seed: int, severity: int, targeted: bool) -> None:
     p, model = Problem(seed), Wavy(seed)
     targets = p.targets if targeted else None
-    made = corruptions(
+    adversarial = corruptions(
         model, p.inputs, p.labels, severity=severity, targets=targets, generator=seeded()
     )
     shown = list(model.queried)
@@ -48,8 +50,8 @@ def test_all_gives_the_worst_of_fifteen(seed: int, severity: int, targeted: bool
         value = margin(logits, p.labels) if targets is None else -margin(logits, targets)
         return 1e3 * is_adversarial(logits, p.labels, targets) + value
 
-    assert torch.equal(rank(made), torch.stack([rank(points) for points in shown]).amax(0))
-    assert not made.requires_grad
+    assert torch.equal(rank(adversarial), torch.stack([rank(points) for points in shown]).amax(0))
+    assert not adversarial.requires_grad
 
 
 def test_a_model_afraid_of_light_falls_to_brightness_alone() -> None:
@@ -60,9 +62,9 @@ def test_a_model_afraid_of_light_falls_to_brightness_alone() -> None:
         return torch.stack((torch.full_like(light, 0.6), light), 1)
 
     labels = torch.tensor([0, 0])
-    made = corruptions(afraid, x, labels, severity=3, generator=seeded())
-    torch.testing.assert_close(made, torch.full_like(x, 0.65))
-    assert is_adversarial(afraid(made), labels).all()
+    adversarial = corruptions(afraid, x, labels, severity=3, generator=seeded())
+    torch.testing.assert_close(adversarial, torch.full_like(x, 0.65))
+    assert is_adversarial(afraid(adversarial), labels).all()
 
 
 @pytest.mark.parametrize("search", [None, Search()])
@@ -78,23 +80,23 @@ def test_a_image_gets_the_same_in_any_batch_and_beside_any_kind(search: Search |
     whole = run(slice(None))
     torch.testing.assert_close(whole[4:7], run(slice(4, 7)), atol=1e-4, rtol=0)
     alone = [run(slice(None), kind=kind) for kind in CORRUPTIONS]
-    near = torch.stack([(whole - made).abs().flatten(1).amax(1) for made in alone]).amin(0)
+    near = torch.stack([(whole - result).abs().flatten(1).amax(1) for result in alone]).amin(0)
     assert (near < 1e-4).all()
 
 
 def test_a_fooled_image_leaves_where_that_is_allowed() -> None:
     p = Problem(1)
-    asked: list[int] = []
+    calls: list[int] = []
 
     def model(inputs: Tensor) -> Tensor:
-        asked.append(len(inputs))
+        calls.append(len(inputs))
         scores: Tensor = p.model(inputs)
         return scores
 
     corruptions(model, p.inputs, p.labels, generator=seeded(), search=Search())
-    assert asked[0] == ROWS
-    assert all(late <= early for early, late in itertools.pairwise(asked))
-    assert asked[-1] < ROWS
+    assert calls[0] == ROWS
+    assert all(late <= early for early, late in itertools.pairwise(calls))
+    assert calls[-1] < ROWS
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def test_only_a_square_changes(
     seed: int, share: float, samples: int, targeted: bool, universal: bool
 ) -> None:
     p = Problem(seed)
-    made = patch(
+    adversarial = patch(
         p.model,
         p.inputs,
         p.labels,
@@ -44,12 +44,12 @@ def test_only_a_square_changes(
         targets=p.targets if targeted else None,
         generator=seeded(),
     )
-    assert made.shape == p.inputs.shape
-    assert made.min() >= 0
-    assert made.max() <= 1
-    assert not made.requires_grad
+    assert adversarial.shape == p.inputs.shape
+    assert adversarial.min() >= 0
+    assert adversarial.max() <= 1
+    assert not adversarial.requires_grad
     side = patch_side(p.inputs, share)
-    for row in (made != p.inputs).any(1):
+    for row in (adversarial != p.inputs).any(1):
         rows, columns = row.any(1).nonzero(), row.any(0).nonzero()
         assert int(rows.max() - rows.min()) < side
         assert int(columns.max() - columns.min()) < side
@@ -57,8 +57,8 @@ def test_only_a_square_changes(
 
 def test_a_position_is_kept() -> None:
     p = Problem(0)
-    made = patch(p.model, p.inputs, p.labels, share=0.3, position=(1, 2), steps=3)
-    changed = (made != p.inputs).any(1).any(0)
+    adversarial = patch(p.model, p.inputs, p.labels, share=0.3, position=(1, 2), steps=3)
+    changed = (adversarial != p.inputs).any(1).any(0)
     assert changed.nonzero().tolist() == [[1, 2], [1, 3], [2, 2], [2, 3]]
 
 
@@ -69,7 +69,7 @@ def test_a_linear_model_meets_its_worst_patch(seed: int, samples: int) -> None:
     inputs = images(6, *SHAPE, seed=seed)
     labels = model(inputs).argmax(1)
     # views that do not turn are the patch itself, so every number of them has the same optimum
-    made = patch(
+    adversarial = patch(
         model,
         inputs,
         labels,
@@ -84,7 +84,7 @@ def test_a_linear_model_meets_its_worst_patch(seed: int, samples: int) -> None:
     away = (model.weight[1 - labels] - model.weight[labels]).detach().view(inputs.shape)
     best = inputs.clone()
     best[:, :, 1:3, 1:3] = (away > 0).float()[:, :, 1:3, 1:3]
-    torch.testing.assert_close(made, best)
+    torch.testing.assert_close(adversarial, best)
 
 
 def test_a_model_that_reads_a_corner_falls_to_a_patch_there_only() -> None:
@@ -102,15 +102,17 @@ def test_targets_are_reached() -> None:
     labels = model(x).argmax(1)
     for shift in (1, 2):
         targets = (labels + shift) % 3
-        made = patch(model, x, labels, share=0.8, steps=STEPS, targets=targets, generator=seeded())
-        assert (model(made).argmax(1) == targets).all()
+        adversarial = patch(
+            model, x, labels, share=0.8, steps=STEPS, targets=targets, generator=seeded()
+        )
+        assert (model(adversarial).argmax(1) == targets).all()
 
 
 @pytest.mark.parametrize("targeted", [False, True])
 def test_returns_the_strongest_patch_it_saw(targeted: bool) -> None:
     p, model = Problem(3), Wavy(3)
     targets = p.targets if targeted else None
-    made = patch(
+    adversarial = patch(
         model,
         p.inputs,
         p.labels,
@@ -128,7 +130,7 @@ def test_returns_the_strongest_patch_it_saw(targeted: bool) -> None:
         value = margin(logits, p.labels) if targets is None else -margin(logits, targets)
         return 1e3 * is_adversarial(logits, p.labels, targets) + value
 
-    assert torch.equal(rank(made), torch.stack([rank(points) for points in shown]).amax(0))
+    assert torch.equal(rank(adversarial), torch.stack([rank(points) for points in shown]).amax(0))
 
 
 @pytest.mark.parametrize("universal", [False, True])
@@ -178,20 +180,20 @@ def test_rows_do_not_see_their_batch(search: Search | None) -> None:
 
 def test_a_fooled_image_leaves_where_that_is_allowed() -> None:
     p = Problem(1)
-    asked: list[int] = []
+    calls: list[int] = []
 
     def model(inputs: Tensor) -> Tensor:
-        asked.append(len(inputs))
+        calls.append(len(inputs))
         scores: Tensor = p.model(inputs)
         return scores
 
     knobs: dict[str, Any] = {"share": 0.8, "steps": 10, "samples": 2}
     whole = patch(model, p.inputs, p.labels, generator=seeded(), **knobs)
-    assert sum(asked) == 21 * ROWS
-    asked.clear()
-    made = patch(model, p.inputs, p.labels, generator=seeded(), search=Search(), **knobs)
-    assert sum(asked) < 21 * ROWS
-    won = [is_adversarial(p.model(points), p.labels) for points in (made, whole)]
+    assert sum(calls) == 21 * ROWS
+    calls.clear()
+    adversarial = patch(model, p.inputs, p.labels, generator=seeded(), search=Search(), **knobs)
+    assert sum(calls) < 21 * ROWS
+    won = [is_adversarial(p.model(points), p.labels) for points in (adversarial, whole)]
     assert torch.equal(won[0], won[1])
 
 
@@ -201,7 +203,7 @@ def test_a_cheap_models_wins_are_confirmed() -> None:
     def gullible(inputs: Tensor) -> Tensor:
         return corner_reader(inputs) + torch.tensor([0.0, 2.0])
 
-    made = patch(
+    adversarial = patch(
         gullible,
         x,
         labels,
@@ -210,7 +212,7 @@ def test_a_cheap_models_wins_are_confirmed() -> None:
         steps=STEPS,
         search=Search(confirm=corner_reader),
     )
-    assert is_adversarial(corner_reader(made), labels).all()
+    assert is_adversarial(corner_reader(adversarial), labels).all()
 
 
 def test_being_rejected_is_no_success() -> None:
@@ -224,8 +226,8 @@ def test_being_rejected_is_no_success() -> None:
 
     x, labels = 0.2 * images(3, 1, 10, 10), torch.zeros(3, dtype=torch.int64)
     model = Wary()
-    made = patch(model, x, labels, share=0.09, position=(0, 0), steps=STEPS)
-    assert (model(made).argmax(1) == 1).all()
+    adversarial = patch(model, x, labels, share=0.09, position=(0, 0), steps=STEPS)
+    assert (model(adversarial).argmax(1) == 1).all()
 
 
 @pytest.mark.parametrize(

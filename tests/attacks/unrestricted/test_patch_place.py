@@ -95,10 +95,10 @@ def test_a_step_sums_the_gradients_of_its_views_and_stays_in_the_box() -> None:
     colours = images(3, 2, 3, 3, seed=1)
     walk = walk_of(model, place(x, 3, (1, 2)), labels, 3)
     seen = walk.see(colours, rows, walk.goal, exact=True)
-    held = colours.clone().requires_grad_()
+    stored = colours.clone().requires_grad_()
     views = list(walk.place.views(3, seeded(3)))
-    total = torch.stack([margin(model(walk.place.wear(held, rows, v)), labels) for v in views])
-    torch.testing.assert_close(seen.slope, torch.autograd.grad(total.sum(), held)[0])
+    total = torch.stack([margin(model(walk.place.wear(stored, rows, v)), labels) for v in views])
+    torch.testing.assert_close(seen.slope, torch.autograd.grad(total.sum(), stored)[0])
     torch.testing.assert_close(seen.value, total[0].detach())
     moved = walk.stepped(colours, seen.slope, 0)
     torch.testing.assert_close(moved, (colours + 0.3 * seen.slope.sign()).clamp(0, 1))
@@ -110,9 +110,11 @@ def test_views_make_a_patch_that_bears_being_askew() -> None:
     knobs: dict[str, Any] = {"share": 0.36, "position": (2, 2), "rotation": 40.0, "scale": 0.2}
     gained = []
     for samples in (1, 12):
-        made = patch(model, x, labels, samples=samples, steps=24, generator=seeded(), **knobs)
+        adversarial = patch(
+            model, x, labels, samples=samples, steps=24, generator=seeded(), **knobs
+        )
         square = place(x, 6, (2, 2), rotation=40.0)
-        rows, worn = torch.arange(12), made[:, :, 2:8, 2:8]
+        rows, worn = torch.arange(12), adversarial[:, :, 2:8, 2:8]
         askew = [square.wear(worn, rows, view) for view in square.views(60, seeded(5))][1:]
         gained.append(float(torch.stack([margin(model(v), labels) for v in askew]).detach().mean()))
     assert gained[1] > 1.1 * gained[0]

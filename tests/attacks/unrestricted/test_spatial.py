@@ -53,8 +53,8 @@ class QueryCounter:
 @given(seed=st.integers(0, 99))
 def test_nothing_moves_without_room(seed: int) -> None:
     p = Problem(seed)
-    made = spatial(p.model, p.inputs, p.labels, degrees=0, shift=0)
-    assert torch.equal(made, p.inputs)
+    adversarial = spatial(p.model, p.inputs, p.labels, degrees=0, shift=0)
+    assert torch.equal(adversarial, p.inputs)
 
 
 def test_view_shifts_by_whole_pixels_and_leaves_black() -> None:
@@ -100,7 +100,7 @@ def test_results_are_images(
     seed: int, degrees: float, shift: float, draws: int | None, targeted: bool
 ) -> None:
     p = Problem(seed)
-    made = spatial(
+    adversarial = spatial(
         p.model,
         p.inputs,
         p.labels,
@@ -111,11 +111,11 @@ def test_results_are_images(
         generator=seeded(),
         **SMALL,
     )
-    assert made.shape == p.inputs.shape
-    assert made.dtype == p.inputs.dtype
-    assert made.min() >= 0
-    assert made.max() <= 1
-    assert not made.requires_grad
+    assert adversarial.shape == p.inputs.shape
+    assert adversarial.dtype == p.inputs.dtype
+    assert adversarial.min() >= 0
+    assert adversarial.max() <= 1
+    assert not adversarial.requires_grad
 
 
 @pytest.mark.parametrize("draws", [None, 6])
@@ -123,7 +123,7 @@ def test_results_are_images(
 def test_returns_the_strongest_view_it_saw(draws: int | None, targeted: bool) -> None:
     p, model = Problem(3), Wavy(3)
     targets = p.targets if targeted else None
-    made = spatial(
+    adversarial = spatial(
         model, p.inputs, p.labels, draws=draws, targets=targets, generator=seeded(), **SMALL
     )
     shown = list(model.queried)
@@ -134,7 +134,7 @@ def test_returns_the_strongest_view_it_saw(draws: int | None, targeted: bool) ->
         value = margin(logits, p.labels) if targets is None else -margin(logits, targets)
         return 1e3 * is_adversarial(logits, p.labels, targets) + value
 
-    assert torch.equal(rank(made), torch.stack([rank(points) for points in shown]).amax(0))
+    assert torch.equal(rank(adversarial), torch.stack([rank(points) for points in shown]).amax(0))
     assert torch.equal(shown[0], p.inputs)
 
 
@@ -218,11 +218,11 @@ def test_a_fooled_image_leaves_where_that_is_allowed() -> None:
     model = QueryCounter(p.model)
     whole = spatial(model, p.inputs, p.labels, **SMALL)
     full, model.asked = model.asked, 0
-    made = spatial(model, p.inputs, p.labels, search=Search(), **SMALL)
+    adversarial = spatial(model, p.inputs, p.labels, search=Search(), **SMALL)
     assert full == 45 * ROWS
     assert model.asked < full
     assert torch.equal(
-        is_adversarial(p.model(made), p.labels), is_adversarial(p.model(whole), p.labels)
+        is_adversarial(p.model(adversarial), p.labels), is_adversarial(p.model(whole), p.labels)
     )
 
 
@@ -233,7 +233,7 @@ def test_a_cheap_models_wins_are_confirmed() -> None:
     def gullible(inputs: Tensor) -> Tensor:
         return torch.tensor([[0.0, 1.0]]).expand(len(inputs), 2)
 
-    made = spatial(
+    adversarial = spatial(
         gullible,
         x,
         torch.tensor([0, 0]),
@@ -242,7 +242,7 @@ def test_a_cheap_models_wins_are_confirmed() -> None:
         shifts=3,
         search=Search(confirm=halves),
     )
-    assert (halves(made).argmax(1) == 1).all()
+    assert (halves(adversarial).argmax(1) == 1).all()
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ def _names(count: int) -> list[str]:
 
 def _codes(model: object, data: object) -> set[str]:
     report = audit(model, data, attacks=["noise"], eps=["1/255"])  # type: ignore[arg-type]  # any classifier
-    return {found.code for found in report.findings}
+    return {finding.code for finding in report.findings}
 
 
 @given(st.integers(0, 10**6), st.integers(3, 40), st.floats(0.35, 1.0))
@@ -40,9 +40,9 @@ def test_one_class_for_half_of_the_images_is_told(seed: int, classes: int) -> No
     labels = np.arange(200) % classes
     favourite = int(random.integers(classes))
     predictions = np.where(random.random(200) < 0.8, favourite, labels)
-    (told,) = check_shares(labels, predictions, _names(classes), classes)
-    assert told.code == "class-shares"
-    assert f"'c{favourite:03d}'" in told.message
+    (findings,) = check_shares(labels, predictions, _names(classes), classes)
+    assert findings.code == "class-shares"
+    assert f"'c{favourite:03d}'" in findings.message
 
 
 def test_a_model_of_more_classes_than_the_data_is_not_doubted_where_it_is_right() -> None:
@@ -58,9 +58,9 @@ def test_an_embedding_taken_for_classes_is_a_finding(model: nn.Module, width: in
     projection = nn.Linear(CLASSES, width, bias=False)
     nn.init.normal_(projection.weight)
     body = nn.Sequential(model, projection).eval()
-    told = _codes(body, sample_images(120))
-    assert "unknown-classes" in told
-    assert not told & {"other-scaling"}
+    result = _codes(body, sample_images(120))
+    assert "unknown-classes" in result
+    assert not result & {"other-scaling"}
 
 
 def test_features_of_the_images_are_of_unknown_classes() -> None:
@@ -91,4 +91,4 @@ def _ten_patterns(count: int) -> tuple[Tensor, Tensor]:
 
 @pytest.mark.parametrize(("right", "told"), [(110, True), (300, True), (350, False), (900, False)])
 def test_little_more_than_guessing_is_near_chance(right: int, told: bool) -> None:
-    assert [found.code for found in check_chance(right, 1000, 10)] == ["near-chance"] * told
+    assert [one.code for one in check_chance(right, 1000, 10)] == ["near-chance"] * told

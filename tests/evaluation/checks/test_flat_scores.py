@@ -24,7 +24,7 @@ class Cooled(nn.Module):
 def test_scores_that_are_nearly_equal_are_told(model: nn.Module, scale: float, told: bool) -> None:
     cooled = Cooled(model, scale).eval()
     report = audit(cooled, sample_images(60), attacks=["pgd:steps=5"], eps=[0.1])
-    assert ("flat-scores" in {found.code for found in report.findings}) == told
+    assert ("flat-scores" in {finding.code for finding in report.findings}) == told
 
 
 def test_the_margin_does_not_depend_on_the_scale(model: nn.Module) -> None:
@@ -45,4 +45,4 @@ def test_untrained_networks_are_not_flat() -> None:
         torch.manual_seed(seed)
         net = nn.Sequential(nn.Flatten(), nn.Linear(36, 32), nn.ReLU(), nn.Linear(32, 10)).eval()
         report = audit(net, sample_images(30), attacks=["noise"], eps=[0.01])
-        assert "flat-scores" not in {found.code for found in report.findings}
+        assert "flat-scores" not in {finding.code for finding in report.findings}

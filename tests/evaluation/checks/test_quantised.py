@@ -53,22 +53,22 @@ def _robust(model: nn.Module) -> tuple[float | None, set[str]]:
             model, sample_images(100), attacks=["pgd:steps=10,objective=margin"], eps=[0.08]
         )
     rates = [row["robust_accuracy"] for row in report.summary["worst_case"]]
-    return (rates[0] if rates else None), {found.code for found in report.findings}
+    return (rates[0] if rates else None), {finding.code for finding in report.findings}
 
 
 def test_a_gradient_of_the_skip_connections_alone_is_told(network: nn.Module) -> None:
-    rate, told = _robust(network)
+    rate, result = _robust(network)
     assert rate is not None
-    assert "foreign-gradient" not in told
-    higher, told = _robust(_quantised(network, torch.float16))
-    assert "foreign-gradient" in told
+    assert "foreign-gradient" not in result
+    higher, result = _robust(_quantised(network, torch.float16))
+    assert "foreign-gradient" in result
     assert higher is not None
     assert higher > rate + 0.05  # what would be printed without a word
 
 
 def test_int8_is_refused_withheld_or_told(network: nn.Module) -> None:
     try:
-        rate, told = _robust(_quantised(network, torch.qint8))
+        rate, result = _robust(_quantised(network, torch.qint8))
     except EpsballError:
         return
-    assert rate is None or told & {"foreign-gradient", "batch-dependent", "zero-gradient"}
+    assert rate is None or result & {"foreign-gradient", "batch-dependent", "zero-gradient"}

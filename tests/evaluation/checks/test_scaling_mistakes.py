@@ -63,11 +63,11 @@ def test_turned_images_are_told(wrong: Callable[[Tensor], Tensor], words: str) -
     patterns = _patterns(1, 0)
     images, labels = _images(patterns)
     report = audit(Nearest(patterns).eval(), (wrong(images), labels), attacks=["noise"], eps=[0.01])
-    (told,) = [found for found in report.findings if found.code == "other-scaling"]
-    assert words in told.message
-    assert told.evidence["otherwise"] > 0.95
+    (result,) = [finding for finding in report.findings if finding.code == "other-scaling"]
+    assert words in result.message
+    assert result.evidence["otherwise"] > 0.95
     right = audit(Nearest(patterns).eval(), (images, labels), attacks=["noise"], eps=[0.01])
-    assert "other-scaling" not in {found.code for found in right.findings}
+    assert "other-scaling" not in {finding.code for finding in right.findings}
 
 
 @given(st.sampled_from(SCALINGS), st.sampled_from(SCALINGS), st.integers(0, 1000))
@@ -81,12 +81,12 @@ def test_a_scaling_in_place_of_another_is_told(right: Scaling, wrong: Scaling, s
     net = Nearest(right(patterns)).eval()
     mistaken = Pipeline(wrong.layer, net)
     before = float((_answers(mistaken)(images).argmax(1) == labels).float().mean())
-    found = check_scaling(_answers(mistaken), images, labels, CLASSES, named=False)
+    findings = check_scaling(_answers(mistaken), images, labels, CLASSES, named=False)
     if before < 0.6:
-        (told,) = found
-        assert told.evidence["otherwise"] > 0.9
+        (result,) = findings
+        assert result.evidence["otherwise"] > 0.9
     if wrong is right:
-        assert found == []
+        assert findings == []
 
 
 @given(st.sampled_from(SCALINGS), st.integers(0, 1000))
@@ -98,21 +98,21 @@ def test_a_scaling_that_is_applied_twice_is_told(scaling: Scaling, seed: int) ->
     net = Nearest(scaling(patterns)).eval()
     twice = nn.Sequential(*[scaling.layer for _ in range(2)], net)
     before = float((_answers(twice)(images).argmax(1) == labels).float().mean())
-    found = check_scaling(_answers(twice), images, labels, CLASSES, named=False)
+    findings = check_scaling(_answers(twice), images, labels, CLASSES, named=False)
     if before < 0.6:
-        (told,) = found
-        assert told.evidence["otherwise"] > 0.9
+        (result,) = findings
+        assert result.evidence["otherwise"] > 0.9
 
 
 @pytest.mark.parametrize(("count", "passes"), [(8, 8), (40, None)])
 def test_images_too_few_to_convince_are_not_tried(count: int, passes: int | None) -> None:
-    asked = 0
+    queries = 0
 
     def scores(images: Tensor) -> Tensor:
-        nonlocal asked
-        asked += len(images)
+        nonlocal queries
+        queries += len(images)
         return torch.eye(4)[torch.ones(len(images), dtype=torch.int64)]
 
     images, labels = torch.rand(count, 3, 8, 8), torch.zeros(count, dtype=torch.int64)
     assert not check_scaling(scores, images, labels, 4, named=True)
-    assert asked == passes if passes else asked > 10 * count
+    assert queries == passes if passes else queries > 10 * count

@@ -16,9 +16,9 @@ def shot(severity: int, rows: list[int]) -> torch.Tensor:
 
 
 def test_photographs_are_images_of_8_bits() -> None:
-    made = shot(5, [0, 1, 2, 3])
-    assert made.shape == SMOOTH.shape
-    assert torch.equal((made * 255).round() / 255, made)
+    result = shot(5, [0, 1, 2, 3])
+    assert result.shape == SMOOTH.shape
+    assert torch.equal((result * 255).round() / 255, result)
 
 
 def test_an_image_is_photographed_alike_in_any_batch() -> None:
@@ -27,8 +27,8 @@ def test_an_image_is_photographed_alike_in_any_batch() -> None:
 
 def test_no_two_photographs_are_alike() -> None:
     torch.manual_seed(0)
-    made = Camera()(SMOOTH[:1].repeat(2, 1, 1, 1))
-    assert not torch.equal(made[0], made[1])
+    result = Camera()(SMOOTH[:1].repeat(2, 1, 1, 1))
+    assert not torch.equal(result[0], result[1])
 
 
 def test_each_severity_changes_more() -> None:
@@ -44,8 +44,8 @@ def test_the_mildest_photograph_is_nearly_the_image() -> None:
 def test_the_gradient_goes_through() -> None:
     inputs = SMOOTH[:1].clone().requires_grad_()
     generator = torch.Generator().manual_seed(0)
-    made = photograph(inputs, severity=1, generator=generator)
-    (slope,) = torch.autograd.grad(made.sum(), inputs)
+    result = photograph(inputs, severity=1, generator=generator)
+    (slope,) = torch.autograd.grad(result.sum(), inputs)
     inner = slope[:, :, 4:-4, 4:-4]
     assert 0.8 < float(inner.mean()) < 1.1  # what enters leaves: blur and warp keep sums
 

@@ -63,12 +63,12 @@ def robust(model: nn.Module, surrogate: Any, attack: Any = pgd, draws: int = 1) 
     """Return the share that a model gets right of what an attack on a surrogate makes."""
     images, labels = digits()
     inputs, labels = images[HELD_OUT], labels[HELD_OUT]
-    asked = {"steps": 8} if attack is pgd else {}
+    arguments = {"steps": 8} if attack is pgd else {}
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(0)
         generator = torch.Generator().manual_seed(0)
-        made = attack(surrogate, inputs, labels, eps=EPS, generator=generator, **asked)
-        right = [(model(made).argmax(1) == labels).float().mean() for _ in range(draws)]
+        adversarial = attack(surrogate, inputs, labels, eps=EPS, generator=generator, **arguments)
+        right = [(model(adversarial).argmax(1) == labels).float().mean() for _ in range(draws)]
     return float(torch.stack(right).mean())
 
 

@@ -32,10 +32,10 @@ def images(*shape: int, seed: int = 0) -> Tensor:
 @pytest.mark.parametrize("shape", [(3, 1, 9, 7), (2, 3, 16, 16), (0, 3, 8, 8)])
 def test_images_stay_images(name: str, shape: tuple[int, ...]) -> None:
     inputs = images(*shape)
-    made = defence_named(name)(inputs.clone())
-    assert made.shape == inputs.shape
-    assert made.dtype == inputs.dtype
-    assert ((made >= 0) & (made <= 1)).all()
+    result = defence_named(name)(inputs.clone())
+    assert result.shape == inputs.shape
+    assert result.dtype == inputs.dtype
+    assert ((result >= 0) & (result <= 1)).all()
     assert defence_named(name)(inputs.double()).dtype == torch.float64
 
 
@@ -69,14 +69,14 @@ def test_a_image_is_washed_alike_in_any_batch(name: str) -> None:
 @pytest.mark.parametrize("quality", [10, 75])
 def test_jpeg_is_the_codecs(channels: int, quality: int) -> None:
     inputs = images(2, channels, 17, 12)
-    made = JpegCompression(quality=quality)(inputs)
+    result = JpegCompression(quality=quality)(inputs)
     for row in range(2):
         pixels = np.rint(inputs[row].permute(1, 2, 0).numpy() * 255).astype(np.uint8)
         file = io.BytesIO()
         Image.fromarray(pixels.squeeze()).save(file, format="JPEG", quality=quality)
-        found = np.asarray(Image.open(file)).reshape(pixels.shape)
-        assert np.array_equal(found, np.rint(made[row].permute(1, 2, 0).numpy() * 255))
-    assert (made - inputs).abs().max() > 1 / 255
+        value = np.asarray(Image.open(file)).reshape(pixels.shape)
+        assert np.array_equal(value, np.rint(result[row].permute(1, 2, 0).numpy() * 255))
+    assert (result - inputs).abs().max() > 1 / 255
 
 
 def test_jpeg_lets_no_gradient_through() -> None:
@@ -87,12 +87,12 @@ def test_jpeg_lets_no_gradient_through() -> None:
 @given(seed=st.integers(0, 99), bits=st.integers(1, 8))
 def test_bits_round_to_the_nearest_grey(seed: int, bits: int) -> None:
     inputs = images(2, 1, 5, 5, seed=seed).requires_grad_()
-    made = BitDepth(bits=bits)(inputs)
+    result = BitDepth(bits=bits)(inputs)
     top = 2**bits - 1
-    assert torch.allclose((made * top).round(), made * top, atol=1e-4)
-    assert ((made - inputs).abs() <= 0.5 / top + 1e-6).all()
-    assert torch.equal(BitDepth(bits=bits)(made), made)
-    (gradient,) = torch.autograd.grad(made.sum(), inputs)
+    assert torch.allclose((result * top).round(), result * top, atol=1e-4)
+    assert ((result - inputs).abs() <= 0.5 / top + 1e-6).all()
+    assert torch.equal(BitDepth(bits=bits)(result), result)
+    (gradient,) = torch.autograd.grad(result.sum(), inputs)
     assert (gradient == 0).all()
 
 
@@ -109,8 +109,8 @@ def test_gaussian_is_a_bell_over_mirrored_images(kernel: int) -> None:
     bell = np.exp(-0.5 * ((np.arange(kernel) - kernel // 2) / (0.15 * kernel + 0.35)) ** 2)
     window = np.outer(bell, bell)[None, None] / bell.sum() ** 2
     expected = ndimage.correlate(inputs.numpy(), window, mode="reflect")
-    made = Smoothing(kernel=kernel, kind="gaussian")(inputs)
-    assert np.allclose(made.numpy(), expected, atol=1e-12)
+    result = Smoothing(kernel=kernel, kind="gaussian")(inputs)
+    assert np.allclose(result.numpy(), expected, atol=1e-12)
 
 
 @pytest.mark.parametrize("kind", ["median", "gaussian"])
@@ -123,16 +123,16 @@ def replayed(step: RandomResizing, inputs: Tensor, seed: int) -> tuple[Tensor, T
     """Return what a step makes, and the numbers it draws for that."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        made = step(inputs)
+        result = step(inputs)
         torch.manual_seed(seed)
-        return made, torch.rand(3, len(inputs))
+        return result, torch.rand(3, len(inputs))
 
 
 @settings(deadline=None, max_examples=50)
 @given(seed=st.integers(0, 200), smallest=st.floats(0.2, 1))
 def test_resizing_is_interpolation_and_padding(seed: int, smallest: float) -> None:
     inputs = images(2, 3, 11, 8)
-    made, drawn = replayed(RandomResizing(smallest=smallest), inputs, seed)
+    result, drawn = replayed(RandomResizing(smallest=smallest), inputs, seed)
     for row, (shrink, down, right) in enumerate(drawn.T.tolist()):
         height, width = (
             least + int(shrink * (size - least + 1))
@@ -141,16 +141,16 @@ def test_resizing_is_interpolation_and_padding(seed: int, smallest: float) -> No
         top, left = int(down * (11 - height + 1)), int(right * (8 - width + 1))
         small = interpolate(inputs[row : row + 1], size=(height, width), mode="bilinear")
         expected = pad(small, (left, 8 - width - left, top, 11 - height - top))
-        assert torch.allclose(made[row], expected[0], atol=1e-5)
+        assert torch.allclose(result[row], expected[0], atol=1e-5)
 
 
 def test_resizing_draws_all_sizes_and_places_anew_for_every_image() -> None:
     white = torch.ones(3000, 1, 6, 6)
     torch.manual_seed(0)
-    made = RandomResizing(smallest=0.5)(white)
-    sides = made.sum((1, 2, 3)).sqrt().round().long()
+    result = RandomResizing(smallest=0.5)(white)
+    sides = result.sum((1, 2, 3)).sqrt().round().long()
     assert sides.unique().tolist() == [3, 4, 5, 6]
-    smallest = made[sides == 3]
+    smallest = result[sides == 3]
     corners = smallest.flatten(1).argmax(1)
     assert corners.unique().tolist() == [
         6 * down + right for down in range(4) for right in range(4)

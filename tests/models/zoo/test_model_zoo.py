@@ -179,8 +179,8 @@ def test_squeezenet_names_images_as_measured() -> None:
     inputs = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2) / 255
     model = load_model("zoo:squeezenet").model
     with torch.no_grad():
-        found = torch.cat([model(part).argmax(1) for part in inputs.view(4, 25, 3, 224, 224)])
-    hits = (found == torch.from_numpy(sample["labels"][::10])).sum().item()
+        result = torch.cat([model(part).argmax(1) for part in inputs.view(4, 25, 3, 224, 224)])
+    hits = (result == torch.from_numpy(sample["labels"][::10])).sum().item()
     assert 51 <= hits <= 71  # 60.8 % of all 1,000; two standard errors of 100 are 9.8
 
 

@@ -57,14 +57,14 @@ def verdicts(
         for row, attack, eps, value in measured
         for repeat in (0, 1)
     ]
-    found = judge(StudyRows(pl.DataFrame(rows)), EPS, data, trained)
-    return {v.id.removeprefix("adversarial-training."): v for v in found}
+    judged = judge(StudyRows(pl.DataFrame(rows)), EPS, data, trained)
+    return {v.id.removeprefix("adversarial-training."): v for v in judged}
 
 
 def test_what_the_field_knows() -> None:
-    found = verdicts()
-    assert len(found) == len(load_claims("adversarial-training")) == 12
-    words = {name: v.verdict for name, v in found.items()}
+    judged = verdicts()
+    assert len(judged) == len(load_claims("adversarial-training")) == 12
+    words = {name: v.verdict for name, v in judged.items()}
     assert words == {
         "offline-like-dropout": "holds",
         "fgsm-regulariser": "holds",
@@ -103,38 +103,38 @@ def test_one_network_that_leaks_bears_can_out_and_a_few_that_do_not_leave_it_ope
     assert verdicts(none)["label-leak"].verdict == "undecided"
     assert any("too few to refute" in one for one in verdicts(none)["label-leak"].differs)
     long: Accuracies = {("fgsm-only-long", "fgsm"): 0.97, ("fgsm-only-long", "none"): 0.95}
-    found = verdicts(none | long)["label-leak"]
-    assert found.verdict == "holds"
-    assert found.value == pytest.approx(0.02)
+    judged = verdicts(none | long)["label-leak"]
+    assert judged.verdict == "holds"
+    assert judged.value == pytest.approx(0.02)
     # above on average, but not beyond what the seeds differ by
     spread: Accuracies = {("fgsm-only-long", "none"): 0.03}
-    found = verdicts({("fgsm-mix", "fgsm"): 0.5} | long, later=spread)["label-leak"]
-    assert found.value == pytest.approx(0.005)
-    assert found.verdict == "undecided"
+    judged = verdicts({("fgsm-mix", "fgsm"): 0.5} | long, later=spread)["label-leak"]
+    assert judged.value == pytest.approx(0.005)
+    assert judged.verdict == "undecided"
 
 
 def test_the_errors_of_another_network_stand_beside_goodfellows_and_decide_nothing() -> None:
-    found = verdicts()["goodfellow-before"]
-    assert found.value == pytest.approx(0.01)
-    assert found.interval == pytest.approx((0.01, 0.01))
-    assert "maxout" in found.differs[0]
+    judged = verdicts()["goodfellow-before"]
+    assert judged.value == pytest.approx(0.01)
+    assert judged.interval == pytest.approx((0.01, 0.01))
+    assert "maxout" in judged.differs[0]
 
 
 def test_digits_refute_nothing() -> None:
     digits = DataSummary("digits", "abc", 1438, 359, (1, 28, 28), 10)
-    found = verdicts({("ensemble", "transfer:fgsm"): 0.6}, digits)
-    assert found["ensemble"].verdict == "undecided"
-    assert found["linear"].verdict == "holds"
-    assert not any(v.same_setting for v in found.values())
+    judged = verdicts({("ensemble", "transfer:fgsm"): 0.6}, digits)
+    assert judged["ensemble"].verdict == "undecided"
+    assert judged["linear"].verdict == "holds"
+    assert not any(v.same_setting for v in judged.values())
 
 
 def test_networks_that_saw_a_part_of_the_images_refute_nothing() -> None:
     refuting: Accuracies = {("ensemble", "transfer:fgsm"): 0.6}
-    found = verdicts(refuting, trained=4_000)
-    assert found["ensemble"].verdict == "undecided"
-    assert any("trained on 4,000 of" in one for one in found["ensemble"].differs)
-    assert found["iterative-helps"].verdict == "holds"
-    assert found["eight-bit"].verdict == "refuted"  # arithmetic of pixels, not of networks
+    judged = verdicts(refuting, trained=4_000)
+    assert judged["ensemble"].verdict == "undecided"
+    assert any("trained on 4,000 of" in one for one in judged["ensemble"].differs)
+    assert judged["iterative-helps"].verdict == "holds"
+    assert judged["eight-bit"].verdict == "refuted"  # arithmetic of pixels, not of networks
     assert verdicts(refuting, trained=60_000)["ensemble"].verdict == "refuted"
 
 
@@ -151,6 +151,6 @@ def test_what_was_not_run_is_said() -> None:
             "accuracy": 0.9,
         }
     ]
-    found = judge(StudyRows(pl.DataFrame(rows)), EPS, MNIST)
+    judged = judge(StudyRows(pl.DataFrame(rows)), EPS, MNIST)
     # Goodfellow's network is another one, so its number stays undecided
-    assert {v.verdict for v in found} == {"undecided", "not run"}
+    assert {v.verdict for v in judged} == {"undecided", "not run"}

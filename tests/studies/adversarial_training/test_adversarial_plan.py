@@ -38,27 +38,27 @@ def test_the_whole_plan() -> None:
 
 
 def test_recipes_that_need_other_models_wait_for_them() -> None:
-    found = nets(Options(seeds=1))
-    assert found["offline"].needs == (found["source-0"].hash,)
-    assert found["ensemble"].needs == (found["source-0"].hash, found["source-1"].hash)
-    assert not found["pgd"].needs
+    networks = nets(Options(seeds=1))
+    assert networks["offline"].needs == (networks["source-0"].hash,)
+    assert networks["ensemble"].needs == (networks["source-0"].hash, networks["source-1"].hash)
+    assert not networks["pgd"].needs
     cells = {cell.hash: cell for cell in plan(Options(seeds=1), MNIST)}
-    made = {cells[c.needs[1]].needs for c in cells.values() if c.kind == "transfer"}
-    assert made == {(found["held-out"].hash,)}
+    result = {cells[c.needs[1]].needs for c in cells.values() if c.kind == "transfer"}
+    assert result == {(networks["held-out"].hash,)}
 
 
 def test_the_held_out_model_is_no_source_and_no_row() -> None:
-    found = nets(Options(seeds=1))
-    kept = found.pop("held-out")
-    assert kept.seed not in {cell.seed for cell in found.values()}
-    assert all(kept.hash not in cell.needs for cell in found.values())
+    networks = nets(Options(seeds=1))
+    kept = networks.pop("held-out")
+    assert kept.seed not in {cell.seed for cell in networks.values()}
+    assert all(kept.hash not in cell.needs for cell in networks.values())
 
 
 def test_rows_of_one_width_start_from_the_same_weights() -> None:
-    found = nets(Options(seeds=1))
+    networks = nets(Options(seeds=1))
 
     def seed(name: str) -> int:
-        return found[name].shared_seed("content", "train_images", "width")
+        return networks[name].shared_seed("content", "train_images", "width")
 
     assert seed("none") == seed("pgd") == seed("fgsm-mix")
     assert seed("fgsm-mix-wide") != seed("fgsm-mix")
@@ -66,10 +66,10 @@ def test_rows_of_one_width_start_from_the_same_weights() -> None:
 
 def test_only_rows_that_are_asked_for_and_what_they_need() -> None:
     some = make_options(ADVERSARIAL_TRAINING, "row=none,offline,trades;eps=0.2", {"seeds": 1})
-    found = nets(some)
-    assert set(found) == {"held-out", "source-0", "none", "offline", "trades"}
-    assert found["trades"].parameters["train_eps"] == 0.2
-    assert "train_eps" not in found["none"].parameters
+    networks = nets(some)
+    assert set(networks) == {"held-out", "source-0", "none", "offline", "trades"}
+    assert networks["trades"].parameters["train_eps"] == 0.2
+    assert "train_eps" not in networks["none"].parameters
 
 
 def test_cifar10_gets_its_own_network_and_eps() -> None:

@@ -146,10 +146,10 @@ def made_up(*, vulnerable: bool) -> tuple[Bands, pl.DataFrame]:
 
 
 def test_the_table_of_the_source_is_a_match_and_its_orderings_hold() -> None:
-    found, rows = made_up(vulnerable=True)
-    eps = nearest_eps(found)
+    judged, rows = made_up(vulnerable=True)
+    eps = nearest_eps(judged)
     assert eps == {"fast": 0.01, "iterative": 0.01}
-    verdicts = {v.id: v for v in judge(found, rows, eps, ())}
+    verdicts = {v.id: v for v in judge(judged, rows, eps, ())}
     words = {name: v.verdict for name, v in verdicts.items() if "black" not in name}
     orderings = [c.id for c in load_claims("confidence-bands") if c.kind == "ordering"]
     assert {words.pop(name) for name in orderings} == {"holds"}
@@ -158,17 +158,17 @@ def test_the_table_of_the_source_is_a_match_and_its_orderings_hold() -> None:
 
 
 def test_the_opposite_of_the_source_is_refuted() -> None:
-    found, rows = made_up(vulnerable=False)
-    verdicts = {v.id: v.verdict for v in judge(found, rows, nearest_eps(found), ())}
+    judged, rows = made_up(vulnerable=False)
+    verdicts = {v.id: v.verdict for v in judge(judged, rows, nearest_eps(judged), ())}
     assert verdicts["bands.low-most-vulnerable"] == "refuted"
     assert verdicts["bands.iterative-over-fast"] == "refuted"
     assert verdicts["bands.inverse.high.fast.top1"] == "differs"
 
 
 def test_another_model_decides_no_number() -> None:
-    found, rows = made_up(vulnerable=True)
+    judged, rows = made_up(vulnerable=True)
     differs = differences("zoo:squeezenet", "imagenet-sample", 1000, SOURCE)
-    verdicts = {v.id: v for v in judge(found, rows, nearest_eps(found), differs)}
+    verdicts = {v.id: v for v in judge(judged, rows, nearest_eps(judged), differs)}
     assert verdicts["bands.inverse.high.fast.top1"].verdict == "undecided"
     assert verdicts["bands.low-most-vulnerable"].verdict == "holds"
     assert not verdicts["bands.low-most-vulnerable"].same_setting
@@ -177,12 +177,12 @@ def test_another_model_decides_no_number() -> None:
 
 
 def test_both_readings_of_the_error() -> None:
-    found, _ = made_up(vulnerable=True)
+    verdicts, _ = made_up(vulnerable=True)
     setting = Setting("fast", "predicted", 0.01)
-    source, whole_band = (found.error(setting, None, 1, all_images=e) for e in (False, True))
+    source, whole_band = (verdicts.error(setting, None, 1, all_images=e) for e in (False, True))
     assert source is not None
     assert whole_band is not None
     assert source.value == whole_band.value  # all images are right when clean
-    assert set(found.attacked["kind"]) <= set(KINDS)
+    assert set(verdicts.attacked["kind"]) <= set(KINDS)
     claim = load_claims("confidence-bands")[0]
-    assert "eps" in reached_at(claim, found)
+    assert "eps" in reached_at(claim, verdicts)

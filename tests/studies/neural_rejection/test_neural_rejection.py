@@ -99,12 +99,12 @@ def test_defences_are_put_around_the_source_s_own_network_where_it_is_good(
 
 def test_a_network_that_is_taken_stands_on_the_page_once(study: StudyResult) -> None:
     rows = read_rows(study.out)
-    for taken, told in ((True, 1), (False, 2)):
+    for taken, one in ((True, 1), (False, 2)):
         base = pl.col("kind").eq("train") & pl.col("net").eq("base")
         turned = rows.with_columns(taken=pl.when(base).then(taken), lr=pl.when(base).then(0.1))
         results = Results(turned)
         named = [row[0] for row in base_table(results).rows]
-        assert sum(str(name).endswith(", lr 0.1") for name in named) == told
+        assert sum(str(name).endswith(", lr 0.1") for name in named) == one
         assert as_stated(results) == taken
         words = " ".join(NOTES.items("notes", **choices(results)))
         assert ("with the source's settings, in float32" in words) == taken
@@ -157,14 +157,14 @@ def test_dear_attacks_speak_for_themselves(study: StudyResult) -> None:
     )
     cells = [cell for cell in planned if is_looked_at(cell)]
     rows = [named(cell, row) for cell in cells for row in perform(cell, workspace)]
-    told = {(row["attack"], row["eps"]): row for row in rows}
+    result = {(row["attack"], row["eps"]): row for row in rows}
     ours = {(attack, eps) for attack in ("rejection", "strongest") for eps in (1.0, 5.0)}
     rungs = {(f"rung:{name}", 3.0) for name in ("raw", "hinge", "crowd-0", "crowd-1")}
-    assert told.keys() == ours | rungs
-    assert {told[where]["n"] for where in told if where[0] != "rejection"} == {2}
-    assert {told["rejection", eps]["n"] for eps in (1.0, 5.0)} == {12}
+    assert result.keys() == ours | rungs
+    assert {result[where]["n"] for where in result if where[0] != "rejection"} == {2}
+    assert {result["rejection", eps]["n"] for eps in (1.0, 5.0)} == {12}
     # which of two images is denser is chance: the best point is kept for its objective
-    crowds = [told[f"rung:crowd-{weight}", 3.0]["log_density"] for weight in (0, 1)]
+    crowds = [result[f"rung:crowd-{weight}", 3.0]["log_density"] for weight in (0, 1)]
     assert all(-10 < crowd < 0 for crowd in crowds)
     assert crowds[0] != crowds[1]
     frames = [read_rows(study.out), pl.DataFrame(rows, infer_schema_length=None)]

@@ -80,11 +80,11 @@ A_PASS = 30_000
 
 def rows_of(world: World) -> list[dict[str, Any]]:
     nets = NETS if world.nets is None else world.nets
-    told: list[dict[str, Any]] = []
+    results: list[dict[str, Any]] = []
     for (net, split), trainings in nets.items():
         for repeat, (loss, right) in enumerate(trainings):
             if split == "train":
-                told.append(
+                results.append(
                     {
                         "kind": "train",
                         "net": net,
@@ -97,7 +97,7 @@ def rows_of(world: World) -> list[dict[str, Any]]:
                     }
                 )
             else:
-                told.append(
+                results.append(
                     {
                         "kind": "losses",
                         "mode": "losses",
@@ -109,7 +109,7 @@ def rows_of(world: World) -> list[dict[str, Any]]:
                         "n": 10_000,
                     }
                 )
-    told.append(
+    results.append(
         {
             "kind": "train",
             "net": "pgd",
@@ -121,7 +121,7 @@ def rows_of(world: World) -> list[dict[str, Any]]:
             "gradient_evaluations": 80 * A_PASS,
         }
     )
-    told.append(
+    results.append(
         {
             "kind": "fit",
             "fit": "dnr",
@@ -138,15 +138,15 @@ def rows_of(world: World) -> list[dict[str, Any]]:
         if draw == 0:  # as the plan has it: the dearer, the fewer
             attacks += ["rejection"] + ["limited"] * (subject in ("msp", "nr", "dnr"))
             attacks += ["strongest"] * (subject in ("none", "nr", "dnr"))
-        told += [
+        results += [
             _attacked(world, (subject, a, eps), draw)
             for a in attacks
             for eps in EPS
             if not (a == "rejection" and subject == "dnr-retrained" and eps != 3)
         ]
-        told.append(_attacked(world, (subject, "none", 0.0), draw))
+        results.append(_attacked(world, (subject, "none", 0.0), draw))
     rungs = RUNGS if world.rungs is None else world.rungs
-    told += [
+    results += [
         {
             "kind": "ladder",
             "mode": "verdicts",
@@ -160,7 +160,7 @@ def rows_of(world: World) -> list[dict[str, Any]]:
         }
         for (rung, subject), share in rungs.items()
     ]
-    return told
+    return results
 
 
 def _attacked(world: World, where: tuple[str, str, float], draw: int) -> dict[str, Any]:
@@ -188,9 +188,9 @@ def verdicts(
     without: Callable[[dict[str, Any]], bool] = lambda _: False,
 ) -> dict[str, Verdict]:
     rows = [row for row in rows_of(world or World()) if not without(row)]
-    found = judge(Results(pl.DataFrame(rows, infer_schema_length=None)), options, data)
-    assert len(found) == len(load_claims("neural-rejection")) == 13
-    return {v.id.removeprefix("neural-rejection."): v for v in found}
+    judged = judge(Results(pl.DataFrame(rows, infer_schema_length=None)), options, data)
+    assert len(judged) == len(load_claims("neural-rejection")) == 13
+    return {v.id.removeprefix("neural-rejection."): v for v in judged}
 
 
 FINDINGS = {
@@ -207,23 +207,23 @@ FINDINGS = {
 
 
 def test_a_world_like_the_sources() -> None:
-    found = verdicts()
-    assert {name for name, v in found.items() if v.verdict == "holds"} == FINDINGS
-    assert {name for name, v in found.items() if v.verdict == "match"} == found.keys() - FINDINGS
+    judged = verdicts()
+    assert {name for name, v in judged.items() if v.verdict == "holds"} == FINDINGS
+    assert {name for name, v in judged.items() if v.verdict == "match"} == judged.keys() - FINDINGS
     # defences are put around the network of a tenth of the rate, some on the first draw alone
-    own = {"train-below-test"} | (found.keys() - FINDINGS)
-    assert {name for name, v in found.items() if v.same_setting} == own
-    assert found["dnr-over-nr"].differs == ("a tenth of the learning rate",)
-    assert "the first draw alone" in found["knowledge"].differs
-    assert "200 images of it" in found["weaker-attack"].differs
+    own = {"train-below-test"} | (judged.keys() - FINDINGS)
+    assert {name for name, v in judged.items() if v.same_setting} == own
+    assert judged["dnr-over-nr"].differs == ("a tenth of the learning rate",)
+    assert "the first draw alone" in judged["knowledge"].differs
+    assert "200 images of it" in judged["weaker-attack"].differs
 
 
 def test_around_the_sources_own_network_nothing_differs() -> None:
     rows = [row | {"taken": row.get("net") == "base"} for row in rows_of(World())]
     results = Results(pl.DataFrame(rows, infer_schema_length=None))
-    found = {v.id.rpartition(".")[2]: v for v in judge(results, ASKED, MNIST)}
-    assert found["crossover"].same_setting
-    assert found["knowledge"].differs == ("the first draw alone",)
+    result = {v.id.rpartition(".")[2]: v for v in judge(results, ASKED, MNIST)}
+    assert result["crossover"].same_setting
+    assert result["knowledge"].differs == ("the first draw alone",)
 
 
 def less(name: str, attack: str = "source", by: float = 0.5) -> World:
@@ -279,9 +279,9 @@ def less(name: str, attack: str = "source", by: float = 0.5) -> World:
     ],
 )
 def test_each_finding_can_be_refuted(world: World, refuted: set[str]) -> None:
-    found = verdicts(world)
-    assert {name for name in FINDINGS if found[name].verdict == "refuted"} == refuted
-    assert {name for name in FINDINGS if found[name].verdict == "holds"} == FINDINGS - refuted
+    judged = verdicts(world)
+    assert {name for name in FINDINGS if judged[name].verdict == "refuted"} == refuted
+    assert {name for name in FINDINGS if judged[name].verdict == "holds"} == FINDINGS - refuted
 
 
 @pytest.mark.parametrize(
@@ -296,17 +296,17 @@ def test_each_finding_can_be_refuted(world: World, refuted: set[str]) -> None:
 def test_each_number_can_differ(
     split: str, value: tuple[float, float], differing: set[str]
 ) -> None:
-    found = verdicts(World(nets=NETS | {("source", split): (value, value, value)}))
-    assert {name for name, v in found.items() if v.verdict == "differs"} == differing
+    judged = verdicts(World(nets=NETS | {("source", split): (value, value, value)}))
+    assert {name for name, v in judged.items() if v.verdict == "differs"} == differing
 
 
 def test_numbers_are_those_of_the_trainings_as_stated_with_the_slower_one_beside() -> None:
-    found = verdicts()["base.test-loss"]
-    assert found.value == pytest.approx(0.046)
-    assert found.seeds == 3
-    assert found.interval is not None
-    assert found.interval[0] < 0.0462 < found.interval[1]
-    assert "0.0450, 0.0470, 0.0460; a tenth of the learning rate 0.0300" in found.note
+    judged = verdicts()["base.test-loss"]
+    assert judged.value == pytest.approx(0.046)
+    assert judged.seeds == 3
+    assert judged.interval is not None
+    assert judged.interval[0] < 0.0462 < judged.interval[1]
+    assert "0.0450, 0.0470, 0.0460; a tenth of the learning rate 0.0300" in judged.note
     one = verdicts(World(nets=NETS | {("source", "test"): ((0.0462, 0.9895),)}))
     assert "trainings" not in one["base.test-loss"].note
     assert one["base.test-loss"].interval is None  # a mean loss of one training has none here
@@ -318,45 +318,45 @@ def test_a_network_that_learned_nothing_says_nothing_about_dropout() -> None:
         ("source", "train"): ((2.3026, 0.1121),),
         ("source", "test"): ((2.3020, 0.1135),),
     }
-    found = verdicts(World(nets=nets))
-    assert found["base.test-accuracy"].verdict == "differs"
+    judged = verdicts(World(nets=nets))
+    assert judged["base.test-accuracy"].verdict == "differs"
     # the slower network is better in training than in test
-    assert found["train-below-test"].verdict == "undecided"  # another rate cannot refute
-    assert not found["train-below-test"].same_setting
-    assert "a tenth of the learning rate" in found["train-below-test"].note
+    assert judged["train-below-test"].verdict == "undecided"  # another rate cannot refute
+    assert not judged["train-below-test"].same_setting
+    assert "a tenth of the learning rate" in judged["train-below-test"].note
 
 
 def test_what_decides_is_told_with_what_the_strongest_attack_says() -> None:
-    found = verdicts()
+    judged = verdicts()
     # beyond 3 DNR falls by 0.08 for each 1 of eps, NR by 0.12: the least lead is at 4
-    assert found["crossover"].value == pytest.approx(0.04)
-    assert found["crossover"].interval_kind == "Student t over 5 draws"
-    assert "strongest: at most 0.0 points apart up to eps 3" in found["crossover"].note
+    assert judged["crossover"].value == pytest.approx(0.04)
+    assert judged["crossover"].interval_kind == "Student t over 5 draws"
+    assert "strongest: at most 0.0 points apart up to eps 3" in judged["crossover"].note
     # mean over six eps: 0.04 * (1 + 2 + 3) / 6; half as much again under the strongest
-    assert found["dnr-over-nr"].value == pytest.approx(0.04)
-    assert "under strongest +6.0 points" in found["dnr-over-nr"].note
+    assert judged["dnr-over-nr"].value == pytest.approx(0.04)
+    assert "under strongest +6.0 points" in judged["dnr-over-nr"].note
     # beyond 3 on the first draw: (0.16 - 0.04) * 2 less 0.03 of clean accuracy
-    assert found["enough-data"].value == pytest.approx(0.21)
-    assert found["enough-data"].seeds == 1
-    assert "-3.0 points on clean images" in found["enough-data"].note
+    assert judged["enough-data"].value == pytest.approx(0.21)
+    assert judged["enough-data"].seeds == 1
+    assert "-3.0 points on clean images" in judged["enough-data"].note
     # PGD-trained networks meet our attack, not the strongest: 0.24 * 1.25 less 0.03
-    assert "(under our rejection attack +27.0 points)" in found["enough-data"].note
-    assert "(at eps 3 under our rejection attack +0.0 points)" in found["retraining"].note
+    assert "(under our rejection attack +27.0 points)" in judged["enough-data"].note
+    assert "(at eps 3 under our rejection attack +0.0 points)" in judged["retraining"].note
     # 1.25 - 0.5 of the mean over eps of 0.01 eps + 0.12 max(0, eps - 3)
-    assert "(under our rejection attack +11.6 points), DNR" in found["knowledge"].note
-    assert found["weaker-attack"].value == pytest.approx(0.5)
+    assert "(under our rejection attack +11.6 points), DNR" in judged["knowledge"].note
+    assert judged["weaker-attack"].value == pytest.approx(0.5)
     # 50 s against 50 epochs, ten of which take 800 s less an eighth
-    assert found["cheaper"].value == pytest.approx(50 / 3500)
-    assert "a fit costs 0.7 of them" in found["cheaper"].note
-    assert "0.07 of the 10 that PGD trains for here" in found["cheaper"].note
-    assert found["cheaper"].interval is None
+    assert judged["cheaper"].value == pytest.approx(50 / 3500)
+    assert "a fit costs 0.7 of them" in judged["cheaper"].note
+    assert "0.07 of the 10 that PGD trains for here" in judged["cheaper"].note
+    assert judged["cheaper"].interval is None
 
 
 def test_a_finding_that_the_strongest_attack_turns_round_shows_it() -> None:
     turned = less("dnr", "strongest")
-    found = verdicts(turned)["dnr-over-nr"]
-    assert found.verdict == "holds"
-    assert "under strongest -44.0 points; under strongest it does not hold" in found.note
+    judged = verdicts(turned)["dnr-over-nr"]
+    assert judged.verdict == "holds"
+    assert "under strongest -44.0 points; under strongest it does not hold" in judged.note
 
 
 @pytest.mark.parametrize(
@@ -373,16 +373,16 @@ def test_a_finding_that_the_strongest_attack_turns_round_shows_it() -> None:
     ],
 )
 def test_where_our_attacks_say_otherwise(name: str, attack: str, world: World) -> None:
-    found = verdicts(world)[name]
-    assert found.verdict == "holds"
-    assert found.note.endswith(f"under {attack} it does not hold")
+    judged = verdicts(world)[name]
+    assert judged.verdict == "holds"
+    assert judged.note.endswith(f"under {attack} it does not hold")
     assert "it holds" not in verdicts()[name].note
     assert "does not" not in verdicts()[name].note
 
 
 def test_without_the_strongest_attack_ours_speaks() -> None:
-    found = verdicts(without=lambda row: row.get("attack") == "strongest")
-    assert "under our rejection attack +5.0 points" in found["dnr-over-nr"].note
+    judged = verdicts(without=lambda row: row.get("attack") == "strongest")
+    assert "under our rejection attack +5.0 points" in judged["dnr-over-nr"].note
     neither = verdicts(without=lambda row: row.get("attack") in ("strongest", "rejection"))
     assert "ours not run" in neither["dnr-over-nr"].note
     assert neither["dnr-over-nr"].verdict == "holds"
@@ -391,7 +391,7 @@ def test_without_the_strongest_attack_ours_speaks() -> None:
 def test_the_first_draw_is_compared_with_the_first_draw() -> None:
     # draws differ: those that were given one draw only are not held against the mean of five
     world = World()
-    found = verdicts(world)["enough-data"]
+    judged = verdicts(world)["enough-data"]
     rows = rows_of(world)
     mine = [
         r["accuracy"]
@@ -406,7 +406,7 @@ def test_the_first_draw_is_compared_with_the_first_draw() -> None:
         and r["attack"] == "source"
         and r["repeat"] == 0
     ]
-    assert found.value == pytest.approx(sum(mine) / 3 - sum(bare) / 3)
+    assert judged.value == pytest.approx(sum(mine) / 3 - sum(bare) / 3)
 
 
 @pytest.mark.parametrize(
@@ -421,17 +421,17 @@ def test_the_first_draw_is_compared_with_the_first_draw() -> None:
     ],
 )
 def test_another_setting_refutes_nothing(options: Options, data: DataSummary, words: str) -> None:
-    found = verdicts(less("dnr"), options=options, data=data)["dnr-over-nr"]
-    assert found.verdict == "undecided"
-    assert any(words in one for one in found.differs)
-    held = verdicts(options=options, data=data)["dnr-over-nr"]
-    assert (held.verdict, held.same_setting) == ("holds", False)
+    judged = verdicts(less("dnr"), options=options, data=data)["dnr-over-nr"]
+    assert judged.verdict == "undecided"
+    assert any(words in one for one in judged.differs)
+    result = verdicts(options=options, data=data)["dnr-over-nr"]
+    assert (result.verdict, result.same_setting) == ("holds", False)
 
 
 def test_how_images_are_drawn_does_not_touch_the_networks() -> None:
-    found = verdicts(options=replace(ASKED, seeds=2, limit=50, grid={"theta": (0.5,)}))
-    assert found["base.test-accuracy"].verdict == "match"
-    assert found["base.test-accuracy"].same_setting
+    judged = verdicts(options=replace(ASKED, seeds=2, limit=50, grid={"theta": (0.5,)}))
+    assert judged["base.test-accuracy"].verdict == "match"
+    assert judged["base.test-accuracy"].same_setting
     fewer = verdicts(options=replace(ASKED, grid={"lr": (0.05,)}))
     assert fewer["base.test-accuracy"].verdict == "undecided"
 
@@ -459,10 +459,10 @@ def test_how_images_are_drawn_does_not_touch_the_networks() -> None:
 def test_what_was_not_run_is_said(
     without: Callable[[dict[str, Any]], bool], names: set[str]
 ) -> None:
-    found = verdicts(without=without)
-    assert {name for name, v in found.items() if v.verdict == "not run"} == names
+    judged = verdicts(without=without)
+    assert {name for name, v in judged.items() if v.verdict == "not run"} == names
 
 
 def test_nothing_at_all() -> None:
-    found = judge(Results(pl.DataFrame()), ASKED, MNIST)
-    assert {v.verdict for v in found} == {"not run"}
+    judged = judge(Results(pl.DataFrame()), ASKED, MNIST)
+    assert {v.verdict for v in judged} == {"not run"}

@@ -71,28 +71,28 @@ def test_only_who_rejects_has_a_rejection_rate() -> None:
 
 
 def test_what_the_checks_doubted() -> None:
-    found = results(
+    result = results(
         judged("nr", "source", 1.0, 0.5),
         judged("nr", "strongest", 1.0, 0.1, findings="masked near-chance", eps_asked=None),
         judged("nr", "strongest", 2.0, 0.2, findings="masked", eps_asked=None),
         judged("dnr", "rejection", 1.0, 0.2, findings=""),
     )
-    assert findings_table(found).rows == [
+    assert findings_table(result).rows == [
         ["NR", "strongest", "masked"],
         ["NR", "strongest", "near-chance"],
     ]
-    assert [row[0] for row in verdicts_table(found, "strongest").rows] == ["NR"]
+    assert [row[0] for row in verdicts_table(result, "strongest").rows] == ["NR"]
     assert findings_table(results(judged("nr", "source", 1.0, 0.5))).rows == []
 
 
 def test_a_blocked_verdict_is_a_dash() -> None:
-    found = results(
+    result = results(
         judged("nr", "source", 1.0, 0.5),
         judged("nr", "source", 2.0, 0.5),
         judged("nr", "strongest", 1.0, 0.2),
         judged("nr", "strongest", 2.0, None),
     )
-    assert verdicts_table(found, "strongest").rows[0][-1] == "\N{EN DASH}"
+    assert verdicts_table(result, "strongest").rows[0][-1] == "\N{EN DASH}"
 
 
 def test_costs_are_a_cells_seconds_over_its_images() -> None:
@@ -121,9 +121,9 @@ def test_training_is_set_against_plain_training() -> None:
         }
         for net, count in nets
     ]
-    found = results(*rows)
-    assert [row[3] for row in training_table(found).rows] == ["1.0", "8.0"]
-    assert choices(found)["pgd"]["steps"] == "7"
+    result = results(*rows)
+    assert [row[3] for row in training_table(result).rows] == ["1.0", "8.0"]
+    assert choices(result)["pgd"]["steps"] == "7"
 
 
 def test_fits_that_share_their_machines_are_told_apart_by_the_combiner() -> None:
@@ -142,8 +142,8 @@ def test_fits_that_share_their_machines_are_told_apart_by_the_combiner() -> None
             shared | {"fit": "dnr", "combiner": "out-of-fold", "fit_seconds": 3.0},
         )
     )
-    told = [(row[0], row[2], row[3]) for row in table.rows]
-    assert told == [
+    result = [(row[0], row[2], row[3]) for row in table.rows]
+    assert result == [
         ("NR", "1.0", "1,000, 7"),
         ("DNR", "2.0", "1,000, 7"),
         ("DNR, combiner out of fold", "3.0", "1,000, 7"),
@@ -169,7 +169,7 @@ def test_density_stands_beside_accuracy() -> None:
 
 
 def test_the_strongest_curve_begins_with_the_first_draw() -> None:
-    found = results(
+    result = results(
         judged("nr", "none", 0.0, 0.9),
         judged("nr", "none", 0.0, 0.8, repeat=1),
         judged("nr", "source", 1.0, 0.6),
@@ -177,7 +177,7 @@ def test_the_strongest_curve_begins_with_the_first_draw() -> None:
         judged("nr", "strongest", 1.0, 0.2),
         judged("dnr", "none", 0.0, 0.9),
     )
-    drawn = [(p["series"], p["panel"], p["x"], p["y"]) for p in accuracy_curves(found).points]
+    drawn = [(p["series"], p["panel"], p["x"], p["y"]) for p in accuracy_curves(result).points]
     assert drawn == [
         ("NR", "the source's attack", 0.0, pytest.approx(0.85)),
         ("NR", "the source's attack", 1.0, pytest.approx(0.55)),

@@ -80,9 +80,9 @@ def test_a_rejected_attacked_image_is_right(
 
 def test_verdicts_without_checks_are_those_of_an_audit(tmp_path: Path) -> None:
     model, radii = Rejecting().eval(), [NEAR, REJECTED, FOOLED]
-    asked: dict[str, Any] = {"restarts": 1, "seed": 0, "norm": "l2"}
-    quick = judge_unchecked(model, images(), ATTACK, radii, **asked)
-    checked = judge_verdicts(model, images(), ATTACK, radii, run=tmp_path / "run", **asked)
+    options: dict[str, Any] = {"restarts": 1, "seed": 0, "norm": "l2"}
+    quick = judge_unchecked(model, images(), ATTACK, radii, **options)
+    checked = judge_verdicts(model, images(), ATTACK, radii, run=tmp_path / "run", **options)
     assert [row["eps"] for row in quick] == radii
     assert [row["right"] for row in quick] == [4, 4, 0]  # a wrong clean one is not attacked
     assert [row["right"] for row in checked] == [4, 4, 0]
@@ -113,11 +113,11 @@ def test_what_gives_attacked_images_away() -> None:
 
 
 def test_accuracy_among_the_most_trusted() -> None:
-    told = [row for row in attacked(0.0) if row["mode"] == "coverage"]
-    assert {row["at_eps"] for row in told} == {0.0}
-    assert told[-1]["coverage"] == 1
-    assert told[-1]["accepted_accuracy"] == pytest.approx(0.8)  # named rightly
-    assert told[0]["accepted_accuracy"] == pytest.approx(
+    result = [row for row in attacked(0.0) if row["mode"] == "coverage"]
+    assert {row["at_eps"] for row in result} == {0.0}
+    assert result[-1]["coverage"] == 1
+    assert result[-1]["accepted_accuracy"] == pytest.approx(0.8)  # named rightly
+    assert result[0]["accepted_accuracy"] == pytest.approx(
         0.75
     )  # of four alike one is labelled wrongly
 
@@ -141,10 +141,10 @@ def test_kept_is_what_passes_as_another_class_and_did_not(
     model = Rejecting().eval()
     row = store_successes(model, images(), ATTACK, eps, seed=0, file=file)[0]
     assert (row["n"], row["kept"]) == (5, kept)
-    with np.load(file) as found:
-        assert found["images"].shape == (kept, 1, 1, 2)
-        assert found["labels"].tolist() == [0] * kept
-        fooled = model(torch.from_numpy(found["images"])).argmax(1)
+    with np.load(file) as result:
+        assert result["images"].shape == (kept, 1, 1, 2)
+        assert result["labels"].tolist() == [0] * kept
+        fooled = model(torch.from_numpy(result["images"])).argmax(1)
     assert (fooled == 1).all()
 
 

@@ -62,13 +62,13 @@ def made_up(undone: dict[str, int]) -> pl.DataFrame:
 
 
 def test_the_destruction_rate_counts_images_that_were_right_and_fooled() -> None:
-    found = Photographs(made_up({"fast": 5, "iterative": 30}))
-    assert found.destroyed("fast", 16 / 255, 1) == (5, 20)
-    assert found.destroyed("iterative", 16 / 255, 2) == (20, 20)
-    error = found.error("fast", 16 / 255, 0, 1)
+    result = Photographs(made_up({"fast": 5, "iterative": 30}))
+    assert result.destroyed("fast", 16 / 255, 1) == (5, 20)
+    assert result.destroyed("iterative", 16 / 255, 2) == (20, 20)
+    error = result.error("fast", 16 / 255, 0, 1)
     assert error is not None
     assert error.value == 1.0
-    assert found.destruction("least-likely", 16 / 255, 1) is None
+    assert result.destruction("least-likely", 16 / 255, 1) is None
 
 
 @pytest.mark.parametrize(

@@ -50,16 +50,16 @@ def verdicts(
         for eps in ((0.0,) if attack == "none" else (0.05, 0.075, 0.1, 0.25))
         for value in [accuracy(l1, l2, attack, eps) + 0.001 * repeat]
     ]
-    found = judge(StudyRows(pl.DataFrame(rows)), BASE, options or Options(), data)
-    return {v.id.removeprefix("red-blue."): v for v in found}
+    judged = judge(StudyRows(pl.DataFrame(rows)), BASE, options or Options(), data)
+    return {v.id.removeprefix("red-blue."): v for v in judged}
 
 
 def test_findings_that_hold() -> None:
-    found = verdicts(like_the_source)
-    held = ("every-penalty-helps", "l1-over-l2", "two-best", "best-pair", "small-eps")
-    assert {found[name].verdict for name in held} == {"holds"}
-    assert found["small-eps-confidence"].verdict == "refuted"  # penalties lower it here
-    assert found["visible"].verdict == "not run"
+    judged = verdicts(like_the_source)
+    stored = ("every-penalty-helps", "l1-over-l2", "two-best", "best-pair", "small-eps")
+    assert {judged[name].verdict for name in stored} == {"holds"}
+    assert judged["small-eps-confidence"].verdict == "refuted"  # penalties lower it here
+    assert judged["visible"].verdict == "not run"
 
 
 @pytest.mark.parametrize(
@@ -75,25 +75,25 @@ def test_one_setting_out_of_line_refutes(worse: tuple[float, float], refuted: se
         low = (l1, l2) == worse and (attack, eps) == ("fgsm", 0.1)
         return 0.01 if low else like_the_source(l1, l2, attack, eps)
 
-    found = verdicts(accuracy)
+    judged = verdicts(accuracy)
     names = ("every-penalty-helps", "l1-over-l2", "two-best", "best-pair", "small-eps")
-    assert {name for name in names if found[name].verdict == "refuted"} == refuted
+    assert {name for name in names if judged[name].verdict == "refuted"} == refuted
 
 
 def test_the_difference_that_decides_is_told_with_its_setting() -> None:
-    found = verdicts(like_the_source)["every-penalty-helps"]
+    judged = verdicts(like_the_source)["every-penalty-helps"]
     # the smallest gain of all: l2 1e-5 alone, 0.4 * 0.01
-    assert found.value == pytest.approx(0.004)
-    assert found.seeds == 3
-    assert "8 of 8 comparisons hold" in found.note
-    assert "l2 1e-5 against no penalty" in found.note
+    assert judged.value == pytest.approx(0.004)
+    assert judged.seeds == 3
+    assert "8 of 8 comparisons hold" in judged.note
+    assert "l2 1e-5 against no penalty" in judged.note
 
 
 def test_the_red_team_is_judged_by_the_strongest_attack() -> None:
-    found = verdicts(like_the_source)["red-fails"]
-    assert found.verdict == "refuted"
-    assert "under strongest (l1 1e-4, l2 1e-4)" in found.note
-    assert found.value == pytest.approx(like_the_source(1e-4, 1e-4, "strongest", 0.1) + 0.001)
+    judged = verdicts(like_the_source)["red-fails"]
+    assert judged.verdict == "refuted"
+    assert "under strongest (l1 1e-4, l2 1e-4)" in judged.note
+    assert judged.value == pytest.approx(like_the_source(1e-4, 1e-4, "strongest", 0.1) + 0.001)
     few = verdicts(
         lambda l1, l2, a, eps: 0.0 if a == "strongest" else like_the_source(l1, l2, a, eps)
     )
@@ -109,16 +109,16 @@ def test_numbers_are_looked_up_where_they_were_measured() -> None:
         hit = (l1, l2, attack, eps) == (1e-4, 1e-4, "fgsm", 0.1)
         return at - 0.001 if hit else 0.1
 
-    found = verdicts(accuracy)
-    assert found["l1_0.0001.l2_0.0001.accuracy.eps0.10"].verdict == "match"
-    assert found["l1_0.0001.l2_0.0001.accuracy.eps0.25"].verdict == "differs"
-    assert found["l1_0.0001.l2_1e-05.accuracy.eps0.10"].verdict == "differs"
+    judged = verdicts(accuracy)
+    assert judged["l1_0.0001.l2_0.0001.accuracy.eps0.10"].verdict == "match"
+    assert judged["l1_0.0001.l2_0.0001.accuracy.eps0.25"].verdict == "differs"
+    assert judged["l1_0.0001.l2_1e-05.accuracy.eps0.10"].verdict == "differs"
 
 
 def test_another_data_set_refutes_nothing() -> None:
     digits = DataSummary("digits", "abc", 1438, 359, (1, 28, 28), 10)
-    found = verdicts(like_the_source, data=digits)
-    assert {v.verdict for v in found.values()} == {"holds", "undecided", "not run"}
-    assert not any(v.same_setting for v in found.values())
+    judged = verdicts(like_the_source, data=digits)
+    assert {v.verdict for v in judged.values()} == {"holds", "undecided", "not run"}
+    assert not any(v.same_setting for v in judged.values())
     few = verdicts(like_the_source, options=Options(limit=500))
     assert few["none.accuracy.clean"].differs == ("on 500 of 10,000 test images",)

@@ -59,15 +59,15 @@ def test_settings_of_a_repetition_start_from_the_same_weights() -> None:
 
 
 def test_a_grid_replaces_the_parameters_it_names() -> None:
-    asked = Options(grid=grid(l1=(0.0, 0.5), arm=("clean",)), seeds=1)
-    found = {(net.parameters["l1"], net.parameters["l2"]) for net in nets(asked)}
-    assert found == {(l1, l2) for l1 in (0.0, 0.5) for l2 in (0.0, 1e-5, 1e-4)}
+    settings = Options(grid=grid(l1=(0.0, 0.5), arm=("clean",)), seeds=1)
+    result = {(net.parameters["l1"], net.parameters["l2"]) for net in nets(settings)}
+    assert result == {(l1, l2) for l1 in (0.0, 0.5) for l2 in (0.0, 1e-5, 1e-4)}
 
 
 def test_the_eps_of_the_examples_is_no_setting_of_the_clean_arm() -> None:
-    asked = Options(grid=grid(l1=(0.0,), l2=(0.0,), arm_eps=(0.1, 0.2)), seeds=1)
-    found = [(n.parameters["arm"], n.parameters["arm_eps"]) for n in nets(asked)]
-    assert found == [("clean", None), ("adversarial", 0.1), ("adversarial", 0.2)]
+    settings = Options(grid=grid(l1=(0.0,), l2=(0.0,), arm_eps=(0.1, 0.2)), seeds=1)
+    result = [(n.parameters["arm"], n.parameters["arm_eps"]) for n in nets(settings)]
+    assert result == [("clean", None), ("adversarial", 0.1), ("adversarial", 0.2)]
 
 
 def test_epochs_may_be_asked_for() -> None:

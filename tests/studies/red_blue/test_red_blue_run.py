@@ -34,8 +34,8 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("study") / "out"
     flags = [f for k, v in SMALL.items() for f in (f"--{k.replace('_', '-')}", str(v))]
     page = out.parent / "pages" / "red-blue.md"
-    asked = ["study", "red-blue", "--out", str(out), *flags, "--page", str(page)]
-    result = CliRunner().invoke(app, asked, catch_exceptions=False)
+    options = ["study", "red-blue", "--out", str(out), *flags, "--page", str(page)]
+    result = CliRunner().invoke(app, options, catch_exceptions=False)
     assert result.exit_code == 0
     assert page.exists()
     return out

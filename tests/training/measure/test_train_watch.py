@@ -38,7 +38,7 @@ def test_it_measures_clean_fgsm_and_pgd_accuracy_on_held_out_images(
     labels = torch.from_numpy(dataset.labels[rows])
     starts = seeded(0, 0, "watch")
     halves = [slice(0, 20), slice(20, 40)]
-    found = (
+    result = (
         torch.cat([fgsm(model, images[h], labels[h], eps=0.05) for h in halves]),
         torch.cat(
             [pgd(model, images[h], labels[h], eps=0.05, steps=10, generator=starts) for h in halves]
@@ -47,7 +47,7 @@ def test_it_measures_clean_fgsm_and_pgd_accuracy_on_held_out_images(
     with torch.no_grad():
         clean, one, many = (
             (model(points).argmax(1) == labels).double().mean().item()
-            for points in (images, *found)
+            for points in (images, *result)
         )
     assert row.watched_accuracy == pytest.approx(clean)
     assert row.fgsm_accuracy == pytest.approx(one)
@@ -114,13 +114,13 @@ def test_notes_say_what_a_pattern_means(
 
 
 def test_a_collapse_stops_the_run_where_asked_and_the_best_by_pgd_is_from_before() -> None:
-    asked = QUICK.changed(epochs=9, stop_at_collapse=True, best_by="pgd")
+    settings = QUICK.changed(epochs=9, stop_at_collapse=True, best_by="pgd")
     history = History()
     for row in (watched(1, 0.8, 0.6, 0.5), watched(2, 0.9, 0.7, 0.6), watched(3, 0.9, 0.9, 0.0)):
-        assert not history.is_over(asked)
-        history = history.after(row, asked)
-    assert history.is_over(asked)
-    assert history.stops_early(asked)
+        assert not history.is_over(settings)
+        history = history.after(row, settings)
+    assert history.is_over(settings)
+    assert history.stops_early(settings)
     assert history.best_epoch == 2
     by_loss = QUICK.changed(epochs=9)
     assert not history.is_over(by_loss)
@@ -136,8 +136,8 @@ def test_a_model_that_spoils_one_step_is_told_of(dataset: Dataset, tmp_path: Pat
     out = tmp_path / "run"
     result = train(Spoiling(), dataset, QUICK.changed(eps=0.1, epochs=6), out=out)
     assert "catastrophic-overfitting" in [note.code for note in result.notes]
-    held: dict[str, Any] = json.loads((out / "training.json").read_text())
-    assert held["notes"] == [note.as_dict() for note in result.notes]
+    content: dict[str, Any] = json.loads((out / "training.json").read_text())
+    assert content["notes"] == [note.as_dict() for note in result.notes]
     assert train(Spoiling(), dataset, QUICK.changed(eps=0.1, epochs=6), out=out) == result
 
 

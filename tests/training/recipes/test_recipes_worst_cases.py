@@ -69,17 +69,19 @@ def test_the_worst_case_in_l2_takes_the_length(recipe: str) -> None:
     model, difference = two_classes()
     images, labels = inner_batch([0, 1, 0])
     worst = margins(model, images, labels) - EPS * difference.norm()
-    asked = TrainSettings(recipe=recipe, eps=EPS, norm="l2", step_size=100 * EPS)
-    examples = RECIPES[recipe].craft(model, Batch(images, labels, asked))
+    settings = TrainSettings(recipe=recipe, eps=EPS, norm="l2", step_size=100 * EPS)
+    examples = RECIPES[recipe].craft(model, Batch(images, labels, settings))
     torch.testing.assert_close(margins(model, examples, labels), worst, rtol=1e-3, atol=1e-3)
 
 
 def test_fast_goes_one_and_a_quarter_eps_from_where_it_starts() -> None:
     model, difference = two_classes()
     images, labels = inner_batch([0] * 50)
-    asked = TrainSettings(recipe="fast", eps=EPS)
-    made = fast_examples(model, Batch(images, labels, asked, torch.Generator().manual_seed(0)))
-    moved = ((made - images) * -difference.sign().view(1, 1, 4, 4)).flatten()
+    settings = TrainSettings(recipe="fast", eps=EPS)
+    adversarial = fast_examples(
+        model, Batch(images, labels, settings, torch.Generator().manual_seed(0))
+    )
+    moved = ((adversarial - images) * -difference.sign().view(1, 1, 4, 4)).flatten()
     # from -eps to eps, 1.25 eps on: nothing ends below a quarter of eps; five eighths are at eps
     assert moved.min() >= 0.25 * EPS - 1e-6
     assert moved.max() <= EPS + 1e-6
@@ -89,9 +91,9 @@ def test_fast_goes_one_and_a_quarter_eps_from_where_it_starts() -> None:
 
 def test_trades_adds_beta_times_torchs_divergence(batch: Pair) -> None:
     model, (images, labels) = linear(), batch
-    asked = TrainSettings(recipe="trades", eps=0.1, beta=2.5)
+    settings = TrainSettings(recipe="trades", eps=0.1, beta=2.5)
     other = (images + 0.05).clamp(0, 1)
-    loss = trades_loss(model, Batch(images, labels, asked), lambda: other)
+    loss = trades_loss(model, Batch(images, labels, settings), lambda: other)
     apart = kl_div(
         log_softmax(model(other), 1), log_softmax(model(images), 1).exp(), reduction="batchmean"
     )
@@ -102,9 +104,9 @@ def test_logit_pairing_weighs_both_losses_and_adds_beta_times_the_squared_differ
     batch: Pair,
 ) -> None:
     model, (images, labels) = linear(), batch
-    asked = TrainSettings(recipe="logit-pairing", eps=0.1, alpha=0.25, beta=2.5)
+    settings = TrainSettings(recipe="logit-pairing", eps=0.1, alpha=0.25, beta=2.5)
     other = (images + 0.05).clamp(0, 1)
-    loss = logit_pairing_loss(model, Batch(images, labels, asked), lambda: other)
+    loss = logit_pairing_loss(model, Batch(images, labels, settings), lambda: other)
     losses = [cross_entropy_by_hand(model, some, labels) for some in (images, other)]
     apart = (model(images) - model(other)).square().mean()
     torch.testing.assert_close(loss, 0.25 * losses[0] + 0.75 * losses[1] + 2.5 * apart)
@@ -113,21 +115,21 @@ def test_logit_pairing_weighs_both_losses_and_adds_beta_times_the_squared_differ
 def test_trades_climbs_the_divergence_to_a_corner_of_the_ball_and_reads_no_label() -> None:
     model, difference = two_classes()
     images, labels = inner_batch([0, 1, 0, 1, 0, 1])
-    asked = TrainSettings(recipe="trades", eps=EPS, attack_steps=3)
-    made = [
-        trades_examples(model, Batch(images, classes, asked, torch.Generator().manual_seed(4)))
+    settings = TrainSettings(recipe="trades", eps=EPS, attack_steps=3)
+    result = [
+        trades_examples(model, Batch(images, classes, settings, torch.Generator().manual_seed(4)))
         for classes in (labels, 1 - labels)
     ]
-    assert torch.equal(made[0], made[1])
-    along = (made[0] - images) * difference.sign().view(1, 1, 4, 4)
+    assert torch.equal(result[0], result[1])
+    along = (result[0] - images) * difference.sign().view(1, 1, 4, 4)
     side = along.flatten(1).mean(1, keepdim=True).sign()  # either way the divergence rises
     torch.testing.assert_close(along.flatten(1), (side * EPS).expand(-1, 16))
-    assert made[0].sub(images).abs().max() <= EPS + 1e-6
+    assert result[0].sub(images).abs().max() <= EPS + 1e-6
 
 
 def test_mart_is_its_formula(batch: Pair) -> None:
     model, (images, labels) = linear(), batch
-    asked = TrainSettings(recipe="mart", eps=0.1, beta=3.0)
+    settings = TrainSettings(recipe="mart", eps=0.1, beta=3.0)
     other = (images + 0.05).clamp(0, 1)
     clean, moved = log_softmax(model(images), 1).exp(), log_softmax(model(other), 1).exp()
     expected = torch.zeros(())
@@ -136,7 +138,7 @@ def test_mart_is_its_formula(batch: Pair) -> None:
         boosted = -moved[i, label].log() - (1.0001 - rival).log()
         apart = (clean[i] * (clean[i] / moved[i]).log()).sum()
         expected = expected + boosted + 3.0 * apart * (1 - clean[i, label])
-    loss = mart_loss(model, Batch(images, labels, asked), lambda: other)
+    loss = mart_loss(model, Batch(images, labels, settings), lambda: other)
     torch.testing.assert_close(loss, expected / len(labels))
 
 
@@ -145,8 +147,8 @@ def test_the_gradient_penalty_of_a_linear_model_is_known(norm: str) -> None:
     """Each image's gradient is (1 - p) times the difference of the weights."""
     model, _ = two_classes()
     images, labels = inner_batch([0, 1, 1, 0])
-    asked = TrainSettings(recipe="gradient-penalty", gradient_penalty=0.7, gradient_norm=norm)
-    loss = RECIPES["gradient-penalty"].step(model, images, labels, asked)
+    settings = TrainSettings(recipe="gradient-penalty", gradient_penalty=0.7, gradient_norm=norm)
+    loss = RECIPES["gradient-penalty"].step(model, images, labels, settings)
     weight = model.layer.weight
     difference = weight[0] - weight[1]
     length = difference.square().sum() if norm == "l2" else difference.abs().sum()
@@ -167,10 +169,10 @@ def test_the_gradient_penalty_goes_through_pooling_and_relu() -> None:
         first = nn.Conv2d(1, 3, 3)
         model = nn.Sequential(first, nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(3, 4))
         images, labels = torch.rand(6, 1, 4, 4), torch.arange(6) % 4
-    asked = TrainSettings(recipe="gradient-penalty", gradient_penalty=5.0)
+    settings = TrainSettings(recipe="gradient-penalty", gradient_penalty=5.0)
 
     def loss() -> Tensor:
-        return RECIPES["gradient-penalty"].step(model, images, labels, asked)
+        return RECIPES["gradient-penalty"].step(model, images, labels, settings)
 
     (slope,) = torch.autograd.grad(loss(), [first.weight])
     steepest = slope.abs().flatten().argmax()
@@ -189,18 +191,18 @@ def test_the_gradient_penalty_goes_through_pooling_and_relu() -> None:
 def test_free_moves_the_perturbation_by_eps_along_the_sign_and_carries_it_on() -> None:
     model, difference = two_classes()
     images, labels = inner_batch([0, 1, 0, 1])
-    asked = TrainSettings(recipe="free", eps=EPS)
+    settings = TrainSettings(recipe="free", eps=EPS)
     memory: dict[str, Tensor] = {"perturbation": torch.full((3, 1, 4, 4), 0.01)}
-    batch = Batch(images, labels, asked, memory=memory)
-    held = torch.cat((torch.full((3, 16), 0.01), torch.zeros(1, 16)))  # one image more than held
+    batch = Batch(images, labels, settings, memory=memory)
+    stored = torch.cat((torch.full((3, 16), 0.01), torch.zeros(1, 16)))  # one image more than held
     for _ in range(3):
         task = RECIPES["free"].task(model, batch)
-        torch.testing.assert_close(task.examples, images + held.view_as(images))
+        torch.testing.assert_close(task.examples, images + stored.view_as(images))
         torch.autograd.backward(task.total())
         carry_on(batch, task.examples)
         away = torch.where(labels == 0, -1.0, 1.0)[:, None] * difference.sign()
-        held = (held + EPS * away).clamp(-EPS, EPS)
-        torch.testing.assert_close(memory["perturbation"].flatten(1), held)
+        stored = (stored + EPS * away).clamp(-EPS, EPS)
+        torch.testing.assert_close(memory["perturbation"].flatten(1), stored)
 
 
 def test_ensemble_takes_every_maker_in_turn(batch: Pair) -> None:
@@ -208,11 +210,11 @@ def test_ensemble_takes_every_maker_in_turn(batch: Pair) -> None:
     with torch.random.fork_rng():
         torch.manual_seed(6)
         source = Linear()
-    asked = TrainSettings(recipe="ensemble", eps=0.1)
+    settings = TrainSettings(recipe="ensemble", eps=0.1)
     known = [moved_by_hand(maker, images, labels, 0.1) for maker in (model, source)]
     met = set()
     for seed in range(8):
         generator = torch.Generator().manual_seed(seed)
-        made = ensemble_examples(model, Batch(images, labels, asked, generator, [source]))
-        met |= {number for number, one in enumerate(known) if torch.allclose(one, made)}
+        adversarial = ensemble_examples(model, Batch(images, labels, settings, generator, [source]))
+        met |= {number for number, one in enumerate(known) if torch.allclose(one, adversarial)}
     assert met == {0, 1}

@@ -58,12 +58,12 @@ def test_images_of_any_shape_stay_in_ball_and_box(
         drawn_weights(generator_shapes(shape[0], 2), images, seeded()),
         wild(generator_shapes(shape[0], 2)),
     ):
-        made = perturb(weights, images, eps=EPS[norm], norm=norm).detach()
-        assert made.shape == images.shape
-        assert made.dtype == images.dtype
-        assert (size(made - images, norm) <= EPS[norm] + 1e-6).all()
-        assert 0 <= made.min() <= made.max() <= 1
-        assert (size(made - images, norm) > 0).any()
+        adversarial = perturb(weights, images, eps=EPS[norm], norm=norm).detach()
+        assert adversarial.shape == images.shape
+        assert adversarial.dtype == images.dtype
+        assert (size(adversarial - images, norm) <= EPS[norm] + 1e-6).all()
+        assert 0 <= adversarial.min() <= adversarial.max() <= 1
+        assert (size(adversarial - images, norm) > 0).any()
     scores = discern(wild(discriminator_shapes(shape[0], 2)), images)
     assert scores.shape == (6,)
     assert scores.isfinite().all()
@@ -85,8 +85,8 @@ def test_a_image_without_a_direction_poisons_no_weight(norm: BallNorm, build: Bu
     memory: dict[str, Tensor] = {}
     for _ in range(3):
         batch = Batch(black, torch.arange(4), asked(norm), seeded(), memory=memory)
-        made = generator_examples(build(), batch)
-        assert made.isfinite().all()
+        adversarial = generator_examples(build(), batch)
+        assert adversarial.isfinite().all()
     assert all(value.isfinite().all() for value in memory.values())
 
 
@@ -102,9 +102,9 @@ def test_the_model_is_left_as_it_was(
     state = {name: value.clone() for name, value in model.state_dict().items()}
     drawn = torch.get_rng_state()
     with torch.no_grad():
-        made = generator_examples(model, Batch(*batch, asked(norm), seeded()))
+        adversarial = generator_examples(model, Batch(*batch, asked(norm), seeded()))
         assert not torch.is_grad_enabled()
-    assert not made.requires_grad
+    assert not adversarial.requires_grad
     assert [module.training for module in model.modules()] == modes
     assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
     for weight in model.parameters():
@@ -121,24 +121,24 @@ def test_one_step_of_the_generator_is_adams_first_step_along_its_loss(
     images, labels = batch
     model = build().eval()
     for gan_weight in (0.5, 0.0):
-        each, held = asked(gan_weight=gan_weight, generator_lr=1e-4), dict[str, Tensor]()
+        each, stored = asked(gan_weight=gan_weight, generator_lr=1e-4), dict[str, Tensor]()
         nets: dict[str, dict[str, Tensor]] = {}
         for net, shapes in (
             ("generator", generator_shapes),
             ("discriminator", discriminator_shapes),
         ):
-            nets[net] = recall(held, net, shapes(1, 8), images, seeded(1))
+            nets[net] = recall(stored, net, shapes(1, 8), images, seeded(1))
             nets[net] = {k: v.detach().clone().requires_grad_() for k, v in nets[net].items()}
-        made = perturb(nets["generator"], images, eps=1.0, norm="l2")
-        loss = -nn.functional.cross_entropy(model(made), labels)
+        adversarial = perturb(nets["generator"], images, eps=1.0, norm="l2")
+        loss = -nn.functional.cross_entropy(model(adversarial), labels)
         if gan_weight:
-            real = torch.sigmoid(discern(nets["discriminator"], made))
+            real = torch.sigmoid(discern(nets["discriminator"], adversarial))
             loss = loss - gan_weight * real.log().mean()
         slopes = torch.autograd.grad(loss, list(nets["generator"].values()))
-        got = generator_examples(model, Batch(images, labels, each, seeded(), memory=held))
-        assert torch.equal(got, made.detach())  # made before the step
+        got = generator_examples(model, Batch(images, labels, each, seeded(), memory=stored))
+        assert torch.equal(got, adversarial.detach())  # made before the step
         for (name, before), slope in zip(nets["generator"].items(), slopes, strict=True):
-            moved = held[f"generator.{name}"] - before.detach()
+            moved = stored[f"generator.{name}"] - before.detach()
             clear = slope.abs() > 1e-5
             torch.testing.assert_close(
                 moved[clear], -1e-4 * slope.sign()[clear], rtol=1e-2, atol=1e-6
@@ -156,12 +156,12 @@ def test_the_discriminator_learns_to_tell_and_the_generator_to_deceive_it(
         memory: dict[str, Tensor] = {}
         settings = asked(gan_weight=gan_weight, generator_lr=3e-3)
         for _ in range(40):
-            made = generator_examples(
+            adversarial = generator_examples(
                 model, Batch(images, labels, settings, seeded(), memory=memory)
             )
         judge = recall(memory, "discriminator", discriminator_shapes(1, 8), images, None)
         with torch.no_grad():
-            return (discern(judge, images) - discern(judge, made)).mean().item()
+            return (discern(judge, images) - discern(judge, adversarial)).mean().item()
 
     assert gap(1e-6) > 2  # the generator does not care
     assert gap(100.0) < gap(1e-6) / 2
@@ -253,8 +253,8 @@ def test_a_runs_generator_can_be_read_and_used(
     weights = generator_weights(tmp_path / "run")
     assert {name: tuple(v.shape) for name, v in weights.items()} == generator_shapes(1, 2)
     images = torch.rand(3, 1, 8, 8, generator=seeded())
-    made = perturb(weights, images, eps=0.3, norm="l2")
-    assert (size(made - images, "l2") <= 0.3 + 1e-6).all()
+    adversarial = perturb(weights, images, eps=0.3, norm="l2")
+    assert (size(adversarial - images, "l2") <= 0.3 + 1e-6).all()
     plain = TrainSettings(epochs=1, batch_size=40)
     train(build(), dataset, plain, out=tmp_path / "plain")
     with pytest.raises(InvalidInput, match="holds no generator; name the directory of a run"):

@@ -44,22 +44,22 @@ def test_a_model_learns_and_ends_in_eval_mode_with_the_weights_on_disk(
     assert before < 0.3
     assert accuracy(model, dataset) > 0.85
     assert not any(module.training for module in model.modules())
-    held = load_file(result.weights)
-    assert held.keys() == model.state_dict().keys()
-    assert all(torch.equal(held[name], value) for name, value in model.state_dict().items())
+    weights = load_file(result.weights)
+    assert weights.keys() == model.state_dict().keys()
+    assert all(torch.equal(weights[name], value) for name, value in model.state_dict().items())
 
 
 def test_the_manifest_says_what_was_run(dataset: Dataset, build: Build, tmp_path: Path) -> None:
     result = train(build(), dataset, QUICK, out=tmp_path / "deep" / "run")
-    found = manifest(result.out)
-    assert found["recipe"] == "standard"
-    assert found["settings"] == QUICK.model_dump(mode="json")
-    assert found["data"]["name"] == "tiny-digits"
-    assert found["model"]["parameters"] == 40 + 8 + 650
-    assert found["finished"] is True
-    assert set(found["versions"]) == {"epsball", "python", "torch", "numpy"}
-    assert [row["epoch"] for row in found["epochs"]] == [1, 2, 3]
-    assert [row.as_dict() for row in result.epochs] == found["epochs"]
+    value = manifest(result.out)
+    assert value["recipe"] == "standard"
+    assert value["settings"] == QUICK.model_dump(mode="json")
+    assert value["data"]["name"] == "tiny-digits"
+    assert value["model"]["parameters"] == 40 + 8 + 650
+    assert value["finished"] is True
+    assert set(value["versions"]) == {"epsball", "python", "torch", "numpy"}
+    assert [row["epoch"] for row in value["epochs"]] == [1, 2, 3]
+    assert [row.as_dict() for row in result.epochs] == value["epochs"]
     assert not list(result.out.glob(".*"))
 
 
@@ -222,8 +222,8 @@ def test_weights_that_share_memory_can_be_saved(dataset: Dataset, tmp_path: Path
     second.weight = first.weight
     model = nn.Sequential(nn.Flatten(), first, nn.ReLU(), second, nn.ReLU(), nn.Linear(64, 10))
     result = train(model, dataset, QUICK, out=tmp_path)
-    held = load_file(result.weights)
-    assert torch.equal(held["1.weight"], held["3.weight"])
+    weights = load_file(result.weights)
+    assert torch.equal(weights["1.weight"], weights["3.weight"])
 
 
 def test_a_place_that_cannot_be_written_to_is_refused(

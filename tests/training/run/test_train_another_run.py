@@ -55,15 +55,15 @@ def test_a_run_from_before_a_setting_existed_continues(
 
 
 def test_another_source_is_refused(dataset: Dataset, build: Build, tmp_path: Path) -> None:
-    asked = QUICK.changed(recipe="ensemble", eps=0.1)
+    settings = QUICK.changed(recipe="ensemble", eps=0.1)
     first, second = build(), build()
     nn.init.zeros_(next(second.parameters()))
     with pytest.raises(StopHere):
-        train(build(), dataset, asked, out=tmp_path, sources=[first], progress=stop_at(1, 8))
+        train(build(), dataset, settings, out=tmp_path, sources=[first], progress=stop_at(1, 8))
     with pytest.raises(InvalidInput, match=r"sources\.1 \(Sequential\)"):
-        train(build(), dataset, asked, out=tmp_path, sources=[second])
+        train(build(), dataset, settings, out=tmp_path, sources=[second])
     with pytest.raises(InvalidInput, match=r"sources\.2 \(Sequential\) \(None there"):
-        train(build(), dataset, asked, out=tmp_path, sources=[first, first])
+        train(build(), dataset, settings, out=tmp_path, sources=[first, first])
 
 
 def test_other_data_are_refused(dataset: Dataset, build: Build, tmp_path: Path) -> None:

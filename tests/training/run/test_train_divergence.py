@@ -38,10 +38,10 @@ def test_a_loss_that_is_no_number_stops_training_and_keeps_the_last_good_checkpo
     with pytest.raises(BrokenContract, match=r"epoch 3: the loss is nan.*learning rate 0\.01"):
         train(model, dataset, settings.changed(epochs=5), out=tmp_path / "bad", progress=poison)
     assert [row["epoch"] for row in manifest(tmp_path / "bad")["epochs"]] == [1, 2]
-    kept, held = load_file(tmp_path / "bad" / "checkpoint.safetensors"), load_file(good.weights)
+    kept, stored = load_file(tmp_path / "bad" / "checkpoint.safetensors"), load_file(good.weights)
     for name, value in model.state_dict().items():
-        assert torch.equal(value, held[name])
-        assert torch.equal(kept[f"model.{name}"], held[name])
+        assert torch.equal(value, stored[name])
+        assert torch.equal(kept[f"model.{name}"], stored[name])
 
 
 def test_a_weight_broken_by_the_last_update_of_an_epoch_is_not_written_down(

@@ -38,13 +38,13 @@ def unit(dataset: Dataset, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor
 def test_offline_adds_an_example_of_every_training_image_made_on_the_source(
     dataset: Dataset, build: Build, tmp_path: Path
 ) -> None:
-    asked = QUICK.changed(attack_steps=1)
+    settings = QUICK.changed(attack_steps=1)
     maker = source()
-    result = train(build(), dataset, asked, out=tmp_path, sources=[maker])
-    held = load_file(tmp_path / "examples.safetensors")
-    images, labels = unit(dataset, open_feed(dataset, asked).train_rows)
-    torch.testing.assert_close(held["images"], fgsm(maker, images, labels, eps=0.1))
-    assert torch.equal(held["labels"], labels)
+    result = train(build(), dataset, settings, out=tmp_path, sources=[maker])
+    weights = load_file(tmp_path / "examples.safetensors")
+    images, labels = unit(dataset, open_feed(dataset, settings).train_rows)
+    torch.testing.assert_close(weights["images"], fgsm(maker, images, labels, eps=0.1))
+    assert torch.equal(weights["labels"], labels)
     assert (result.preparation.attacked, result.preparation.added) == (160, 160)
     assert not (tmp_path / "source").exists()
     assert result.gradient_evaluations == sum(r.gradient_evaluations for r in result.epochs) + 160
@@ -54,27 +54,27 @@ def test_offline_adds_an_example_of_every_training_image_made_on_the_source(
 def test_without_a_source_one_is_trained_plainly_from_the_same_first_weights(
     dataset: Dataset, build: Build, tmp_path: Path
 ) -> None:
-    asked = QUICK.changed(l2=1e-3)
-    train(build(), dataset, asked, out=tmp_path / "a")
-    plain = asked.changed(recipe="standard", eps=None)
+    settings = QUICK.changed(l2=1e-3)
+    train(build(), dataset, settings, out=tmp_path / "a")
+    plain = settings.changed(recipe="standard", eps=None)
     alone = train(build(), dataset, plain, out=tmp_path / "b")
-    found = load_file(tmp_path / "a" / "source" / "model.safetensors")
+    weights = load_file(tmp_path / "a" / "source" / "model.safetensors")
     known = load_file(alone.weights)
-    assert all(torch.equal(found[name], known[name]) for name in known)
+    assert all(torch.equal(weights[name], known[name]) for name in known)
 
 
 def test_two_step_keeps_what_fooled_the_source_and_trains_its_weights_on(
     dataset: Dataset, build: Build, tmp_path: Path
 ) -> None:
-    asked = QUICK.changed(recipe="two-step", epochs=1, lr=1e-7, attack_steps=3)
+    settings = QUICK.changed(recipe="two-step", epochs=1, lr=1e-7, attack_steps=3)
     maker = build().eval()
     train(maker, dataset, TrainSettings(epochs=6, batch_size=20, lr=0.01), out=tmp_path / "s")
     before = {name: value.clone() for name, value in maker.state_dict().items()}
     model = build()
-    result = train(model, dataset, asked, out=tmp_path / "a", sources=[maker])
-    held = load_file(tmp_path / "a" / "examples.safetensors")
+    result = train(model, dataset, settings, out=tmp_path / "a", sources=[maker])
+    weights = load_file(tmp_path / "a" / "examples.safetensors")
     with torch.no_grad():
-        assert not (maker(held["images"]).argmax(1) == held["labels"]).any()
+        assert not (maker(weights["images"]).argmax(1) == weights["labels"]).any()
     assert 0 < result.preparation.added < 160
     # a rate so small that the weights are still the source's
     torch.testing.assert_close(
@@ -101,29 +101,29 @@ def test_added_images_are_drawn_with_their_own_labels(dataset: Dataset) -> None:
 def test_examples_that_fool_nobody_add_nothing(
     dataset: Dataset, build: Build, tmp_path: Path
 ) -> None:
-    asked = QUICK.changed(recipe="two-step", eps=0.0, epochs=1)
-    result = train(build(), dataset, asked, out=tmp_path)
+    settings = QUICK.changed(recipe="two-step", eps=0.0, epochs=1)
+    result = train(build(), dataset, settings, out=tmp_path)
     assert result.preparation.added == 0
-    assert train(build(), dataset, asked, out=tmp_path) == result
+    assert train(build(), dataset, settings, out=tmp_path) == result
 
 
 def test_a_source_is_left_as_it_was_and_costs(
     dataset: Dataset, build: Build, tmp_path: Path
 ) -> None:
-    asked = QUICK.changed(recipe="ensemble", epochs=1, watch_every=0)
+    settings = QUICK.changed(recipe="ensemble", epochs=1, watch_every=0)
     maker = source().train()
     modes: list[bool] = []
     maker.register_forward_hook(lambda module, *_: modes.append(module.training))
     weight = next(maker.parameters())
     before = weight.detach().clone()
-    result = train(build(), dataset, asked, out=tmp_path, sources=[maker])
+    result = train(build(), dataset, settings, out=tmp_path, sources=[maker])
     assert maker.training
     assert torch.equal(weight, before)
     assert weight.grad is None
     assert not any(modes)
     assert result.epochs[0].gradient_evaluations == 160 * 3 + 40
-    held: dict[str, Any] = json.loads((tmp_path / "training.json").read_text())
-    assert list(held["sources"]) == ["1 (Sequential)"]
+    content: dict[str, Any] = json.loads((tmp_path / "training.json").read_text())
+    assert list(content["sources"]) == ["1 (Sequential)"]
 
 
 @pytest.mark.parametrize(

@@ -106,11 +106,11 @@ def test_the_averaged_weights_are_validated_and_kept(
     model = build()
     settings = QUICK.changed(ema=0.9, precision="float32", epochs=1)
     result = train(model, dataset, settings, out=tmp_path)
-    held = load_file(tmp_path / "checkpoint.safetensors")
+    weights = load_file(tmp_path / "checkpoint.safetensors")
     kept = load_file(result.weights)
-    assert torch.equal(kept["0.weight"], held["ema.0.weight"])
-    assert torch.equal(kept["1.running_var"], held["ema.1.running_var"])
-    assert not torch.equal(kept["0.weight"], held["model.0.weight"])
+    assert torch.equal(kept["0.weight"], weights["ema.0.weight"])
+    assert torch.equal(kept["1.running_var"], weights["ema.1.running_var"])
+    assert not torch.equal(kept["0.weight"], weights["model.0.weight"])
     rows = build_context(model, dataset, settings, None).feed.validation_rows
     images = torch.from_numpy(dataset.read(rows)).float() / 255
     with torch.no_grad():
@@ -131,8 +131,8 @@ def test_an_average_does_not_disturb_what_is_averaged(
 
 
 def test_the_step_schedule_falls_at_its_milestones() -> None:
-    asked = TrainSettings(lr=1.0, schedule="step", milestones=(0.5, 0.75), factor=0.1)
-    rates = [learning_rate(asked, update, 8) for update in range(8)]
+    settings = TrainSettings(lr=1.0, schedule="step", milestones=(0.5, 0.75), factor=0.1)
+    rates = [learning_rate(settings, update, 8) for update in range(8)]
     assert rates == pytest.approx([1, 1, 1, 1, 0.1, 0.1, 0.01, 0.01])
 
 
@@ -140,10 +140,10 @@ def test_the_step_schedule_falls_at_its_milestones() -> None:
 def test_weight_decay_is_part_of_the_gradient(name: str) -> None:
     decayed, by_hand = nn.Linear(3, 2), nn.Linear(3, 2)
     by_hand.load_state_dict(decayed.state_dict())
-    asked = TrainSettings(optimizer=name, lr=0.1, momentum=0.0)
+    settings = TrainSettings(optimizer=name, lr=0.1, momentum=0.0)
     optimizers = (
-        build_optimizer(decayed, asked.changed(weight_decay=0.3)),
-        build_optimizer(by_hand, asked),
+        build_optimizer(decayed, settings.changed(weight_decay=0.3)),
+        build_optimizer(by_hand, settings),
     )
     inputs = torch.rand(4, 3)
     for _ in range(3):
@@ -160,8 +160,8 @@ def test_weight_decay_is_part_of_the_gradient(name: str) -> None:
 def test_replayed_batches_come_in_a_row_and_whole_passes_see_every_image_once(
     dataset: Dataset, build: Build
 ) -> None:
-    asked = QUICK.changed(recipe="free", eps=0.1, replays=3, precision="float32")
-    context = build_context(build(), dataset, asked, None)
+    settings = QUICK.changed(recipe="free", eps=0.1, replays=3, precision="float32")
+    context = build_context(build(), dataset, settings, None)
     walk = [images for epoch in (1, 2, 3) for images, _ in context.epoch_batches(epoch, HERE)]
     assert len(walk) == 3 * 8
     for first in range(0, 24, 3):

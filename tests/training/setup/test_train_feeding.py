@@ -76,19 +76,19 @@ def test_images_keep_their_labels_and_become_unit_floats(dataset: Dataset) -> No
 def test_a_set_too_large_to_hold_is_read_batch_by_batch(
     dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[int] = []
+    calls: list[int] = []
 
     def read(rows: Positions) -> Pixels:
-        asked.append(len(rows))
+        calls.append(len(rows))
         return dataset.read(rows)
 
     streamed = Dataset("large", dataset.labels, dataset.class_names, dataset.shape, read)
-    held = open_feed(dataset, TrainSettings())
+    stored = open_feed(dataset, TrainSettings())
     monkeypatch.setattr(feeding, "HELD_BYTES", 64 * 100)
     feed = open_feed(streamed, TrainSettings())
-    for (a, _), (b, _) in zip(feed.validation(8, HERE), held.validation(8, HERE), strict=True):
+    for (a, _), (b, _) in zip(feed.validation(8, HERE), stored.validation(8, HERE), strict=True):
         assert torch.equal(a, b)
-    assert max(asked) <= 9
+    assert max(calls) <= 9
 
 
 def test_the_fingerprint_sees_one_pixel_and_one_label(dataset: Dataset) -> None:

@@ -37,12 +37,12 @@ def test_auto_takes_bfloat16_only_where_there_are_units_and_convolutions(
     build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     flat = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
-    asked = TrainSettings(device="cpu")
+    settings = TrainSettings(device="cpu")
     for has, expected in ((True, "bfloat16"), (False, "float32")):
         monkeypatch.setattr(hardware, "cpu_has", lambda _, has=has: has)
-        assert choose_placement(build(), SAMPLE, asked).precision == expected
-        assert choose_placement(flat, SAMPLE, asked).precision == "float32"
-        fixed = choose_placement(flat, SAMPLE, asked.changed(precision="bfloat16"))
+        assert choose_placement(build(), SAMPLE, settings).precision == expected
+        assert choose_placement(flat, SAMPLE, settings).precision == "float32"
+        fixed = choose_placement(flat, SAMPLE, settings.changed(precision="bfloat16"))
         assert fixed.precision == "bfloat16"
 
 

@@ -33,16 +33,16 @@ def test_class_weights_are_inverse_shares_with_mean_one_over_the_training_images
     weights = torch.tensor([100 / (3 * 80), 100 / (3 * 15), 100 / (3 * 5)])
     assert float((weights * COUNTS[:3]).sum()) == pytest.approx(100)
     each = -log_softmax(logits, 1)[torch.arange(6), labels]
-    found = cross_entropy_of(logits, labels, TrainSettings(class_weights="balanced"), COUNTS)
-    assert float(found) == pytest.approx(float((weights[labels] * each).mean()), rel=1e-6)
+    result = cross_entropy_of(logits, labels, TrainSettings(class_weights="balanced"), COUNTS)
+    assert float(result) == pytest.approx(float((weights[labels] * each).mean()), rel=1e-6)
 
 
 def test_logit_adjustment_adds_log_shares_in_the_loss() -> None:
     logits, labels = logits_and_labels()
     shares = torch.tensor([0.8, 0.15, 0.05, 0.01])  # a class without images counts as one image
     for tau in (0.5, 1.0):
-        found = cross_entropy_of(logits, labels, TrainSettings(logit_adjustment=tau), COUNTS)
-        assert torch.allclose(found, cross_entropy(logits + tau * shares.log(), labels))
+        result = cross_entropy_of(logits, labels, TrainSettings(logit_adjustment=tau), COUNTS)
+        assert torch.allclose(result, cross_entropy(logits + tau * shares.log(), labels))
 
 
 def test_without_either_setting_counts_change_nothing() -> None:

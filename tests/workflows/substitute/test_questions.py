@@ -33,15 +33,15 @@ def test_a_question_lies_within_eps_of_a_moved_image(
     images = torch.rand((12, 1, 6, 7), generator=generator)
     torch.manual_seed(0)
     model = nn.Sequential(nn.Flatten(), nn.Linear(42, 3)).eval()
-    asked = attack_questions(model, images, norm=norm, eps=eps, generator=generator)
+    questions = attack_questions(model, images, norm=norm, eps=eps, generator=generator)
     rounding = 0.5 / 255 * (1 if norm == "linf" else 42**0.5)
-    for image, question in zip(images, asked, strict=True):
+    for image, question in zip(images, questions, strict=True):
         far = size(question - _moves(image), norm)
         assert float(far.amin()) <= eps + rounding + 1e-6
         assert float(far.amin()) > eps / 4  # attacked, not only moved
-    grey = asked * 255
+    grey = questions * 255
     torch.testing.assert_close(grey, grey.round())
-    assert 0 <= float(asked.amin()) <= float(asked.amax()) <= 1
+    assert 0 <= float(questions.amin()) <= float(questions.amax()) <= 1
 
 
 class Kinked(nn.Module):

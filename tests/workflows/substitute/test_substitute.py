@@ -99,14 +99,14 @@ def test_it_learns_the_plane() -> None:
 
 @pytest.mark.parametrize("questions", get_args(Questions))
 def test_the_same_seed_asks_the_same_questions(questions: Questions) -> None:
-    asked = []
+    calls = []
     for _ in range(2):
         oracle = Plane()
         torch.rand(3)  # another global state
         settings = SubstituteSettings(queries=100, questions=questions, epochs=2, seed=4)
         learn_substitute(oracle, some(20), build, settings, classes=2)
-        asked.append(torch.cat(oracle.asked))
-    assert torch.equal(*asked)
+        calls.append(torch.cat(oracle.asked))
+    assert torch.equal(*calls)
 
 
 def test_a_budget_below_the_seed_images_is_refused_before_any_question() -> None:
