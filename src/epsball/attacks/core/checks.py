@@ -87,15 +87,26 @@ def takes_no_eps(attack: Callable[..., Images]) -> Callable[..., Images]:
 
 
 _AS_TENSOR = "torch.as_tensor of it"
+_RANK = 4
 
 
 def check_tensor(attack: str, inputs: object) -> None:
-    """Refuse images that are no tensor."""
+    """Refuse images that are no dense tensor (n, c, h, w) with values."""
     if not isinstance(inputs, Tensor):
         raise InvalidInput(
             f"{attack}: inputs must be a tensor (n, c, h, w), got {type(inputs).__name__}; give "
             f"{_AS_TENSOR}"
         )
+    if inputs.dim() != _RANK:
+        kind = "one image needs inputs[None]" if inputs.dim() == _RANK - 1 else "give it that shape"
+        raise InvalidInput(
+            f"{attack}: inputs must be (n, c, h, w), got shape {tuple(inputs.shape)}; {kind}; a "
+            "model of vectors takes (n, 1, 1, d) as lambda x: model(x.flatten(1))"
+        )
+    if inputs.layout != torch.strided or inputs.is_meta:
+        where = "on the meta device" if inputs.is_meta else f"in the layout {inputs.layout}"
+        remedy = "read the images" if inputs.is_meta else "give inputs.to_dense()"
+        raise InvalidInput(f"{attack}: inputs must have their values, got some {where}; {remedy}")
 
 
 def check_classes(attack: str, name: str, classes: Tensor, count: int) -> None:
@@ -109,8 +120,16 @@ def check_classes(attack: str, name: str, classes: Tensor, count: int) -> None:
     if classes.dtype != torch.int64 or classes.shape != (count,):
         raise InvalidInput(
             f"{attack}: {name} must be int64 of shape ({count},), "
-            f"got {classes.dtype} of shape {tuple(classes.shape)}"
+            f"got {classes.dtype} of shape {tuple(classes.shape)}; {_remedy_for(name, classes)}"
         )
+
+
+def _remedy_for(name: str, classes: Tensor) -> str:
+    """Return what to do about classes of another type or shape."""
+    if classes.dim() == 1:
+        is_long = classes.dtype == torch.int64
+        return "give one class for each image" if is_long else f"give {name}.long()"
+    return f"give {name}.argmax(1) of one-hot rows, one class for each image"
 
 
 def _check_targets(attack: str, labels: Tensor, targets: Tensor) -> None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from epsball.attacks.core.asking import Part, call_model, class_count, search_part
+from epsball.attacks.core.calling import check_names, gradients_possible, usable
 from epsball.attacks.core.checks import check_classes, check_tensor
 from epsball.attacks.core.masking import under_mask
 from epsball.errors import InvalidInput
@@ -38,16 +39,20 @@ def validated(attack: Callable[..., Images]) -> Callable[..., Images]:
     parameters = inspect.signature(attack).parameters
     whole = [name for name, p in parameters.items() if type(p.default) is int]
 
+    @gradients_possible()
     @functools.wraps(attack)
     def checked(
         model: Classifier,
         inputs: Images,
         labels: Labels,
-        *,
+        *unnamed: object,
         mask: Tensor | None = None,
         **named: Any,  # noqa: ANN401 - the attack's own
     ) -> Images:
         name = attack.__name__
+        check_names(attack, unnamed, named)
+        inputs, labels, mask = usable(inputs), usable(labels), usable(mask)
+        named = {key: usable(value) for key, value in named.items()}
         check_images(name, inputs)
         check_classes(name, "labels", labels, len(inputs))
         if named.get("targets") is not None:
@@ -107,6 +112,8 @@ def check_images(attack: str, inputs: Tensor) -> None:
 class _KnownClasses:
     """A classifier whose first answer shows whether labels and targets are classes of it.
 
+    It gets copies: a model that works in place on what it is given changes no image of others.
+
     Args:
         attack: its name, for the message.
         model: the classifier; everything else that it has is passed on.
@@ -121,11 +128,11 @@ class _KnownClasses:
 
     def __call__(self, inputs: Tensor) -> Tensor:
         """Return the model's scores."""
-        return self._checked(self.model(inputs))
+        return self._checked(self.model(inputs.clone()))
 
     def score_rows(self, inputs: Tensor, rows: Tensor) -> Tensor:
         """Return the model's scores of some rows of the batch."""
-        return self._checked(call_model(self.model, inputs, rows))
+        return self._checked(call_model(self.model, inputs.clone(), rows))
 
     def _checked(self, logits: Tensor) -> Tensor:
         if not isinstance(logits, Tensor) or logits.dim() != 2:
