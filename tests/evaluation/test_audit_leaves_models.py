@@ -1,8 +1,10 @@
 """The user's model is left as it is, wherever the audit is called."""
 
 import json
+import random
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -12,6 +14,7 @@ from torch import Tensor, nn
 
 from epsball import audit
 from epsball.errors import InvalidInput
+from epsball.workflows.craft import craft
 
 IMAGES = torch.rand(24, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 
@@ -82,6 +85,30 @@ def test_gradients_are_computed_where_the_caller_has_none(context: type) -> None
         inside = audit(model, (IMAGES, truth), attacks=["pgd:steps=3"], eps=[0.02])
         assert torch.is_grad_enabled() is False
     assert inside.headline == outside.headline
+
+
+class _Restless(nn.Module):
+    """Draws from every global source of randomness, and seeds torch's anew."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = net()
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        torch.manual_seed(3)
+        noise = torch.rand(5) + random.random() + float(np.random.rand())  # noqa: NPY002
+        return self.net(inputs) + 1e-3 * noise  # type: ignore[no-any-return]  # of a module
+
+
+def test_random_states_are_put_back(tmp_path: Path) -> None:
+    model = _Restless().eval()
+    truth, state = labels(model), torch.get_rng_state()
+    of_python, of_numpy = random.getstate(), np.random.get_state()[1].copy()  # type: ignore[index]  # noqa: NPY002
+    audit(model, (IMAGES, truth), attacks=["fgsm"], eps=[0.05])
+    craft(model, (IMAGES, truth), out=tmp_path / "made", attack="fgsm", eps=0.05)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert random.getstate() == of_python
+    assert np.array_equal(np.random.get_state()[1], of_numpy)  # type: ignore[index]  # noqa: NPY002
 
 
 def test_a_model_made_in_inference_mode_is_copied_or_refused() -> None:

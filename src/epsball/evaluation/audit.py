@@ -13,7 +13,7 @@ from epsball.data import default_eps
 from epsball.evaluation.belief import plan_control
 from epsball.evaluation.class_matching import Classes, fit_labels
 from epsball.evaluation.distributed import ShardCluster
-from epsball.evaluation.engine.asking import gradients_enabled
+from epsball.evaluation.engine.asking import gradients_enabled, random_state_kept
 from epsball.evaluation.engine.engine import deterministic
 from epsball.evaluation.forms import (
     attack_texts,
@@ -57,6 +57,7 @@ from epsball.types import Finding
 Attacks: TypeAlias = Sequence[str | Callable[..., Any]] | Callable[..., Any] | str | None
 
 
+@random_state_kept()
 @gradients_enabled()
 def audit(
     model: Model,

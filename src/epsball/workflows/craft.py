@@ -11,7 +11,7 @@ import torch
 from epsball.data import choose, default_eps
 from epsball.errors import InvalidInput
 from epsball.evaluation.class_matching import fit_labels
-from epsball.evaluation.engine.asking import gradients_enabled
+from epsball.evaluation.engine.asking import gradients_enabled, random_state_kept
 from epsball.evaluation.engine.attacking import attack_examples
 from epsball.evaluation.engine.config import EngineConfig
 from epsball.evaluation.engine.engine import Engine, deterministic
@@ -52,6 +52,7 @@ class Crafted:
     class_names: tuple[str, ...]
 
 
+@random_state_kept()
 @gradients_enabled()
 def craft(
     model: Model,

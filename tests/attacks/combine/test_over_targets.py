@@ -180,7 +180,9 @@ def test_reaches_what_untargeted_ascent_walks_away_from() -> None:
 def test_keeps_the_contract_of_an_attack() -> None:
     # "last": the walks are targeted, so that what ranks highest on the way is another matter
     check_attack(
-        AttackSpec(over_targets(pgd), kind="budget", norms=("linf",), source="pgd", keeps="last")
+        AttackSpec(
+            over_targets(pgd), kind="budget", norms=("linf", "l2"), source="pgd", keeps="last"
+        )
     )
 
 

@@ -1,8 +1,10 @@
 """Calling a model; any error is reported in one line."""
 
+import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -48,6 +50,19 @@ def gradients_enabled() -> Iterator[None]:
     """Compute gradients, whatever context the caller is in: no_grad, inference_mode."""
     with torch.inference_mode(mode=False), torch.enable_grad():
         yield
+
+
+@contextmanager
+def random_state_kept() -> Iterator[None]:
+    """Put back the global random states, from which a random model draws."""
+    of_python, of_numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 - the user's own
+    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
+    try:
+        with torch.random.fork_rng(devices):
+            yield
+    finally:
+        random.setstate(of_python)
+        np.random.set_state(of_numpy)  # noqa: NPY002 - the user's own
 
 
 @contextmanager
