@@ -276,6 +276,10 @@ OPTIONS = {
     "mean a word": (["--mean", "grey"], "mean must be numbers"),
     "no such device": (["--device", "tpu7"], "--device tpu7 cannot be used"),
     "channels unknown": (["--channels", "rbg"], "rbg"),
+    "no pixels": (["--resize", "0"], "resize must be at least 1 pixel, got 0"),
+    "a decimal comma": (["--eps", "0,1"], "eps '0,1' may be 0.1 or the two radii 0 and 1"),
+    "two limits": (["--limit", "5", "--limit", "9"], "--limit takes one value and is given 2"),
+    "two data sets": (["-d", "digits"], "--data takes one value and is given 2 times"),
 }
 
 

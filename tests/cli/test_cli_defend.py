@@ -299,6 +299,20 @@ def test_a_folder_that_holds_no_defence_and_options_that_it_knows_itself(
     assert "knows how the model inside is loaded" in " ".join(capsys.readouterr().err.split())
 
 
+def test_a_folder_of_other_files_is_left_alone_and_a_defence_is_replaced(
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (place / "guard").mkdir()
+    (place / "guard" / "cat.png").touch()
+    assert epsball(monkeypatch, *DEFEND, "--with", "msp") == 2
+    assert "--out guard holds something else" in " ".join(capsys.readouterr().err.split())
+    assert [file.name for file in (place / "guard").iterdir()] == ["cat.png"]
+    (place / "guard" / "cat.png").unlink()
+    for defence in ("msp", "energy"):
+        assert epsball(monkeypatch, *DEFEND, "--with", defence) == 0
+    assert '"energy"' in (place / "guard" / "defence.json").read_text()
+
+
 def test_settings_are_read_in_the_manner_of_their_defaults() -> None:
     spec, settings = parse_defence("dnr:gamma=scale,c=2,batch_size=8,threshold=none")
     assert spec.name == "dnr"

@@ -156,7 +156,12 @@ def test_one_grey_image_leaves_the_others_their_colours(
     ("train", "test"),
     [
         *(("train", "valid"), ("training", "testing"), ("Train", "Test"), ("TRAIN_SET", "val_set")),
-        *(("trainset", "testset"), ("train_images", "test-images"), ("train1", "dev")),
+        *(
+            ("trainset", "testset"),
+            ("train_images", "test-images"),
+            ("train1", "dev"),
+            ("train", "Validate"),
+        ),
     ],
 )
 def test_splits_of_every_usual_name_are_no_classes(

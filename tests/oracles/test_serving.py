@@ -21,6 +21,7 @@ from epsball.oracles.serving.app import _Service, build_app
 from epsball.oracles.serving.counter import Counter
 from epsball.oracles.serving.decoding import decode
 from epsball.oracles.serving.detector import Detector, DetectorSettings
+from epsball.oracles.serving.run import run_server
 
 SHAPE = (1, 3, 4)
 
@@ -158,6 +159,12 @@ def test_the_detector_sees_an_attack_and_not_honest_users() -> None:
 def test_bad_detectors(bad: dict[str, Any]) -> None:
     with pytest.raises(InvalidInput, match="detector"):
         DetectorSettings(**bad)
+
+
+def test_a_number_that_is_no_port_is_refused() -> None:
+    app = build_app(bright, (1, 4, 4), counter=Counter(None))
+    with pytest.raises(InvalidInput, match="cannot listen at 127.0.0.1:99999 .*choose another --p"):
+        run_server(app, host="127.0.0.1", port=99999)
 
 
 def test_few_small_images_are_scored_in_one_thread() -> None:

@@ -9,6 +9,8 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from epsball.errors import InvalidInput
+
 # name: file in commands/, and its function where the name differs
 COMMANDS: Mapping[str, str] = {
     "audit": "audit",
@@ -29,6 +31,29 @@ COMMANDS: Mapping[str, str] = {
     "demo": "demo",
 }
 _SETTINGS = {"help_option_names": ["-h", "--help"]}
+
+
+class EveryOptionOnce(TyperCommand):
+    """A command that refuses an option of one value that is given twice; the last one would win."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - click's context
+        """Read the options.
+
+        Raises:
+            InvalidInput: one is given twice.
+        """
+        _, _, order = self.make_parser(ctx).parse_args(args=list(args))
+        single = [
+            max(one.opts, key=len)
+            for one in order
+            if not (getattr(one, "multiple", True) or getattr(one, "is_flag", False))
+        ]
+        for name in single:
+            if single.count(name) > 1:
+                raise InvalidInput(
+                    f"{name} takes one value and is given {single.count(name)} times: give it once"
+                )
+        return super().parse_args(ctx, args)
 
 
 class LazyCommands(TyperGroup):
@@ -57,7 +82,8 @@ class LazyCommands(TyperGroup):
         alone = typer.Typer(
             add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich"
         )
-        alone.command(cmd_name, context_settings=_SETTINGS)(getattr(module, function))
+        command = alone.command(cmd_name, cls=EveryOptionOnce, context_settings=_SETTINGS)
+        command(getattr(module, function))
         return typer.main.get_command(alone)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401 - click's types

@@ -58,7 +58,7 @@ def open_defended(
     Raises:
         InvalidInput: the folder is not whole, or the model inside is not the one of the fit.
     """
-    options = [key for key, value in loading.items() if value not in (None, False)]
+    options = [key for key, value in loading.items() if not (value is None or value is False)]
     if options := [key for key in options if key != "trust"]:
         raise InvalidInput(
             f"{', '.join(options)}: {spec} knows how the model inside is loaded; leave it out"

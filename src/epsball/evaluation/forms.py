@@ -69,10 +69,20 @@ def _split(text: str) -> list[str]:
 def radii(eps: Any) -> list[Any]:  # noqa: ANN401 - one or many, of any library
     """Take radii in any form: one, several, or text with commas.
 
+    Raises:
+        InvalidInput: the comma stands for a decimal point.
+
     Example:
         >>> radii("1/255,2/255"), radii([0.1, "0.2"]), radii(0.3)
         (['1/255', '2/255'], [0.1, '0.2'], [0.3])
     """
+    for one in several(eps):
+        if isinstance(one, str) and re.fullmatch(r"\s*0,\d+\s*", one):
+            point = one.strip().replace(",", ".")
+            raise InvalidInput(
+                f"eps {one!r} may be {point} or the two radii 0 and {point[2:]}: write {point}, or "
+                "give each of the two an --eps of its own (a list in Python)"
+            )
     listed = [one.split(",") if isinstance(one, str) else [one] for one in several(eps)]
     return [one.strip() if isinstance(one, str) else one for part in listed for one in part]
 

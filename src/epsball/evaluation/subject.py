@@ -172,7 +172,9 @@ def _placed(
         noted = (finding("put-in-eval", message),) if loaded.put_in_eval else ()
         return loaded.model, loaded.name, noted
     options = [
-        key for key, value in loading.items() if value not in (None, False) and key != "trust"
+        key
+        for key, value in loading.items()
+        if not (value is None or value is False) and key != "trust"
     ]
     if options:
         raise InvalidInput(

@@ -15,6 +15,7 @@ from torch import nn
 from epsball.data import choose
 from epsball.defences import RbfSvm, rejector_named
 from epsball.defences.base.rejector import Rejector
+from epsball.defences.base.saving import FACTS
 from epsball.defences.base.thresholds import calibration_mask
 from epsball.defences.false_rejection import images_needed, rejection_interval
 from epsball.defences.table import RejectorSpec
@@ -28,6 +29,7 @@ from epsball.files import write_bytes
 from epsball.models import class_names_of, probe
 from epsball.models.preprocess import without_preprocessing
 from epsball.named_settings import read_settings, split_named
+from epsball.runs.directory import check_vacant
 from epsball.tensors import Classifier
 from epsball.types import Dataset, Positions
 
@@ -101,7 +103,7 @@ def defend(
         model: as `load_model` takes it.
         data: training images; every class has to be there. Where data and model both name their
             classes, labels are those of the model.
-        out: the folder; made if need be.
+        out: the folder; made if need be. It is empty, or holds a defence that is replaced.
         defence: its name, with settings where the defaults do not suit: "dnr:gamma=0.1,c=1".
         layers: whose activations it sees, for those that look at some; none: its own choice.
         threshold: below which an image is rejected; None: the defence's own.
@@ -114,6 +116,8 @@ def defend(
         InvalidInput: model, images or settings break a rule.
     """
     folder = Path(out)
+    if not any((folder / name).exists() for name in (BASE, FACTS)):  # another fit may be replaced
+        check_vacant(folder)
     spec, settings = parse_defence(defence)
     settings |= _layered(spec.name, spec.knobs, layers)
     settings |= _one_threshold(threshold, false_rejection)

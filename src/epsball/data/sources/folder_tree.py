@@ -14,7 +14,18 @@ Order: TypeAlias = Literal["stated", "names", "numbers"]
 # the usual names of a split, in lower case and without digits and punctuation
 TRAIN = ("train", "training", "trn", "fit")
 TEST = (
-    *("test", "testing", "tst", "val", "valid", "validation", "eval", "evaluation", "dev"),
+    *(
+        "test",
+        "testing",
+        "tst",
+        "val",
+        "valid",
+        "validate",
+        "validation",
+        "eval",
+        "evaluation",
+        "dev",
+    ),
     *("holdout", "heldout"),
 )
 _ENDINGS = ("set", "data", "images", "split", "folder")

@@ -29,11 +29,11 @@ def run_server(app: "FastAPI", *, host: str, port: int, port_file: Path | None =
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
-    except OSError as error:
+    except (OSError, OverflowError) as error:  # the latter for a number that is no port
         listener.close()
+        reason = getattr(error, "strerror", None) or error
         raise InvalidInput(
-            f"serve: cannot listen at {host}:{port} ({error.strerror or error}): choose another "
-            "--port; 0 takes any"
+            f"serve: cannot listen at {host}:{port} ({reason}): choose another --port; 0 takes any"
         ) from error
     if port_file is not None:
         port_file.write_text(str(listener.getsockname()[1]))
