@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from epsball import attacks
 from epsball.attacks import ATTACKS
+from epsball.attacks.core.checks import _OF_IMAGES
 from epsball.errors import InvalidInput
 
 _FEW = {"steps": 2, "queries": 20, "classes": 2}
@@ -98,7 +99,6 @@ def test_arguments_are_named_as_they_are_called() -> None:
     ("inputs", "classes", "told"),
     [
         (images[0], labels[:3], r"one image needs inputs\[None\]"),
-        (images.flatten(1), labels, r"as lambda x: model\(x\.flatten\(1\)\)"),
         (images.to_sparse(), labels, r"give inputs\.to_dense\(\)"),
         (images.to("meta"), labels, "on the meta device; read the images"),
         (images, labels.int(), r"give labels\.long\(\)"),
@@ -123,3 +123,26 @@ def test_the_remedies_for_images_and_labels_work() -> None:
     vectors = images.flatten(1)[:, None, None]
     flat: Any = model[1]  # type: ignore[index]  # a Sequential
     assert _run("square", lambda x: flat(x.flatten(1)), vectors, labels).shape == vectors.shape  # type: ignore[arg-type]  # a callable
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_vectors_are_attacked_as_images_of_one_row_or_refused(name: str) -> None:
+    torch.manual_seed(0)
+    plain = torch.nn.Linear(6, 3).eval()
+    vectors = torch.rand(5, 6)
+    labels = plain(vectors).argmax(1)
+    spec = ATTACKS[name]
+    options: dict[str, Any] = {"eps": 0.2} if spec.takes_eps else {}
+    if spec.takes_norm:
+        options["norm"] = spec.norms[0]
+    if spec.random:
+        options["generator"] = torch.Generator().manual_seed(0)
+    if name in _OF_IMAGES or name == "transfer":
+        with pytest.raises(InvalidInput, match=r"as lambda x: model\(x\.flatten\(1\)\)"):
+            spec.attack(plain, vectors, labels, **options)
+        return
+    attacked = spec.attack(plain, vectors, labels, **options)
+    if spec.random:
+        options["generator"] = torch.Generator().manual_seed(0)
+    rows = spec.attack(lambda x: plain(x.flatten(1)), vectors.view(5, 1, 1, 6), labels, **options)
+    torch.testing.assert_close(attacked, rows.view(5, 6))

@@ -87,26 +87,39 @@ def takes_no_eps(attack: Callable[..., Images]) -> Callable[..., Images]:
 
 
 _AS_TENSOR = "torch.as_tensor of it"
-_RANK = 4
+_IMAGE, _VECTOR = 4, 2  # dimensions
+# attacks that move, cut or draw in two dimensions; the others take vectors (n, d) as well, and
+# transfer does unless its views are of images
+_OF_IMAGES = frozenset({
+    "autoattack", "boxes", "corruptions", "hopskipjump", "patch", "spatial", "spsa", "square",
+    "strongest",
+})  # fmt: skip
 
 
 def check_tensor(attack: str, inputs: object) -> None:
-    """Refuse images that are no dense tensor (n, c, h, w) with values."""
+    """Refuse images that are no dense tensor (n, c, h, w), or vectors (n, d), with values."""
     if not isinstance(inputs, Tensor):
         raise InvalidInput(
             f"{attack}: inputs must be a tensor (n, c, h, w), got {type(inputs).__name__}; give "
             f"{_AS_TENSOR}"
         )
-    if inputs.dim() != _RANK:
-        kind = "one image needs inputs[None]" if inputs.dim() == _RANK - 1 else "give it that shape"
-        raise InvalidInput(
-            f"{attack}: inputs must be (n, c, h, w), got shape {tuple(inputs.shape)}; {kind}; a "
-            "model of vectors takes (n, 1, 1, d) as lambda x: model(x.flatten(1))"
-        )
+    if inputs.dim() != _VECTOR or attack in _OF_IMAGES:
+        check_rank(attack, inputs)
     if inputs.layout != torch.strided or inputs.is_meta:
         where = "on the meta device" if inputs.is_meta else f"in the layout {inputs.layout}"
         remedy = "read the images" if inputs.is_meta else "give inputs.to_dense()"
         raise InvalidInput(f"{attack}: inputs must have their values, got some {where}; {remedy}")
+
+
+def check_rank(attack: str, inputs: Tensor) -> None:
+    """Refuse what does not have the four dimensions of images."""
+    if inputs.dim() != _IMAGE:
+        single = inputs.dim() == _IMAGE - 1
+        kind = "one image needs inputs[None]" if single else "give it that shape"
+        raise InvalidInput(
+            f"{attack}: inputs must be (n, c, h, w), got shape {tuple(inputs.shape)}; {kind}; a "
+            "model of vectors takes (n, 1, 1, d) as lambda x: model(x.flatten(1))"
+        )
 
 
 def check_classes(attack: str, name: str, classes: Tensor, count: int) -> None:

@@ -2,7 +2,7 @@
 
 import torch
 
-from epsball.attacks.core.checks import check_call
+from epsball.attacks.core.checks import check_call, check_rank
 from epsball.attacks.core.validated import validated
 from epsball.attacks.gradient.pgd import Mislead
 from epsball.attacks.spec import AttackSpec
@@ -107,6 +107,8 @@ def transfer(
     )
     _check(kernel, neighbours, decay)
     goal = Mislead(model, named_objective(objective), labels, targets)
+    if views != "none":
+        check_rank("transfer", inputs)
     slope: Slope = MeanSlope(model, goal, named_views("transfer", views, copies), kernel, generator)
     return follow(
         inputs,
