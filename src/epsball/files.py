@@ -59,7 +59,7 @@ def write_npz(file: Path, arrays: Mapping[str, ArrayLike]) -> Path:
 
 def read_npz(file: Path) -> dict[str, NDArray[Any]]:
     """Read all arrays of an npz file that `write_npz` wrote."""
-    with np.load(file, allow_pickle=False) as stored:
+    with file.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
         return dict(stored)
 
 

@@ -140,6 +140,22 @@ def test_wrong_classes_file_is_refused(
     assert message in refusal(load_data, f"folder:{root}")
 
 
+def test_a_list_of_classes_may_lie_in_a_split(
+    tmp_path: Path, make_image: MakeImage, refusal: Refusal
+) -> None:
+    for split in ("train", "test"):
+        for name in ("ant", "bee"):
+            make_image(tmp_path / split / name / "a.png")
+    (tmp_path / "test" / "classes.txt").write_text("bee\nant\n")
+    for split in ("train", "test"):  # both splits number classes alike
+        loaded = load_data(f"folder:{tmp_path}", split=split)  # type: ignore[arg-type]  # a split's name
+        assert (loaded.class_names, loaded.order) == (("bee", "ant"), "stated")
+    (tmp_path / "train" / "classes.txt").write_text("ant\nbee\n")
+    assert "list other classes: put one list into" in refusal(load_data, f"folder:{tmp_path}")
+    (tmp_path / "classes.txt").write_text("ant\nbee\n")
+    assert load_data(f"folder:{tmp_path}").class_names == ("ant", "bee")
+
+
 def test_one_grey_image_leaves_the_others_their_colours(
     tmp_path: Path, make_image: MakeImage
 ) -> None:

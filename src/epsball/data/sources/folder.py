@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 
 from epsball.data.images import decode_all, measure, undecodable
 from epsball.data.sources.folder_tree import (
-    CLASSES,
     class_folders,
     class_table,
     images_under,
     split_folders,
+    stated_list,
 )
 from epsball.data.spec import Split
 from epsball.errors import InvalidInput
@@ -27,12 +27,13 @@ def load(argument: str, split: Split) -> Dataset:
     """Load a folder of images.
 
     Classes are the sub-folders in alphabetical order, or, where all are named by numbers, those of
-    these numbers; or in the order of `classes.txt` where the folder holds one (see `class_table`),
-    which may list classes that have no folder here. Within a class images come in alphabetical
-    order, deeper folders included; hidden files and other kinds of file are skipped. Sub-folders
-    with the usual names of splits (`train`, `Training`, `test`, `valid`, `val` ...) that hold
-    sub-folders themselves are the splits, and classes are those of either; without two of them both
-    splits are the same images. Images get one channel where all are grey, else three.
+    these numbers; or in the order of `classes.txt` where the folder, or that of a split, holds one
+    (see `class_table`), which may list classes that have no folder here. Within a class images come
+    in alphabetical order, deeper folders included; hidden files and other kinds of file are
+    skipped. Sub-folders with the usual names of splits (`train`, `Training`, `test`, `valid`, `val`
+    ...) that hold sub-folders themselves are the splits, and classes are those of either; without
+    two of them both splits are the same images. Images get one channel where all are grey, else
+    three.
 
     Args:
         argument: the folder; `PATH@224` reads each image with its shorter side scaled to 224
@@ -50,7 +51,7 @@ def load(argument: str, split: Split) -> Dataset:
     halves = split_folders(root) or {"train": root, "test": root}
     tree = class_folders(halves[split])
     known = sorted({name for half in set(halves.values()) for name in class_folders(half)})
-    table, order = class_table(root / CLASSES, known)
+    table, order = class_table(stated_list(root, halves.values()), known)
     files: list[Path] = []
     labels: list[int] = []
     for label, (name, _) in enumerate(table):

@@ -1,7 +1,7 @@
 """What lies in a folder of images: class folders, their order and names, their images."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -103,6 +103,23 @@ def _split_key(name: str) -> str:
 
 def _holds_folders(path: Path) -> bool:
     return any(child.is_dir() for child in path.iterdir())
+
+
+def stated_list(root: Path, splits: Iterable[Path]) -> Path:
+    """Return the list of classes in a folder, or in the folder of one of its splits.
+
+    Raises:
+        InvalidInput: splits have lists that differ.
+    """
+    below = sorted({split / CLASSES for split in splits if (split / CLASSES).is_file()})
+    if (root / CLASSES).is_file() or not below:
+        return root / CLASSES
+    for other in below[1:]:
+        if _lines(other) != _lines(below[0]):
+            raise InvalidInput(
+                f"{below[0]} and {other} list other classes: put one list into {root / CLASSES}"
+            )
+    return below[0]
 
 
 def class_table(file: Path, folders: Sequence[str]) -> tuple[list[tuple[str, str]], Order]:

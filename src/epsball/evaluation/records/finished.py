@@ -6,6 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
+from epsball.errors import InvalidInput
 from epsball.evaluation.records.schema import RECORDS, read_records
 from epsball.evaluation.records.shards import PART, Shard, record_file
 from epsball.evaluation.settings import AttackSetting
@@ -37,10 +38,22 @@ def read_seconds(run: Path, settings: Sequence[AttackSetting]) -> dict[tuple[str
         stem = f"?????-{setting.stem}"
         folder = run / RECORDS
         for file in (*folder.glob(f"{stem}.json"), *folder.glob(f"{stem}{PART}.json")):
-            for eps, seconds in json.loads(file.read_text())["seconds"].items():
+            for eps, seconds in _seconds_in(file).items():
                 key = (setting.variant, float(eps))
                 total[key] = total.get(key, 0.0) + seconds
     return total
+
+
+def _seconds_in(file: Path) -> dict[str, float]:
+    try:
+        seconds: dict[str, float] = json.loads(file.read_text())["seconds"]
+    except (ValueError, KeyError) as error:
+        records = file.with_suffix(".parquet")
+        raise InvalidInput(
+            f"{file} is damaged ({error}): delete it and {records.name}, and give the command of "
+            "the run again, which computes what is missing"
+        ) from error
+    return seconds
 
 
 def discard_parts(run: Path) -> None:

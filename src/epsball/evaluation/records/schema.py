@@ -10,6 +10,7 @@ A run is a directory:
     summary.json  report.html
 """
 
+import zipfile
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from epsball.errors import InvalidInput
 from epsball.files import read_json, read_npz
 
 RECORDS = "records"
@@ -131,7 +133,23 @@ def read_records(run: Path, shards: Collection[int] | None = None) -> pl.DataFra
     ]
     if not files:
         return pl.DataFrame(schema=SCHEMA)
-    return pl.concat([_with_all_columns(pl.read_parquet(file)) for file in files])
+    return pl.concat([_with_all_columns(_read_whole(file)) for file in files])
+
+
+def _read_whole(file: Path) -> pl.DataFrame:
+    try:
+        return pl.read_parquet(file)
+    except pl.exceptions.PolarsError as error:
+        raise damaged(file, error) from error
+
+
+def damaged(file: Path, error: Exception) -> InvalidInput:
+    """Build the error for a file of a run that cannot be read, though it is there."""
+    reason = next(iter(str(error).splitlines()), type(error).__name__)
+    return InvalidInput(
+        f"{file} is damaged ({reason}): delete it, and give the command of the run again, which "
+        "computes what is missing"
+    )
 
 
 def _with_all_columns(frame: pl.DataFrame) -> pl.DataFrame:
@@ -184,4 +202,7 @@ def read_saved_images(run: Path) -> SavedImages | None:
 
 def _images(run: Path) -> Iterator[tuple[str, dict[str, NDArray[Any]]]]:
     for file in sorted((run / IMAGES).glob("*.npz")):
-        yield file.stem, read_npz(file)
+        try:
+            yield file.stem, read_npz(file)
+        except (ValueError, OSError, zipfile.BadZipFile) as error:
+            raise damaged(file, error) from error
