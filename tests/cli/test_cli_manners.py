@@ -125,3 +125,12 @@ def test_a_name_of_a_list_may_be_singular_or_near(
     assert epsball(monkeypatch, "list", "atacks") == 2
     assert "did you mean 'attacks'?" in capsys.readouterr().err
     assert sys.argv[1:] == ["list", "atacks"]
+
+
+def test_a_tilde_that_the_shell_leaves_is_the_home_of_the_user(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(place / "home"))
+    assert epsball(monkeypatch, *AUDIT, "--eps", "0.1", "--out=~/run") == 0
+    assert (place / "home" / "run" / "report.html").is_file()
+    assert not (place / "~").exists()

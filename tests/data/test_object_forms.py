@@ -168,6 +168,19 @@ def test_refusals(rows: Any, told: str) -> None:
         from_object(rows)
 
 
+def test_images_that_are_turned_at_random_are_refused() -> None:
+    class Turning(_Files):
+        turned = 0
+
+        def __getitem__(self, row: int) -> tuple[NDArray[np.uint8], int]:
+            self.turned += row == 3  # one image alone, the others are as they were
+            turned = row == 3 and self.turned % 2
+            return self.images[row, :, :, :: -1 if turned else 1], 0
+
+    with pytest.raises(InvalidInput, match="image 3 of the data is another one"):
+        from_object(Turning(_images(5), [0] * 5))
+
+
 def test_one_image_with_its_label(files: list[str]) -> None:
     named = load_data(files[0], label="tabby")
     assert (named.class_names, named.order, len(named)) == (("tabby",), "names", 1)

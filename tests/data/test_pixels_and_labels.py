@@ -65,3 +65,10 @@ def test_rows_of_numbers_are_no_labels() -> None:
             from_object(form)
     with pytest.raises(InvalidInput, match=told):
         from_object(DataLoader(TensorDataset(images, rows), batch_size=3, shuffle=True))
+
+
+def test_an_array_of_arrays_holds_images_one_by_one() -> None:
+    images = np.random.default_rng(0).random((3, 3, 4, 5)).astype("f")
+    boxed = np.empty(3, object)
+    boxed[:] = list(images)
+    assert np.array_equal(from_object((boxed, [0, 1, 0])).read(np.arange(3)), images)

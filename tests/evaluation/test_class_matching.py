@@ -46,6 +46,7 @@ def test_whatever_the_order_of_the_model_names_decide(order: list[str], some: se
     expected = [order.index(name) for name in folders]
     assert _fitted(data, tuple(order)) == expected
     assert _fitted(data, None, classes=order) == expected
+    assert _fitted(data, None, classes=dict(reversed(list(enumerate(order))))) == expected
 
 
 def test_names_agree_whatever_their_letters_and_aliases() -> None:

@@ -51,6 +51,7 @@ def test_arguments_have_the_names_and_forms_of_the_options() -> None:
     for given in (
         {"attack": "fgsm", "eps": "0.1,1/4", "limit": 8.0},
         {"attack": fgsm, "eps": np.array([0.1, 0.25]), "limit": np.int64(8)},
+        {"attack": fgsm, "eps": [0.1, 0.25], "limit": 8, "device": torch.device("cpu")},
         {"attacks": [functools.partial(fgsm)], "eps": ["1/10", 0.25], "limit": torch.tensor(8)},
     ):
         assert audit(MODEL, DATA, **given).records.equals(expected)  # type: ignore[arg-type]  # any of the forms
@@ -72,6 +73,9 @@ def test_arguments_have_the_names_and_forms_of_the_options() -> None:
         ({"norm": "L2"}, "did you mean 'l2'"),
         ({"attacks": "PGD"}, "did you mean 'pgd'"),
         ({"sample": "random"}, "how must be auto, first or stratified"),
+        ({"gate": 0.4}, r"gate must be a Gate, got 0.4; write Gate\(0.4\)"),
+        ({"full_budget": "no"}, "full_budget must be True or False, got 'no'"),
+        ({"classes": {1: "cat", 2: "dog"}}, "classes must name each class from 0"),
     ],
 )
 def test_every_refusal_is_ours(given: dict[str, object], says: str) -> None:

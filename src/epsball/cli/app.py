@@ -34,7 +34,7 @@ _SETTINGS = {"help_option_names": ["-h", "--help"]}
 
 
 class EveryOptionOnce(TyperCommand):
-    """A command that refuses an option of one value that is given twice; the last one would win."""
+    """A command that refuses an option of one value that is given twice (the last would win)."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - click's context
         """Read the options.
@@ -53,7 +53,11 @@ class EveryOptionOnce(TyperCommand):
                 raise InvalidInput(
                     f"{name} takes one value and is given {single.count(name)} times: give it once"
                 )
-        return super().parse_args(ctx, args)
+        rest = super().parse_args(ctx, args)
+        for name, value in ctx.params.items():
+            if isinstance(value, Path):  # a shell leaves the ~ of --out=~/run to us
+                ctx.params[name] = value.expanduser()
+        return rest
 
 
 class LazyCommands(TyperGroup):

@@ -22,6 +22,7 @@ from epsball.evaluation.forms import (
     chosen,
     radii,
     read_seconds,
+    truth,
     whole,
 )
 from epsball.evaluation.inputs import Data, decoded_once, open_data, sample_of
@@ -172,8 +173,9 @@ def audit(
     progress = progress or Silent()
     check_known("audit", loading, load_model)
     limit, micro_batch = whole("limit", limit), whole("micro_batch", micro_batch)
+    full_budget, device = truth("full_budget", full_budget), str(device)
     seed, budget, requested = whole("seed", seed) or 0, read_seconds(budget), read_belief(belief)
-    check_options(limit, seed, precision, micro_batch, budget)
+    check_options(limit, seed, precision, micro_batch, budget, gate=gate)
     attacks = chosen("attacks", attacks, "attack", attack)
     if cluster is not None:
         check_cluster(cluster, budget)
@@ -213,7 +215,7 @@ def audit(
         command,
     )
     with tempfile.TemporaryDirectory() as scratch, ExitStack() as leaving:
-        run = Path(scratch) / "run" if out is None else Path(out)
+        run = Path(scratch) / "run" if out is None else Path(out).expanduser()
         with deterministic(default_threads()), phases.during("planning"):
             progress.begin("loading the model", 0)
             subject = open_model(

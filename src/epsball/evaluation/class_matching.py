@@ -3,7 +3,7 @@
 import difflib
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
@@ -18,7 +18,7 @@ from epsball.evaluation.subject import Subject
 from epsball.files import read_lines
 from epsball.types import Dataset, Finding
 
-Classes: TypeAlias = Path | str | Sequence[str] | None
+Classes: TypeAlias = Path | str | Sequence[str] | Mapping[int, str] | None
 _HOW = (
     "list all classes of the model in its order, one a line, in {file} (or --classes FILE); a line "
     "may name a folder, a tab and the name to show"
@@ -113,7 +113,7 @@ def _are_confirmed(data: Dataset, names: Sequence[str]) -> bool:
     )
 
 
-def _read(classes: Path | str | Sequence[str]) -> tuple[str, ...]:
+def _read(classes: Path | str | Sequence[str] | Mapping[int, str]) -> tuple[str, ...]:
     if isinstance(classes, Path | str):
         file = Path(classes).expanduser()
         try:
@@ -127,7 +127,14 @@ def _read(classes: Path | str | Sequence[str]) -> tuple[str, ...]:
             raise InvalidInput(
                 f"--classes {file} must be UTF-8 text ({error}): save it as UTF-8"
             ) from error
-    return tuple(classes)
+    if isinstance(classes, Mapping):
+        if sorted(classes) != list(range(len(classes))):
+            raise InvalidInput(
+                f"classes must name each class from 0, got a mapping of {list(classes)[:5]}: give "
+                "the names in the model's order, or {number: name}"
+            )
+        return tuple(str(classes[number]) for number in range(len(classes)))
+    return tuple(map(str, classes))
 
 
 def _matched(data: Dataset, names: tuple[str, ...], model: str) -> tuple[Dataset, list[Finding]]:

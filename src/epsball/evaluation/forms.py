@@ -124,6 +124,22 @@ def whole(name: str, value: Any) -> int | None:  # noqa: ANN401 - a number of an
     raise InvalidInput(f"{name} must be a whole number, got {value!r}")
 
 
+def truth(name: str, value: Any) -> bool:  # noqa: ANN401 - of any library
+    """Read a yes or no, of numpy or torch too.
+
+    Raises:
+        InvalidInput: it is neither; text such as "no" would count as yes.
+
+    Example:
+        >>> truth("full_budget", True)
+        True
+    """
+    answer = value.item() if hasattr(value, "item") else value
+    if not isinstance(answer, bool):
+        raise InvalidInput(f"{name} must be True or False, got {value!r}")
+    return answer
+
+
 def chosen(name: str, one: Any, alias: str, other: Any) -> Any:  # noqa: ANN401 - any argument
     """Return an argument that has two names.
 

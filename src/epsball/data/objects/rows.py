@@ -111,7 +111,7 @@ def is_image_list(images: Any) -> bool:  # noqa: ANN401 - any supported object
     if any(is_encoded(image) or isinstance(image, Image.Image) for image in images):
         return True
     shapes = {getattr(image, "shape", None) for image in images}
-    return None not in shapes and len(shapes) > 1
+    return None not in shapes and (len(shapes) > 1 or kind == "O")
 
 
 def as_array(part: Any) -> NDArray[Any]:  # noqa: ANN401 - tensors, arrays, lists

@@ -6,6 +6,7 @@ from epsball.errors import InvalidInput
 from epsball.evaluation.checks.findings import finding
 from epsball.evaluation.distributed import ShardCluster
 from epsball.evaluation.engine.measuring import RequestedPrecision
+from epsball.evaluation.metrics.gate import Gate
 from epsball.evaluation.settings import AttackSetting
 from epsball.evaluation.subject import Subject
 from epsball.types import Dataset, Finding
@@ -36,7 +37,13 @@ def check_cluster(cluster: ShardCluster, budget: float | None) -> None:
 
 
 def check_options(
-    limit: int | None, seed: int, precision: str, micro_batch: int | None, budget: float | None
+    limit: int | None,
+    seed: int,
+    precision: str,
+    micro_batch: int | None,
+    budget: float | None,
+    *,
+    gate: object,
 ) -> None:
     """Refuse options out of range."""
     rules = {
@@ -45,6 +52,7 @@ def check_options(
         f"micro_batch must be 1 or more, got {micro_batch}": micro_batch is None or micro_batch > 0,
         f"budget must be more than 0 seconds, got {budget}": budget is None or budget > 0,
         f"precision must be auto, fast or float32, got {precision!r}": precision in PRECISIONS,
+        f"gate must be a Gate, got {gate!r}; write Gate({gate!r})": isinstance(gate, Gate | None),
     }
     for broken in (rule for rule, holds in rules.items() if not holds):
         raise InvalidInput(broken)
