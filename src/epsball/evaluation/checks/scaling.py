@@ -19,10 +19,13 @@ _SURPRISE = 1e-3  # p below which another scaling is no chance, shared by all th
 _LEAST_GAIN = 0.1  # of the images looked at
 _GOOD = 0.9  # a model that is right so often needs no other scaling
 _FACTOR = 2  # times as many right: the number is another model's
-# changes are tried on a few images, the best of them on more, and the best of those on all
-_SCREENS = ((8, 6), (24, 3), (None, 2))  # (images, None: all; changes that go on)
-# a model that is nearly always right tells scalings apart by likelihood, on more images
-_SCREENS_ACCURATE = ((64, 2), (None, 2))
+# (images, None: all; changes that go on), by the share that the model gets right as it is: the more
+# are right, the more images it takes to tell changes apart
+_SCREENS = {
+    0.0: ((8, 6), (24, 3), (None, 2)),
+    0.8: ((16, 12), (64, 4), (None, 2)),
+    _GOOD: ((64, 2), (None, 2)),
+}
 _PROMISING = 0.9  # of the cross-entropy, on the images of a screen
 _CLEAR = 2  # more images right, of those of a screen
 _JUDGED = 24  # images on which a change that makes no more of them right is given up
@@ -57,13 +60,13 @@ def check_scaling(
     changes = usual | turns(images) | (exchanges(images) if own is None else {})
     plain = scores(images)[:, :classes]
     right = plain.argmax(1) == labels
-    accurate = int(right.sum()) >= _GOOD * len(labels) or not _can_convince(
-        int((~right).sum()), among=len(changes)
-    )
+    share = float(right.double().mean())
+    accurate = share >= _GOOD or not _can_convince(int((~right).sum()), among=len(changes))
     if accurate and len(labels) < _JUDGED:
         return []
     tried = _Tried(usual if accurate else changes, images, labels, plain=plain, first=set(usual))
-    for count, most in _SCREENS_ACCURATE if accurate else _SCREENS:
+    screens = next(_SCREENS[least] for least in sorted(_SCREENS, reverse=True) if share >= least)
+    for count, most in screens:
         tried.keep(screening or scores, count, most)
     tried.end(scores)
     return _righter(tried, among=len(changes)) or _likelier(tried, among=len(changes))
@@ -91,8 +94,8 @@ class _Tried:
     ) -> None:
         self.changes, self.first = changes, first
         self.images, self.labels, self.plain = images, labels, plain
-        screens = (*_SCREENS, *_SCREENS_ACCURATE)
-        self.order = _nested(len(labels), [count for count, _ in screens if count is not None])
+        sizes = {count for screens in _SCREENS.values() for count, _ in screens if count}
+        self.order = _nested(len(labels), sorted(sizes))
         self.scores = dict.fromkeys(changes, plain[:0])  # of the first images of the order
 
     def keep(self, scores: Callable[[Tensor], Tensor], count: int | None, most: int) -> None:
