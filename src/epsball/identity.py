@@ -158,7 +158,10 @@ def _script_bytes(module: torch.jit.ScriptModule) -> Iterator[bytes]:
 
 
 def script_constants(module: nn.Module) -> list[tuple[str, object]]:
-    """Return the constants of a TorchScript graph: freezing leaves tensors there that it shares."""
+    """Return the constants of a TorchScript graph: freezing leaves tensors there that it shares.
+
+    Those that the graph changes stay attributes of parts which freezing hides from Python.
+    """
     graph: Any = getattr(module, "inlined_graph", None)
     if not isinstance(module, torch.jit.ScriptModule) or graph is None:
         return []
@@ -166,7 +169,22 @@ def script_constants(module: nn.Module) -> list[tuple[str, object]]:
     for place, node in enumerate(graph.findAllNodes("prim::Constant", recurse=True)):
         with contextlib.suppress(RuntimeError):  # constants of types that Python lacks
             constants.append((f"constant {place}", node.output().toIValue()))
-    return constants
+    return constants + _hidden_attributes(module, graph)
+
+
+def _hidden_attributes(module: torch.jit.ScriptModule, graph: Any) -> list[tuple[str, object]]:  # noqa: ANN401 - torch leaves it untyped
+    """Return tensors that a graph reads and that are neither parameters nor buffers."""
+    shown = {tensor.data_ptr() for tensor in (*module.parameters(), *module.buffers())}
+    parts, hidden = {next(graph.inputs()).debugName(): module._c}, list[tuple[str, object]]()
+    for node in graph.findAllNodes("prim::GetAttr", recurse=True):
+        owner = parts.get(node.input().debugName())
+        if owner is None or not owner.hasattr(node.s("name")):
+            continue
+        value = owner.getattr(node.s("name"))
+        parts[node.output().debugName()] = value
+        if isinstance(value, Tensor) and value.data_ptr() not in shown:
+            hidden.append((f"attribute {node.s('name')}", value))
+    return hidden
 
 
 def _tensor_bytes(tensor: Tensor) -> bytes:

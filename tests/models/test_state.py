@@ -120,11 +120,13 @@ def test_a_result_that_a_model_stores_is_no_state() -> None:
     assert state.moved() == []
 
 
-def test_a_tensor_that_a_frozen_script_shares_with_its_network_is_put_back() -> None:
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_tensor_that_a_frozen_script_shares_with_its_network_is_put_back(inside: bool) -> None:
     model = Around(lambda part: part.count.add_(1))
+    whole = nn.Sequential(nn.Identity(), model).eval() if inside else model
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        traced = torch.jit.trace(model, IMAGES)  # type: ignore[no-untyped-call]
+        traced = torch.jit.trace(whole, IMAGES)  # type: ignore[no-untyped-call]
         frozen = torch.jit.freeze(traced)
     before, state = float(model.count), KeptState(frozen)
     frozen(IMAGES)
