@@ -22,8 +22,8 @@ MENDED = (
     "a model that enables gradients by itself kept every graph alive",
     "a factory that returns a model on the meta device ended in a traceback",
     "images of NaN were blamed on the weights of the model",
-    "a frozen TorchScript that counts in a part of it moved a tensor of the network that it was made "
-    "of (pair 1811): attributes that freezing hides are put back",
+    "a frozen TorchScript that counts in a part of it moved a tensor of the network that it was "
+    "made of (pair 1811): attributes that freezing hides are put back",
     "of a network right on 84 % of 200 images upside down, 24 images did not tell that it would be "
     "right on 98 % of them the other way up (pair 1861): networks that are right on more than "
     "80 % are shown more images in each scaling",
