@@ -2,6 +2,7 @@
 
 import functools
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -81,3 +82,16 @@ def test_arguments_have_the_names_and_forms_of_the_options() -> None:
 def test_every_refusal_is_ours(given: dict[str, object], says: str) -> None:
     with pytest.raises(EpsballError, match=says):
         audit(MODEL, DATA, **given)  # type: ignore[arg-type]  # the faults under test
+
+
+@pytest.mark.parametrize(
+    ("model", "says"),
+    [
+        (torch.nn.Flatten, "got the class Flatten: give an object of it"),
+        ({"weight": torch.zeros(2)}, "got dict: load weights into their network first"),
+        (None, "got NoneType"),
+    ],
+)
+def test_what_is_no_network_is_named(model: Any, says: str) -> None:
+    with pytest.raises(EpsballError, match=says):
+        audit(model, DATA)

@@ -118,6 +118,7 @@ def open_model(
         EpsballError: the model cannot be loaded, raises, or gives no scores.
     """
     spec = model if isinstance(model, str) else _name_of(model)
+    _check_callable(model)
     check_ready(model)
     place = device_for(device, model)
     classifier, name, noted = _placed(model, sample, place, loading)
@@ -150,6 +151,20 @@ def open_model(
         noted=noted,
         declared=isinstance(getattr(classifier, "info", None), ModelInfo),
     )
+
+
+def _check_callable(model: object) -> None:
+    """Refuse a class in place of a network, and what holds weights alone."""
+    if isinstance(model, type):
+        raise InvalidInput(
+            f"model must be a network, got the class {model.__name__}: give an object of it, "
+            f"{model.__name__}(...), with its weights loaded and in eval mode"
+        )
+    if not (isinstance(model, str) or callable(model)):
+        raise InvalidInput(
+            f"model must be a name or map images (n, c, h, w) to scores (n, k), got "
+            f"{type(model).__name__}: load weights into their network first"
+        )
 
 
 def _published_names(spec: str, loading: dict[str, Any]) -> tuple[str, ...] | None:
