@@ -21,12 +21,12 @@ class Net(nn.Sequential):
         )
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="module", params=[True, False], ids=["full budget", "verdicts"])
+def run(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
     out = tmp_path_factory.mktemp("explain") / "run"
     audit(
         Net().eval(), "digits", attacks=["fgsm"], eps=[0.3], limit=60, micro_batch=30,
-        precision="float32", full_budget=True, out=out,
+        precision="float32", full_budget=request.param, out=out,
     )  # fmt: skip
     return out
 

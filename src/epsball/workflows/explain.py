@@ -1,5 +1,6 @@
 """Saliency of a run's images, clean and attacked, beside its records."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from epsball.types import Positions
 _SHOWN = 5  # images
 _CHANNELS = 6  # of a layer
 # a model differs from the run's records if more of its predictions do, or its confidence by more
+_UNKNOWN = -2  # no prediction, nor a rejection
 _OTHER, _APART = 0.5, 0.05
 _STEPS, _STEP_SIZE = 30, 0.05  # of the search for what drives a unit
 
@@ -80,7 +82,11 @@ def explain(
         inputs = images.to(subject.device)
         with torch.no_grad():
             scores: Tensor = subject.model(inputs)
-        known = (recorded[f"{prefix}{name}"].to_list() for name in ("prediction", "confidence"))
+        # a run that seeks verdicts only records no confidence of attacked images
+        known = [
+            recorded[f"{prefix}{name}"].fill_null(missing).to_list()
+            for name, missing in (("prediction", _UNKNOWN), ("confidence", math.nan))
+        ]
         _check_same(subject, scores.float().cpu(), *map(torch.tensor, known), run=run)
         classes = scores[:, : subject.info.classes].argmax(1)
         maps = saliency_maps(subject.model, inputs, classes)
@@ -109,8 +115,9 @@ def _check_same(
     A model that answers at random may do so a little, or for a few of the images.
     """
     ours = read_scores(scores, torch.zeros_like(predictions), subject.info)
-    other = float((ours.prediction != predictions).double().mean())
-    apart = float((ours.confidence - confidence).abs().median())
+    differ = (ours.prediction != predictions) & (predictions != _UNKNOWN)
+    other = float(differ.double().mean())
+    apart = float((ours.confidence - confidence).abs().nanmedian())  # NaN: none is recorded
     if other > _OTHER or apart > _APART:
         raise InvalidInput(
             f"saliency: {subject.name} is not the model that {run} recorded: it predicts another "
