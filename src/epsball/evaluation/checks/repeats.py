@@ -1,6 +1,7 @@
 """Short extra attacks on a few images, which verify the results of the long ones."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import polars as pl
@@ -23,6 +24,7 @@ _SURPRISE = 0.01
 _MORE_FOOLED = 0.05  # a doubling of the steps that fools this share more: not converged
 _FALLING = 0.25
 _MISMATCH = 0.02
+_FEW_DIFFER = 0.2  # of the images of a repetition
 
 
 def check_eps_zero(engine: Engine, setting: AttackSetting, probe: Probe) -> list[Finding]:
@@ -86,7 +88,11 @@ def check_recorded(engine: Engine, attacked: AttackedProbe, records: pl.DataFram
         f"repeated on {len(positions)} images, {variant} at eps {eps:.4g} gives another verdict "
         f"than the records on {differing}"
     )
-    return [finding("accuracy-mismatch", message, variant=variant, images=differing)]
+    mismatch = finding("accuracy-mismatch", message, variant=variant, images=differing)
+    # the walk of an attack may part from itself by rounding alone: a few doubt the rate, and many
+    # leave nothing of it
+    few = differing <= _FEW_DIFFER * len(positions)
+    return [replace(mismatch, severity="warning") if few else mismatch]
 
 
 def check_steps(engine: Engine, attacked: AttackedProbe) -> list[Finding]:
