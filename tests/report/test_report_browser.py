@@ -1,6 +1,7 @@
 """The pages in a real browser: no error, no request, no overflow, both themes, paper, no script."""
 
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ PAGES = [
 ]
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 DARK, LIGHT = "rgb(21, 24, 28)", "rgb(253, 252, 250)"
+_PATIENCE = 10.0  # seconds
 LIVE = "document.querySelectorAll('.chart.is-live .live svg')"
 ALIVE = f"{LIVE}.length === document.querySelectorAll('.chart').length"
 # the drawing that belongs to the width has taken the place of the other one
@@ -57,6 +59,18 @@ def _listen(page: "Page") -> list[str]:
     return faults
 
 
+def _wait_until(page: "Page", condition: str) -> None:
+    """Wait until an expression is true.
+
+    Playwright's own wait compiles the expression in the page where it is not true at once, which
+    the page's security policy forbids.
+    """
+    ends = time.monotonic() + _PATIENCE
+    while not page.evaluate(condition):
+        assert time.monotonic() < ends, condition
+        page.wait_for_timeout(20)
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_it_renders_without_fault_at_every_width_and_theme(
     browser: "Browser", request: pytest.FixtureRequest, name: str
@@ -67,8 +81,8 @@ def test_it_renders_without_fault_at_every_width_and_theme(
     for width, theme in ((1600, "light"), (1600, "dark"), (400, "dark"), (400, "light")):
         page.set_viewport_size({"width": width, "height": 900})
         page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
-        page.wait_for_function(ALIVE)
-        page.wait_for_function(f"[...{LIVE}].every(svg => {FITS})")
+        _wait_until(page, ALIVE)
+        _wait_until(page, f"[...{LIVE}].every(svg => {FITS})")
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert paper == (DARK if theme == "dark" else LIGHT)
@@ -84,7 +98,7 @@ def test_charts_follow_the_theme_while_the_page_is_open(
 ) -> None:
     page = browser.new_page(color_scheme="light")
     page.goto(digits_page.as_uri())
-    page.wait_for_function(ALIVE)
+    _wait_until(page, ALIVE)
     label = "getComputedStyle(document.querySelector('.live .role-axis-label text')).fill"
     assert page.evaluate(label) == "rgb(86, 93, 102)"
     page.emulate_media(color_scheme="dark")
@@ -95,7 +109,7 @@ def test_charts_follow_the_theme_while_the_page_is_open(
 def test_a_pointer_on_a_point_reads_its_number(browser: "Browser", digits_page: Path) -> None:
     page = browser.new_page(viewport={"width": 1600, "height": 900})
     page.goto(digits_page.as_uri())
-    page.wait_for_function(ALIVE)
+    _wait_until(page, ALIVE)
     page.locator("#figure-curve-linf .live .mark-symbol path").nth(3).hover()
     page.wait_for_selector("#vg-tooltip-element.visible")
     assert "%" in (page.text_content("#vg-tooltip-element") or "")
@@ -119,7 +133,7 @@ def test_paper_gets_the_wide_stills_and_no_navigation(
 ) -> None:
     page = browser.new_page(viewport={"width": 400, "height": 900}, color_scheme="dark")
     page.goto(digits_page.as_uri())
-    page.wait_for_function(ALIVE)
+    _wait_until(page, ALIVE)
     page.emulate_media(media="print")
     assert page.locator(".still.wide svg").first.is_visible()
     assert not page.locator(".live svg").first.is_visible()
