@@ -75,6 +75,14 @@ def test_more_time_more_images() -> None:
     assert first_shard(settings, 1e9, 60, 8, keeps=False) == 8
 
 
+def test_a_long_attack_may_reach_as_many_easy_images_as_a_short_one() -> None:
+    short, long = (
+        make_settings([f"square:queries={n}"], norm="linf", eps=[0.1]) for n in (2000, 10**6)
+    )
+    assert affordable(long, 100.0, 1e-4, 20) == 100
+    assert affordable(short, 100.0, 1e-4, 20) <= 100
+
+
 def test_an_attack_alone_that_may_be_cut_short_begins_on_a_batch() -> None:
     def first(attacks: list[str], eps: list[float | str], *, keeps: bool) -> int:
         settings = make_settings(attacks, norm="linf", eps=eps)

@@ -16,6 +16,7 @@ _LEAST_LATE = 0.2  # where what came before has used it up
 _FIRST = 0.1  # of the budget for the first shard, if every image took all that an attack may spend
 _FIRST_MOST = 16  # images: a confirmation by the model itself may cost far more than the search
 _EARLY = 25  # an image is fooled after so small a part of the whole attack, at best
+_EASY = 20  # gradients, at most, that such an image costs, however long the attack may be
 _READING = 0.1  # of the budget, to read images
 
 
@@ -83,7 +84,7 @@ def affordable(
         reading: seconds to read an image.
         budget: seconds.
     """
-    each = max(1.0, foretold(settings) / _EARLY)
+    each = min(max(1.0, foretold(settings) / _EARLY), _EASY * len(settings))
     return max(1, min(int(budget * rate / each), int(_READING * budget / max(reading, 1e-7))))
 
 
