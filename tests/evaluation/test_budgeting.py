@@ -185,8 +185,8 @@ def test_a_run_that_was_cut_short_continues(
 
 
 def test_kept_points_are_the_nearest_adversarial_ones() -> None:
-    torch.manual_seed(0)
     """Of a linear model, with every point scored twice, in the ball and out of it."""
+    torch.manual_seed(0)
     images, labels = IMAGES[:8], LABELS[:8]
     config = EngineConfig(device="cpu", micro_batch=8, threads=1)
     engine = Engine(BODY, ModelInfo(classes=4), config)
