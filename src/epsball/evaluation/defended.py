@@ -15,6 +15,7 @@ from epsball.defences.base.model import check_mode
 from epsball.errors import InvalidInput
 from epsball.files import read_json
 from epsball.models import as_logits, load_model, probe
+from epsball.models.loading.request import options_given
 from epsball.tensors import Classifier
 
 SCHEME = "defended:"
@@ -58,8 +59,7 @@ def open_defended(
     Raises:
         InvalidInput: the folder is not whole, or the model inside is not the one of the fit.
     """
-    options = [key for key, value in loading.items() if not (value is None or value is False)]
-    if options := [key for key in options if key != "trust"]:
+    if options := [key for key in options_given(loading) if key != "trust"]:
         raise InvalidInput(
             f"{', '.join(options)}: {spec} knows how the model inside is loaded; leave it out"
         )

@@ -25,6 +25,7 @@ from epsball.models import (
     load_model,
     probe,
 )
+from epsball.models.loading.request import options_given
 from epsball.models.precision import in_own_precision
 from epsball.models.readiness import check_ready
 from epsball.models.state import KeptState
@@ -186,11 +187,7 @@ def _placed(
         message = f"{loaded.name} came in train mode and was put into eval mode"
         noted = (finding("put-in-eval", message),) if loaded.put_in_eval else ()
         return loaded.model, loaded.name, noted
-    options = [
-        key
-        for key, value in loading.items()
-        if not (value is None or value is False) and key != "trust"
-    ]
+    options = [key for key in options_given(loading) if key != "trust"]
     if options:
         raise InvalidInput(
             f"{', '.join(options)}: only for a model named by a spec such as 'zoo:base-cnn'; "

@@ -75,7 +75,7 @@ def test_the_fitted_loss_of_calibrated_scores_is_their_own() -> None:
     scores = 2 * torch.randn((20_000, 3), generator=generator, dtype=torch.float64)
     labels = torch.multinomial(scores.softmax(1), 1, generator=generator)[:, 0]
     own = torch.nn.functional.cross_entropy(scores, labels)
-    assert float(fitted_loss(scores, labels).mean()) == pytest.approx(float(own), rel=1e-3)
+    assert float(fitted_loss(scores, labels).mean()) == pytest.approx(float(own), rel=1e-2)
 
 
 @pytest.mark.parametrize(

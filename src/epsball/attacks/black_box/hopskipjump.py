@@ -9,7 +9,7 @@ from torch import Tensor
 from epsball.attacks.black_box.labels_only import LabelAsker, find_starts
 from epsball.attacks.black_box.sampling import pieces, repeated, streams_of
 from epsball.attacks.core.asking import all_rows
-from epsball.attacks.core.checks import check_call
+from epsball.attacks.core.checks import check_call, of_images
 from epsball.attacks.core.validated import validated
 from epsball.attacks.spec import AttackSpec
 from epsball.errors import InvalidInput
@@ -26,6 +26,7 @@ _COARSEST, _FINEST = 10, 14
 
 
 @validated
+@of_images
 def hopskipjump(
     model: Classifier,
     inputs: Images,

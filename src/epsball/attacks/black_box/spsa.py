@@ -9,7 +9,7 @@ from torch import Tensor
 from epsball.attacks.black_box.sampling import pass_size, pieces, read_samples, repeated, streams_of
 from epsball.attacks.core.ascent import BestSeen, confirmed
 from epsball.attacks.core.asking import all_rows
-from epsball.attacks.core.checks import check_call
+from epsball.attacks.core.checks import check_call, of_images
 from epsball.attacks.core.validated import validated
 from epsball.attacks.gradient.pgd import Mislead
 from epsball.attacks.spec import AttackSpec
@@ -27,6 +27,7 @@ _LEAST = 2  # queries: one direction and no step
 
 
 @validated
+@of_images
 def spsa(
     model: Classifier,
     inputs: Images,

@@ -16,7 +16,7 @@ from epsball.attacks.black_box.square_moves import (
 )
 from epsball.attacks.core.ascent import BestSeen, judge
 from epsball.attacks.core.asking import all_rows, read
-from epsball.attacks.core.checks import check_call
+from epsball.attacks.core.checks import check_call, of_images
 from epsball.attacks.core.validated import validated
 from epsball.attacks.gradient.pgd import Mislead
 from epsball.attacks.spec import AttackSpec
@@ -37,6 +37,7 @@ _MOVES = {"linf": (first_stripes, next_paint), "l2": (first_tiles, next_tiles)}
 
 
 @validated
+@of_images
 def square(
     model: Classifier,
     inputs: Images,

@@ -10,7 +10,7 @@ from torch import Tensor
 from epsball.errors import InvalidInput
 from epsball.geometry import check_norm
 from epsball.radii import check_eps, check_room
-from epsball.tensors import Images
+from epsball.tensors import Classifier, Images, Labels
 from epsball.types import Norm
 
 
@@ -86,14 +86,19 @@ def takes_no_eps(attack: Callable[..., Images]) -> Callable[..., Images]:
     return checked
 
 
+def of_images(attack: Callable[..., Images]) -> Callable[..., Images]:
+    """Mark an attack that moves, cuts or draws in two dimensions: vectors (n, d) are refused."""
+
+    @functools.wraps(attack)
+    def checked(model: Classifier, inputs: Images, labels: Labels, **named: Any) -> Images:  # noqa: ANN401 - the attack's own
+        check_rank(attack.__name__, inputs)
+        return attack(model, inputs, labels, **named)
+
+    return checked
+
+
 _AS_TENSOR = "torch.as_tensor of it"
 _IMAGE, _VECTOR = 4, 2  # dimensions
-# attacks that move, cut or draw in two dimensions; the others take vectors (n, d) as well, and
-# transfer does unless its views are of images
-_OF_IMAGES = frozenset({
-    "autoattack", "boxes", "corruptions", "hopskipjump", "patch", "spatial", "spsa", "square",
-    "strongest",
-})  # fmt: skip
 
 
 def check_tensor(attack: str, inputs: object) -> None:
@@ -103,7 +108,7 @@ def check_tensor(attack: str, inputs: object) -> None:
             f"{attack}: inputs must be a tensor (n, c, h, w), got {type(inputs).__name__}; give "
             f"{_AS_TENSOR}"
         )
-    if inputs.dim() != _VECTOR or attack in _OF_IMAGES:
+    if inputs.dim() != _VECTOR:
         check_rank(attack, inputs)
     if inputs.layout != torch.strided or inputs.is_meta:
         where = "on the meta device" if inputs.is_meta else f"in the layout {inputs.layout}"

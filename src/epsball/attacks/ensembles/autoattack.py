@@ -2,7 +2,7 @@
 
 from epsball.attacks.black_box.square import square
 from epsball.attacks.combine.over_targets import over_targets
-from epsball.attacks.core.checks import check_call
+from epsball.attacks.core.checks import check_call, of_images
 from epsball.attacks.core.sequence import AttackSequence
 from epsball.attacks.core.validated import validated
 from epsball.attacks.gradient.apgd import apgd
@@ -17,6 +17,7 @@ NORMS: tuple[Norm, ...] = ("linf", "l2")
 
 
 @validated
+@of_images
 def autoattack(
     model: Classifier,
     inputs: Images,

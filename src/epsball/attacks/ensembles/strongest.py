@@ -7,7 +7,7 @@ from torch import Tensor
 
 from epsball.attacks.core.ascent import value_and_slope
 from epsball.attacks.core.asking import Part, all_rows, relaxed_of
-from epsball.attacks.core.checks import check_call
+from epsball.attacks.core.checks import check_call, of_images
 from epsball.attacks.core.sequence import AttackSequence
 from epsball.attacks.core.validated import validated
 from epsball.attacks.ensembles.stages import NORMS, STAGES, Stage, foretold
@@ -28,6 +28,7 @@ _STAND_IN = 100  # streams of random numbers that no stage uses
 
 
 @validated
+@of_images
 def strongest(
     model: Classifier,
     inputs: Images,

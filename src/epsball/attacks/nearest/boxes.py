@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from epsball.attacks.core.checks import check_call, takes_no_eps
+from epsball.attacks.core.checks import check_call, of_images, takes_no_eps
 from epsball.attacks.core.validated import validated
 from epsball.attacks.spec import AttackSpec
 from epsball.errors import InvalidInput
@@ -18,6 +18,7 @@ _VALUES_AT_ONCE = 1 << 24
 
 @takes_no_eps
 @validated
+@of_images
 def boxes(
     model: Classifier,
     inputs: Images,

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from epsball.attacks.core.checks import check_call
+from epsball.attacks.core.checks import check_call, of_images
 from epsball.attacks.core.validated import validated
 from epsball.attacks.core.worst_of import worst_of
 from epsball.attacks.spec import AttackSpec
@@ -20,6 +20,7 @@ from epsball.types import Search
 
 
 @validated
+@of_images
 def spatial(
     model: Classifier,
     inputs: Images,

@@ -68,11 +68,9 @@ def takes_model_options(command: Callable[..., None]) -> Callable[..., None]:
     def called(**typed: Any) -> None:  # noqa: ANN401 - whatever typer passes
         loading = {name: typed.pop(name) for name in OPTIONS}
         trust = {"trust": loading.pop("trust")}  # in Python a file is trusted, here it is not
-        # by identity: 0 equals False, and a side of 0 pixels is to be refused
-        given = {
-            name: value for name, value in loading.items() if not (value is None or value is False)
-        }
-        command(**typed, loading=given | trust)
+        from epsball.models.loading.request import options_given
+
+        command(**typed, loading=options_given(loading) | trust)
 
     called.__signature__ = signature.replace(parameters=every)  # type: ignore[attr-defined]  # read by inspect
     called.__annotations__ = {p.name: p.annotation for p in every} | {"return": None}

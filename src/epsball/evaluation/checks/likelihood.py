@@ -9,7 +9,7 @@ from torch.nn.functional import cross_entropy
 
 _LIKELIER = 0.8  # of the cross-entropy, or less: networks in their own scaling stay above
 _LEAST = 0.02  # less cross-entropy an image, in nats: below it, all is right either way
-_SCALES = torch.logspace(-1, 2, 61, dtype=torch.float64)
+_FACTORS = (-1, 2, 31)  # powers of ten: the first, the last, how many
 
 
 def fitted_loss(scores: Tensor, labels: Tensor) -> Tensor:
@@ -21,7 +21,7 @@ def fitted_loss(scores: Tensor, labels: Tensor) -> Tensor:
     """
     scores = scores.double()
     spread = (scores - scores.mean(1, keepdim=True)).std().clamp_min(1e-9)
-    factors = _SCALES.to(scores.device) / spread
+    factors = torch.logspace(*_FACTORS, dtype=torch.float64, device=scores.device) / spread
     losses = torch.stack([cross_entropy(f * scores, labels, reduction="none") for f in factors])
     return losses[losses.mean(1).argmin()]
 

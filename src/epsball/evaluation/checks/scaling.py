@@ -123,9 +123,8 @@ class _Tried:
 
     def end(self, scores: Callable[[Tensor], Tensor]) -> None:
         """Ask the model itself about all images under the changes that are left."""
-        self.order = torch.arange(len(self.labels))
         self.scores = dict.fromkeys(self.scores, self.plain[:0])
-        self._score(scores, self.order)
+        self._score(scores, torch.arange(len(self.labels)))
 
     def _score(self, scores: Callable[[Tensor], Tensor], rows: Tensor) -> None:
         known, self.scores = self.scores, {}
@@ -161,9 +160,8 @@ def _righter(tried: _Tried, *, among: int) -> list[Finding]:
     """Report the change under which far more images are right."""
     labels, first = tried.labels, tried.first
     right = tried.plain.argmax(1) == labels
-    useful = (
-        (1 + 1 / tried.plain.shape[1]) / 2 * len(labels)
-    )  # what is less usual has to explain more
+    # what is less usual has to explain more: half of the way from guessing to being always right
+    useful = (1 + 1 / tried.plain.shape[1]) / 2 * len(labels)
     predictions = {how: scores.argmax(1) == labels for how, scores in tried.scores.items()}
     ranks = {
         how: _rank(how, int(one.sum()), first)

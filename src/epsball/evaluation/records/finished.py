@@ -6,8 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from epsball.errors import InvalidInput
-from epsball.evaluation.records.schema import RECORDS, read_records
+from epsball.evaluation.records.schema import RECORDS, damaged, read_records
 from epsball.evaluation.records.shards import PART, Shard, record_file
 from epsball.evaluation.settings import AttackSetting
 
@@ -48,11 +47,7 @@ def _seconds_in(file: Path) -> dict[str, float]:
     try:
         seconds: dict[str, float] = json.loads(file.read_text())["seconds"]
     except (ValueError, KeyError) as error:
-        records = file.with_suffix(".parquet")
-        raise InvalidInput(
-            f"{file} is damaged ({error}): delete it and {records.name}, and give the command of "
-            "the run again, which computes what is missing"
-        ) from error
+        raise damaged(file, error, file.with_suffix(".parquet")) from error
     return seconds
 
 

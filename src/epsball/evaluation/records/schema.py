@@ -143,12 +143,13 @@ def _read_whole(file: Path) -> pl.DataFrame:
         raise damaged(file, error) from error
 
 
-def damaged(file: Path, error: Exception) -> InvalidInput:
-    """Build the error for a file of a run that cannot be read, though it is there."""
+def damaged(file: Path, error: Exception, *beside: Path) -> InvalidInput:
+    """Build the error for a file of a run that cannot be read, and goes with those beside it."""
     reason = next(iter(str(error).splitlines()), type(error).__name__)
+    files = " and ".join(["it", *(one.name for one in beside)])
     return InvalidInput(
-        f"{file} is damaged ({reason}): delete it, and give the command of the run again, which "
-        "computes what is missing"
+        f"{file} is damaged ({reason}): delete {files}, and give the command of the run again, "
+        "which computes what is missing"
     )
 
 

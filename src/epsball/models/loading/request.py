@@ -1,7 +1,7 @@
 """What is asked of the loaders, and what they answer."""
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -17,6 +17,18 @@ SCHEMES = ("zoo", "timm", "torchvision", "hf", "robustbench", "onnx", "pt2", "ji
 # Packages that import torchvision.
 WITH_TORCHVISION = frozenset({"timm", "torchvision", "transformers", "robustbench"})
 Scale: TypeAlias = tuple[float, ...]
+
+
+def options_given(loading: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of loading that have a value.
+
+    They are told by identity: 0 equals False, and a side of 0 pixels is to be refused.
+
+    Example:
+        >>> options_given({"mean": None, "eval": False, "resize": 0})
+        {'resize': 0}
+    """
+    return {name: value for name, value in loading.items() if not (value is None or value is False)}
 
 
 @dataclass(frozen=True)

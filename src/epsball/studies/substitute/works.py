@@ -119,9 +119,9 @@ def _substitute(cell: Cell, workspace: Workspace) -> list[Row]:
         "seed": cell.seed,
     }
     # the oracle itself is attacked once for each number of queries
-    attacks = [] if "questions" in values else list(DIRECT)
     direct = [
-        directly(oracle, scored[few], labels[few], attack=one, **arguments) for one in attacks
+        directly(oracle, scored[few], labels[few], attack=one, **arguments)
+        for one in (() if "questions" in values else DIRECT)
     ]
     names = ("substitute", "momentum")
     own_rows = [{**_row(one, how), **beside} for one, how in zip(through, names, strict=False)]

@@ -12,6 +12,7 @@ from torch.nn.functional import cross_entropy
 from epsball.errors import InvalidInput, unknown_name
 from epsball.oracles.protocol import Oracle, check_labels
 from epsball.tensors import Images, Labels
+from epsball.types import Norm
 from epsball.workflows.substitute.questions import attack_questions, jacobian_questions
 
 Questions = Literal["jacobian", "attacks"]
@@ -53,7 +54,7 @@ class SubstituteSettings:
     doublings: int = 3
     reservoir: int = 400
     eps: float = 0.3
-    norm: str = "linf"
+    norm: Norm = "linf"
     batch_size: int = 128
     lr: float = 1e-3
     seed: int = 0
@@ -190,7 +191,7 @@ def _next(
         return attack_questions(
             model,
             queried[chosen],
-            norm="l2" if settings.norm == "l2" else "linf",
+            norm=settings.norm,
             eps=settings.eps,
             generator=generator,
         )

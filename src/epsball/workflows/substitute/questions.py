@@ -1,13 +1,12 @@
 """Which images an oracle is asked about next, so that a substitute learns most from the answers."""
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from epsball.attacks import fgsm, mifgsm
 from epsball.tensors import Images, Labels
+from epsball.types import Norm
 
 _GREY_LEVELS = 255
 _BATCH = 256
@@ -42,7 +41,7 @@ def attack_questions(
     model: nn.Module,
     images: Images,
     *,
-    norm: Literal["linf", "l2"],
+    norm: Norm,
     eps: float,
     generator: torch.Generator,
 ) -> Images:
@@ -55,7 +54,7 @@ def attack_questions(
     Args:
         model: the substitute so far.
         images: (n, c, h, w) in [0, 1].
-        norm: of the radius.
+        norm: of the radius, "linf" or "l2".
         eps: largest radius, input units.
         generator: draws moves, radius and steps.
 

@@ -116,7 +116,8 @@ def substitute(
     attack_settings = make_settings(list(attacks), norm=norm, eps=[radius])
     for name in sorted(set(direct) - set(DIRECT)):
         raise InvalidInput(f"substitute: direct attacks are {', '.join(DIRECT)}, got {name!r}")
-    settings = replace(settings, norm=norm, eps=parse_eps(radius))  # questions lie there, too
+    # questions lie in the ball that is attacked later
+    settings = replace(settings, norm=norm, eps=parse_eps(radius))  # type: ignore[arg-type]  # checked there
     seeds, scored, labels = _cut(images, seed_images, score)
     classes = len(images.class_names)
     builders = [_Builder(name, classes, images.shape) for name in architectures]

@@ -7,7 +7,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from epsball.attacks.core.checks import check_call
+from epsball.attacks.core.checks import check_call, of_images
 from epsball.attacks.core.validated import validated
 from epsball.attacks.core.worst_of import worst_of
 from epsball.attacks.spec import AttackSpec
@@ -55,6 +55,7 @@ CORRUPTIONS: Mapping[str, Corruption] = {
 
 
 @validated
+@of_images
 def corruptions(
     model: Classifier,
     inputs: Images,

@@ -1,6 +1,6 @@
 """A square sticker on the image: few pixels, but those may be anything."""
 
-from epsball.attacks.core.checks import check_call
+from epsball.attacks.core.checks import check_call, of_images
 from epsball.attacks.core.validated import validated
 from epsball.attacks.gradient.pgd import Mislead, shrinking
 from epsball.attacks.spec import AttackSpec
@@ -15,6 +15,7 @@ _MIDDLE = 0.5  # a step crosses at most half of [0, 1], as if it were a ball of 
 
 
 @validated
+@of_images
 def patch(
     model: Classifier,
     inputs: Images,
