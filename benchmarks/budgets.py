@@ -15,10 +15,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 ATTACKS = ("default", "pgd", "strongest", "autoattack", "square")
+_LATEST, _HALF = 1.2, 0.5  # of the budget
 BUDGETS = (20, 40, 10)  # seconds, in the order in which rows are measured
 MODELS = (
     ("zoo:base-cnn-robust", "mnist", "0.3"),
@@ -73,6 +74,18 @@ def combinations() -> Iterator[tuple[str, str, str, str, int]]:
                 yield model, data, eps, attack, budget
 
 
+def summed_up(lines: Sequence[str]) -> str:
+    """Say how many rows of the table hold what is wanted."""
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    ratios, shares = HEADS.index("taken / budget"), HEADS.index("share on attacks")
+    within = sum(float(row[ratios]) <= _LATEST for row in rows)
+    half = sum(float(row[shares]) >= _HALF for row in rows)
+    return (
+        f"Of {len(rows)} rows, {within} end within {_LATEST} times the budget, and {half} give "
+        "half of it to attacks.\n"
+    )
+
+
 def main() -> None:
     """Measure every row that is missing, and write the page after each."""
     page, started = Path(sys.argv[1]), time.monotonic()
@@ -90,7 +103,8 @@ def main() -> None:
             print(result[0], flush=True)
         lines += result
         rest = [line for line in known if line.startswith("| zoo:") and line not in lines]
-        page.write_text("\n".join([TEXT, *lines, *rest, ""]), encoding="utf-8")
+        summary = summed_up([*lines[2:], *rest])
+        page.write_text("\n".join([TEXT, summary, *lines, *rest, ""]), encoding="utf-8")
 
 
 if __name__ == "__main__":
